@@ -1,0 +1,247 @@
+"""Scene graphs: Visual Genome's shape in, groups of like objects inside, edits applied to groups.
+
+A graph lists objects one by one; people, and captions, speak of groups ("three red cars at the left"). A
+group is the objects that share name, attributes and place, and its fields are the facts that a caption states.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+NUMBER_WORDS = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12,
+}  # fmt: skip
+VAGUE_QUANTITIES = ("some", "many", "several", "few", "a few", "numerous")
+POSITIONS = (
+    ("top left", "top", "top right"),
+    ("left", "center", "right"),
+    ("bottom left", "bottom", "bottom right"),
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One object. `bbox` is (x, y, w, h) in pixels from the top left."""
+
+    object_id: int
+    name: str
+    attributes: tuple[str, ...] = ()
+    bbox: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class SceneGraph:
+    """Objects and `(subject_id, predicate, object_id)` relationships of an image of `width` x `height`."""
+
+    width: int
+    height: int
+    scene: str | None
+    nodes: tuple[Node, ...]
+    relationships: tuple[tuple[int, str, int], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Like objects. `quantity` is a number in digits, a vague word, or "" where the graph does not say."""
+
+    quantity: str
+    name: str
+    attributes: tuple[str, ...] = ()
+    position: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupGraph:
+    """Groups and relations `(subject index, predicate, object index)` into `groups`."""
+
+    scene: str | None
+    groups: tuple[Group, ...]
+    relations: tuple[tuple[int, str, int], ...]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One fact removed or added: a group (`kind` object) or a relation between two named groups."""
+
+    op: str
+    kind: str
+    group: Group | None = None
+    subject: str | None = None
+    predicate: str | None = None
+    object: str | None = None
+
+
+def graph_from_row(row: Mapping[str, Any]) -> SceneGraph:
+    """A row of the scene graph table as a `SceneGraph`."""
+    nodes = tuple(
+        Node(
+            object_id=entry["object_id"],
+            name=entry["name"],
+            attributes=tuple(entry["attributes"] or ()),
+            bbox=None if entry.get("bbox") is None else tuple(entry["bbox"][k] for k in ("x", "y", "w", "h")),  # type: ignore[arg-type]
+        )
+        for entry in row["objects"]
+    )
+    relationships = tuple((r["subject_id"], r["predicate"], r["object_id"]) for r in row["relationships"])
+    return SceneGraph(row["width"], row["height"], row["scene"], nodes, relationships)
+
+
+def position_of(bbox: Sequence[float], width: int, height: int) -> str:
+    """The cell of a 3 x 3 grid that holds the centre of `bbox` (x, y, w, h)."""
+    column = min(2, max(0, int(3 * (bbox[0] + bbox[2] / 2) / width)))
+    row = min(2, max(0, int(3 * (bbox[1] + bbox[3] / 2) / height)))
+    return POSITIONS[row][column]
+
+
+def group_objects(graph: SceneGraph) -> GroupGraph:
+    """Put objects of one name, attributes and position into one group, in order of first appearance.
+
+    Attributes that say how many ("two", "many") become the quantity. Otherwise the quantity is the number of
+    objects, except that a single object without a box has none: such graphs name kinds, not instances.
+    """
+    members: dict[tuple[str, str, tuple[str, ...], str | None], list[Node]] = {}
+    for node in graph.nodes:
+        stated, attributes = _split_quantity(node.attributes)
+        position = None if node.bbox is None else position_of(node.bbox, graph.width, graph.height)
+        members.setdefault((stated, node.name, attributes, position), []).append(node)
+    groups = []
+    index: dict[int, int] = {}
+    for (stated, name, attributes, position), nodes in members.items():
+        counted = str(len(nodes)) if len(nodes) > 1 or nodes[0].bbox is not None else ""
+        for node in nodes:
+            index[node.object_id] = len(groups)
+        groups.append(Group(stated or counted, name, attributes, position))
+    relations = dict.fromkeys((index[s], predicate, index[o]) for s, predicate, o in graph.relationships)
+    return GroupGraph(graph.scene, tuple(groups), tuple(relations))
+
+
+def _split_quantity(attributes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    quantity, rest = "", []
+    for attribute in attributes:
+        if not quantity and (
+            attribute in NUMBER_WORDS or attribute in VAGUE_QUANTITIES or attribute.isdigit()
+        ):
+            quantity = str(NUMBER_WORDS.get(attribute, attribute))
+        else:
+            rest.append(attribute)
+    return quantity, tuple(rest)
+
+
+def edits_from_row(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Edit, ...] | None:
+    """The `edits` of a query row, or None where the table has none."""
+    if rows is None:
+        return None
+    return tuple(
+        Edit(
+            op=row["op"],
+            kind=row["kind"],
+            group=Group(row["quantity"] or "", row["name"], tuple(row["attributes"] or ()), row["position"])
+            if row["kind"] == "object"
+            else None,
+            subject=row["subject"],
+            predicate=row["predicate"],
+            object=row["object"],
+        )
+        for row in rows
+    )
+
+
+def edit_to_row(edit: Edit) -> dict[str, Any]:
+    """An edit as a row of the `edits` column."""
+    group = edit.group
+    return {
+        "op": edit.op,
+        "kind": edit.kind,
+        "quantity": group.quantity if group else None,
+        "name": group.name if group else None,
+        "attributes": list(group.attributes) if group else None,
+        "position": group.position if group else None,
+        "subject": edit.subject,
+        "predicate": edit.predicate,
+        "object": edit.object,
+    }
+
+
+def apply_edits(graph: GroupGraph, edits: Sequence[Edit]) -> GroupGraph:
+    """The graph that a pseudo caption must say.
+
+    A group removed and one of the same name added is a change of that group: it keeps its place in the order
+    and its relations. A group only removed takes its relations with it.
+
+    Raises:
+        ValueError: an edit removes what the graph does not hold, or relates a group it does not hold.
+    """
+    groups: list[Group | None] = list(graph.groups)
+    relations = list(graph.relations)
+    added = [edit.group for edit in edits if edit.kind == "object" and edit.op == "add" and edit.group]
+    for edit in edits:
+        if edit.kind != "object" or edit.op != "remove" or edit.group is None:
+            continue
+        if edit.group not in groups:
+            raise ValueError(f"no such group to remove: {edit.group}")
+        place = groups.index(edit.group)
+        successor = next((group for group in added if group.name == edit.group.name), None)
+        groups[place] = successor
+        if successor is None:
+            relations = [relation for relation in relations if place not in (relation[0], relation[2])]
+        else:
+            added.remove(successor)
+    groups.extend(added)
+    for edit in edits:
+        if edit.kind == "relation":
+            ends = tuple(_index_of(groups, name) for name in (edit.subject, edit.object))
+            relation = (ends[0], edit.predicate or "", ends[1])
+            if edit.op == "add":
+                relations.append(relation)
+            elif relation in relations:
+                relations.remove(relation)
+            else:
+                raise ValueError(f"no such relation to remove: {relation}")
+    kept = [place for place, group in enumerate(groups) if group is not None]
+    renumbered = {place: number for number, place in enumerate(kept)}
+    return replace(
+        graph,
+        groups=tuple(group for group in groups if group is not None),
+        relations=tuple((renumbered[s], predicate, renumbered[o]) for s, predicate, o in relations),
+    )
+
+
+def _index_of(groups: Sequence[Group | None], name: str | None) -> int:
+    for place, group in enumerate(groups):
+        if group is not None and name in (group.name, phrase(group)):
+            return place
+    raise ValueError(f"no such group to relate: {name}")
+
+
+def phrase(group: Group) -> str:
+    """Attributes and name: "small red car"."""
+    return " ".join((*group.attributes, group.name))
+
+
+def serialise(graph: GroupGraph) -> str:
+    """A graph as the lines that a prompt holds; every fact once, in the order of the graph.
+
+    Example:
+        scene: airport
+        objects:
+        - 3 car: red, small; at top left
+        - 1 hangar: white; at center
+        relations:
+        - car next to hangar
+    """
+    lines = [f"scene: {graph.scene}"] if graph.scene else []
+    lines.append("objects:")
+    for group in graph.groups:
+        line = "- " + " ".join(filter(None, (group.quantity, group.name)))
+        if group.attributes:
+            line += ": " + ", ".join(group.attributes)
+        if group.position:
+            line += f"; at {group.position}"
+        lines.append(line)
+    if graph.relations:
+        lines.append("relations:")
+        names = [group.name for group in graph.groups]
+        said = [phrase(g) if names.count(g.name) > 1 else g.name for g in graph.groups]
+        lines += [f"- {said[s]} {predicate} {said[o]}" for s, predicate, o in graph.relations]
+    return "\n".join(lines)
