@@ -1,0 +1,40 @@
+# `make repro`: everything from nothing to the report. `make test`: the tests. Both install first what is missing.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := $(CURDIR)/.venv/bin
+INSTALLED := .venv/installed
+UV_VERSION := $(patsubst uv==%,%,$(shell grep '^uv==' requirements.lock))
+TORCH := $(shell grep -E '^torch(vision)?==' requirements.lock)
+
+export PATH := $(BIN):$(PATH)
+export HF_HUB_OFFLINE ?= 1
+export VLLM_NO_USAGE_STATS ?= 1
+export DO_NOT_TRACK ?= 1
+export RAY_USAGE_STATS_ENABLED ?= 0
+
+.PHONY: repro test lint install
+
+repro: install
+	dvc repro
+
+test: lint
+	python -m pytest
+
+lint: install
+	ruff check .
+	ruff format --check .
+	mypy
+
+install: $(INSTALLED)
+
+# PyTorch's own CPU index has CPU builds of torch and torchvision; where it cannot be reached, pip's
+# configured sources must hold a CPU build of torch, and pipeline/torchvision_ops.py mends torchvision.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=60 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --torch-backend cpu $(TORCH) \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c 'import torch, torchvision, open_clip; print("torch", torch.__version__, "is ready")'
+	touch $(INSTALLED)
