@@ -1,0 +1,46 @@
+"""Metrics files: JSON with sorted keys and floats of six digits, so that equal results are equal bytes."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts import replacing
+from pipeline.errors import UserError
+
+DIGITS = 6
+
+
+def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
+    """Write a metrics file whole.
+
+    Raises:
+        ValueError: a figure is NaN or infinite; what is not known is None.
+    """
+    text = json.dumps(_rounded(metrics), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a metrics file.
+
+    Raises:
+        UserError: it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("the metrics are missing", "Run `dvc repro`", file=path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError("the file is no JSON", "Run `dvc repro`", file=path, value=error) from None
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, float) and math.isfinite(value):
+        return round(value, DIGITS)
+    return value

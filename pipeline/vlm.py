@@ -1,0 +1,260 @@
+"""The vision language model: any CLIP-like model that open_clip loads, its identity, its text features."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import vlm_source
+from pipeline.contracts import sha256_file
+from pipeline.errors import UserError
+from pipeline.params import VlmParams
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+
+class TextTokenizer:
+    """The tokenizer of a VLM, usable without the model."""
+
+    def __init__(self, tokenizer: Any, context_length: int) -> None:
+        self._tokenizer = tokenizer
+        self.context_length = context_length
+
+    def __call__(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Tokens (N, context_length), padded, and cut at the end where a text is longer."""
+        return self._tokenizer(list(texts), context_length=self.context_length)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, uncut, start and end tokens included."""
+        tokenizer = self._tokenizer
+        if hasattr(tokenizer, "encode"):  # open_clip's own BPE: bare tokens
+            return [len(tokenizer.encode(text)) + 2 for text in texts]
+        if hasattr(tokenizer, "clean_fn"):
+            cleaned = [tokenizer.clean_fn(text) for text in texts]
+        else:
+            from open_clip.tokenizer import basic_clean, canonicalize_text
+
+            cleaned = [canonicalize_text(basic_clean(text)) for text in texts]
+        if not cleaned:
+            return []
+        bare = getattr(tokenizer, "tokenizer_mode", "") == "clips"
+        encoded = tokenizer.tokenizer(cleaned, add_special_tokens=not bare, truncation=False, verbose=False)
+        return [len(ids) + (2 if bare else 0) for ids in encoded["input_ids"]]
+
+
+@dataclass(frozen=True)
+class Vlm:
+    """A loaded model, in eval mode.
+
+    `identity` says what its features depend on: model, pretrained, precision, weights_sha256, preprocessing
+    and the version of open_clip.
+    """
+
+    model: Any
+    preprocess: Any  # PIL image -> float tensor (3, H, W)
+    tokenizer: TextTokenizer
+    dimension: int
+    device: str
+    identity: dict[str, Any]
+
+    @property
+    def context_length(self) -> int:
+        return self.tokenizer.context_length
+
+    def tokenize(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Tokens (N, context_length), int64, on the CPU."""
+        return self.tokenizer(texts)
+
+    def open_image(self, image: "Image.Image") -> "torch.Tensor":
+        """One decoded image as the model wants it, (3, H, W)."""
+        return self.preprocess(image)
+
+
+def resolve_device(name: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`.
+
+    Raises:
+        UserError: `cuda` is asked for and not there.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name == "cuda" and not available:
+        raise UserError(
+            "no CUDA device is available", "Set it to auto or cpu", file="params.yaml", field="speed.device"
+        )
+    return name
+
+
+def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) -> Vlm:
+    """Load a model through open_clip, in eval mode.
+
+    Args:
+        params: model and weights; relative paths are relative to `root`.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: the model, its weights or the device is not there, or the weights do not fit the model.
+    """
+    source = vlm_source.locate(params, root)
+    vlm_source.check_built_in(source, params)
+    import open_clip
+
+    device = resolve_device(device)
+    with vlm_source.offline(source.is_local):
+        try:
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                source.name, pretrained=source.pretrained, precision=params.precision, device=device
+            )
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                "open_clip cannot load the model",
+                "Check the folder or name, and that the weights belong to this model",
+                file="params.yaml",
+                field="vlm.model",
+                value=f"{params.model}: {' '.join(str(error).split())}",
+            ) from None
+    model.eval()
+    tokenizer = load_tokenizer(params, root)
+    return Vlm(
+        model=model,
+        preprocess=preprocess,
+        tokenizer=tokenizer,
+        dimension=_dimension(model, tokenizer, device),
+        device=device,
+        identity={
+            "model": params.model,
+            "pretrained": params.pretrained,
+            "precision": params.precision,
+            "weights_sha256": sha256_file(source.weights) if source.weights else _sha256_of_state(model),
+            "preprocessing": " ".join(repr(model.visual.preprocess_cfg).split()),
+            "open_clip": open_clip.__version__,
+        },
+    )
+
+
+def load_tokenizer(params: VlmParams, root: Path = Path(".")) -> TextTokenizer:
+    """Load the tokenizer alone, without building the model.
+
+    Raises:
+        UserError: the model or its tokenizer is not there.
+    """
+    source = vlm_source.locate(params, root)
+    vlm_source.check_built_in(source, params)
+    import open_clip
+
+    with vlm_source.offline(source.is_local):
+        try:
+            tokenizer = open_clip.get_tokenizer(source.name)
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                "open_clip cannot load the model's tokenizer",
+                "Check that the folder holds its tokenizer files",
+                file="params.yaml",
+                field="vlm.model",
+                value=f"{params.model}: {' '.join(str(error).split())}",
+            ) from None
+    return TextTokenizer(tokenizer, tokenizer.context_length)
+
+
+def _dimension(model: Any, tokenizer: TextTokenizer, device: str) -> int:
+    import torch
+
+    with torch.inference_mode():
+        return model.encode_text(tokenizer(["a"]).to(device)).shape[-1]
+
+
+def _sha256_of_state(model: Any) -> str:
+    """For weights that are not one file here: names and bytes of all tensors, sorted by name."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def token_lengths(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
+    """How many leading tokens of each row the text features can depend on.
+
+    In a causal text tower nothing after the pooled token (the end token) has an influence. Other towers see
+    the whole row, padding included.
+
+    Args:
+        tokens: (N, L).
+
+    Returns:
+        int64 (N,), between 1 and L.
+    """
+    import torch
+
+    pool = _causal_pool(model)
+    if pool is None:
+        return torch.full((len(tokens),), tokens.shape[1], dtype=torch.int64)
+    kind, end_id = pool
+    pooled = tokens.argmax(-1) if kind == "argmax" else torch.eq(tokens, end_id).int().argmax(-1)
+    return pooled.cpu() + 1
+
+
+def text_features(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
+    """L2-normalised text features (N, D) of tokens (N, L), L up to the context; gradients flow.
+
+    open_clip's own towers take only rows of the full context; here positions and mask are cut to L, which
+    gives the same features as long as L covers `token_lengths` of every row.
+    """
+    from torch.func import functional_call
+
+    length = tokens.shape[1]
+    if length == model.context_length or _causal_pool(model) is None:
+        return model.encode_text(tokens, normalize=True)
+    # CLIP keeps the parts of its text tower itself; CustomTextCLIP in `.text`, which cuts its positions alone
+    prefix = "text." if hasattr(model, "text") else ""
+    tower = model.text if prefix else model
+    cut = {prefix + "attn_mask": tower.attn_mask[:length, :length]}
+    if not prefix:
+        cut["positional_embedding"] = model.positional_embedding[:length]
+    output = functional_call(model, cut, (), {"image": None, "text": tokens})
+    return output["text_features"] if isinstance(output, dict) else output[1]
+
+
+def encode_texts(vlm: Vlm, texts: Sequence[str], batch: int) -> "torch.Tensor":
+    """L2-normalised features (N, D), float32, on the CPU, in the order of `texts`; no gradients.
+
+    Each distinct text is encoded once; batches hold texts of like length and are cut to the longest.
+    """
+    import torch
+
+    distinct = list(dict.fromkeys(texts))
+    if not distinct:
+        return torch.empty(0, vlm.dimension)
+    tokens = vlm.tokenize(distinct)  # (M, L)
+    lengths = token_lengths(vlm.model, tokens)
+    features = torch.empty(len(distinct), vlm.dimension)  # (M, D)
+    with torch.inference_mode():
+        for rows in torch.argsort(lengths, stable=True).split(batch):
+            cut = tokens[rows, : int(lengths[rows].max())].to(vlm.device)
+            features[rows] = text_features(vlm.model, cut).float().cpu()
+    place = {text: row for row, text in enumerate(distinct)}
+    return features[torch.tensor([place[text] for text in texts])]
+
+
+def _causal_pool(model: Any) -> tuple[str, int | None] | None:
+    """How a causal open_clip text tower pools, or None where a row must stay whole."""
+    from open_clip.model import CLIP
+    from open_clip.transformer import TextTransformer
+
+    if type(model) is CLIP:
+        kind, end_id, mask = model.text_pool_type, getattr(model, "text_eos_id", None), model.attn_mask
+    elif isinstance(getattr(model, "text", None), TextTransformer):
+        tower = model.text
+        kind, end_id = tower.pool_type, tower.eos_id
+        mask = None if tower.use_pad_mask or tower.cls_emb is not None else tower.attn_mask
+    else:
+        return None
+    return (kind, end_id) if mask is not None and kind in ("argmax", "eos") else None
