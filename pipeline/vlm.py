@@ -244,13 +244,13 @@ def encode_texts(vlm: Vlm, texts: Sequence[str], batch: int) -> "torch.Tensor":
     return features[torch.tensor([place[text] for text in texts])]
 
 
-def _causal_pool(model: Any) -> tuple[str, int | None] | None:
+def _causal_pool(model: Any) -> tuple[str, int] | None:
     """How a causal open_clip text tower pools, or None where a row must stay whole."""
     from open_clip.model import CLIP
     from open_clip.transformer import TextTransformer
 
     if type(model) is CLIP:
-        kind, end_id, mask = model.text_pool_type, getattr(model, "text_eos_id", None), model.attn_mask
+        kind, end_id, mask = model.text_pool_type, model.text_eos_id, model.attn_mask
     elif isinstance(getattr(model, "text", None), TextTransformer):
         tower = model.text
         kind, end_id = tower.pool_type, tower.eos_id

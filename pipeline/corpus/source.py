@@ -1,0 +1,58 @@
+"""Which kind of dataset a folder holds, and its reader."""
+
+from pathlib import Path
+
+from pipeline.corpus import folder as files
+from pipeline.corpus.tables import Corpus
+from pipeline.errors import UserError
+
+WORLD_FILE = "world.yaml"
+
+
+def check_source(folder: Path) -> None:
+    """Refuse a folder that holds neither a world nor a dataset, or both; takes milliseconds.
+
+    Raises:
+        UserError: names what is missing, or what is wrong in a `world.yaml`.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"the dataset's folder {folder} is missing",
+            "Correct datasets or corpus.root; a dataset is a folder <corpus.root>/<name>",
+            file="params.yaml",
+            field="datasets",
+            value=folder.name,
+        )
+    if not _is_world(folder):
+        files.check_folder(folder)
+        return
+    if (folder / files.GRAPHS_FILE).exists():
+        raise UserError(
+            f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}", "Keep one of them", file=folder
+        )
+    from pipeline.world.dataset import read_world
+
+    read_world(folder)
+
+
+def read_source(folder: Path, root: Path, image_folder: Path, workers: int, cache: Path) -> Corpus:
+    """Read the dataset in `folder`, or draw its world.
+
+    Args:
+        folder: as the user names it; relative ones are relative to `root`, the project's root.
+        image_folder: where a world's images are drawn, also relative to `root`.
+        workers: processes that draw or decode images.
+        cache: folder in which a world may keep its drawings between runs.
+
+    Raises:
+        UserError: the source as a whole cannot be used.
+    """
+    if _is_world(root / folder):
+        from pipeline.corpus.world import read_world_corpus
+
+        return read_world_corpus(folder, root, image_folder, workers, cache)
+    return files.read_folder(root / folder, folder.as_posix(), workers)
+
+
+def _is_world(folder: Path) -> bool:
+    return (folder / WORLD_FILE).is_file()

@@ -1,0 +1,108 @@
+"""lempo corpus
+
+Read or draw every dataset, check every row, and write tables of images, scene graphs and queries.
+"""
+
+import logging
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS, SPLITS, write_table
+from pipeline.corpus.source import check_source, read_source
+from pipeline.corpus.tables import Corpus
+from pipeline.errors import UserError
+from pipeline.metrics_io import write_metrics
+from pipeline.params import Params
+from pipeline.paths import Paths
+
+TABLES = ("images", "scene_graphs", "queries")
+_SHOWN = 3  # rejects named when there are too many
+
+log = logging.getLogger(__name__)
+
+
+def run(params: Params, paths: Paths) -> None:
+    """Write `data/corpus`, `metrics/corpus.json` and `metrics/speed/corpus.json`.
+
+    Raises:
+        UserError: a dataset or one of its files cannot be used, or too many rows of a table are rejected.
+    """
+    folders = {dataset: Path(params.corpus.root) / dataset for dataset in params.datasets}
+    for folder in folders.values():
+        check_source(paths.root / folder)
+    rejected: list[dict[str, Any]] = []
+    metrics: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, float] = {}
+    too_many: list[UserError] = []
+    for dataset, folder in folders.items():
+        start = time.perf_counter()
+        image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
+        corpus = read_source(folder, paths.root, image_folder, params.speed.workers, paths.cache)
+        write_table(corpus.images, paths.images(dataset), IMAGES)
+        write_table(corpus.scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
+        write_table(corpus.queries, paths.queries(dataset), QUERIES)
+        rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
+        metrics[dataset] = _counts(corpus)
+        too_many += _excess(corpus, paths.root / folder, params.corpus.max_reject_share)
+        seconds[dataset] = time.perf_counter() - start
+        log.info(
+            "corpus %s: %d images, %d graphs, %d queries, %d rejects, %.1f s",
+            dataset,
+            *(metrics[dataset][table] for table in ("images", "graphs", "queries")),
+            len(corpus.rejects.rows),
+            seconds[dataset],
+        )
+    write_table(rejected, paths.rejects, REJECTS)
+    if too_many:
+        raise too_many[0]
+    metrics["all"] = _total(metrics)
+    write_metrics(paths.metrics("corpus"), metrics)
+    write_metrics(paths.speed("corpus"), {"seconds": seconds, "seconds_total": sum(seconds.values())})
+
+
+def _counts(corpus: Corpus) -> dict[str, Any]:
+    rejected = Counter(row["table"] for row in corpus.rejects.rows)
+    splits = {
+        name: Counter(table["split"].to_pylist())
+        for name, table in (("images", corpus.images), ("queries", corpus.queries))
+    }
+    return {
+        "images": corpus.images.num_rows,
+        "graphs": corpus.scene_graphs.num_rows,
+        "queries": corpus.queries.num_rows,
+        "rejected_images": rejected["images"],
+        "rejected_graphs": rejected["scene_graphs"],
+        "rejected_queries": rejected["queries"],
+        **{f"{name}_{split}": counts[split] for name, counts in splits.items() for split in SPLITS},
+        "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
+        **corpus.counts,
+    }
+
+
+def _total(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    total: Counter[str] = Counter()
+    for counts in metrics.values():
+        total.update({key: count for key, count in counts.items() if isinstance(count, int)})
+    return dict(total)
+
+
+def _excess(corpus: Corpus, folder: Path, allowed: float) -> list[UserError]:
+    """An error for each table of which too many rows were rejected, or nothing is left."""
+    errors = []
+    for name, table in zip(TABLES, (corpus.images, corpus.scene_graphs, corpus.queries), strict=True):
+        problems, seen = corpus.rejects.of(name), corpus.rejects.seen[name]
+        first = "; ".join(str(problem) for problem in problems[:_SHOWN])
+        if seen and len(problems) > allowed * seen:
+            errors.append(
+                UserError(
+                    f"{len(problems)} of {seen} rows of {name} were rejected, more than the share {allowed:g}"
+                    f" that corpus.max_reject_share allows. The first: {first}",
+                    "All are in data/corpus/rejects.parquet",
+                    file=folder,
+                )
+            )
+        elif not table.num_rows:
+            errors.append(UserError(f"the dataset has no {name}", "Add some", file=folder))
+    return errors
