@@ -3,6 +3,7 @@
 Nothing here has the shape of an object that a graph of the same dataset can name.
 """
 
+from itertools import pairwise
 from math import cos, pi, sin
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw
 Colour = tuple[int, int, int]
 _LINE = (226, 224, 214)
 _YELLOW = (208, 178, 70)
+_STRIPS = ((176, 156, 118), (124, 140, 82), (120, 120, 120))  # dirt, turf, tarmac
 
 
 class Brush:
@@ -28,7 +30,7 @@ class Brush:
         self.polygon(line.quad(-400, 400, aside - width / 2, aside + width / 2), colour, alpha)
 
     def dashes(self, line: "Line", width: float, pitch: float, colour: Colour, aside: float = 0.0) -> None:
-        for start in np.arange(-300, 300, pitch):
+        for start in np.arange(-300, 300, pitch).tolist():
             self.polygon(line.quad(start, start + pitch * 0.55, aside - width / 2, aside + width / 2), colour)
 
 
@@ -98,9 +100,7 @@ def _airport(brush: Brush, rng: np.random.Generator) -> None:
 def _airfield(brush: Brush, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(2, 5))):
         brush.polygon(_blob(rng, rng.uniform(25, 70)), _tone(rng, (140, 126, 84), 26), 80)
-    runway = _runway(
-        brush, rng, ((176, 156, 118), (124, 140, 82), (120, 120, 120))[int(rng.integers(3))], False
-    )
+    runway = _runway(brush, rng, _STRIPS[int(rng.integers(len(_STRIPS)))], marked=False)
     for side in (-1, 1):
         brush.band(runway, 2.6, _tone(rng, (148, 128, 98)), 120, aside=side * 6)
     if rng.random() < 0.6:
@@ -145,10 +145,10 @@ def _sports_park(brush: Brush, rng: np.random.Generator) -> None:
 
 def _farmland(brush: Brush, rng: np.random.Generator) -> None:
     angle = rng.uniform(0, pi)
-    fields = Line(*rng.uniform(90, 166, 2), angle)
+    fields = Line(float(rng.uniform(90, 166)), float(rng.uniform(90, 166)), angle)
     tones = ((110, 132, 66), (182, 162, 104), (134, 104, 76), (146, 150, 82), (200, 184, 130))
     edges = [-300.0, float(rng.uniform(-70, -20)), float(rng.uniform(20, 70)), 300.0]
-    for a0, a1 in zip(edges[:-1], edges[1:], strict=True):
+    for a0, a1 in pairwise(edges):
         for c0, c1 in ((-300.0, 0.0), (0.0, 300.0)):
             if rng.random() < 0.7:
                 tone = _tone(rng, tones[int(rng.integers(len(tones)))])

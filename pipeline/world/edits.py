@@ -49,13 +49,11 @@ class Change:
     def edits(self, scene: Scene) -> tuple[Edit, ...]:
         """The facts removed from and added to the scene's graph."""
         if self.relation is not None:
-            ends = {
-                "subject": scene.group(self.relation.satellite).name,
-                "object": scene.group(self.relation.anchor).name,
-            }
+            subject = scene.group(self.relation.satellite).name
+            anchor = scene.group(self.relation.anchor).name
             return (
-                Edit("remove", "relation", predicate=self.relation.predicate, **ends),
-                Edit("add", "relation", predicate=self.predicate, **ends),
+                Edit("remove", "relation", None, subject, self.relation.predicate, anchor),
+                Edit("add", "relation", None, subject, self.predicate, anchor),
             )
         edits = []
         if self.old is not None:

@@ -42,7 +42,7 @@ LOOKS: dict[str, Look] = {
 
 @cache
 def noise_tile(kind: str) -> np.ndarray:
-    """A tileable noise field (1024, 1024), mean 0, standard deviation 1. Kinds: `patch`, `mottle`, `grain`."""
+    """A tileable noise field (1024, 1024), mean 0, standard deviation 1: patch, mottle or grain."""
     exponent, seed = {"patch": (1.9, 3), "mottle": (1.1, 5), "grain": (0.35, 7)}[kind]
     rng = np.random.Generator(np.random.PCG64(seed))
     spectrum = np.fft.rfft2(rng.standard_normal((_TILE, _TILE)))

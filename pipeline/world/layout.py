@@ -150,9 +150,8 @@ def _leaning(scene: Scene, group: SceneGroup) -> PlacedObject:
     cx, cy = _centre(group.position)
     half = max(extent(group.name, group.size)) / 2
     away, slack = ROOM / 2 - half, 0.35 * (ROOM - 2 * half)
-    return _place(
-        group, cx - dx * away + abs(dy) * across * slack, cy - dy * away + abs(dx) * across * slack, angle
-    )
+    side = across * slack
+    return _place(group, cx - dx * away + abs(dy) * side, cy - dy * away + abs(dx) * side, angle)
 
 
 def _satellites(scene: Scene, group: SceneGroup, anchor: PlacedObject, predicate: str) -> list[PlacedObject]:

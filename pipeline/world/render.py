@@ -13,7 +13,9 @@ from pipeline.world.decoration import decorate
 from pipeline.world.ground import LOOKS, noise_tile, textured
 from pipeline.world.layout import PlacedObject, layout
 from pipeline.world.model import CANVAS, Place, Scene
-from pipeline.world.sprites import Part, placed_points, sprite
+from pipeline.world.shapes import Part
+from pipeline.world.sprites import placed_points, sprite
+from pipeline.world.vocabulary import OBJECTS, SIZES
 
 _OVERSAMPLING = 2
 _SHADOW = 0.52  # share of the light that a shadow takes away
@@ -54,8 +56,6 @@ def _shaded(
     site: Image.Image, placed: list[PlacedObject], corners: list[np.ndarray], light: float, scale: float
 ) -> Image.Image:
     """The site with the objects' shadows on it."""
-    from pipeline.world.vocabulary import OBJECTS, SIZES
-
     mask = Image.new("L", site.size, 0)
     draw = ImageDraw.Draw(mask)
     direction = np.array([cos(light), sin(light)])

@@ -121,7 +121,7 @@ def _pair(
 def scene_graph(scene: Scene, size: int = 256) -> SceneGraph:
     """The exact graph: objects one by one, boxes in pixels of an image of `size` x `size`."""
     scale = size / CANVAS
-    nodes = []
+    nodes: list[Node] = []
     members: dict[int, list[int]] = {}
     for one in layout(scene):
         group = scene.group(one.uid)

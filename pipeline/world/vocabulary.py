@@ -62,12 +62,12 @@ _OBJECTS = (
     ObjectName("gazebo", "gazebos", 29, (156, 134, 112), 5, satellite=True, max_count=3),
     ObjectName("trampoline", "trampolines", 27, (150, 150, 156), 2, satellite=True, max_count=3),
     ObjectName("barn", "barns", 46, (146, 122, 104), 7, aligned=True, max_count=2),
-    ObjectName("greenhouse", "greenhouses", 46, (186, 204, 204), 4, colourable=False, aligned=True, max_count=3),
+    ObjectName("greenhouse", "greenhouses", 46, _GREY, 4, colourable=False, aligned=True, max_count=3),
     ObjectName("truck", "trucks", 38, _GREY, 4, aligned=True, satellite=True),
     ObjectName("tractor", "tractors", 28, (140, 136, 130), 3, aligned=True, satellite=True),
     ObjectName("pond", "ponds", 46, (70, 104, 118), 0, colourable=False, max_count=2),
     ObjectName("wind turbine", "wind turbines", 46, (206, 206, 204), 9, max_count=3),
-    ObjectName("solar panel", "solar panels", 34, (44, 58, 92), 2, colourable=False, aligned=True, satellite=True),
+    ObjectName("solar panel", "solar panels", 34, _GREY, 2, colourable=False, aligned=True, satellite=True),
 )  # fmt: skip
 OBJECTS: dict[str, ObjectName] = {entry.name: entry for entry in _OBJECTS}
 

@@ -1,0 +1,48 @@
+"""Polygons that silhouettes are made of, in the object's own frame: nose along +x, length 1."""
+
+from dataclasses import dataclass
+from math import cos, pi, sin
+
+import numpy as np
+
+Colour = tuple[int, int, int]
+WHITE, DARK, GLASS = (238, 238, 234), (44, 44, 48), (52, 66, 78)
+STEEL, WOOD = (120, 122, 126), (112, 84, 60)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One polygon. `colour` None takes the object's; `facing` is a roof side's direction, for the light."""
+
+    points: np.ndarray  # (n, 2)
+    colour: Colour | None = None
+    shade: float = 1.0
+    facing: float | None = None
+    casts: bool = False
+
+
+def poly(*points: tuple[float, float]) -> np.ndarray:
+    """Corners as an array (n, 2)."""
+    return np.array(points, dtype=np.float64)
+
+
+def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
+    """A rectangle along the axes."""
+    return poly((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+
+
+def disc(radius: float, x: float = 0.0, y: float = 0.0, sides: int = 20, stretch: float = 1.0) -> np.ndarray:
+    """A circle, or an ellipse with `stretch` across."""
+    turn = np.arange(sides) * (2 * pi / sides) + pi / sides
+    return np.stack([x + radius * np.cos(turn), y + stretch * radius * np.sin(turn)], axis=1)
+
+
+def mirror(points: np.ndarray) -> np.ndarray:
+    """The other side of the long axis."""
+    return points * np.array([1.0, -1.0])
+
+
+def turned(points: np.ndarray, angle: float) -> np.ndarray:
+    """Turned by an angle in radians."""
+    rotation = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
+    return points @ rotation.T
