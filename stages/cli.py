@@ -1,0 +1,145 @@
+"""The `lempo` command: one subcommand a stage, and tools for people.
+
+Nothing heavy is imported here: each subcommand imports its module when it runs.
+"""
+
+import logging
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="lempo",
+    help="Remote sensing image retrieval with text feedback: scene graphs to language, vision-fixed tuning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Dataset = Annotated[str, typer.Argument(help="One of `datasets` in params.yaml.")]
+
+
+def _run(stage: str, dataset: str | None = None) -> None:
+    from pipeline.errors import UserError
+    from pipeline.params import load_params
+    from pipeline.paths import Paths
+
+    params = load_params()
+    if dataset is not None and dataset not in params.datasets:
+        raise UserError(
+            "params.yaml names no such dataset",
+            f"Use one of {', '.join(params.datasets)}, or add it to datasets",
+            field="DATASET",
+            value=dataset,
+        )
+    # no stage needs the network to say that it is used
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    run: Any = import_module(f"stages.{stage}").run
+    run(params, Paths(), *(() if dataset is None else (dataset,)))
+
+
+@app.command(rich_help_panel="Stages")
+def corpus() -> None:
+    """Read or draw every dataset and check every row of it."""
+    _run("corpus")
+
+
+@app.command(rich_help_panel="Stages")
+def interpret() -> None:
+    """Scene graph interpretation: a caption of every reference image, by the LLM."""
+    _run("interpret")
+
+
+@app.command(rich_help_panel="Stages")
+def caption() -> None:
+    """Pseudo captions: what the wanted image of every query would show, by the LLM."""
+    _run("caption")
+
+
+@app.command(rich_help_panel="Stages")
+def embed() -> None:
+    """Image features of every dataset, by the VLM."""
+    _run("embed")
+
+
+@app.command(rich_help_panel="Stages")
+def tune(dataset: Dataset) -> None:
+    """Tune the VLM's text encoder on one dataset's cached features."""
+    _run("tune", dataset)
+
+
+@app.command(rich_help_panel="Stages")
+def evaluate(dataset: Dataset) -> None:
+    """Measure every method on one dataset's test split."""
+    _run("evaluate", dataset)
+
+
+@app.command(rich_help_panel="Stages")
+def report() -> None:
+    """One HTML page of all results, with pictures."""
+    _run("report")
+
+
+@app.command(rich_help_panel="Tools")
+def check() -> None:
+    """What an expensive run would trip over, found in seconds."""
+    from pipeline.paths import Paths
+    from stages.check import run_checks
+
+    if not run_checks(Path("params.yaml"), Paths()):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Tools")
+def captions(
+    dataset: Dataset,
+    stage: Annotated[str, typer.Option(help="interpret or caption.")] = "caption",
+    worst: Annotated[bool, typer.Option(help="Texts that miss or invent most come first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 10,
+) -> None:
+    """Print generated texts beside their scene graphs."""
+    from pipeline.errors import UserError
+    from pipeline.paths import Paths
+    from stages.captions_view import show_captions
+
+    if stage not in ("interpret", "caption"):
+        raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
+    show_captions(Paths(), dataset, stage, worst, limit)
+
+
+@app.command(rich_help_panel="Tools")
+def cache(
+    prune: Annotated[bool, typer.Option(help="Delete the texts that no table uses.")] = False,
+) -> None:
+    """Show what the cache of generated texts holds."""
+    from pipeline.params import load_params
+    from pipeline.paths import Paths
+    from stages.cache_view import show_cache
+
+    show_cache(load_params(), Paths(), prune)
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends with exit code 1 and one line on stderr."""
+    from pipeline.errors import UserError
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "open_clip", "huggingface_hub", "timm", "root"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
