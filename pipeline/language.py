@@ -1,0 +1,271 @@
+"""The language stages' loop: rows to texts, from the row cache where it has them, else from an engine."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tqdm import tqdm
+
+from pipeline.faithfulness import Check, Vocabulary, check
+from pipeline.language_text import clean_text
+from pipeline.llm.types import Engine, EngineSpeed, Request, Result, Sampling
+from pipeline.prompt_template import Message
+from pipeline.row_cache import Entry, RowCache, row_key, seed_of
+from pipeline.scene_graph import GroupGraph
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = (
+    3  # runs in which a failed request is tried again; its key changes with anything that it depends on
+)
+PART_ROWS = 512
+PART_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row to write about. `graph` is what the text must say, or None where that is not known."""
+
+    dataset: str
+    id: str
+    messages: list[Message]
+    graph: GroupGraph | None
+    vocabulary: Vocabulary | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the texts of a stage depend on, the rows apart."""
+
+    stage: str
+    identity: dict
+    model: str
+    prompt_hash: str
+    max_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+    repairs: int
+    repair_temperature: float
+
+    def sampling(self, attempt: int) -> Sampling:
+        temperature = self.repair_temperature if attempt else self.temperature
+        return Sampling.of(temperature, self.top_p, self.seed)
+
+
+@dataclass
+class Outcome:
+    """What a row has come to: its best attempt so far."""
+
+    row_key: str
+    entry: Entry
+    text: str | None
+    check: Check | None
+    attempt: int
+    first_all_right: bool | None
+
+    @property
+    def status(self) -> str:
+        return "failed" if self.text is None else "ok"
+
+    @property
+    def error(self) -> str | None:
+        if self.text is not None:
+            return None
+        return self.entry.error or "the model returned no text"
+
+    @property
+    def truncated(self) -> bool:
+        return self.text is not None and self.entry.finish_reason == "length"
+
+    @property
+    def done(self) -> bool:
+        """Nothing is known to be wrong with it."""
+        return self.text is not None and not self.truncated and (self.check is None or self.check.all_right)
+
+    @property
+    def badness(self) -> tuple[int, int, int]:
+        wrong = 0 if self.check is None else len(self.check.missed) + len(self.check.invented)
+        return (self.text is None, wrong, self.truncated)
+
+
+@dataclass
+class Speed(EngineSpeed):
+    """Counters of a run, and where its time went."""
+
+    cache_hits: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def spend(self, on: str, since: float) -> float:
+        now = time.perf_counter()
+        self.seconds[on] = self.seconds.get(on, 0.0) + now - since
+        return now
+
+
+def write_texts(
+    rows: Sequence[Row], settings: Settings, cache: RowCache, open_engine: Callable[[], Engine]
+) -> tuple[list[Outcome], Speed]:
+    """Give every row a text or an error.
+
+    Rows that ask the same share one request. A row that failed, was cut, or misses or invents a fact is asked
+    again `settings.repairs` times; the attempt with the fewest wrong facts is kept, the first one on a tie.
+
+    Args:
+        rows: in any order; the result has theirs.
+        open_engine: called once, and only if the cache lacks something.
+    """
+    speed = Speed()
+    session = _EngineSession(open_engine, speed)
+    outcomes: list[Outcome | None] = [None] * len(rows)
+    roots = _keys(rows, settings, 0)
+    try:
+        open_rows = list(range(len(rows)))
+        for attempt in range(settings.repairs + 1):
+            if not open_rows:
+                break
+            keys = roots if attempt == 0 else _keys([rows[i] for i in open_rows], settings, attempt)
+            asked = {key: (rows[i], roots[i]) for i, key in zip(open_rows, keys, strict=True)}
+            answers = _answers(asked, attempt, settings, cache, session)
+            since = time.perf_counter()
+            remaining = []
+            for i, key in zip(open_rows, keys, strict=True):
+                outcome = _judge(rows[i], roots[i], answers[key], attempt, outcomes[i])
+                outcomes[i] = outcome
+                if not outcome.done and not outcome.entry.permanent:
+                    remaining.append(i)
+            open_rows = remaining
+            speed.spend("checking", since)
+    finally:
+        session.close()
+        cache.merge()
+    return [outcome for outcome in outcomes if outcome is not None], speed
+
+
+def _keys(rows: Sequence[Row], settings: Settings, attempt: int) -> list[str]:
+    sampling = settings.sampling(attempt)
+    return [row_key(settings.identity, row.messages, sampling, attempt=attempt) for row in rows]
+
+
+def _judge(row: Row, root: str, entry: Entry, attempt: int, best: Outcome | None) -> Outcome:
+    text = clean_text(entry.text) if entry.text is not None else None
+    checked = None
+    if row.graph is not None and row.vocabulary is not None:
+        checked = check(text or "", row.graph, row.vocabulary)
+    outcome = Outcome(root, entry, text or None, checked, attempt, None)
+    if best is None:
+        outcome.first_all_right = None if checked is None else outcome.text is not None and checked.all_right
+        return outcome
+    outcome.first_all_right = best.first_all_right
+    return outcome if outcome.badness < best.badness else best
+
+
+def _answers(
+    asked: dict[str, tuple[Row, str]],
+    attempt: int,
+    settings: Settings,
+    cache: RowCache,
+    session: "_EngineSession",
+) -> dict[str, Entry]:
+    """An entry for every key: from the cache, else from the engine, by way of the cache."""
+    since = time.perf_counter()
+    answers = cache.lookup(asked, settings.max_tokens)
+    settled = {
+        key
+        for key, entry in answers.items()
+        if not entry.failed or entry.permanent or entry.tries >= MAX_TRIES
+    }
+    session.speed.spend("cache", since)
+    session.speed.cache_hits += len(settled)
+    missing = sorted(asked.keys() - settled, key=lambda key: (-_length(asked[key][0].messages), key))
+    if not missing:
+        return answers
+    sampling = settings.sampling(attempt)
+    requests = (
+        Request(
+            key=key,
+            messages=asked[key][0].messages,
+            sampling=sampling,
+            max_tokens=settings.max_tokens,
+            seed=None if sampling.seed is None else seed_of(key),
+        )
+        for key in missing
+    )
+    label = settings.stage if attempt == 0 else f"{settings.stage}, repair {attempt}"
+    with _Writer(cache) as writer:
+        for result in session.generate(requests, len(missing), label):
+            known = answers.get(result.key)
+            entry = Entry.of(
+                result,
+                row_key=asked[result.key][1],
+                model=settings.model,
+                prompt_hash=settings.prompt_hash,
+                max_tokens=settings.max_tokens,
+                failures=known.tries if known is not None else 0,
+            )
+            answers[result.key] = entry
+            writer.add(entry)
+    if unanswered := asked.keys() - answers.keys():
+        raise RuntimeError(f"the engine left {len(unanswered)} requests without a result")
+    return answers
+
+
+def _length(messages: list[Message]) -> int:
+    """Long rows go first, so that none is left alone at the end. Only the last turn differs between rows."""
+    return len(messages[-1]["content"])
+
+
+class _EngineSession:
+    """Opens the engine when it is first needed and shows how it is getting on."""
+
+    def __init__(self, open_engine: Callable[[], Engine], speed: Speed) -> None:
+        self._open, self._engine, self.speed = open_engine, None, speed
+
+    _engine: Engine | None
+
+    def generate(self, requests: Iterable[Request], total: int, label: str) -> Iterator[Result]:
+        since = time.perf_counter()
+        if self._engine is None:
+            self._engine = self._open()
+            self.speed.start_seconds = time.perf_counter() - since
+            since = time.perf_counter()
+        tokens = 0
+        with tqdm(total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True) as bar:
+            for result in self._engine.generate(requests):
+                self.speed.add(result)
+                tokens += result.output_tokens or 0
+                bar.update()
+                bar.set_postfix_str(f"{tokens / (time.perf_counter() - since):.0f} tok/s", refresh=False)
+                if result.error is not None:
+                    log.warning("%s: a row failed: %s", label, result.error)
+                yield result
+        self.speed.generate_seconds += time.perf_counter() - since
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+
+class _Writer:
+    """Puts results on disk every few hundred rows or seconds, and what is left when the loop ends or breaks."""
+
+    def __init__(self, cache: RowCache) -> None:
+        self._cache = cache
+        self._entries: list[Entry] = []
+        self._since = time.monotonic()
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if len(self._entries) >= PART_ROWS or time.monotonic() - self._since >= PART_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._cache.add(self._entries)
+        self._entries, self._since = [], time.monotonic()

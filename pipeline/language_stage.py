@@ -1,0 +1,100 @@
+"""What `interpret` and `caption` share: settings checked before any work, rows to tables and metrics."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.contracts import write_table
+from pipeline.language import Row, Settings, write_texts
+from pipeline.language_tables import caption_metrics, speed_figures, table_rows
+from pipeline.llm.engines import open_engine
+from pipeline.llm.identity import model_identity
+from pipeline.llm.types import Engine
+from pipeline.metrics_io import write_metrics
+from pipeline.params import LanguageParams, Params
+from pipeline.paths import Paths
+from pipeline.prompt_template import PromptTemplate, load_prompt
+from pipeline.row_cache import RowCache
+
+
+def row_cache(paths: Paths) -> RowCache:
+    """The project's row cache."""
+    return RowCache(paths.cache / "llm")
+
+
+def prepare(
+    stage: str, section: LanguageParams, placeholders: Sequence[str], params: Params, paths: Paths
+) -> tuple[PromptTemplate, Settings]:
+    """Read the prompt and name the model; nothing is loaded.
+
+    Raises:
+        UserError: the prompt or the model's folder is missing or cannot be used.
+    """
+    template = load_prompt(paths.root / section.prompt, placeholders)
+    llm = params.llm
+    return template, Settings(
+        stage=stage,
+        identity=model_identity(llm, paths.cache, paths.root),
+        model=llm.model,
+        prompt_hash=template.hash,
+        max_tokens=section.max_tokens,
+        temperature=llm.temperature,
+        top_p=llm.top_p,
+        seed=params.seed,
+        repairs=llm.repairs,
+        repair_temperature=llm.repair_temperature,
+    )
+
+
+def run_rows(
+    rows: Sequence[Row],
+    settings: Settings,
+    params: Params,
+    paths: Paths,
+    *,
+    id_column: str,
+    schema: pa.Schema,
+    table_path: Callable[[str], Path],
+    engine: Callable[[], Engine] | None = None,
+) -> None:
+    """Give every row its text and write the tables, the metrics and the speed figures of all datasets.
+
+    Args:
+        engine: opens the engine; by default the one that the parameters name.
+    """
+    from pipeline import verbalise as rules
+    from pipeline.vlm import load_tokenizer
+
+    since = time.perf_counter()
+    tokenizer = load_tokenizer(params.vlm, paths.root)
+    outcomes, speed = write_texts(
+        rows, settings, row_cache(paths), engine or (lambda: open_engine(params, paths.root))
+    )
+    verbalise = rules.verbalise if params.llm.fallback == "rules" else None
+    made = table_rows(rows, outcomes, settings, id_column, tokenizer.count, verbalise)
+    metrics: dict[str, Any] = {"all": caption_metrics(made, tokenizer.context_length)}
+    for dataset in params.datasets:
+        part = [entry for entry, row in zip(made, rows, strict=True) if row.dataset == dataset]
+        write_table(part, table_path(dataset), schema)
+        metrics[dataset] = caption_metrics(part, tokenizer.context_length)
+    write_metrics(paths.metrics(settings.stage), metrics)
+    figures = speed_figures(speed, time.perf_counter() - since)
+    write_metrics(paths.speed(settings.stage), figures)
+    print(_summary(settings.stage, metrics["all"], figures), file=sys.stderr)
+
+
+def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
+    rate = speed["output_tokens_per_second"]
+    parts = [
+        f"{stage}: {metrics['rows']} rows in {speed['seconds']:.1f} s",
+        f"{speed['generated']} generated" + (f" at {rate:.0f} tokens/s" if rate else ""),
+        f"{speed['cache_hits']} from the cache",
+        f"{metrics['failed']} failed, {metrics['truncated']} truncated",
+    ]
+    if metrics["all_right_rate"] is not None:
+        parts.append(f"{metrics['all_right_rate']:.1%} all right")
+    return "; ".join(parts)

@@ -1,0 +1,105 @@
+"""Outcomes as caption tables and as the figures of `metrics/interpret.json` and `metrics/caption.json`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipeline.language import Outcome, Row, Settings, Speed
+
+SOURCES = ("first", "repair", "rules")
+
+
+def table_rows(
+    rows: Sequence[Row],
+    outcomes: Sequence[Outcome],
+    settings: Settings,
+    id_column: str,
+    count_tokens: Callable[[Sequence[str]], list[int]],
+    verbalise: Callable[[Any], str] | None,
+) -> list[dict[str, Any]]:
+    """One table row for every row, in their order.
+
+    Args:
+        count_tokens: tokens of texts under the VLM's tokenizer, uncut.
+        verbalise: says a graph by rule where no attempt was right (`llm.fallback: rules`), or None.
+    """
+    made = [
+        _table_row(row, outcome, settings, id_column, verbalise)
+        for row, outcome in zip(rows, outcomes, strict=True)
+    ]
+    texts = sorted({row["text"] for row in made if row["text"] is not None})
+    lengths = dict(zip(texts, count_tokens(texts), strict=True)) if texts else {}
+    for row in made:
+        row["clip_tokens"] = lengths.get(row["text"])
+    return made
+
+
+def _table_row(
+    row: Row, outcome: Outcome, settings: Settings, id_column: str, verbalise: Callable[[Any], str] | None
+) -> dict[str, Any]:
+    text, checked, entry = outcome.text, outcome.check, outcome.entry
+    source = SOURCES[1] if outcome.attempt else SOURCES[0]
+    finish, output_tokens = entry.finish_reason, entry.output_tokens
+    by_rule = verbalise is not None and row.graph is not None and not outcome.done
+    missed, invented = (checked.missed, checked.invented) if checked else ((), ())
+    if by_rule and verbalise is not None and row.graph is not None:
+        text, source, finish, output_tokens = verbalise(row.graph), SOURCES[2], None, None
+        missed = invented = ()
+    recall = None if checked is None or not checked.facts else 1 - len(missed) / checked.facts
+    return {
+        id_column: row.id,
+        "text": text,
+        "status": "failed" if text is None else "ok",
+        "error": outcome.error if text is None else None,
+        "finish_reason": finish,
+        "source": source,
+        "prompt_tokens": entry.prompt_tokens,
+        "output_tokens": output_tokens,
+        "facts": None if checked is None else checked.facts,
+        "fact_recall": recall,
+        "missed": None if checked is None else list(missed),
+        "invented": None if checked is None else list(invented),
+        "first_pass_all_right": outcome.first_all_right,
+        "model": settings.model,
+        "prompt_hash": settings.prompt_hash,
+        "row_key": outcome.row_key,
+    }
+
+
+def caption_metrics(rows: Sequence[dict[str, Any]], context_length: int) -> dict[str, int | float | None]:
+    """The figures of a caption table. Fractions are null where no row's facts are known, never 1."""
+    known = [row for row in rows if row["facts"] is not None]
+    with_facts = [row["fact_recall"] for row in known if row["fact_recall"] is not None]
+    right = [row["text"] is not None and not row["missed"] and not row["invented"] for row in known]
+    return {
+        "rows": len(rows),
+        "ok": sum(row["status"] == "ok" for row in rows),
+        "failed": sum(row["status"] == "failed" for row in rows),
+        "truncated": sum(row["finish_reason"] == "length" for row in rows),
+        "over_clip_context": sum((row["clip_tokens"] or 0) > context_length for row in rows),
+        "fact_recall": _mean(with_facts),
+        "hallucination_rate": _mean([bool(row["invented"]) for row in known]),
+        "all_right_rate": _mean(right),
+        "first_pass_all_right_rate": _mean([bool(row["first_pass_all_right"]) for row in known]),
+        "fallback_rate": _mean([row["source"] == "rules" for row in rows]),
+    }
+
+
+def speed_figures(speed: Speed, seconds: float) -> dict[str, Any]:
+    """The figures of `metrics/speed/<stage>.json`, which vary from run to run."""
+    busy = speed.generate_seconds
+    return {
+        "seconds": seconds,
+        "engine_start_seconds": speed.start_seconds,
+        "generate_seconds": busy,
+        "cache_seconds": speed.seconds.get("cache", 0.0),
+        "checking_seconds": speed.seconds.get("checking", 0.0),
+        "generated": speed.generated,
+        "cache_hits": speed.cache_hits,
+        "output_tokens": speed.output_tokens,
+        "output_tokens_per_second": speed.output_tokens / busy if busy else None,
+        "prefix_cache_hit_rate": speed.cached_tokens / speed.prompt_tokens if speed.prompt_tokens else None,
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,99 @@
+"""Messages to the tokens of one prompt, through the model's own chat template where it has one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.prompt_template import Message
+
+PLAIN_STOPS = ("\nInput:", "\n\n")
+
+
+class ChatRenderer:
+    """Renders for one tokenizer.
+
+    A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them, and
+    stops at the next `Input:` or blank line (`stops`). A template that takes no system turn gets it at the
+    head of the first user turn.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        chat_template: str | None = None,
+        template_arguments: dict[str, Any] | None = None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._template = chat_template
+        self._arguments = template_arguments or {}
+        self._plain = chat_template is None and not getattr(tokenizer, "chat_template", None)
+        self._system_taken: bool | None = None
+        self._specials = _special_texts(tokenizer)
+        self.stops: tuple[str, ...] = PLAIN_STOPS if self._plain else ()
+
+    def token_ids(self, messages: list[Message]) -> list[int]:
+        """The prompt's tokens, special tokens included.
+
+        Raises:
+            Exception: whatever the template raises for messages that it refuses.
+        """
+        safe = [{**message, "content": self._defused(message["content"])} for message in messages]
+        if self._plain:
+            return list(self._tokenizer(plain_text(safe))["input_ids"])
+        text = self._templated(safe)
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _templated(self, messages: list[Message]) -> str:
+        def apply(turns: list[Message]) -> str:
+            return self._tokenizer.apply_chat_template(
+                turns,
+                chat_template=self._template,
+                tokenize=False,
+                add_generation_prompt=True,
+                **self._arguments,
+            )
+
+        if messages[0]["role"] != "system" or self._system_taken:
+            return apply(messages)
+        if self._system_taken is None:
+            self._system_taken = _accepts(apply, messages)
+        return apply(messages if self._system_taken else _without_system(messages))
+
+    def _defused(self, content: str) -> str:
+        """A name that spells a special token stays text: it must not end a turn or open another."""
+        for special in self._specials:
+            if special in content:
+                content = content.replace(special, special[0] + " " + special[1:])
+        return content
+
+
+def plain_text(messages: list[Message]) -> str:
+    """Turns as text for a model without a chat template."""
+    lines = []
+    for message in messages:
+        prefix = {"system": "", "user": "Input: ", "assistant": "Output: "}[message["role"]]
+        lines.append(prefix + message["content"] + ("\n" if message["role"] != "user" else ""))
+    return "\n".join([*lines, "Output:"])
+
+
+def _without_system(messages: list[Message]) -> list[Message]:
+    first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+    return [first, *messages[2:]]
+
+
+def _accepts(apply: Callable[[list[Message]], str], messages: list[Message]) -> bool:
+    from jinja2 import TemplateError
+
+    try:
+        apply(messages)
+    except TemplateError:
+        return False
+    return True
+
+
+def _special_texts(tokenizer: Any) -> list[str]:
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    texts = {str(token) for token in added.values() if getattr(token, "special", False)}
+    texts |= {str(token) for token in getattr(tokenizer, "all_special_tokens", [])}
+    return sorted(
+        (text for text in texts if len(text) > 1 and text.strip()), key=lambda text: (-len(text), text)
+    )

@@ -1,0 +1,173 @@
+"""Any OpenAI-compatible server (`vllm serve` and others) as an engine."""
+
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pipeline.contracts import replacing
+from pipeline.errors import UserError
+from pipeline.llm.types import Request, Result, one_line
+from pipeline.params import LlmParams, SpeedParams
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses worth another try
+_SAID = ("id", "root", "parent", "revision", "version")  # of what /models says; the rest varies
+
+
+class EndpointEngine:
+    """Sends at most `endpoint_concurrency` requests at once; after passing errors tries again, later."""
+
+    def __init__(self, params: LlmParams, speed: SpeedParams) -> None:
+        self._model = params.model
+        self._retries = speed.endpoint_retries
+        self._concurrency = speed.endpoint_concurrency
+        self._client = httpx.Client(
+            base_url=_base(params),
+            headers=_headers(),
+            timeout=speed.endpoint_timeout_s,
+            limits=httpx.Limits(max_connections=self._concurrency),
+        )
+        self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="endpoint")
+        self._closing = False
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """Yield results as the server answers."""
+        source = iter(requests)
+        pending: set[Future[Result]] = set()
+        while True:
+            while len(pending) < self._concurrency and (request := next(source, None)) is not None:
+                pending.add(self._pool.submit(self._ask, request))
+            if not pending:
+                return
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+
+    def close(self) -> None:
+        """Drop what has not been sent yet and close the connections."""
+        self._closing = True
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def _ask(self, request: Request) -> Result:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": request.messages,
+            "temperature": request.sampling.temperature,
+            "top_p": request.sampling.top_p,
+            "max_tokens": request.max_tokens,
+        }
+        if request.seed is not None:
+            body["seed"] = request.seed
+        error = ""
+        for attempt in range(self._retries + 1):
+            pause = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1)
+            try:
+                response = self._client.post("chat/completions", json=body)
+                if response.status_code == 200:
+                    return _result(request.key, response.json())
+                error = f"HTTP {response.status_code}: {one_line(response.text)}"
+                if response.status_code not in PASSING:
+                    return Result(request.key, error=error, permanent=response.status_code in (400, 413, 422))
+                pause = _retry_after(response) or pause
+            except (httpx.TransportError, json.JSONDecodeError) as problem:
+                error = one_line(problem)
+            except (KeyError, IndexError, TypeError, ValueError) as problem:
+                return Result(
+                    request.key, error=f"the server's answer is not understood: {one_line(problem)}"
+                )
+            if self._closing or attempt == self._retries:
+                break
+            time.sleep(pause)
+        return Result(request.key, error=error)
+
+
+def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
+    """What the server says of the model (`GET /models`): its id, root and revision.
+
+    The last answer is remembered under `cache`, so that tables can be written again from a full row cache
+    while the server is away; this is said in a warning.
+
+    Raises:
+        UserError: the server does not serve the model, or cannot be reached and never was.
+    """
+    store = cache / "endpoint_models.json"
+    try:
+        known = json.loads(store.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        known = {}
+    place = f"{_base(params)} {params.model}"
+    try:
+        answer = httpx.get(_base(params) + "models", headers=_headers(), timeout=10)
+        answer.raise_for_status()
+        served = {entry["id"]: entry for entry in answer.json()["data"]}
+    except (httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
+        if place in known:
+            log.warning(
+                "the server %s cannot be asked (%s): taken as unchanged since it last answered",
+                params.endpoint,
+                one_line(error),
+            )
+            return known[place]
+        raise UserError(
+            "the server cannot be asked for its models",
+            "Start it, or correct the URL (as in http://localhost:8000/v1)",
+            file="params.yaml",
+            field="llm.endpoint",
+            value=f"{params.endpoint}: {one_line(error)}",
+        ) from None
+    if params.model not in served:
+        raise UserError(
+            "the server does not serve this model",
+            "Use one of " + ", ".join(sorted(served)),
+            file="params.yaml",
+            field="llm.model",
+            value=params.model,
+        )
+    known[place] = {name: served[params.model][name] for name in _SAID if served[params.model].get(name)}
+    with replacing(store) as temporary:
+        temporary.write_text(json.dumps(known, indent=0, sort_keys=True))
+    return known[place]
+
+
+def _result(key: str, answer: dict[str, Any]) -> Result:
+    choice, usage = answer["choices"][0], answer.get("usage") or {}
+    text = choice["message"].get("content")
+    if text is None or choice.get("finish_reason") not in ("stop", "length"):
+        return Result(key, error=f"the server ended the request: {choice.get('finish_reason')}")
+    details = usage.get("prompt_tokens_details") or {}
+    return Result(
+        key,
+        text=text,
+        finish_reason=choice["finish_reason"],
+        prompt_tokens=usage.get("prompt_tokens"),
+        output_tokens=usage.get("completion_tokens"),
+        cached_tokens=details.get("cached_tokens"),
+    )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    try:
+        return min(LONGEST_WAIT_S, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _base(params: LlmParams) -> str:
+    return (params.endpoint or "").rstrip("/") + "/"
+
+
+def _headers() -> dict[str, str]:
+    key = os.environ.get("OPENAI_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}

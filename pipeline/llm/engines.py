@@ -1,0 +1,21 @@
+"""Opens the engine that the parameters name. Importing this module imports no engine."""
+
+from pathlib import Path
+
+from pipeline.llm.types import Engine
+from pipeline.params import Params
+
+
+def open_engine(params: Params, root: Path) -> Engine:
+    """Load the model, or connect to the server.
+
+    Raises:
+        UserError: the engine cannot be loaded with these parameters.
+    """
+    if params.llm.engine == "endpoint":
+        from pipeline.llm.endpoint_engine import EndpointEngine
+
+        return EndpointEngine(params.llm, params.speed)
+    from pipeline.llm.vllm_engine import VllmEngine
+
+    return VllmEngine(params.llm, params.speed.llm, params.seed, root)

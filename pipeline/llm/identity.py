@@ -1,0 +1,131 @@
+"""Which model writes a text: the part of a row's key that changes when the model does, wherever it lies."""
+
+import hashlib
+import json
+import os
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts import replacing, sha256_file
+from pipeline.errors import UserError
+from pipeline.params import LlmParams
+
+OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: ours, the others are vLLM's
+_WEIGHTS = ("*.safetensors", "*.gguf")
+_CONTENT = (
+    *_WEIGHTS, "*config*.json", "*.index.json", "tokenizer*.json", "vocab*.json", "special_tokens_map.json",
+    "added_tokens.json", "chat_template*", "tekken.json", "*.model", "*.tiktoken", "merges.txt", "vocab.txt",
+)  # fmt: skip
+
+
+def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> dict[str, Any]:
+    """A JSON object that is equal for equal models and differs for different ones.
+
+    A folder is known by the hashes of its files, a hub model by its name and commit, a served one by its name
+    and what the server says of it. Engine arguments that can change texts, and a LoRA adapter, belong to it.
+
+    Args:
+        params: names the model; nothing is loaded.
+        cache: folder for remembered file hashes and server answers.
+        root: what relative folders are relative to.
+
+    Raises:
+        UserError: the model's folder is missing or holds no safetensors, or the server cannot be asked.
+    """
+    if params.engine == "endpoint":
+        from pipeline.llm.endpoint_engine import reported_model
+
+        return {"kind": "endpoint", "name": params.model, "reported": reported_model(params, cache)}
+    arguments = dict(params.engine_args)
+    code = ("*.py",) if arguments.get("trust_remote_code") else ()
+    found = _located(params.model, params.revision, cache, root, "llm.model", code)
+    if lora := arguments.pop("lora", None):
+        found["lora"] = _located(str(lora), None, cache, root, "llm.engine_args.lora", ())
+    return {**found, "engine_args": arguments}
+
+
+def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -> Path | None:
+    """The model's folder, or None where `model` is a hub name.
+
+    Raises:
+        UserError: the name can only be meant as a folder, and there is none.
+    """
+    named = Path(model).expanduser()
+    folder = root / named
+    if folder.is_dir():
+        return folder
+    is_path = named.is_absolute() or model.startswith((".", "~")) or len(named.parts) > 2
+    if is_path or (len(named.parts) == 2 and (root / named.parts[0]).is_dir()):
+        raise UserError(
+            "there is no such model folder",
+            "Correct the path, run `git checkout` or `dvc pull` for it, or give a hub name",
+            file="params.yaml",
+            field=field,
+            value=model,
+        )
+    return None
+
+
+def _located(
+    model: str, revision: str | None, cache: Path, root: Path, field: str, code: tuple[str, ...]
+) -> dict[str, Any]:
+    folder = local_folder(model, root, field)
+    if folder is None:
+        return {"kind": "hub", "name": model, "revision": _hub_commit(model, revision) or revision or "main"}
+    files = sorted(path for path in folder.iterdir() if path.is_file() and _fits(path, (*_CONTENT, *code)))
+    if not any(_fits(path, _WEIGHTS) for path in files):
+        raise UserError(
+            "the model folder holds no .safetensors (or .gguf) file",
+            "Train or pull the model, or convert its weights: pickled ones are not loaded",
+            file="params.yaml",
+            field=field,
+            value=model,
+        )
+    return {"kind": "folder", "files": _hashes(files, cache)}
+
+
+def _fits(path: Path, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(path.name, pattern) for pattern in patterns)
+
+
+def _hub_commit(model: str, revision: str | None) -> str | None:
+    """The commit that a branch or tag stands for in the local copy of the hub, if there is one."""
+    try:
+        from huggingface_hub.constants import HF_HUB_CACHE
+    except ImportError:
+        return None
+    reference = Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "refs" / (revision or "main")
+    return reference.read_text().strip() if reference.is_file() else None
+
+
+def _hashes(files: list[Path], cache: Path) -> dict[str, str]:
+    """File name to sha256. A file of a known path, size and time is not read again: weights take minutes."""
+    store = cache / "file_hashes.json"
+    try:
+        known = json.loads(store.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        known = {}
+    hashes, changed = {}, False
+    for path in files:
+        stat = path.stat()
+        place, stamp = os.path.realpath(path), [stat.st_size, stat.st_mtime_ns]
+        entry = known.get(place)
+        if entry is None or entry[:2] != stamp:
+            entry, changed = [*stamp, sha256_file(path)], True
+            known[place] = entry
+        hashes[path.name] = entry[2]
+    if changed:
+        with replacing(store) as temporary:
+            temporary.write_text(json.dumps(known, indent=0, sort_keys=True))
+    return hashes
+
+
+def identity_hash(identity: dict[str, Any]) -> str:
+    """Hex sha256 of an identity."""
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, plain UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)

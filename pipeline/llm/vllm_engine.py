@@ -1,0 +1,214 @@
+"""vLLM in this process, kept full by a rolling window of requests."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.llm.chat import ChatRenderer
+from pipeline.llm.identity import OWN_ARGUMENTS, local_folder
+from pipeline.llm.types import Request, Result, one_line
+from pipeline.params import LlmParams
+
+log = logging.getLogger(__name__)
+
+WINDOWS = 2  # requests in flight per sequence that the engine runs at once: the next ones wait inside it
+MAX_DEATHS = 2  # engine crashes that one request may be part of
+
+
+class VllmEngine:
+    """Loads the model on construction.
+
+    Args:
+        params: model, revision and engine arguments that can change texts.
+        speed: further engine arguments (`speed.llm`).
+        seed: the engine's own; requests carry theirs.
+        root: what relative folders are relative to.
+
+    Raises:
+        UserError: vLLM is not installed, or refuses the arguments or the model.
+    """
+
+    def __init__(self, params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> None:
+        self._params = params
+        self._root = root
+        self._arguments = {**params.engine_args, **speed}
+        self._seed = seed
+        self._start()
+
+    def _start(self) -> None:
+        own = {name: self._arguments.get(name) for name in OWN_ARGUMENTS}
+        passed = {name: value for name, value in self._arguments.items() if name not in OWN_ARGUMENTS}
+        folder = local_folder(self._params.model, self._root)
+        _prepare_environment(offline=folder is not None)
+        try:
+            from vllm import LLM, EngineArgs
+        except ImportError as error:
+            raise UserError(
+                "vLLM cannot be imported",
+                "Install the extra `gpu` or `cpu` of this project, or set llm.engine to endpoint",
+                file="params.yaml",
+                field="llm.engine",
+                value=one_line(error),
+            ) from None
+        _check_names(passed, EngineArgs.__dataclass_fields__)
+        template = passed.pop("chat_template", None)
+        passed.setdefault("load_format", "auto" if passed.get("quantization") == "gguf" else "safetensors")
+        if own["lora"]:
+            passed["enable_lora"] = True
+            passed.setdefault("max_lora_rank", _lora_rank(str(own["lora"])))
+        try:
+            self._llm = LLM(
+                model=str(folder or self._params.model),
+                revision=self._params.revision,
+                seed=self._seed,
+                **passed,
+            )
+        except Exception as error:
+            raise UserError(
+                "vLLM could not load the model",
+                "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm",
+                file="params.yaml",
+                field="llm.model",
+                value=f"{self._params.model}: {one_line(error)}",
+            ) from error
+        self._lora = _lora_request(str(own["lora"])) if own["lora"] else None
+        config = self._llm.llm_engine.vllm_config
+        self._context = int(config.model_config.max_model_len)
+        self._window = WINDOWS * int(config.scheduler_config.max_num_seqs)
+        text = (
+            Path(template).read_text(encoding="utf-8") if template and Path(template).is_file() else template
+        )
+        self._chat = ChatRenderer(self._llm.get_tokenizer(), text, own["chat_template_kwargs"])
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """Yield results as they finish; at most two windows of requests are in flight."""
+        source = iter(requests)
+        waiting: list[tuple[Request, int]] = []  # put back after a crash, with the crashes they were part of
+        in_flight: dict[str, tuple[Request, int]] = {}
+        number = 0
+        while True:
+            while len(in_flight) < self._window:
+                request, deaths = waiting.pop() if waiting else (next(source, None), 0)
+                if request is None:
+                    break
+                name = str(number)
+                number += 1
+                failure = self._submit(name, request)
+                if failure is None:
+                    in_flight[name] = (request, deaths)
+                else:
+                    yield failure
+            if not in_flight:
+                return
+            try:
+                outputs = self._llm.llm_engine.step()
+            except Exception as error:
+                outputs = []
+                crashed = list(in_flight.values())
+                in_flight.clear()
+                log.warning("the engine died with %d requests in flight: %s", len(crashed), one_line(error))
+                for request, deaths in crashed:
+                    if deaths + 1 >= MAX_DEATHS:
+                        yield Result(request.key, error=f"the engine died: {one_line(error)}")
+                    else:
+                        waiting.append((request, deaths + 1))
+                self.close()
+                self._start()
+            for output in outputs:
+                if output.finished and output.request_id in in_flight:
+                    request, _ = in_flight.pop(output.request_id)
+                    yield _result(request, output)
+
+    def close(self) -> None:
+        """Stop the engine's process and free its memory."""
+        llm, self._llm = getattr(self, "_llm", None), None
+        if llm is not None:
+            try:
+                llm.llm_engine.engine_core.shutdown()
+            except Exception as error:
+                log.warning("the engine did not stop cleanly: %s", one_line(error))
+
+    def _submit(self, name: str, request: Request) -> Result | None:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        try:
+            tokens = self._chat.token_ids(request.messages)
+            if len(tokens) >= self._context:
+                return Result(
+                    request.key,
+                    error=f"the prompt has {len(tokens)} tokens and the model's context {self._context}",
+                    permanent=True,
+                    prompt_tokens=len(tokens),
+                )
+            sampling = SamplingParams(
+                temperature=request.sampling.temperature,
+                top_p=request.sampling.top_p,
+                seed=request.seed,
+                max_tokens=request.max_tokens,
+                stop=list(self._chat.stops),
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+            self._llm.llm_engine.add_request(
+                name, {"prompt_token_ids": tokens}, sampling, lora_request=self._lora
+            )
+        except Exception as error:
+            return Result(request.key, error=one_line(error))
+        return None
+
+
+def _result(request: Request, output: Any) -> Result:
+    completion = output.outputs[0]
+    if completion.finish_reason not in ("stop", "length"):
+        return Result(request.key, error=f"the engine ended the request: {completion.finish_reason}")
+    return Result(
+        request.key,
+        text=completion.text,
+        finish_reason=completion.finish_reason,
+        prompt_tokens=len(output.prompt_token_ids or ()),
+        output_tokens=len(completion.token_ids),
+        cached_tokens=output.num_cached_tokens,
+    )
+
+
+def _prepare_environment(offline: bool) -> None:
+    """Set what vLLM reads when it is imported. What a user has set stays."""
+    defaults = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if offline:
+        defaults |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _check_names(arguments: dict[str, Any], known: Iterable[str]) -> None:
+    names = {*known, "chat_template", "compilation_config"}
+    for name in arguments:
+        if name not in names:
+            raise UserError(
+                "vLLM has no such engine argument",
+                "Correct its spelling, or remove it",
+                file="params.yaml",
+                field="llm.engine_args or speed.llm",
+                value=name,
+            )
+
+
+def _lora_rank(adapter: str) -> int:
+    import json
+
+    config = Path(adapter) / "adapter_config.json"
+    return int(json.loads(config.read_text())["r"]) if config.is_file() else 16
+
+
+def _lora_request(adapter: str) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, adapter)
