@@ -1,7 +1,7 @@
 """Scene graphs: Visual Genome's shape in, groups of like objects inside, edits applied to groups.
 
-A graph lists objects one by one; people, and captions, speak of groups ("three red cars at the left"). A
-group is the objects that share name, attributes and place, and its fields are the facts that a caption states.
+A graph lists objects one by one; people, and captions, speak of groups ("three red cars at the left").
+A group is the objects that share name, attributes and place; its fields are the facts that a caption states.
 """
 
 from collections.abc import Mapping, Sequence

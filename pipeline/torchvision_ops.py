@@ -1,8 +1,8 @@
 """Let PyPI's CUDA build of torchvision import beside a CPU build of torch.
 
-Registered as an entry point in `torch.backends`, so PyTorch runs `declare` in every process that imports it
-(vLLM inspects models in a subprocess). Only the pure-Python transforms of torchvision are used here; they need
-the schemas of two operators to exist, not the operators. Where torchvision's own library loads, nothing is done.
+Registered as an entry point in `torch.backends`, so PyTorch runs `declare` in every process that imports
+it (vLLM inspects models in a subprocess). Only torchvision's transforms, which are Python, are used here;
+they need the schemas of two operators, not the operators. Where its own library loads, nothing is done.
 """
 
 import importlib.machinery

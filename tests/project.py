@@ -1,0 +1,74 @@
+"""A copy of the project with little data, for tests that run DVC on it as a person would."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+class Project:
+    """A git repository of its own at `folder`, with the files that git tracks in this one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split("\0")
+        for name in filter(None, listed):
+            if name == "dvc.lock" or name.startswith(("metrics/", "plots/")) or not (ROOT / name).is_file():
+                continue
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+        self.git("init", "-q", "-b", "main")
+        self.commit("Start")
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project with this environment's programs first."""
+        environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),  # the copy's modules, not the installed ones
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # starts in seconds; decodes slower
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "user.name",
+            "GIT_CONFIG_VALUE_0": "test",
+            "GIT_CONFIG_KEY_1": "user.email",
+            "GIT_CONFIG_VALUE_1": "test@localhost",
+        }
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        if check and done.returncode:
+            raise AssertionError(
+                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments).stdout
+
+    def commit(self, message: str) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+
+    def dvc(self, *arguments: str) -> str:
+        return self.run("dvc", *arguments).stdout
+
+    def repro(self) -> list[str]:
+        """`dvc repro`; the names of the stages that ran or came from the run cache."""
+        lines = self.dvc("repro").splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+    def set(self, file: str = "params.yaml", **changes: object) -> None:
+        """Change leaves of a YAML file; `a__b=1` is `a.b: 1`."""
+        path = self.folder / file
+        values = yaml.safe_load(path.read_text())
+        for name, value in changes.items():
+            *sections, leaf = name.split("__")
+            place = values
+            for section in sections:
+                place = place[section]
+            place[leaf] = value
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
