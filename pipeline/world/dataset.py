@@ -21,7 +21,7 @@ from pipeline.world.pictures import write_picture
 from pipeline.world.scene import scene_graph
 
 WORLD_FILE = "world.yaml"
-_REMEDY = "docs/parameters.md lists the keys of world.yaml and what they allow"
+_REMEDY = "Its keys are theme, seed, image_size and families (train, val, test)"
 Row = dict[str, Any]
 
 

@@ -79,7 +79,7 @@ TRAIN_PHRASINGS: dict[str, tuple[str, ...]] = {
         "I want {new}, not {old}",
         "make it {new} instead of {old}",
         "there should be {new}",
-        "change {ref} to {to}",
+        "change {ref} to {new}",
         "have {new} instead of {old}",
         "the number of {many} should be {to}",
         "show {new} rather than {old}",
