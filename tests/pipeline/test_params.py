@@ -1,0 +1,83 @@
+"""params.yaml: what is committed is valid, and what is not valid is one clear line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import UserError
+from pipeline.params import load_params
+
+ROOT = Path(__file__).parents[2]
+CASES: list[tuple[str, Any, list[str]]] = [
+    ("tune.epochs", -1, ["field 'tune.epochs'", "'-1'"]),
+    ("tune.epoch", 3, ["field 'tune.epoch'", "unknown"]),
+    ("tune.trainable", "first:2", ["field 'tune.trainable'", "'first:2'"]),
+    ("method.weights", {"triplet": 1, "language": 1, "pseudo_caption": 0}, ["method.weights", "sum to 1"]),
+    ("method.mixture", {"image": 0, "text": 0, "graph": 0}, ["method.mixture", "above 0"]),
+    ("vlm.pretrained", "weights.pt", ["vlm.pretrained", "pickled"]),
+    ("llm.engine", "endpoint", ["llm", "llm.endpoint"]),
+    ("datasets", [], ["datasets"]),
+    ("datasets", ["ucm", "ucm"], ["datasets", "twice"]),
+    ("datasets", ["../ucm"], ["datasets"]),
+]
+
+
+def _write(path: Path, name: str, value: Any) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *sections, leaf = name.split(".")
+    place = values
+    for section in sections:
+        place = place[section]
+    place[leaf] = value
+    path.write_text(yaml.safe_dump(values))
+
+
+def test_the_committed_parameters_are_valid() -> None:
+    load_params(ROOT / "params.yaml")
+
+
+@pytest.mark.parametrize(("name", "value", "words"), CASES)
+def test_a_wrong_value_is_named(tmp_path: Path, name: str, value: Any, words: list[str]) -> None:
+    path = tmp_path / "params.yaml"
+    _write(path, name, value)
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    message = str(caught.value)
+    assert message.startswith(str(path)) and "\n" not in message
+    assert all(word in message for word in words)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    del values["tune"]["epochs"]
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=r"'tune\.epochs': the key is missing"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("text", ["a: [", "\tx: 1", "just words"])
+def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_parameter_is_documented() -> None:
+    documented = (ROOT / "docs/parameters.md").read_text()
+    for section, value in yaml.safe_load((ROOT / "params.yaml").read_text()).items():
+        keys = [section] if not isinstance(value, dict) else [f"{section}.{key}" for key in value]
+        for key in keys:
+            leaf = key.split(".")[-1]
+            covered = (
+                f"`{key}",
+                f"`{section}.*`",
+                f"`{section}.{leaf}",
+                f"`{leaf}`",
+                f"`{section}.{leaf}.*`",
+            )
+            assert any(name in documented for name in covered), key
