@@ -1,0 +1,33 @@
+"""The learning rate over the steps of a run, and the order of the queries in an epoch."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup_share: float) -> float:
+    """Linear warm-up to `peak`, then half a cosine down to 0.
+
+    Args:
+        step: 0-based.
+        steps: of the whole run.
+        peak: the highest rate.
+        warmup_share: of the steps, 0 to 1.
+    """
+    warmup = round(steps * warmup_share)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def epoch_batches(queries: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
+    """The queries of an epoch in a random order, cut into batches; a last batch of one joins the one before.
+
+    The order depends on seed and epoch alone, so a run that resumes at an epoch sees what it would have seen.
+    """
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    batches = list(torch.randperm(queries, generator=generator).split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches

@@ -1,0 +1,59 @@
+"""What of a model is tuned: its text tower or the last blocks of it, never the vision side."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pipeline.errors import UserError
+
+_NOT_TEXT = ("visual.", "logit_scale", "logit_bias")
+
+
+def select_trainable(model: Any, trainable: str) -> dict[str, nn.Parameter]:
+    """Freeze the whole model but the parameters to tune, and return these by name.
+
+    Args:
+        model: an open_clip model.
+        trainable: `all` for the text tower, `last:N` for its last N blocks and what follows them.
+
+    Raises:
+        UserError: the text tower is not one of open_clip's own, or has fewer blocks than N.
+    """
+    chosen = {name for name, _ in model.named_parameters() if not name.startswith(_NOT_TEXT)}
+    if trainable != "all":
+        chosen = _last_blocks(model, chosen, int(trainable.removeprefix("last:")), trainable)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
+    return {name: parameter for name, parameter in model.named_parameters() if name in chosen}
+
+
+def parameter_groups(parameters: dict[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for AdamW: matrices decay, vectors and scalars (norms, biases) do not."""
+    return [
+        {"params": [p for p in parameters.values() if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters.values() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def text_state(model: Any) -> dict[str, Tensor]:
+    """Every tensor of the model's state but those of its vision tower."""
+    return {name: value for name, value in model.state_dict().items() if not name.startswith("visual.")}
+
+
+def _last_blocks(model: Any, names: set[str], count: int, trainable: str) -> set[str]:
+    prefix = "text." if hasattr(model, "text") else ""
+    tower = model.text if prefix else model
+    blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
+    if blocks is None or count > len(blocks):
+        raise UserError(
+            "the text tower has no such blocks to choose from"
+            if blocks is None
+            else f"the text tower has {len(blocks)} blocks",
+            "Set it to all" if blocks is None else f"Use all, or last:1 to last:{len(blocks)}",
+            file="params.yaml",
+            field="tune.trainable",
+            value=trainable,
+        )
+    kept = [f"{prefix}transformer.resblocks.{place}." for place in range(len(blocks) - count, len(blocks))]
+    kept += [f"{prefix}ln_final.", f"{prefix}text_projection"]
+    return {name for name in names if name.startswith(tuple(kept))}

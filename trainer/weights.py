@@ -1,0 +1,135 @@
+"""The weights of the three similarities and the triplet's mixture, searched on validation.
+
+The objective is the mean recall, ties go to the mean average precision, then to the candidate that comes
+first in the grid. The mixture is chosen for the triplet alone, then weights and mixture in turn, each given the
+other, until neither improves: a few hundred candidates in place of the whole product of both grids.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.answers import NONE, Answers
+from trainer.metrics import mean_recall, retrieval_metrics
+from trainer.retrieval import dot_scores, rank_all
+from trainer.similarity import Mixture, QueryFeatures, Weights, hybrid_query, term_queries
+
+WEIGHT_STEPS = 20  # a grid of 0.05 on the simplex, 231 points
+MIXTURE_STEPS = 10  # a grid of 0.1, 66 points
+ROUNDS = 3
+_CHUNK_SCORES = 2**22  # scores held at once, over candidates and queries
+_TRIPLET_ALONE: Weights = (1.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Weights of the terms and mixture of the triplet query."""
+
+    weights: Weights
+    mixture: Mixture
+
+
+def simplex_grid(steps: int) -> list[tuple[float, float, float]]:
+    """Every (x, y, z) >= 0 with sum 1 and multiples of 1/steps, in lexicographic order."""
+    return [
+        (i / steps, j / steps, (steps - i - j) / steps)
+        for i in range(steps + 1)
+        for j in range(steps + 1 - i)
+    ]
+
+
+def search(features: QueryFeatures, gallery: Tensor, answers: Answers) -> Choice:
+    """The choice with the best mean recall on these queries.
+
+    Args:
+        features: of Q queries, (Q, D) each.
+        gallery: (N, D).
+        answers: of the Q queries.
+    """
+    mixtures, weightings = simplex_grid(MIXTURE_STEPS), simplex_grid(WEIGHT_STEPS)
+    best, objective = _best(features, gallery, answers, [Choice(_TRIPLET_ALONE, m) for m in mixtures])
+    for turn in range(2 * ROUNDS):
+        if turn % 2 == 0:
+            candidates = [Choice(w, best.mixture) for w in weightings]
+        else:
+            candidates = [Choice(best.weights, m) for m in mixtures]
+        found, reached = _best(features, gallery, answers, candidates)
+        if reached <= objective:
+            if turn:
+                break
+            continue
+        best, objective = found, reached
+    return best
+
+
+def floored(choice: Choice, floor: float = 0.1) -> Choice:
+    """The choice with every weight and share at least `floor`, so that each term is trained."""
+    return Choice(_floored(choice.weights, floor), _floored(choice.mixture, floor))
+
+
+def evaluate_choice(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, choice: Choice
+) -> dict[str, float]:
+    """Retrieval metrics of the hybrid similarity."""
+    query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
+    rankings = rank_all(dot_scores(query, gallery), answers, top=1)
+    return retrieval_metrics(rankings.rank, rankings.average_precision)
+
+
+def candidate_ranks(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
+) -> Tensor:
+    """Rank of the best right answer for every candidate: int64 (C, Q).
+
+    The similarities of each term are computed once a mixture; memory is bounded whatever Q and N are.
+    """
+    chunk = max(1, _CHUNK_SCORES // (8 * max(1, answers.gallery_size)))
+    parts = []
+    for start in range(0, len(features), chunk):
+        rows = slice(start, start + chunk)
+        parts.append(_chunk_ranks(features.rows(rows), gallery, answers.rows(rows), candidates))
+    return torch.cat(parts, 1)
+
+
+def _chunk_ranks(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
+) -> Tensor:
+    not_wrong = answers.right_mask() | answers.removed_mask()  # (B, N)
+    size = max(1, _CHUNK_SCORES // not_wrong.numel())
+    ranks = torch.empty(len(candidates), len(features), dtype=torch.int64)
+    for mixture, places in _by_mixture(candidates):
+        terms = term_queries(features, mixture) @ gallery.T  # (3, B, N)
+        for some in torch.tensor(places).split(size):
+            weights = terms.new_tensor([candidates[place].weights for place in some.tolist()])  # (C, 3)
+            scores = torch.einsum("ck,kbn->cbn", weights, terms)
+            right = scores.gather(2, answers.right.clamp(min=0).expand(len(some), -1, -1))  # (C, B, R)
+            best = right.masked_fill(answers.right == NONE, -torch.inf).amax(2, keepdim=True)
+            ahead = (scores >= best) & ~not_wrong  # a tie counts against
+            ranks[some] = ahead.sum(2).cpu() + 1
+    return ranks
+
+
+def _by_mixture(candidates: Sequence[Choice]) -> Iterator[tuple[Mixture, list[int]]]:
+    places: dict[Mixture, list[int]] = {}
+    for place, candidate in enumerate(candidates):
+        places.setdefault(candidate.mixture, []).append(place)
+    yield from places.items()
+
+
+def _best(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
+) -> tuple[Choice, tuple[float, float]]:
+    reached = mean_recall(candidate_ranks(features, gallery, answers, candidates))  # (C,)
+    tied = (reached >= reached.max() - 1e-9).nonzero()[:, 0].tolist()
+    precision = [evaluate_choice(features, gallery, answers, candidates[place])["mAP"] for place in tied]
+    first = max(range(len(tied)), key=lambda i: (precision[i], -i))
+    return candidates[tied[first]], (round(reached.max().item(), 9), round(precision[first], 9))
+
+
+def _floored(shares: tuple[float, float, float], floor: float) -> tuple[float, float, float]:
+    total = sum(shares)
+    room = 1 - floor * len(shares)
+    x, y, z = (floor + room * share / total for share in shares)
+    return x, y, z
