@@ -105,7 +105,7 @@ def group_objects(graph: SceneGraph) -> GroupGraph:
         stated, attributes = _split_quantity(node.attributes)
         position = None if node.bbox is None else position_of(node.bbox, graph.width, graph.height)
         members.setdefault((stated, node.name, attributes, position), []).append(node)
-    groups = []
+    groups: list[Group] = []
     index: dict[int, int] = {}
     for (stated, name, attributes, position), nodes in members.items():
         counted = str(len(nodes)) if len(nodes) > 1 or nodes[0].bbox is not None else ""
