@@ -128,9 +128,9 @@ def main() -> None:
     """Entry point: a user's mistake ends with exit code 1 and one line on stderr."""
     from pipeline.errors import UserError
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "open_clip", "huggingface_hub", "timm", "root"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for ours in ("pipeline", "stages", "trainer"):
+        logging.getLogger(ours).setLevel(logging.INFO)
     try:
         app()
     except UserError as error:
