@@ -1,0 +1,118 @@
+"""Measure an exported encoder: `python -m models.vlm.evaluate --model models/vlm --validation DIR`.
+
+`DIR` holds scenes that training never saw and, in `DIR/families`, groups of a base scene and edits of it at
+the same place, one fact apart (written by `models.vlm.data --families`).
+"""
+
+import argparse
+import json
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+
+from models.vlm.captions import describe
+from models.vlm.data import FAMILY, read
+from models.vlm.encoder import MEAN, STD, encode_image, encode_text, tokenise
+from pipeline.scene_graph import GroupGraph
+
+COSINES = {
+    "colour": ("a red car", "a blue car"),
+    "name": ("two white cars", "two white houses"),
+    "count": ("two red cars", "four red cars"),
+    "position": ("car at the top left", "car at the bottom right"),
+}
+
+
+def image_features(model: Any, pixels: np.ndarray, batch: int = 100) -> torch.Tensor:
+    """(N, H, W, 3) uint8 to normalised (N, D)."""
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), batch):
+            x = torch.from_numpy(np.array(pixels[start : start + batch])).permute(0, 3, 1, 2)
+            parts.append(F.normalize(encode_image(model, (x.float() / 255 - mean) / std), dim=-1))
+    return torch.cat(parts)
+
+
+def text_features(model: Any, tokenizer: Tokenizer, texts: list[str], batch: int = 100) -> torch.Tensor:
+    """Normalised (N, D)."""
+    with torch.inference_mode():
+        parts = [
+            F.normalize(encode_text(model, tokenise(tokenizer, texts[start : start + batch])), dim=-1)
+            for start in range(0, len(texts), batch)
+        ]
+    return torch.cat(parts)
+
+
+def captions_for(graphs: list[GroupGraph], seed: int = 5) -> list[str]:
+    """One caption of every fact for each graph."""
+    rng = random.Random(seed)
+    return [describe(graph, rng).text for graph in graphs]
+
+
+def recall(scores: torch.Tensor, ks: tuple[int, ...] = (1, 10)) -> dict[str, float]:
+    """Percent of rows of a square (queries, gallery) matrix whose own column is among the first k."""
+    own = scores.diagonal().unsqueeze(1)
+    rank = (scores > own).sum(dim=1)
+    return {f"R@{k}": round(100 * (rank < k).float().mean().item(), 1) for k in ks}
+
+
+def pair_accuracy(scores: torch.Tensor, kinds: list[str]) -> dict[str, float]:
+    """Of two scenes one fact apart, percent of captions that are closer to their own image.
+
+    Args:
+        scores: (N, N) captions by images; rows come in families of `FAMILY`, the base first.
+        kinds: what each scene's edit changed, "" for a base.
+    """
+    right: dict[str, list[float]] = defaultdict(list)
+    for row, kind in enumerate(kinds):
+        if not kind:
+            continue
+        base = row - row % FAMILY
+        right[kind].append(float(scores[base, base] > scores[base, row]))
+        right[kind].append(float(scores[row, row] > scores[row, base]))
+    return {kind: round(100 * float(np.mean(values)), 1) for kind, values in sorted(right.items())}
+
+
+def report(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+    """Every figure that the model card quotes; `model` is in evaluation mode."""
+    pixels, graphs = read(folder)
+    pixels, graphs = pixels[:500], graphs[:500]
+    texts = captions_for(graphs)
+    scores = text_features(model, tokenizer, texts) @ image_features(model, pixels).T
+    figures: dict[str, Any] = {"scenes": len(graphs), **recall(scores)}
+    figures["image_to_text"] = recall(scores.T)
+    first, second = (
+        text_features(model, tokenizer, [pair[side] for pair in COSINES.values()]) for side in (0, 1)
+    )
+    cosines = (first * second).sum(dim=1).tolist()
+    figures["cosine"] = {name: round(value, 3) for name, value in zip(COSINES, cosines, strict=True)}
+    if (folder / "families").is_dir():
+        pixels, graphs = read(folder / "families")
+        kinds = json.loads((folder / "families" / "kinds.json").read_text())
+        texts = captions_for(graphs)
+        scores = text_features(model, tokenizer, texts) @ image_features(model, pixels).T
+        figures["families"] = {"scenes": len(graphs), **recall(scores), "pairs": pair_accuracy(scores, kinds)}
+    return figures
+
+
+def main() -> None:
+    import open_clip
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--validation", type=Path, required=True)
+    options = parser.parse_args()
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
+    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
+    print(json.dumps(report(model.eval(), tokenizer, options.validation), indent=1))
+
+
+if __name__ == "__main__":
+    main()
