@@ -1,5 +1,6 @@
 """Images read once, whole: their bytes' hash and, decoded to the last pixel, their size."""
 
+import base64
 import hashlib
 import io
 import warnings
@@ -78,3 +79,17 @@ def probe_all(paths: Sequence[Path], workers: int) -> Iterator[Probe]:
     # spawn: the parent holds threads of Arrow and torch, which a fork would tear apart
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(probe, paths, chunksize=32)
+
+
+def thumbnail_uri(path: Path, pixels: int) -> str:
+    """The image, at most `pixels` a side, as a `data:` address of a small JPEG.
+
+    Raises:
+        ValueError: the file is no usable image.
+        OSError: it cannot be read.
+    """
+    image = decode(path.read_bytes()).convert("RGB")
+    image.thumbnail((pixels, pixels))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
