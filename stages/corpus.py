@@ -72,6 +72,7 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         "images": corpus.images.num_rows,
         "graphs": corpus.scene_graphs.num_rows,
         "queries": corpus.queries.num_rows,
+        "queries_with_edits": corpus.queries.num_rows - corpus.queries["edits"].null_count,
         "rejected_images": rejected["images"],
         "rejected_graphs": rejected["scene_graphs"],
         "rejected_queries": rejected["queries"],

@@ -4,8 +4,8 @@ Every row becomes a row of a table or a reject with its reason. Both files are r
 for the images they name and the splits these lie in, once, the images known, for everything else.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from pipeline.contracts import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.json_rows import read_rows
+from pipeline.corpus.plain_edits import EditReader
 from pipeline.corpus.queries import Gallery, named_images, query_row
 from pipeline.corpus.scene_graphs import graph_row
 from pipeline.corpus.tables import Corpus, Rejects, Rows
 from pipeline.errors import UserError
 from pipeline.images import SUFFIXES, Probe, probe_all
-from pipeline.scene_graph import SceneGraph, graph_from_row
+from pipeline.scene_graph import GroupGraph, graph_from_row, group_objects
 
 GRAPHS_FILE, QUERIES_FILE, IMAGES_FOLDER = "scene_graphs.json", "triplets.json", "images"
 
@@ -203,10 +204,6 @@ def _probe_images(state: _State, workers: int) -> None:
             state.probes[image_id] = probe
 
 
-def _query_entries(state: _State) -> Iterator[tuple[int, Any]]:
-    yield from read_rows(state.queries_file)
-
-
 def _splits(state: _State) -> tuple[dict[str, str], int]:
     """The split of every usable image, and of how many of them nothing says it.
 
@@ -214,7 +211,7 @@ def _splits(state: _State) -> tuple[dict[str, str], int]:
     as train: there they can neither leak into an evaluation nor change its gallery.
     """
     stated = {image_id: claim.split for image_id, claim in state.claims.items() if claim.split is not None}
-    for _, value in _query_entries(state):
+    for _, value in read_rows(state.queries_file):
         try:
             entry = checks.mapping(value, "row")
             split = checks.split(entry.get("split"), "split", SPLITS)
@@ -274,14 +271,20 @@ def _query_rows(
     table = graphs.table()
     place = {image_id: row for row, image_id in enumerate(table["image_id"].to_pylist())}
 
-    def graph_of(image_id: str) -> SceneGraph:
-        return graph_from_row(table.slice(place[image_id], 1).to_pylist()[0])
+    @lru_cache(maxsize=4096)
+    def graph_of(image_id: str) -> GroupGraph:
+        return group_objects(graph_from_row(table.slice(place[image_id], 1).to_pylist()[0]))
 
-    gallery = Gallery(splits, state.rejected, graphless, graph_of)
+    names = {
+        name
+        for chunk in table["objects"].chunks
+        for name in chunk.flatten().field("name").unique().to_pylist()
+    }
+    gallery = Gallery(splits, state.rejected, graphless, graph_of, EditReader(sorted(names)))
     rows = Rows(QUERIES)
     taken: set[str] = set()
     removed = 0
-    for row, value in _query_entries(state):
+    for row, value in read_rows(state.queries_file):
         state.rejects.seen["queries"] += 1
         query_id = value.get("pair_id") if isinstance(value, dict) else None
         try:

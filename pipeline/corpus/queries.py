@@ -7,7 +7,8 @@ from typing import Any
 from pipeline.contracts import SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Rejected
-from pipeline.scene_graph import SceneGraph, apply_edits, edits_from_row, group_objects
+from pipeline.corpus.plain_edits import EditReader
+from pipeline.scene_graph import GroupGraph, apply_edits, edit_to_row, edits_from_row
 
 KINDS = ("add", "remove", "recolour", "resize", "move", "count", "relation", "free")
 _EDIT_TEXTS = ("quantity", "name", "position", "subject", "predicate", "object")
@@ -18,13 +19,15 @@ class Gallery:
     """What a query may name.
 
     `splits` holds the split of every usable image; `rejected` why an image was set aside; `graphless` why an
-    image has no usable graph; `graph_of` gives the graph of an image that has one.
+    image has no usable graph; `graph_of` gives the graph of an image that has one. `reader` reads edits from
+    plain texts where the file has none.
     """
 
     splits: Mapping[str, str]
     rejected: Mapping[str, str]
     graphless: Mapping[str, str]
-    graph_of: Callable[[str], SceneGraph]
+    graph_of: Callable[[str], GroupGraph]
+    reader: EditReader
 
 
 def named_images(row: Mapping[str, Any]) -> list[str]:
@@ -101,7 +104,7 @@ def query_row(row: Mapping[str, Any], gallery: Gallery, taken: Set[str]) -> tupl
         "modification": modification,
         "kind": kind,
         "family": None if family is None else checks.identifier(family, "family"),
-        "edits": _edits(row, reference, gallery),
+        "edits": _edits(row, gallery.graph_of(reference), modification, gallery.reader),
     }, removed
 
 
@@ -113,9 +116,13 @@ def _usable(image_id: str, field: str, gallery: Gallery) -> None:
         raise Rejected("there is no such image", "Correct the id, or add the image", field, image_id)
 
 
-def _edits(row: Mapping[str, Any], reference: str, gallery: Gallery) -> list[dict[str, Any]] | None:
+def _edits(
+    row: Mapping[str, Any], graph: GroupGraph, modification: str, reader: EditReader
+) -> list[dict[str, Any]] | None:
+    """The edits that the row states, or that its text plainly says; None where neither does."""
     if row.get("edits") is None:
-        return None
+        read = reader.read(modification, graph)
+        return None if read is None else [edit_to_row(edit) for edit in read]
     edits = []
     for i, value in enumerate(checks.sequence(row, "edits", "edits")):
         field = f"edits[{i}]"
@@ -146,7 +153,7 @@ def _edits(row: Mapping[str, Any], reference: str, gallery: Gallery) -> list[dic
             ]
         edits.append(edit)
     try:
-        apply_edits(group_objects(gallery.graph_of(reference)), edits_from_row(edits) or ())
+        apply_edits(graph, edits_from_row(edits) or ())
     except ValueError as error:
         raise Rejected(
             f"the edits do not fit the reference's graph: {error}", "Correct edits or graph", "edits"
