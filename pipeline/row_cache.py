@@ -8,11 +8,13 @@ owns it.
 length; a text that was cut answers only the limit that cut it. So raising the limit redoes only what was cut.
 """
 
+import fcntl
 import hashlib
 import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -164,12 +166,13 @@ class RowCache:
         """Entries by model and prompt: `model`, `prompt_hash`, `texts`, `truncated`, `failures`."""
         counts: dict[tuple[str, str], list[int]] = {}
         columns = ["model", "prompt_hash", "error", "finish_reason"]
-        for part in self.parts():
-            for row in _read(part, columns).to_pylist():
-                count = counts.setdefault((row["model"], row["prompt_hash"]), [0, 0, 0])
-                count[0] += row["error"] is None
-                count[1] += row["finish_reason"] == "length"
-                count[2] += row["error"] is not None
+        with self._alone(wait=True):
+            for part in self.parts():
+                for row in _read(part, columns).to_pylist():
+                    count = counts.setdefault((row["model"], row["prompt_hash"]), [0, 0, 0])
+                    count[0] += row["error"] is None
+                    count[1] += row["finish_reason"] == "length"
+                    count[2] += row["error"] is not None
         return [
             {"model": model, "prompt_hash": prompt, "texts": c[0], "truncated": c[1], "failures": c[2]}
             for (model, prompt), c in sorted(counts.items())
@@ -178,39 +181,56 @@ class RowCache:
     def prune(self, used: set[str]) -> tuple[int, int]:
         """Keep only entries of the rows in `used` (row keys); returns numbers of entries (kept, removed)."""
         wanted, kept, removed = pa.array(sorted(used), pa.string()), 0, 0
-        for part in self.parts():
-            table = _read(part)
-            remaining = table.filter(pc.is_in(table["row_key"], wanted))
-            kept, removed = kept + remaining.num_rows, removed + table.num_rows - remaining.num_rows
-            if remaining.num_rows == table.num_rows:
-                continue
-            if remaining.num_rows:
-                self._write(remaining)
-            part.unlink(missing_ok=True)
+        with self._alone(wait=True):
+            for part in self.parts():
+                table = _read(part)
+                remaining = table.filter(pc.is_in(table["row_key"], wanted))
+                kept, removed = kept + remaining.num_rows, removed + table.num_rows - remaining.num_rows
+                if remaining.num_rows == table.num_rows:
+                    continue
+                if remaining.num_rows:
+                    self._write(remaining)
+                part.unlink(missing_ok=True)
         return kept, removed
 
     def merge(self) -> None:
         """Put many small parts into few large ones, and clear what killed writers left behind.
 
         Safe at any moment: the large part is on disk before a small one goes, and an entry that stands twice
-        counts once.
+        counts once. Where another process is at it, nothing is done.
         """
-        for temporary in self.folder.glob(".*.tmp"):
-            if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
-                temporary.unlink(missing_ok=True)
-        small = [part for part in self.parts() if pq.read_metadata(part).num_rows < PART_ROWS // 2]
-        if len(small) <= MERGE_ABOVE_PARTS:
+        if not self.folder.is_dir():
             return
-        group: list[Path] = []
-        rows = 0
-        for part in small:
-            group.append(part)
-            rows += pq.read_metadata(part).num_rows
-            if rows >= PART_ROWS or part == small[-1]:
-                self._write(pa.concat_tables([_read(path) for path in group]))
-                for path in group:
-                    path.unlink(missing_ok=True)
-                group, rows = [], 0
+        with self._alone(wait=False) as mine:
+            if not mine:
+                return
+            for temporary in self.folder.glob(".*.tmp"):
+                if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
+                    temporary.unlink(missing_ok=True)
+            sizes = {part: pq.read_metadata(part).num_rows for part in self.parts()}
+            small = [part for part, rows in sizes.items() if rows < PART_ROWS // 2]
+            if len(small) <= MERGE_ABOVE_PARTS:
+                return
+            group: list[Path] = []
+            for part in small:
+                group.append(part)
+                if sum(sizes[path] for path in group) >= PART_ROWS or part == small[-1]:
+                    self._write(pa.concat_tables([_read(path) for path in group]))
+                    for path in group:
+                        path.unlink(missing_ok=True)
+                    group = []
+
+    @contextmanager
+    def _alone(self, wait: bool) -> Iterator[bool]:
+        """Hold the right to remove parts, which only one process has at a time; False where it is taken."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
 
     def _write(self, table: pa.Table) -> None:
         with replacing(self.folder / f"{uuid.uuid4().hex}.parquet") as temporary:

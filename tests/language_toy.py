@@ -1,0 +1,150 @@
+"""A project of a few graphs and queries, and an engine that answers at once or fails where it is told to."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.contracts import QUERIES, SCENE_GRAPHS, write_table
+from pipeline.llm.types import Request, Result
+from pipeline.params import Params
+from pipeline.paths import Paths
+from pipeline.scene_graph import (
+    Edit,
+    Group,
+    apply_edits,
+    edit_to_row,
+    graph_from_row,
+    group_objects,
+    serialise,
+)
+from pipeline.verbalise import verbalise
+
+ROOT = Path(__file__).parents[1]
+COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple")
+PLACES = ((10, "left"), (120, "center"), (230, "right"))
+Answer = Callable[[Request], Result]
+
+
+class Toy:
+    """`rows` images in each of two datasets; the last two of a dataset are twins; one query an image.
+
+    The queries of `toy` carry edits; those of `free` do not.
+    """
+
+    def __init__(self, root: Path, rows: int = 8, **changes: Any) -> None:
+        self.paths = Paths(root)
+        shutil.copytree(ROOT / "pipeline/prompts", root / "pipeline/prompts")
+        model = root / "models/llm"
+        model.mkdir(parents=True)
+        (model / "config.json").write_text("{}")
+        (model / "model.safetensors").write_bytes(b"weights")
+        self.params = self.with_params(**changes)
+        self.texts: dict[str, str] = {}
+        for dataset in ("toy", "free"):
+            self.write(dataset, rows)
+
+    def with_params(self, **changes: Any) -> Params:
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+        raw["datasets"] = ["toy", "free"]
+        raw["llm"]["model"] = "models/llm"
+        for name, value in changes.items():
+            section, _, leaf = name.partition("__")
+            if leaf:
+                raw[section][leaf] = value
+            else:
+                raw[section] = value
+        self.params = Params.model_validate(raw)
+        return self.params
+
+    def write(self, dataset: str, rows: int, recolour: int | None = None) -> None:
+        """Write the two tables; `recolour` gives one image another graph."""
+        graphs, queries = [], []
+        for i in range(rows):
+            kind = min(i, rows - 2)
+            colour = "pink" if i == recolour else COLOURS[kind % len(COLOURS)]
+            x, _ = PLACES[kind // len(COLOURS) % 3]
+            bbox = {"x": float(x), "y": 120.0, "w": 10.0, "h": 10.0}
+            car = {"object_id": 0, "name": "car", "attributes": [colour], "bbox": bbox}
+            tree = {"object_id": 1, "name": "tree", "attributes": ["many"], "bbox": None}
+            graphs.append(
+                {
+                    "image_id": f"{dataset}-{i:04d}",
+                    "width": 250,
+                    "height": 250,
+                    "scene": f"{dataset} park",
+                    "objects": [car, tree],
+                    "relationships": [{"subject_id": 0, "predicate": "next to", "object_id": 1}],
+                }
+            )
+            grouped = group_objects(graph_from_row(graphs[-1]))
+            pond = Edit("add", "object", Group("1", "pond", (), "bottom"))
+            self.texts[serialise(grouped)] = verbalise(grouped)
+            asked = serialise(grouped) + "\nModification: add a pond at the bottom"
+            self.texts[asked] = verbalise(apply_edits(grouped, [pond]))
+            queries.append(
+                {
+                    "query_id": f"{dataset}-q{i:04d}",
+                    "split": "test",
+                    "reference_id": f"{dataset}-{i:04d}",
+                    "target_id": f"{dataset}-{(i + 1) % rows:04d}",
+                    "target_ids": [f"{dataset}-{(i + 1) % rows:04d}"],
+                    "modification": "add a pond at the bottom",
+                    "kind": "add",
+                    "family": None,
+                    "edits": [edit_to_row(pond)] if dataset == "toy" else None,
+                }
+            )
+        write_table(graphs, self.paths.scene_graphs(dataset), SCENE_GRAPHS)
+        write_table(queries, self.paths.queries(dataset), QUERIES)
+
+    def right(self, request: Request) -> Result:
+        """The answer that says every fact."""
+        return said(request, self.texts[request.messages[-1]["content"]])
+
+
+def said(request: Request, text: str) -> Result:
+    """A text as an engine would return it, cut at the request's limit (a token is a word)."""
+    words = text.split()
+    cut = len(words) > request.max_tokens
+    return Result(
+        request.key,
+        text=" ".join(words[: request.max_tokens]),
+        finish_reason="length" if cut else "stop",
+        prompt_tokens=10,
+        output_tokens=min(len(words), request.max_tokens),
+        cached_tokens=5,
+    )
+
+
+class FakeEngine:
+    """Answers by a function; remembers what it was asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[Request] = []
+        self.opened = 0
+        self.closed = 0
+
+    def __call__(self) -> "FakeEngine":
+        self.opened += 1
+        return self
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
+        for request in requests:
+            self.asked.append(request)
+            yield self.answer(request)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class WordTokenizer:
+    """Stands for the VLM's tokenizer: words, and two more."""
+
+    context_length = 20
+
+    def count(self, texts: Iterable[str]) -> list[int]:
+        return [len(text.split()) + 2 for text in texts]
