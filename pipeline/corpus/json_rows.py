@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.errors import UserError
 
 _CHUNK = 1 << 20  # characters
+_OF_NUMBERS = "0123456789.eE+-"
 _REMEDY = "Correct the file: it must be one JSON list of rows, in UTF-8"
 
 
@@ -91,20 +92,21 @@ class _Reader:
     def _value(self) -> Any:
         self._next_character()
         while True:
+            start = self.at
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 if self._may_go_on(error) and self._more():
                     continue
-                self.at = error.pos
+                self.at += error.pos - start
                 self._fail(f"the file is no JSON: {error.msg}")
             except RecursionError:
                 self._fail("the file is nested too deep")
             except ValueError as error:  # an integer of thousands of digits
                 self._fail(f"the file holds an impossible number: {error}")
-            if end == len(self.text) and isinstance(value, int | float) and self._more():
-                continue  # a number may go on in the next piece
-            self.at = min(end, len(self.text))
+            if isinstance(value, int | float) and not self.text[end:].strip(_OF_NUMBERS) and self._more():
+                continue  # the number may go on in the next piece
+            self.at += end - start
             return value
 
     def _may_go_on(self, error: json.JSONDecodeError) -> bool:

@@ -1,0 +1,239 @@
+"""A dataset folder becomes tables, and every row that cannot is a reject with its reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.corpus.folder import read_folder
+from pipeline.corpus.source import check_source
+from pipeline.corpus.tables import Corpus
+from pipeline.errors import UserError
+from tests.pipeline.corpus.source import Source
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return Source(tmp_path / "parks")
+
+
+def _read(source: Source) -> Corpus:
+    source.write()
+    return read_folder(source.folder, "somewhere/parks", workers=1)
+
+
+def _rejects(corpus: Corpus, table: str) -> list[tuple[int | None, str | None, str]]:
+    return [(row["row"], row["field"], row["reason"]) for row in corpus.rejects.rows if row["table"] == table]
+
+
+def _ids(corpus: Corpus) -> list[str]:
+    return sorted(corpus.images["image_id"].to_pylist())
+
+
+def test_a_sound_folder_is_taken_whole(source: Source) -> None:
+    corpus = _read(source)
+    assert corpus.rejects.rows == []
+    assert (corpus.images.num_rows, corpus.scene_graphs.num_rows, corpus.queries.num_rows) == (9, 9, 9)
+    image = corpus.images.to_pylist()[0]
+    assert image["path"] == "somewhere/parks/images/test-blue.png"
+    assert (image["width"], image["height"], image["split"], len(image["sha256"])) == (40, 30, "test", 64)
+    query = corpus.queries.to_pylist()[2]
+    assert query["query_id"] == "2" and query["kind"] == "free" and query["edits"] is None
+    assert query["target_ids"] == ["train-blue", "train-green"]
+    assert corpus.counts == {"split_assumed": 0, "answers_removed": 0, "ignored_files": 0}
+
+
+def test_without_targets_the_target_is_the_answer(source: Source) -> None:
+    del source.queries[0]["targets"]
+    source.queries[1]["targets"] = ["train-green"]  # the target itself is not listed
+    rows = _read(source).queries.to_pylist()
+    assert rows[0]["target_ids"] == ["train-green"]
+    assert rows[1]["target_ids"] == ["train-blue", "train-green"]
+
+
+def test_a_plain_text_has_edits(source: Source) -> None:
+    source.queries[0]["modification"] = "remove the trees"
+    edits = _read(source).queries.to_pylist()[0]["edits"]
+    assert [(edit["op"], edit["name"]) for edit in edits] == [("remove", "tree")]
+
+
+def test_kind_and_edits_of_the_file_are_taken(source: Source) -> None:
+    edit = {"kind": "object", "quantity": "1", "name": "roof", "position": "top left"}
+    source.queries[0] |= {
+        "kind": "recolour",
+        "family": 3,
+        "edits": [
+            edit | {"op": "remove", "attributes": ["red"]},
+            edit | {"op": "add", "attributes": ["green"]},
+        ],
+    }
+    row = _read(source).queries.to_pylist()[0]
+    assert (row["kind"], row["family"], len(row["edits"])) == ("recolour", "3", 2)
+
+
+def test_images_that_no_query_names_count_as_train(source: Source) -> None:
+    source.graphs.append(source.graphs[0] | {"image_id": "x", "file_name": "images/x.png"})
+    source.graphs.append(source.graphs[0] | {"image_id": "y", "file_name": "images/y.png", "split": "test"})
+    for name in "xyz":
+        source.image(name).write_bytes(source.image("train-red").read_bytes())
+    (source.folder / "images/notes.txt").write_text("not an image")
+    corpus = _read(source)
+    splits = dict(zip(corpus.images["image_id"].to_pylist(), corpus.images["split"].to_pylist(), strict=True))
+    assert (splits["x"], splits["y"], splits["z"]) == ("train", "test", "train")
+    assert corpus.counts["split_assumed"] == 2 and corpus.counts["ignored_files"] == 1
+    assert "z" not in corpus.scene_graphs["image_id"].to_pylist()  # in the gallery alone
+
+
+def test_the_file_name_may_be_missing(source: Source) -> None:
+    for graph in source.graphs:
+        del graph["file_name"]
+    assert _read(source).images.num_rows == 9
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.unlink(), "missing"),
+        (lambda path: path.write_bytes(b""), "empty"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-30]), "cannot be decoded"),
+        (lambda path: path.write_text("<html>"), "not in a format"),
+    ],
+)
+def test_a_bad_image_takes_its_graph_and_its_queries_with_it(source: Source, damage: Any, said: str) -> None:
+    damage(source.image("val-green"))
+    corpus = _read(source)
+    ((row, field, reason),) = _rejects(corpus, "images")
+    assert (row, field) == (4, "file_name") and said in reason
+    assert _rejects(corpus, "scene_graphs") == [(4, "image_id", f"its image was rejected: {reason}")]
+    assert _rejects(corpus, "queries") == [
+        (3, "target", f"its image was rejected: {reason}"),
+        (5, "target", f"its image was rejected: {reason}"),
+    ]
+    assert "val-green" not in _ids(corpus)
+
+
+def test_a_further_answer_that_was_rejected_leaves_the_list(source: Source) -> None:
+    source.image("test-blue").unlink()
+    corpus = _read(source)
+    assert [row for row, _, _ in _rejects(corpus, "queries")] == [7]
+    assert corpus.queries.to_pylist()[-1]["target_ids"] == ["test-green"]
+    assert corpus.counts["answers_removed"] == 1
+
+
+def test_a_bad_graph_leaves_its_image_in_the_gallery(source: Source) -> None:
+    source.graphs[0]["relationships"][0]["object_id"] = 5  # train-red, the reference of rows 0 to 2
+    source.graphs[4]["objects"] = []  # val-green, only ever a target
+    corpus = _read(source)
+    assert corpus.images.num_rows == 9 and corpus.scene_graphs.num_rows == 7
+    assert [(row, field) for row, field, _ in _rejects(corpus, "scene_graphs")] == [
+        (0, "relationships[0].object_id"),
+        (4, "objects"),
+    ]
+    rejected = _rejects(corpus, "queries")
+    assert [row for row, _, _ in rejected] == [0, 1, 2]
+    assert "scene graph was rejected: the relationship names an object" in rejected[0][2]
+
+
+def test_a_reference_without_a_graph_is_said(source: Source) -> None:
+    del source.graphs[0]
+    rejected = _rejects(_read(source), "queries")
+    assert rejected[0] == (0, "reference", "its reference has no scene graph")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"image_id": None}, "image_id", "missing"),
+        ({"image_id": ""}, "image_id", "empty"),
+        ({"image_id": 1.5}, "image_id", "text or a whole number"),
+        ({"image_id": "a\x00"}, "image_id", "control character"),
+        ({"image_id": "train-green"}, "image_id", "stands twice, in row 1 too"),
+        ({"file_name": "../secret.png"}, "file_name", "outside"),
+        ({"file_name": "/etc/passwd"}, "file_name", "outside"),
+        ({"file_name": "images/train-green.png"}, "file_name", "named twice"),
+        ({"split": "dev"}, "split", "unknown"),
+    ],
+)
+def test_each_fault_of_a_graph_row_is_rejected(
+    source: Source, change: dict[str, Any], field: str, said: str
+) -> None:
+    source.graphs.append(source.graphs[0] | {"image_id": "new", "file_name": "images/new.png"} | change)
+    ((row, found, reason),) = _rejects(_read(source), "scene_graphs")
+    assert (row, found) == (9, field) and said in reason
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"pair_id": None}, "pair_id", "missing"),
+        ({"pair_id": 0}, "pair_id", "stands twice"),
+        ({"pair_id": True}, "pair_id", "whole number"),
+        ({"split": "dev"}, "split", "unknown"),
+        ({"split": None}, "split", "missing"),
+        ({"split": ["train"]}, "split", "unknown"),
+        ({"reference": "nowhere"}, "reference", "no such image"),
+        ({"reference": None}, "reference", "missing"),
+        ({"target": "nowhere"}, "target", "no such image"),
+        ({"target": "test-red"}, "target", "one image"),
+        ({"targets": ["test-green", "nowhere"]}, "targets[1]", "no such image"),
+        ({"targets": ["test-green", "test-red"]}, "targets[1]", "among its own right answers"),
+        ({"targets": "test-green"}, "targets", "no list"),
+        ({"target": "train-green", "targets": None}, "split", "belongs to split 'train'"),
+        ({"targets": ["test-green", "val-blue"]}, "split", "belongs to split 'val'"),
+        ({"modification": " "}, "modification", "empty"),
+        ({"modification": 5}, "modification", "no text"),
+        ({"modification": "a\tb"}, "modification", "control character"),
+        ({"modification": "x" * 1001}, "modification", "1001 characters"),
+        ({"kind": "swap"}, "kind", "unknown"),
+        ({"edits": [{"op": "paint"}]}, "edits[0].op", "unknown"),
+        ({"edits": [{"op": "add", "kind": "object"}]}, "edits[0].name", "missing"),
+        ({"edits": [{"op": "add", "kind": "object", "name": "car", "attributes": [1]}]},
+         "edits[0].attributes[0]", "no text"),
+        ({"edits": [{"op": "remove", "kind": "object", "name": "car"}]}, "edits", "do not fit"),
+    ],
+)  # fmt: skip
+def test_each_fault_of_a_query_is_rejected(
+    source: Source, change: dict[str, Any], field: str, said: str
+) -> None:
+    source.queries.append(source.queries[6] | {"pair_id": 99} | change)
+    corpus = _read(source)
+    ((row, found, reason),) = _rejects(corpus, "queries")
+    assert (row, found) == (9, field) and said in reason
+    assert corpus.queries.num_rows == 9
+
+
+def test_rows_that_are_no_objects_are_rejected(source: Source) -> None:
+    source.graphs.append(None)  # type: ignore[arg-type]
+    source.queries.append([1])  # type: ignore[arg-type]
+    corpus = _read(source)
+    assert [row for row, _, _ in _rejects(corpus, "scene_graphs")] == [9]
+    assert [row for row, _, _ in _rejects(corpus, "queries")] == [9]
+
+
+def test_half_a_surrogate_pair_can_be_written_down(source: Source) -> None:
+    source.queries[0]["modification"] = "\ud83d"
+    source.queries[1]["pair_id"] = "\ud83d"
+    corpus = _read(source)
+    assert [row["record_id"] for row in corpus.rejects.rows] == ["0", "\\ud83d"]
+
+
+def test_whole_numbers_are_ids(source: Source) -> None:
+    source.graphs[0]["image_id"] = 7
+    for query in source.queries[:3]:
+        query["reference"] = 7
+    corpus = _read(source)
+    assert corpus.rejects.rows == [] and "7" in _ids(corpus)
+
+
+def test_a_missing_part_of_the_folder_is_named(source: Source) -> None:
+    (source.folder / "triplets.json").unlink()
+    with pytest.raises(UserError, match=r"triplets\.json"):
+        check_source(source.folder)
+    with pytest.raises(UserError, match="missing"):
+        check_source(source.folder / "nowhere")
+
+
+def test_a_folder_is_a_world_or_a_dataset(source: Source) -> None:
+    (source.folder / "world.yaml").write_text("theme: tennis")
+    with pytest.raises(UserError, match="both"):
+        check_source(source.folder)

@@ -1,0 +1,181 @@
+"""Scene graphs in Visual Genome's shape: what is taken, and what is rejected in which field."""
+
+import copy
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.contracts import SCENE_GRAPHS
+from pipeline.corpus.checks import Rejected
+from pipeline.corpus.scene_graphs import graph_row
+from pipeline.scene_graph import graph_from_row, group_objects, serialise
+
+GRAPH: dict[str, Any] = {
+    "image_id": "a",
+    "scene": "airport",
+    "objects": [
+        {"object_id": 1, "name": "car", "attributes": ["red"], "bbox": [1, 2, 10, 5]},
+        {
+            "object_id": 2,
+            "names": ["hangar", "shed"],
+            "attributes": None,
+            "bbox": dict(x=20, y=30, w=5.5, h=9),
+        },
+        {"object_id": 3, "name": " tree ", "x": 0, "y": 0, "w": 3, "h": 3},
+    ],
+    "relationships": [{"relationship_id": 9, "subject_id": 1, "predicate": "next to", "object_id": 2}],
+}
+
+
+def _row(graph: Any = GRAPH) -> dict[str, Any]:
+    return graph_row(graph, "a", 64, 48)
+
+
+def test_each_form_of_an_object_is_taken() -> None:
+    row = _row()
+    assert [entry["name"] for entry in row["objects"]] == ["car", "hangar", "tree"]
+    assert row["objects"][1]["bbox"] == {"x": 20.0, "y": 30.0, "w": 5.5, "h": 9.0}
+    assert row["objects"][2]["bbox"] == {"x": 0.0, "y": 0.0, "w": 3.0, "h": 3.0}
+    assert row["objects"][1]["attributes"] == []
+    assert row["relationships"] == [{"subject_id": 1, "predicate": "next to", "object_id": 2}]
+    assert (row["width"], row["height"], row["scene"]) == (64, 48, "airport")
+
+
+def test_what_may_be_missing_may_be_missing() -> None:
+    row = _row({"objects": [{"object_id": 0, "name": "field"}]})
+    assert row["scene"] is None and row["relationships"] == [] and row["objects"][0]["bbox"] is None
+
+
+def _changed(path: str, value: Any) -> dict[str, Any]:
+    graph = copy.deepcopy(GRAPH)
+    place: Any = graph
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    for step in steps:
+        place = place[step]
+    place[last] = value
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field", "said"),
+    [
+        ("objects", None, "objects", "missing"),
+        ("objects", {}, "objects", "no list"),
+        ("objects", [], "objects", "no objects"),
+        ("objects.0", "car", "objects[0]", "no JSON object"),
+        ("objects.0.object_id", None, "objects[0].object_id", "missing"),
+        ("objects.0.object_id", "1", "objects[0].object_id", "whole number"),
+        ("objects.0.object_id", True, "objects[0].object_id", "whole number"),
+        ("objects.0.object_id", 2**63, "objects[0].object_id", "whole number"),
+        ("objects.0.object_id", 2, "objects[1].object_id", "stands twice"),
+        ("objects.0.name", None, "objects[0].name", "missing"),
+        ("objects.0.name", "  ", "objects[0].name", "empty"),
+        ("objects.0.name", 7, "objects[0].name", "no text"),
+        ("objects.0.name", "car\x07", "objects[0].name", "control character"),
+        ("objects.0.name", "a\nb", "objects[0].name", "control character"),
+        ("objects.0.name", "a\u202eb", "objects[0].name", "direction"),
+        ("objects.0.name", "\ud800", "objects[0].name", "surrogate"),
+        ("objects.0.name", "x" * 101, "objects[0].name", "101 characters"),
+        ("objects.0.attributes", "red", "objects[0].attributes", "no list"),
+        ("objects.0.attributes", ["red", ""], "objects[0].attributes[1]", "empty"),
+        ("objects.0.attributes", [3], "objects[0].attributes[0]", "no text"),
+        ("objects.0.bbox", [1, 2, 3], "objects[0].bbox", "four numbers"),
+        ("objects.0.bbox", [1, 2, 3, "4"], "objects[0].bbox", "four numbers"),
+        ("objects.0.bbox", [1, 2, 3, True], "objects[0].bbox", "four numbers"),
+        ("objects.0.bbox", "1 2 3 4", "objects[0].bbox", "four numbers"),
+        ("objects.0.bbox", {"x": 1}, "objects[0].bbox", "four numbers"),
+        ("objects.0.bbox", [1, 2, float("nan"), 4], "objects[0].bbox", "not finite"),
+        ("objects.0.bbox", [1, 2, float("inf"), 4], "objects[0].bbox", "not finite"),
+        ("objects.0.bbox", [1, 2, 10**400, 4], "objects[0].bbox", "not finite"),
+        ("objects.0.bbox", [1, 2, 0, 4], "objects[0].bbox", "no area"),
+        ("objects.0.bbox", [60, 2, 10, 4], "objects[0].bbox", "64 x 48"),
+        ("objects.0.bbox", [-2, 2, 10, 4], "objects[0].bbox", "64 x 48"),
+        ("relationships", 3, "relationships", "no list"),
+        ("relationships.0", None, "relationships[0]", "no JSON object"),
+        ("relationships.0.subject_id", 8, "relationships[0].subject_id", "does not hold"),
+        ("relationships.0.object_id", 8, "relationships[0].object_id", "does not hold"),
+        ("relationships.0.object_id", None, "relationships[0].object_id", "missing"),
+        ("relationships.0.predicate", "", "relationships[0].predicate", "empty"),
+        ("scene", ["airport"], "scene", "no text"),
+        ("width", 640, "width", "64 pixels"),
+    ],
+)
+def test_each_fault_is_rejected_in_its_field(path: str, value: Any, field: str, said: str) -> None:
+    with pytest.raises(Rejected, match=said) as caught:
+        _row(_changed(path, value))
+    assert caught.value.field == field
+    assert caught.value.remedy
+    (caught.value.value or "").encode()
+
+
+def test_boxes_may_stand_a_pixel_over_the_edge() -> None:
+    assert _row(_changed("objects.0.bbox", [-1, -0.5, 65, 49]))["objects"][0]["bbox"]["w"] == 65
+
+
+NAMES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[str, Any]:
+    ids = draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=6, unique=True))
+    objects = []
+    for object_id in ids:
+        entry: dict[str, Any] = {"object_id": object_id, "name": draw(NAMES)}
+        if draw(st.booleans()):
+            entry["attributes"] = draw(st.lists(NAMES, max_size=3))
+        if draw(st.booleans()):
+            x, y = draw(st.integers(0, 62)), draw(st.integers(0, 46))
+            entry["bbox"] = [x, y, draw(st.integers(1, 64 - x)), draw(st.integers(1, 48 - y))]
+        objects.append(entry)
+    ends = st.sampled_from(ids)
+    relations = draw(st.lists(st.tuples(ends, NAMES, ends), max_size=4))
+    return {
+        "scene": draw(st.none() | NAMES),
+        "objects": objects,
+        "relationships": [{"subject_id": s, "predicate": p, "object_id": o} for s, p, o in relations],
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(graphs())
+def test_every_sound_graph_reaches_the_table_and_the_prompt(graph: dict[str, Any]) -> None:
+    row = pa.Table.from_pylist([_row(graph)], schema=SCENE_GRAPHS).to_pylist()[0]
+    assert [(o["object_id"], o["name"]) for o in row["objects"]] == [
+        (o["object_id"], o["name"]) for o in graph["objects"]
+    ]
+    assert len(row["relationships"]) == len(graph["relationships"])
+    grouped = group_objects(graph_from_row(row))
+    counted = [int(group.quantity) for group in grouped.groups if group.quantity.isdecimal()]
+    assert sum(counted) <= len(graph["objects"]) or any(o.get("attributes") for o in graph["objects"])
+    lines = serialise(grouped).splitlines()
+    assert sum(line.startswith("- ") for line in lines) >= len(grouped.groups)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["object_id", "name", "names", "attributes", "bbox", "subject_id", "predicate", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(objects=ANYTHING, relationships=ANYTHING, scene=ANYTHING)
+def test_anything_is_taken_or_rejected(objects: Any, relationships: Any, scene: Any) -> None:
+    try:
+        row = _row({"objects": objects, "relationships": relationships, "scene": scene})
+    except Rejected as error:
+        assert error.reason and error.remedy and error.field
+    else:
+        pa.Table.from_pylist([row], schema=SCENE_GRAPHS)
