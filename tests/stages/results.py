@@ -1,0 +1,120 @@
+"""A finished project of two small datasets, every table and metric of it made up, for the report."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pipeline.contracts import (
+    IMAGES,
+    INTERPRETATIONS,
+    PSEUDO_CAPTIONS,
+    QUERIES,
+    RANKINGS,
+    REJECTS,
+    write_table,
+)
+from pipeline.metrics_io import write_metrics
+from pipeline.paths import Paths
+
+METHODS = ("chance", "image_only", "image_plus_text", "pseudo_caption", "hybrid_untuned", "hybrid")
+KINDS = ("add", "move")
+
+
+def make_results(paths: Paths, datasets: tuple[str, ...], text: str = "a red roof", queries: int = 6) -> None:
+    """Write everything that the report reads; `text` stands wherever a text can stand."""
+    for dataset in datasets:
+        _make_dataset(paths, dataset, text, queries)
+    counts = {f"{name}_{split}": 7 for name in ("images", "queries") for split in ("train", "val", "test")}
+    counts |= dict.fromkeys(("images", "graphs", "queries", "split_assumed"), 21)
+    counts |= dict.fromkeys(("rejected_images", "rejected_graphs", "rejected_queries"), 1)
+    write_metrics(paths.metrics("corpus"), dict.fromkeys(datasets, counts))
+    quality = {"rows": 7, "failed": 0, "truncated": 0, "over_clip_context": 1, "fact_recall": 0.987}
+    write_metrics(paths.metrics("interpret"), dict.fromkeys(datasets, quality))
+    write_metrics(paths.metrics("caption"), dict.fromkeys(datasets, quality | {"fact_recall": None}))
+    write_metrics(
+        paths.metrics("embed"),
+        {"model": {"model": "local-dir:model", "weights_sha256": "ab12", "pretrained": None}},
+    )
+    reject = {"table": "queries", "file": text, "row": 1, "record_id": text, "field": "target", "value": text}
+    write_table(
+        [{"dataset": datasets[0], **reject, "reason": text, "remedy": "Mend it"}], paths.rejects, REJECTS
+    )
+    card = paths.root / "model/README.md"
+    card.parent.mkdir(parents=True, exist_ok=True)
+    card.write_text(f"---\nlicense: x\n---\n# A model\n\nIt has seen nothing. {text}\n\nMore.")
+
+
+def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
+    ids = [f"image-{i}" for i in range(count + 4)]
+    images, queries = [], []
+    for i, image_id in enumerate(ids):
+        file = paths.root / f"pictures/{dataset}-{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((40, 60, 3), 9 * i, np.uint8)).save(file)
+        images.append(
+            {
+                "image_id": image_id,
+                "split": "test",
+                "path": str(file.relative_to(paths.root)),
+                "sha256": "0" * 64,
+            }
+            | {"width": 60, "height": 40, "family": None}
+        )
+    for i in range(count):
+        queries.append(
+            {
+                "query_id": f"q{i}",
+                "split": "test",
+                "reference_id": ids[i],
+                "target_id": ids[i + 1],
+                "edits": None,
+            }
+            | {"target_ids": [ids[i + 1]], "modification": text, "kind": KINDS[i % 2], "family": None}
+        )
+    write_table(images, paths.images(dataset), IMAGES)
+    write_table(queries, paths.queries(dataset), QUERIES)
+    captioned: dict[str, Any] = {"status": "ok", "source": "first", "model": "model", "prompt_hash": "cd34"}
+    captioned |= {"row_key": "0", "text": text, "missed": [text], "invented": []}
+    write_table(
+        [{"image_id": image_id, **captioned} for image_id in ids],
+        paths.interpretations(dataset),
+        INTERPRETATIONS,
+    )
+    rows = [{"query_id": query["query_id"], **captioned} for query in queries]
+    rows[0] |= {"text": None, "status": "failed"}
+    write_table(rows, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS)
+    rankings = [
+        {"query_id": f"q{i}", "kind": KINDS[i % 2], "method": method, "rank": 1 + (place + i) % 4}
+        | {"average_precision": 0.5, "top": [ids[(i + k) % len(ids)] for k in range(1, 7)]}
+        for place, method in enumerate(METHODS)
+        for i in range(count)
+    ]
+    write_table(rankings, paths.rankings(dataset), RANKINGS)
+    measures = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
+    write_metrics(
+        paths.metrics("evaluate", dataset),
+        {
+            method: {m: 10.0 * place + k for k, m in enumerate(measures)}
+            for place, method in enumerate(METHODS)
+        },
+    )
+    write_metrics(
+        paths.metrics("tune", dataset),
+        {
+            "weights": {"triplet": 0.25},
+            "mixture": {"image": 0.5},
+            "temperature": 0.03,
+            "best_epoch": 2,
+            "epochs": 3,
+        },
+    )
+    curve = paths.plots("tune", dataset)
+    curve.parent.mkdir(parents=True, exist_ok=True)
+    curve.write_text("epoch,train_loss,val_mean_recall\n0,,40\n1,2.5,45.5\n2,1.5,50\n3,1.2,48\n")
+
+
+def main(folder: str) -> None:
+    """`python -m tests.stages.results FOLDER`: a project to look at with `lempo report`."""
+    make_results(Paths(Path(folder)), ("airplane", "tennis", "mixed"), queries=20)
