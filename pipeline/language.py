@@ -21,6 +21,7 @@ MAX_TRIES = (
 )
 PART_ROWS = 512
 PART_SECONDS = 2.0
+SHOWN_FAILURES = 5
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class _EngineSession:
             self._engine = self._open()
             self.speed.start_seconds = time.perf_counter() - since
             since = time.perf_counter()
-        tokens = 0
+        tokens = failed = 0
         with tqdm(total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True) as bar:
             for result in self._engine.generate(requests):
                 self.speed.add(result)
@@ -237,8 +238,12 @@ class _EngineSession:
                 bar.update()
                 bar.set_postfix_str(f"{tokens / (time.perf_counter() - since):.0f} tok/s", refresh=False)
                 if result.error is not None:
-                    log.warning("%s: a row failed: %s", label, result.error)
+                    failed += 1
+                    if failed <= SHOWN_FAILURES:
+                        log.warning("%s: a row failed: %s", label, result.error)
                 yield result
+        if failed > SHOWN_FAILURES:
+            log.warning("%s: %d rows failed; the tables say why", label, failed)
         self.speed.generate_seconds += time.perf_counter() - since
 
     def close(self) -> None:
@@ -248,7 +253,7 @@ class _EngineSession:
 
 
 class _Writer:
-    """Puts results on disk every few hundred rows or seconds, and what is left when the loop ends or breaks."""
+    """Puts results on disk every few hundred rows or seconds, and the rest when the loop ends."""
 
     def __init__(self, cache: RowCache) -> None:
         self._cache = cache

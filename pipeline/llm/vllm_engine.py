@@ -55,6 +55,7 @@ class VllmEngine:
             ) from None
         _check_names(passed, EngineArgs.__dataclass_fields__)
         template = passed.pop("chat_template", None)
+        passed.setdefault("use_tqdm_on_load", False)
         passed.setdefault("load_format", "auto" if passed.get("quantization") == "gguf" else "safetensors")
         if own["lora"]:
             passed["enable_lora"] = True
@@ -88,19 +89,16 @@ class VllmEngine:
         source = iter(requests)
         waiting: list[tuple[Request, int]] = []  # put back after a crash, with the crashes they were part of
         in_flight: dict[str, tuple[Request, int]] = {}
-        number = 0
         while True:
             while len(in_flight) < self._window:
                 request, deaths = waiting.pop() if waiting else (next(source, None), 0)
                 if request is None:
                     break
-                name = str(number)
-                number += 1
-                failure = self._submit(name, request)
-                if failure is None:
-                    in_flight[name] = (request, deaths)
+                submitted = self._submit(request)
+                if isinstance(submitted, str):
+                    in_flight[submitted] = (request, deaths)
                 else:
-                    yield failure
+                    yield submitted
             if not in_flight:
                 return
             try:
@@ -131,9 +129,9 @@ class VllmEngine:
             except Exception as error:
                 log.warning("the engine did not stop cleanly: %s", one_line(error))
 
-    def _submit(self, name: str, request: Request) -> Result | None:
+    def _submit(self, request: Request) -> Result | str:
+        """Hand a request to the engine; returns its name there, or a failed result."""
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
 
         try:
             tokens = self._chat.token_ids(request.messages)
@@ -150,14 +148,13 @@ class VllmEngine:
                 seed=request.seed,
                 max_tokens=request.max_tokens,
                 stop=list(self._chat.stops),
-                output_kind=RequestOutputKind.FINAL_ONLY,
             )
-            self._llm.llm_engine.add_request(
-                name, {"prompt_token_ids": tokens}, sampling, lora_request=self._lora
+            (name,) = self._llm.enqueue(
+                {"prompt_token_ids": tokens}, sampling, lora_request=self._lora, use_tqdm=False
             )
         except Exception as error:
             return Result(request.key, error=one_line(error))
-        return None
+        return name.rpartition("-")[0]  # outputs come without the suffix
 
 
 def _result(request: Request, output: Any) -> Result:
@@ -179,7 +176,7 @@ def _prepare_environment(offline: bool) -> None:
     defaults = {
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
-        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_LOGGING_LEVEL": "ERROR",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if offline:
