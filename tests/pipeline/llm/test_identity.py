@@ -1,0 +1,98 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.llm import identity
+from pipeline.llm.identity import identity_hash, model_identity
+from pipeline.params import LlmParams, load_params
+
+ROOT = Path(__file__).parents[3]
+
+
+def _params(**changes: Any) -> LlmParams:
+    return load_params(ROOT / "params.yaml").llm.model_copy(update=changes)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"):
+        (folder / name).write_text(name)
+    (folder / "README.md").write_text("a card")
+    return folder
+
+
+def _hash(model: Path, **changes: Any) -> str:
+    return identity_hash(model_identity(_params(model=str(model), **changes), model.parent / "cache"))
+
+
+def test_a_folder_is_known_by_what_it_holds_not_where_it_lies(model: Path, tmp_path: Path) -> None:
+    before = _hash(model)
+    (model / "README.md").write_text("another card")
+    moved = model.rename(tmp_path / "moved")
+    assert _hash(moved) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"]
+)
+def test_every_file_that_matters_matters(model: Path, name: str) -> None:
+    before = _hash(model)
+    (model / name).write_text("changed")
+    assert _hash(model) != before
+
+
+def test_engine_arguments_belong_to_the_model(model: Path) -> None:
+    assert _hash(model, engine_args={"dtype": "float32"}) != _hash(model, engine_args={"dtype": "bfloat16"})
+
+
+def test_a_lora_adapter_is_known_by_its_files(model: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_text("a")
+    first = _hash(model, engine_args={"lora": str(adapter)})
+    (adapter / "adapter_model.safetensors").write_text("b!")
+    assert len({first, _hash(model, engine_args={"lora": str(adapter)}), _hash(model, engine_args={})}) == 3
+
+
+def test_weights_are_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _hash(model)
+
+    def refuse(path: Path) -> str:
+        raise AssertionError(f"{path} is hashed again")
+
+    monkeypatch.setattr(identity, "sha256_file", refuse)
+    assert _hash(model) == before
+    os.utime(model / "model.safetensors", (1, 1))
+    with pytest.raises(AssertionError, match=r"model\.safetensors"):
+        _hash(model)
+
+
+def test_a_hub_model_is_known_by_the_commit_of_its_local_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    params = _params(model="someone/some-model", revision=None)
+    assert model_identity(params, tmp_path / "cache")["revision"] == "main"
+    reference = tmp_path / "models--someone--some-model/refs/main"
+    reference.parent.mkdir(parents=True)
+    reference.write_text("abc123")
+    assert model_identity(params, tmp_path / "cache")["revision"] == "abc123"
+
+
+def test_pickled_weights_are_refused(model: Path) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(UserError, match="safetensors"):
+        _hash(model)
+
+
+def test_a_damaged_note_of_hashes_is_written_anew(model: Path) -> None:
+    before = _hash(model)
+    (model.parent / "cache/file_hashes.json").write_text("{")
+    assert _hash(model) == before
+    assert json.loads((model.parent / "cache/file_hashes.json").read_text())

@@ -1,0 +1,113 @@
+"""Real vLLM on a random model: the rolling window, bad requests, a stage from graphs to tables."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts import INTERPRETATIONS, read_table
+from pipeline.errors import UserError
+from pipeline.llm.types import Request, Sampling
+from pipeline.llm.vllm_engine import VllmEngine
+from pipeline.params import LlmParams, load_params
+from stages import interpret
+from tests.language_toy import Toy, WordTokenizer
+from tests.pipeline.llm.tiny_llama import make_tiny_llama
+
+pytestmark = pytest.mark.slow
+
+PARAMS = load_params(Path(__file__).parents[3] / "params.yaml")
+SPEED = {
+    "enforce_eager": True,
+    "block_size": 32,
+    "kv_cache_memory_bytes": 64_000_000,
+    "max_num_seqs": 4,
+    "max_num_batched_tokens": 512,
+}
+GREEDY, WARM = Sampling.of(0, 1, 0), Sampling.of(0.8, 1.0, 0)
+
+
+def _llm(model: Path) -> LlmParams:
+    return PARAMS.llm.model_copy(
+        update={"model": str(model), "engine_args": {"dtype": "float32", "max_model_len": 512}}
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_llama(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def engine(model: Path) -> Iterator[VllmEngine]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # starts in seconds; decodes slower
+        engine = VllmEngine(_llm(model), SPEED, 0, Path("."))
+        yield engine
+        engine.close()
+
+
+def _request(key: str, content: str, sampling: Sampling = GREEDY, max_tokens: int = 12) -> Request:
+    seed = None if sampling is GREEDY else int(key.strip("abcdefghijklmnopqrstuvwxyz") or 0)
+    return Request(key, [{"role": "user", "content": content}], sampling, max_tokens, seed)
+
+
+def test_bad_requests_fail_alone_and_the_others_all_come_back(engine: VllmEngine) -> None:
+    requests = [_request(str(i), f"scene {i % 5}", max_tokens=1 + i % 12) for i in range(40)]
+    requests.insert(7, _request("long", "car " * 600))
+    requests.insert(20, _request("none", "x", max_tokens=0))
+    pulled: list[str] = []
+
+    def source() -> Iterator[Request]:
+        for request in requests:
+            pulled.append(request.key)
+            yield request
+
+    results, most_ahead = {}, 0
+    for result in engine.generate(source()):
+        assert result.key not in results
+        results[result.key] = result
+        most_ahead = max(most_ahead, len(pulled) - len(results))
+    assert set(results) == {request.key for request in requests}
+    assert most_ahead <= 2 * SPEED["max_num_seqs"]
+    assert results["long"].permanent and "tokens and the model's context 512" in (results["long"].error or "")
+    assert results["none"].text is None and results["none"].error
+    good = [result for key, result in results.items() if key.isdigit()]
+    assert all(result.error is None and result.text is not None for result in good)
+    assert all(result.finish_reason in ("stop", "length") and result.output_tokens for result in good)
+    assert all((result.output_tokens or 0) <= 1 + int(result.key) % 12 for result in good)
+
+
+def test_a_request_has_its_own_seed_whatever_else_runs(engine: VllmEngine) -> None:
+    def texts(*keys: str) -> dict[str, str | None]:
+        requests = [_request(key, "scene", WARM) for key in keys]
+        return {result.key: result.text for result in engine.generate(requests)}
+
+    together = texts("a1", "a2", "a3", "a4", "a5", "a6")
+    assert texts("a4") == {"a4": together["a4"]}
+    assert len(set(together.values())) > 1
+
+
+def test_a_stage_runs_on_it_from_graphs_to_tables(
+    engine: VllmEngine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.vlm.load_tokenizer", lambda *_: WordTokenizer())
+    monkeypatch.setattr(engine, "close", lambda: None)
+    toy = Toy(tmp_path, interpret__max_tokens=16, llm__model=str(model))
+    prompt = toy.paths.root / "pipeline/prompts/interpret.txt"
+    prompt.write_text("## user\n{graph}\n")
+    interpret.run(toy.params, toy.paths, engine=lambda: engine)
+    rows = read_table(toy.paths.interpretations("toy"), INTERPRETATIONS).to_pylist()
+    assert len(rows) == 8 and all(row["prompt_tokens"] and row["row_key"] for row in rows)
+    before = toy.paths.interpretations("toy").read_bytes()
+
+    def refuse() -> VllmEngine:
+        raise AssertionError("the engine is opened again")
+
+    interpret.run(toy.params, toy.paths, engine=refuse)
+    assert toy.paths.interpretations("toy").read_bytes() == before
+
+
+def test_an_unknown_engine_argument_is_said_before_the_model_is_loaded(model: Path) -> None:
+    with pytest.raises(UserError, match=r"no such engine argument.*max_model_length"):
+        VllmEngine(_llm(model), {"max_model_length": 5}, 0, Path("."))
