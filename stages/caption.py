@@ -1,4 +1,4 @@
-"""`lempo caption`: graphs and modifications to captions of the images wanted (pseudo caption generation, PCG)."""
+"""`lempo caption`: graphs and modifications to captions of the images wanted (pseudo captions, PCG)."""
 
 from collections.abc import Callable
 
