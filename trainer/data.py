@@ -56,16 +56,30 @@ class Split:
             self.missing_captions,
         )
 
+    def all_texts(self) -> list[str]:
+        """Every text of every query, repeated as often as it stands there."""
+        return [text for part in TEXT_PARTS for text in self.texts[part]]
+
     def text_rows(self, texts: Texts) -> dict[str, Tensor]:
         """Rows in `texts` of every part's text: int64 (Q,) each."""
         return {part: texts.rows(self.texts[part]) for part in TEXT_PARTS}
 
+    @property
+    def image(self) -> Tensor:
+        """f_v(r), (Q, D), of every query's reference."""
+        return self.gallery[self.reference]
+
+    def encode(
+        self, model: Any, texts: Texts, batch: int, parts: Sequence[str] = TEXT_PARTS
+    ) -> dict[str, Tensor]:
+        """Features (Q, D) of the named parts' texts, without gradients; each text is encoded once."""
+        rows = torch.cat([texts.rows(self.texts[part]) for part in parts])
+        encoded = texts.features(model, rows, batch).split(len(self))
+        return dict(zip(parts, encoded, strict=True))
+
     def features(self, model: Any, texts: Texts, batch: int) -> QueryFeatures:
-        """Features (Q, D) of every part; each distinct text is encoded once, without gradients."""
-        rows = self.text_rows(texts)
-        encoded = texts.features(model, torch.cat([rows[part] for part in TEXT_PARTS]), batch)
-        parts = encoded.split(len(self))  # four of (Q, D)
-        return QueryFeatures(self.gallery[self.reference], *parts)
+        """Features (Q, D) of every part of the queries, without gradients."""
+        return QueryFeatures(self.image, **self.encode(model, texts, batch))
 
 
 def language_text(modification: str, interpretation: str | None) -> str:
@@ -153,7 +167,7 @@ def _answers(
                 value=row["target_id"],
             )
         target.append(aim)
-        right.append([_place_of(row, "target_ids", answer, place, paths, dataset) for answer in row["target_ids"]])
+        right.append([_place_of(row, "target_ids", one, place, paths, dataset) for one in row["target_ids"]])
         removed.append(out)
     try:
         return make_answers(target, right, removed, len(place))
@@ -167,9 +181,7 @@ def _place(row: dict, field: str, place: dict[str, int], paths: Paths, dataset: 
     return _place_of(row, field, row[field], place, paths, dataset)
 
 
-def _place_of(
-    row: dict, field: str, image_id: str, place: dict[str, int], paths: Paths, dataset: str
-) -> int:
+def _place_of(row: dict, field: str, image_id: str, place: dict[str, int], paths: Paths, dataset: str) -> int:
     if image_id not in place:
         raise UserError(
             f"the image of query {row['query_id']} is not in its split, {row['split']}",

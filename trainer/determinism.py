@@ -14,7 +14,8 @@ def seeded(seed: int) -> Iterator[None]:
     Sums over threads are taken in an order that depends on their number, so results may differ in the last
     digits between machines.
     """
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -22,4 +23,4 @@ def seeded(seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)

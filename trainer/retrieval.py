@@ -46,10 +46,10 @@ def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None
         ValueError: a score is NaN.
     """
     chunk = chunk or max(1, CHUNK_SCORES // max(1, answers.gallery_size))
-    parts = [
-        rank_batch(scores(start, min(start + chunk, len(answers))), answers.rows(slice(start, start + chunk)), top)
-        for start in range(0, len(answers), chunk)
-    ]
+    parts = []
+    for start in range(0, len(answers), chunk):
+        stop = min(start + chunk, len(answers))
+        parts.append(rank_batch(scores(start, stop), answers.rows(slice(start, stop)), top))
     return Rankings(
         torch.cat([part.rank for part in parts]),
         torch.cat([part.average_precision for part in parts]),

@@ -1,8 +1,8 @@
 """The weights of the three similarities and the triplet's mixture, searched on validation.
 
 The objective is the mean recall, ties go to the mean average precision, then to the candidate that comes
-first in the grid. The mixture is chosen for the triplet alone, then weights and mixture in turn, each given the
-other, until neither improves: a few hundred candidates in place of the whole product of both grids.
+first in the grid. The mixture is chosen for the triplet alone, then weights and mixture in turn, each given
+the other, until neither improves: a few hundred candidates in place of the whole product of both grids.
 """
 
 from collections.abc import Iterator, Sequence

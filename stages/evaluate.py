@@ -1,0 +1,122 @@
+"""lempo evaluate DATASET
+
+Measures every method on the test split of one dataset; what a method chooses, it chooses on validation.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from pipeline.contracts import RANKINGS, write_table
+from pipeline.metrics_io import write_metrics
+from pipeline.params import Params, VlmParams
+from pipeline.paths import Paths
+
+if TYPE_CHECKING:
+    from trainer.data import Split
+    from trainer.retrieval import Rankings, Scores
+    from trainer.similarity import QueryFeatures
+    from trainer.texts import Texts
+
+log = logging.getLogger(__name__)
+
+
+def run(params: Params, paths: Paths, dataset: str) -> None:
+    """Write `metrics/evaluate/<dataset>.json` and `data/rankings/<dataset>.parquet`.
+
+    Raises:
+        UserError: a table, the features or a model is not there or does not fit the others, or a split is
+            empty.
+    """
+    from pipeline.features import read_features
+    from pipeline.vlm import load_vlm
+    from trainer.data import load_splits
+    from trainer.methods import COMPARATOR_PARTS, METHODS, Frozen, comparator_scores, term_scores
+    from trainer.records import choice_of, read_record
+    from trainer.retrieval import rank_all
+    from trainer.similarity import QueryFeatures
+    from trainer.texts import Texts
+
+    record = read_record(paths.tuned(dataset))
+    start = time.perf_counter()
+    vlm = load_vlm(params.vlm, params.speed.device, paths.root)
+    features = read_features(paths.features(dataset), vlm.identity)
+    removed = params.method.reference == "removed"
+    loaded = load_splits(paths, dataset, features, ("train", "val", "test"), removed)
+    train, val, test = (split.to(vlm.device) for split in loaded.values())
+    texts = Texts.of(vlm, [text for split in loaded.values() for text in split.all_texts()])
+    batch = params.speed.encode_batch
+    known = Frozen(train, train.encode(vlm.model, texts, batch, COMPARATOR_PARTS))
+    validation = Frozen(val, val.encode(vlm.model, texts, batch, COMPARATOR_PARTS))
+    asked = Frozen(test, test.encode(vlm.model, texts, batch))
+    untuned = QueryFeatures(test.image, **asked.text)
+    del vlm  # one model in memory at a time
+    tuned = _tuned_features(params, paths, dataset, test, texts)
+    spent = {"load_and_encode": time.perf_counter() - start}
+
+    def scored() -> Iterator[tuple[str, "Scores"]]:
+        yield from comparator_scores(known, validation, asked, params.comparators, params.seed)
+        of_untuned = dict(term_scores(untuned, test.gallery, choice_of(record["untuned"])))
+        yield "hybrid_untuned", of_untuned["hybrid"]
+        yield from term_scores(tuned, test.gallery, choice_of(record))
+
+    start = time.perf_counter()
+    metrics, rows = {}, []
+    for method, scores in tqdm(scored(), total=len(METHODS), desc="evaluate", unit="method", disable=None):
+        rankings = rank_all(scores, test.answers)
+        metrics[method] = _metrics(method, test, rankings)
+        rows += _rows(method, test, rankings)
+    spent["rank"] = time.perf_counter() - start
+    write_table(rows, paths.rankings(dataset), RANKINGS)
+    write_metrics(paths.metrics("evaluate", dataset), metrics)
+    write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
+    hybrid = metrics["hybrid"]
+    log.info("%s: hybrid R@1 %.1f, mean recall %.1f on test", dataset, hybrid["R@1"], hybrid["mean_recall"])
+
+
+def _tuned_features(
+    params: Params, paths: Paths, dataset: str, test: "Split", texts: "Texts"
+) -> "QueryFeatures":
+    """The tuned encoder's features of the test queries; its tokenizer is a copy, so tokens are kept."""
+    from pipeline.vlm import load_vlm
+
+    folder = paths.tuned(dataset).relative_to(paths.root)
+    source = VlmParams(model=f"local-dir:{folder}", pretrained=None, precision=params.vlm.precision)
+    vlm = load_vlm(source, params.speed.device, paths.root)
+    return test.features(vlm.model, texts, params.speed.encode_batch)
+
+
+def _metrics(method: str, test: "Split", rankings: "Rankings") -> dict[str, Any]:
+    from trainer.methods import USES_CAPTIONS
+    from trainer.metrics import retrieval_metrics
+
+    metrics: dict[str, Any] = retrieval_metrics(rankings.rank, rankings.average_precision)
+    if method in USES_CAPTIONS:
+        metrics["missing_captions"] = test.missing_captions
+    return metrics
+
+
+def _rows(method: str, test: "Split", rankings: "Rankings") -> list[dict[str, Any]]:
+    """Rows of the rankings table."""
+    ids = test.gallery_ids
+    return [
+        {
+            "query_id": query_id,
+            "kind": kind,
+            "method": method,
+            "rank": rank,
+            "average_precision": precision,
+            "top": [ids[place] for place in top if place >= 0],
+        }
+        for query_id, kind, rank, precision, top in zip(
+            test.query_ids,
+            test.kinds,
+            rankings.rank.tolist(),
+            rankings.average_precision.tolist(),
+            rankings.top.tolist(),
+            strict=True,
+        )
+    ]

@@ -1,0 +1,151 @@
+"""lempo tune DATASET
+
+Tunes the text encoder on the cached image features of one dataset; a run that was killed is continued.
+"""
+
+import csv
+import hashlib
+import json
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.contracts import replacing
+from pipeline.metrics_io import write_metrics
+from pipeline.params import Params
+from pipeline.paths import Paths
+
+if TYPE_CHECKING:
+    from pipeline.vlm import Vlm
+    from trainer.data import Split
+    from trainer.texts import Texts
+    from trainer.tuning import TuneResult
+
+log = logging.getLogger(__name__)
+
+
+def run(params: Params, paths: Paths, dataset: str) -> None:
+    """Write `data/tuned/<dataset>/`, `metrics/tune/<dataset>.json` and `plots/tune/<dataset>.csv`.
+
+    Raises:
+        UserError: a table, the features or the model is not there or does not fit the others, or a split that
+            tuning needs is empty.
+    """
+    from pipeline.features import read_features
+    from pipeline.vlm import load_vlm
+    from trainer.data import load_splits
+    from trainer.saving import save_tuned
+    from trainer.texts import Texts
+    from trainer.tuning import tune
+
+    start = time.perf_counter()
+    vlm = load_vlm(params.vlm, params.speed.device, paths.root)
+    vlm.model.float()  # small steps are lost in half precision
+    features = read_features(paths.features(dataset), vlm.identity)
+    removed = params.method.reference == "removed"
+    splits = load_splits(paths, dataset, features, ("train", "val"), removed)
+    texts = Texts.of(vlm, [text for split in splits.values() for text in split.all_texts()])
+    spent = {"load": time.perf_counter() - start}
+
+    checkpoints = paths.cache / "tune" / _key(params, vlm.identity, splits, texts)
+    start = time.perf_counter()
+    result = tune(
+        vlm.model,
+        splits["train"].to(vlm.device),
+        splits["val"].to(vlm.device),
+        texts,
+        params.tune,
+        params.method,
+        seed=params.seed,
+        batch=params.speed.encode_batch,
+        checkpoints=checkpoints,
+        on_epoch=lambda row: log.info(_line(dataset, row)),
+    )
+    spent["tune"] = time.perf_counter() - start
+
+    start = time.perf_counter()
+    chosen = _chosen(result)
+    record = {
+        **chosen,
+        "dataset": dataset,
+        "seed": params.seed,
+        "source": vlm.identity,
+        "best_epoch": result.best_epoch,
+    }
+    save_tuned(paths.tuned(dataset), vlm, params.vlm, record, paths.root)
+    _write_curve(paths.plots("tune", dataset), result.history)
+    write_metrics(
+        paths.metrics("tune", dataset),
+        {
+            **chosen,
+            "epochs": result.history[-1]["epoch"],
+            "best_epoch": result.best_epoch,
+            "validation": {"untuned": result.untuned_metrics, "tuned": result.metrics},
+            "missing_captions": {name: split.missing_captions for name, split in splits.items()},
+            "over_context": {name: _over_context(vlm, split) for name, split in splits.items()},
+        },
+    )
+    spent["write"] = time.perf_counter() - start
+    write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": spent})
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _chosen(result: "TuneResult") -> dict[str, Any]:
+    from trainer.records import choice_record
+
+    return {
+        **choice_record(result.choice),
+        "untuned": choice_record(result.untuned_choice),
+        "training": choice_record(result.training_choice),
+        "temperature": result.temperature,
+    }
+
+
+def _over_context(vlm: "Vlm", split: "Split") -> int:
+    """Queries whose language text is longer than the text context and loses its end."""
+    return sum(count > vlm.context_length for count in vlm.tokenizer.count(split.texts["language"]))
+
+
+def _line(dataset: str, row: dict[str, Any]) -> str:
+    loss = "untuned" if row["train_loss"] is None else f"loss {row['train_loss']:.3f}"
+    return (
+        f"{dataset} epoch {row['epoch']}: {loss}, validation R@1 {row['val_R@1']:.1f}, "
+        f"mean recall {row['val_mean_recall']:.2f}"
+    )
+
+
+def _write_curve(path: Path, history: list[dict[str, Any]]) -> None:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in history:
+            writer.writerow({k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()})
+
+
+def _key(params: Params, identity: dict[str, Any], splits: dict[str, "Split"], texts: "Texts") -> str:
+    """Names a run by all that its result depends on, the trainer's code included."""
+    import torch
+
+    import trainer
+
+    digest = hashlib.sha256()
+    means = {name: getattr(params, name).model_dump() for name in ("method", "tune", "vlm")}
+    digest.update(json.dumps([means, params.seed, identity, torch.__version__], sort_keys=True).encode())
+    for source in sorted(Path(trainer.__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    digest.update(texts.tokens.numpy().tobytes())
+    for split in splits.values():
+        tensors = [
+            split.gallery,
+            split.reference,
+            split.answers.target,
+            split.answers.right,
+            split.answers.removed,
+        ]
+        tensors += list(split.text_rows(texts).values())
+        for tensor in tensors:
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from tests.trainer.cases import random_answers, random_features, random_unit
+from trainer import weights
+from trainer.answers import make_answers
+from trainer.metrics import mean_recall
+from trainer.retrieval import dot_scores, rank_all
+from trainer.similarity import QueryFeatures, hybrid_query, term_queries
+from trainer.weights import Choice, candidate_ranks, evaluate_choice, floored, search, simplex_grid
+
+
+def test_grid_covers_the_simplex() -> None:
+    grid = simplex_grid(20)
+    assert len(grid) == len(set(grid)) == 231
+    assert all(min(point) >= 0 and sum(point) == pytest.approx(1) for point in grid)
+    assert {(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)} <= set(grid)
+
+
+@pytest.mark.parametrize("most_right", [1, 5])
+def test_ranks_of_candidates_are_those_of_ranking_each(
+    most_right: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, gallery = random_features(12, 8, 1), random_unit(30, 8, 2)
+    answers = random_answers(12, 30, 3, most_right)
+    candidates = [Choice(w, m) for w in simplex_grid(2) for m in simplex_grid(2)]
+    whole = candidate_ranks(features, gallery, answers, candidates)
+    for choice, ranks in zip(candidates, whole, strict=True):
+        query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
+        assert torch.equal(ranks, rank_all(dot_scores(query, gallery), answers).rank)
+    monkeypatch.setattr(weights, "_CHUNK_SCORES", 600)  # a few queries and a few candidates at a time
+    assert torch.equal(candidate_ranks(features, gallery, answers, candidates), whole)
+
+
+def _only(part: str, seed: int = 5) -> tuple[QueryFeatures, torch.Tensor]:
+    """Features of which one part alone points at the target, and the gallery."""
+    gallery = random_unit(40, 16, seed)
+    random = random_features(40, 16, seed + 1)
+    return QueryFeatures(**{**vars(random), part: gallery.clone()}), gallery
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [("language", ("weights", 1)), ("pseudo_caption", ("weights", 2)), ("text", ("mixture", 1))],
+)
+def test_search_finds_the_part_that_knows(part: str, place: tuple[str, int]) -> None:
+    features, gallery = _only(part)
+    answers = make_answers(list(range(40)), [[q] for q in range(40)], [-1] * 40, 40)
+    choice = search(features, gallery, answers)
+    assert evaluate_choice(features, gallery, answers, choice)["R@1"] == 100
+    shares = getattr(choice, place[0])
+    assert shares[place[1]] == max(shares)
+
+
+def test_search_is_no_worse_than_any_weighting_of_its_mixture() -> None:
+    features, gallery, answers = random_features(30, 6, 1), random_unit(40, 6, 2), random_answers(30, 40, 3)
+    choice = search(features, gallery, answers)
+    reached = evaluate_choice(features, gallery, answers, choice)["mean_recall"]
+    rivals = [Choice(w, choice.mixture) for w in simplex_grid(20)]
+    rivals += [Choice((1.0, 0.0, 0.0), m) for m in simplex_grid(10)]
+    assert reached >= mean_recall(candidate_ranks(features, gallery, answers, rivals)).max().item() - 1e-9
+
+
+def test_floored_keeps_every_term_and_their_order() -> None:
+    choice = floored(Choice((0.0, 0.25, 0.75), (1.0, 0.0, 0.0)), 0.1)
+    assert choice.weights == pytest.approx((0.1, 0.275, 0.625))
+    assert choice.mixture == pytest.approx((0.8, 0.1, 0.1))
+    assert sum(choice.weights) == pytest.approx(1)

@@ -1,0 +1,80 @@
+"""The tuned model as a folder that plain open_clip loads (`local-dir:`)."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline import vlm_source
+from pipeline.params import VlmParams
+from pipeline.vlm import Vlm
+
+WEIGHTS_NAME = "open_clip_model.safetensors"
+RECORD_NAME = "lempo.json"
+_NOT_COPIED = (".safetensors", ".bin", ".pt", ".pth", ".md", vlm_source.CONFIG_NAME, RECORD_NAME)
+
+
+def save_tuned(
+    folder: Path, vlm: Vlm, params: VlmParams, record: dict[str, Any], root: Path = Path(".")
+) -> None:
+    """Write the folder whole: weights, config, tokenizer files and `lempo.json`.
+
+    The vision side's tensors are those of the source file, byte for byte, where the source is a local file.
+
+    Args:
+        folder: replaced where it exists.
+        vlm: the source model, its text side tuned.
+        params: that named the source model; relative paths are relative to `root`.
+        record: what `lempo.json` says.
+    """
+    import open_clip
+
+    source = vlm_source.locate(params, root)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+    config = source.config or {"model_cfg": _model_config(source.name), "preprocess_cfg": _preprocessing(vlm)}
+    _write_json(temporary / vlm_source.CONFIG_NAME, config)
+    if source.config is not None:
+        origin = Path(source.name.removeprefix(vlm_source.LOCAL))
+        for file in sorted(origin.iterdir()):
+            if file.is_file() and file.suffix not in _NOT_COPIED and file.name not in _NOT_COPIED:
+                shutil.copyfile(file, temporary / file.name)
+    elif config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
+        open_clip.get_tokenizer(source.name).save_pretrained(temporary)
+    _write_json(temporary / RECORD_NAME, record)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+
+
+def _tensors(vlm: Vlm, source: Path | None) -> dict[str, Tensor]:
+    tensors = {name: value.detach().cpu() for name, value in vlm.model.state_dict().items()}
+    if source is not None:
+        with safe_open(source, framework="pt") as file:
+            for name in set(file.keys()) & {name for name in tensors if name.startswith("visual.")}:
+                tensors[name] = file.get_tensor(name)
+    return {name: value.clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+
+
+def _model_config(name: str) -> dict[str, Any]:
+    import open_clip
+
+    config = open_clip.get_model_config(name if ":" in name else name.replace("/", "-"))
+    if "timm_model_name" in config["vision_cfg"]:
+        config["vision_cfg"]["timm_model_pretrained"] = False  # the folder brings the weights
+    return config
+
+
+def _preprocessing(vlm: Vlm) -> dict[str, Any]:
+    kept = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+    return {key: vlm.model.visual.preprocess_cfg[key] for key in kept}
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")

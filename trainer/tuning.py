@@ -1,0 +1,301 @@
+"""Vision-fixed tuning: the text encoder is tuned on cached image features, the image encoder never runs.
+
+A step encodes each distinct text of its batch once, whichever queries and similarities share it. After every
+epoch the weights and the mixture are searched on validation just as at the end, so that early stopping sees
+what will be used; the untuned encoder is epoch 0 and a candidate like any other.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pipeline.params import MethodParams, TuneParams
+from trainer.checkpoint import load_checkpoint, load_optimizer_tensors, optimizer_tensors, save_checkpoint
+from trainer.data import Split
+from trainer.determinism import seeded
+from trainer.losses import Temperature, batch_loss, gallery_loss
+from trainer.schedule import epoch_batches, learning_rate
+from trainer.similarity import TEXT_PARTS, QueryFeatures, hybrid_query, term_queries
+from trainer.texts import Texts
+from trainer.trainable import parameter_groups, select_trainable
+from trainer.weights import Choice, evaluate_choice, floored, search
+
+OnEpoch = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class TuneResult:
+    """What a run found; the model holds the weights of the best epoch.
+
+    Attributes:
+        history: one row an epoch, epoch 0 (untuned) first, as the columns of the loss curve.
+        best_epoch: 0 where tuning never helped on validation.
+        choice: weights and mixture of the best epoch.
+        untuned_choice: of epoch 0.
+        training_choice: what the loss used.
+        temperature: of the best epoch.
+        metrics, untuned_metrics: on validation.
+    """
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    choice: Choice
+    untuned_choice: Choice
+    training_choice: Choice
+    temperature: float
+    metrics: dict[str, float]
+    untuned_metrics: dict[str, float]
+
+
+@dataclass
+class _Epoch:
+    """The validation of one epoch."""
+
+    number: int
+    choice: Choice
+    metrics: dict[str, float]
+    temperature: float
+
+    @property
+    def objective(self) -> tuple[float, float]:
+        return round(self.metrics["mean_recall"], 9), round(self.metrics["mAP"], 9)
+
+
+@dataclass
+class _Progress:
+    """Where a run stands: what a checkpoint holds beside tensors."""
+
+    epoch: int
+    untuned: _Epoch
+    best: _Epoch
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def tune(
+    model: Any,
+    train: Split,
+    validation: Split,
+    texts: Texts,
+    params: TuneParams,
+    method: MethodParams,
+    *,
+    seed: int,
+    batch: int = 256,
+    checkpoints: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> TuneResult:
+    """Tune the model's text encoder in place.
+
+    Args:
+        model: an open_clip model in eval mode, float32.
+        train, validation: on the model's device.
+        texts: that hold every text of both.
+        params: of the loop.
+        method: how weights and mixture are chosen.
+        seed: of the order of the queries; the same seed gives the same result on one machine.
+        batch: texts at a time where no gradient flows.
+        checkpoints: a folder for this very run; one that a kill left behind is continued to the same result.
+        on_epoch: is given each row of the history, after its checkpoint is on disk.
+    """
+    with seeded(seed):
+        return _Run(model, train, validation, texts, params, method, seed, batch, checkpoints).run(on_epoch)
+
+
+class _Run:
+    def __init__(
+        self,
+        model: Any,
+        train: Split,
+        validation: Split,
+        texts: Texts,
+        params: TuneParams,
+        method: MethodParams,
+        seed: int,
+        batch: int,
+        checkpoints: Path | None,
+    ) -> None:
+        self.model, self.train, self.validation, self.texts = model, train, validation, texts
+        self.params, self.method, self.seed = params, method, seed
+        self.batch, self.folder = batch, checkpoints
+        device = train.gallery.device
+        self.rows = train.text_rows(texts)
+        self.temperature = Temperature(params.temperature, params.learn_temperature).to(device)
+        self.tuned: dict[str, nn.Parameter] = select_trainable(model, params.trainable)
+        if isinstance(self.temperature.logarithm, nn.Parameter):
+            self.tuned["temperature"] = self.temperature.logarithm
+        groups = parameter_groups(self.tuned, params.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=params.learning_rate)
+        self.autocast, self.scaler = _mixed_precision(device)
+        self.steps = len(epoch_batches(len(train), params.batch_size, seed, 1))
+
+    def run(self, on_epoch: OnEpoch | None) -> TuneResult:
+        progress, best = self._resume() or self._start(on_epoch)
+        training = floored(progress.untuned.choice) if self.method.choose == "validation" else self._fixed()
+        queries = len(self.train)
+        bar = tqdm(
+            total=self.params.epochs * queries,
+            initial=progress.epoch * queries,
+            desc="tune",
+            unit="query",
+            disable=None,  # where nobody watches
+        )
+        while progress.epoch < self.params.epochs and not self._exhausted(progress):
+            loss = self._train_epoch(progress.epoch + 1, training, bar)
+            reached = self._validate(progress.epoch + 1)
+            progress.epoch += 1
+            progress.history.append(self._history_row(reached, loss))
+            if reached.objective > progress.best.objective:
+                progress.best, best = reached, _copy(self.tuned)
+            self._save(progress, best)
+            if on_epoch:
+                on_epoch(progress.history[-1])
+        bar.close()
+        with torch.no_grad():
+            for name, parameter in self.tuned.items():
+                parameter.copy_(best[name])
+        return TuneResult(
+            history=progress.history,
+            best_epoch=progress.best.number,
+            choice=progress.best.choice,
+            untuned_choice=progress.untuned.choice,
+            training_choice=training,
+            temperature=progress.best.temperature,
+            metrics=progress.best.metrics,
+            untuned_metrics=progress.untuned.metrics,
+        )
+
+    def _start(self, on_epoch: OnEpoch | None) -> tuple[_Progress, dict[str, Tensor]]:
+        untuned = self._validate(0)
+        progress = _Progress(0, untuned, untuned, [self._history_row(untuned, None)])
+        if on_epoch:
+            on_epoch(progress.history[-1])
+        return progress, _copy(self.tuned)
+
+    def _exhausted(self, progress: _Progress) -> bool:
+        return progress.epoch - progress.best.number >= self.params.patience
+
+    def _fixed(self) -> Choice:
+        weights, mixture = self.method.weights, self.method.mixture
+        return Choice(
+            (weights.triplet, weights.language, weights.pseudo_caption),
+            (mixture.image, mixture.text, mixture.graph),
+        )
+
+    def _train_epoch(self, epoch: int, choice: Choice, bar: tqdm) -> float:
+        """One pass over the training queries; the mean loss of a query."""
+        total = 0.0
+        batches = epoch_batches(len(self.train), self.params.batch_size, self.seed, epoch)
+        for number, rows in enumerate(batches):
+            step = (epoch - 1) * self.steps + number
+            rate = learning_rate(
+                step, self.steps * self.params.epochs, self.params.learning_rate, self.params.warmup_share
+            )
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss = self._step(rows, choice)
+            total += loss * len(rows)
+            bar.update(len(rows))
+            bar.set_postfix_str(f"epoch {epoch}, loss {loss:.3f}")
+        return total / len(self.train)
+
+    def _step(self, rows: Tensor, choice: Choice) -> float:
+        with self.autocast:
+            features = self._batch_features(rows)
+        query = hybrid_query(term_queries(features, choice.mixture), choice.weights)  # (B, D)
+        negatives = gallery_loss if self.params.negatives == "gallery" else batch_loss
+        answers = self.train.answers.rows(rows.to(query.device))
+        loss = negatives(query, self.train.gallery, answers, self.temperature())
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.tuned.values(), self.params.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.item()
+
+    def _batch_features(self, rows: Tensor) -> QueryFeatures:
+        """Features of a batch of queries; a text that several of them share is encoded once."""
+        wanted = torch.stack([self.rows[part][rows] for part in TEXT_PARTS])  # (4, B)
+        distinct, inverse = wanted.unique(return_inverse=True)
+        encoded = self.texts.encode(self.model, distinct)  # (U, D)
+        reference = self.train.reference[rows.to(encoded.device)]
+        return QueryFeatures(self.train.gallery[reference], *encoded[inverse.to(encoded.device)])
+
+    def _validate(self, epoch: int) -> _Epoch:
+        split = self.validation
+        with self.autocast:
+            features = split.features(self.model, self.texts, self.batch)
+        if self.method.choose == "validation":
+            choice = search(features, split.gallery, split.answers)
+        else:
+            choice = self._fixed()
+        metrics = evaluate_choice(features, split.gallery, split.answers, choice)
+        return _Epoch(epoch, choice, metrics, self.temperature().item())
+
+    def _history_row(self, reached: _Epoch, loss: float | None) -> dict[str, Any]:
+        row: dict[str, Any] = {"epoch": reached.number, "train_loss": loss}
+        row |= {f"val_{name}": value for name, value in sorted(reached.metrics.items())}
+        row["temperature"] = reached.temperature
+        row["weight_triplet"], row["weight_language"], row["weight_pseudo_caption"] = reached.choice.weights
+        row["share_image"], row["share_text"], row["share_graph"] = reached.choice.mixture
+        return row
+
+    def _save(self, progress: _Progress, best: dict[str, Tensor]) -> None:
+        if self.folder is None:
+            return
+        tensors: dict[str, Tensor] = {f"current.{name}": value for name, value in self.tuned.items()}
+        tensors |= {f"best.{name}": value for name, value in best.items()}
+        record = {
+            "epoch": progress.epoch,
+            "untuned": _to_record(progress.untuned),
+            "best": _to_record(progress.best),
+            "history": progress.history,
+            "scaler": self.scaler.state_dict(),
+        }
+        save_checkpoint(self.folder, tensors | optimizer_tensors(self.optimizer), record)
+
+    def _resume(self) -> tuple[_Progress, dict[str, Tensor]] | None:
+        found = load_checkpoint(self.folder) if self.folder else None
+        if found is None:
+            return None
+        tensors, record = found
+        with torch.no_grad():
+            for name, parameter in self.tuned.items():
+                parameter.copy_(tensors[f"current.{name}"])
+        load_optimizer_tensors(self.optimizer, tensors)
+        self.scaler.load_state_dict(record["scaler"])
+        best = {name: tensors[f"best.{name}"] for name in self.tuned}
+        progress = _Progress(
+            record["epoch"], _from_record(record["untuned"]), _from_record(record["best"]), record["history"]
+        )
+        return progress, best
+
+
+def _mixed_precision(device: torch.device) -> tuple[AbstractContextManager, torch.amp.GradScaler]:
+    """Autocast on CUDA (bfloat16 where it is native, else float16 with a scaler); plain float32 on a CPU."""
+    if device.type != "cuda":
+        return nullcontext(), torch.amp.GradScaler("cpu", enabled=False)
+    bfloat16 = torch.cuda.get_device_capability(device)[0] >= 8
+    autocast = torch.autocast("cuda", torch.bfloat16 if bfloat16 else torch.float16)
+    return autocast, torch.amp.GradScaler("cuda", enabled=not bfloat16)
+
+
+def _copy(parameters: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in parameters.items()}
+
+
+def _to_record(epoch: _Epoch) -> dict[str, Any]:
+    return {**vars(epoch), "choice": [list(epoch.choice.weights), list(epoch.choice.mixture)]}
+
+
+def _from_record(record: dict[str, Any]) -> _Epoch:
+    weights, mixture = record["choice"]
+    return _Epoch(
+        record["number"], Choice(tuple(weights), tuple(mixture)), record["metrics"], record["temperature"]
+    )
