@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.faithfulness_claims import Reading, RelationClaim
 from pipeline.faithfulness_lexicon import Vocabulary, vocabulary_of
 from pipeline.faithfulness_matching import Match, match, number_conflict, number_said
-from pipeline.faithfulness_reading import Reading, RelationClaim, read
+from pipeline.faithfulness_reading import read
 from pipeline.scene_graph import GroupGraph
 
 __all__ = ["Check", "Vocabulary", "check", "vocabulary_of"]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline import faithfulness_words as words
+from pipeline.faithfulness_claims import Mention
 from pipeline.faithfulness_lexicon import Vocabulary
-from pipeline.faithfulness_reading import Mention
 from pipeline.scene_graph import Group, GroupGraph
 
 MOST_EXACT = 12  # mentions of one name that are matched by trying every way
