@@ -79,7 +79,8 @@ class _Checker:
             mentions = self.match.mentions[index]
             yield group.name, bool(mentions)
             if group.quantity:
-                yield f"{group.quantity} {group.name}", any(number_said(group, m) for m in mentions)
+                said = any(number_said(group, m) for m in mentions) or self._sums_up(index)
+                yield f"{group.quantity} {group.name}", said
             for attribute in group.attributes:
                 wanted = self._attribute(attribute)
                 said = any(wanted in m.attributes or wanted in m.possible_attributes for m in mentions)
@@ -95,6 +96,12 @@ class _Checker:
                 self._holds(claim, (subject, predicate.lower(), object_)) for claim in self.reading.relations
             )
             yield f"{names[0]} {predicate} {names[1]}", said
+
+    def _sums_up(self, index: int) -> bool:
+        """Whether a text counts a group in parts: "one big airplane and five small ones" are six."""
+        group = self.graph.groups[index]
+        parts = [m.number for m in self.match.claims[index] if m.number is not None and not m.definite]
+        return len(parts) > 1 and group.quantity.isdigit() and sum(parts) == int(group.quantity)
 
     def _scene_said(self) -> bool:
         return self.vocabulary.scene_pattern(self.graph.scene or "").search(self.text) is not None
@@ -132,7 +139,8 @@ class _Checker:
         for index, group in enumerate(self.graph.groups):
             attributes = {self._attribute(attribute) for attribute in group.attributes}
             for mention in self.match.claims[index]:
-                if number_conflict(group, mention, self.match.total(group.name)):
+                total = self.match.total(group.name)
+                if number_conflict(group, mention, total) and not self._sums_up(index):
                     yield f"{mention.number or mention.vague or 'several'} {group.name}"
                 for attribute in mention.attributes:
                     if attribute not in attributes:
