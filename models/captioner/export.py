@@ -44,6 +44,7 @@ def export(model: Captioner, shape: Shape, tokenizer: Tokenizer, folder: Path) -
     }
     temporary = folder / ".model.safetensors.tmp"
     save_file(state, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)
     os.replace(temporary, folder / "model.safetensors")
 
 
