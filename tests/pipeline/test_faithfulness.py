@@ -165,8 +165,15 @@ def test_facts_are_counted_and_named() -> None:
     nothing = check("", graph, words)
     assert nothing.facts == 8 and nothing.recall == 0.0 and not nothing.all_right
     assert nothing.missed == (
-        "scene airport", "car", "2 car", "small car", "red car", "car at top left", "hangar", "car next to hangar",
-    )  # fmt: skip
+        "scene airport",
+        "car",
+        "2 car",
+        "small car",
+        "red car",
+        "car at top left",
+        "hangar",
+        "car next to hangar",
+    )
     half = check("Two red cars at the airport.", graph, words)
     assert half.recall == 0.5 and half.invented == ()
 
