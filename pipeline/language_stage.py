@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline import verbalise as rules
+from pipeline.clip_tokens import ClipTokens
 from pipeline.contracts import write_table
 from pipeline.language import Row, Settings, write_texts
 from pipeline.language_tables import caption_metrics, speed_figures, table_rows
@@ -66,11 +68,8 @@ def run_rows(
     Args:
         engine: opens the engine; by default the one that the parameters name.
     """
-    from pipeline import verbalise as rules
-    from pipeline.vlm import load_tokenizer
-
     since = time.perf_counter()
-    tokenizer = load_tokenizer(params.vlm, paths.root)
+    tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
     outcomes, speed = write_texts(
         rows, settings, row_cache(paths), engine or (lambda: open_engine(params, paths.root))
     )

@@ -41,6 +41,10 @@ class Toy:
         model.mkdir(parents=True)
         (model / "config.json").write_text("{}")
         (model / "model.safetensors").write_bytes(b"weights")
+        vlm = root / "models/vlm"
+        vlm.mkdir()
+        (vlm / "open_clip_config.json").write_text('{"model_cfg": {}}')
+        (vlm / "open_clip_model.safetensors").write_bytes(b"weights")
         self.params = self.with_params(**changes)
         self.texts: dict[str, str] = {}
         for dataset in ("toy", "free"):

@@ -82,7 +82,7 @@ def _located(
             field=field,
             value=model,
         )
-    return {"kind": "folder", "files": _hashes(files, cache)}
+    return {"kind": "folder", "files": file_hashes(files, cache)}
 
 
 def _fits(path: Path, patterns: tuple[str, ...]) -> bool:
@@ -99,7 +99,7 @@ def _hub_commit(model: str, revision: str | None) -> str | None:
     return reference.read_text().strip() if reference.is_file() else None
 
 
-def _hashes(files: list[Path], cache: Path) -> dict[str, str]:
+def file_hashes(files: list[Path], cache: Path) -> dict[str, str]:
     """File name to sha256. A file of a known path, size and time is not read again: weights take minutes."""
     store = cache / "file_hashes.json"
     try:
