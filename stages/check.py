@@ -27,7 +27,8 @@ def run_checks(params_file: Path, paths: Paths) -> bool:
 
     def parameters() -> str:
         params.append(load_params(params_file))
-        return f"{len(params[0].datasets)} datasets"
+        count = len(params[0].datasets)
+        return f"{count} dataset{'s' if count > 1 else ''}"
 
     passed = _report(str(params_file), parameters)
     if not passed:

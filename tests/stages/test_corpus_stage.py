@@ -1,0 +1,145 @@
+"""The corpus stage: tables, rejects and counts of all datasets; the same input gives the same bytes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contracts import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS, read_table
+from pipeline.errors import UserError
+from pipeline.metrics_io import read_metrics
+from pipeline.params import Params, load_params
+from pipeline.paths import Paths
+from stages import corpus
+from tests.pipeline.corpus.source import Source
+
+ROOT = Path(__file__).parents[2]
+UCM = ROOT.parent / "shared/ucm"
+
+
+def _params(datasets: tuple[str, ...] = ("parks",), root: str = "in", share: float = 0.2) -> Params:
+    raw: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump()
+    return Params.model_validate(
+        {**raw, "datasets": datasets, "corpus": {"root": root, "max_reject_share": share}}
+    )
+
+
+def _bytes(paths: Paths) -> dict[str, bytes]:
+    files = [
+        path for name in ("data", "metrics") for path in (paths.root / name).rglob("*") if path.is_file()
+    ]
+    return {
+        str(path.relative_to(paths.root)): path.read_bytes()
+        for path in files
+        if "speed" not in path.relative_to(paths.root).parts
+    }
+
+
+def test_every_row_is_in_a_table_or_among_the_rejects(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    first, second = Source(tmp_path / "in/parks"), Source(tmp_path / "in/roofs")
+    first.image("val-green").write_bytes(b"")
+    second.queries[0]["target"] = "nowhere"
+    second.write()
+    corpus.run(_params(("parks", "roofs"), share=0.25), paths)
+    metrics = read_metrics(paths.metrics("corpus"))
+    assert metrics["parks"].items() >= {"images": 8, "graphs": 8, "queries": 7}.items()
+    assert metrics["roofs"].items() >= {"images": 9, "graphs": 9, "queries": 8, "rejected_queries": 1}.items()
+    assert metrics["all"].items() >= {"images": 17, "rejected_images": 1, "rejected_queries": 3}.items()
+    assert metrics["parks"]["kinds"] == {"free": 7} and metrics["parks"]["images_val"] == 2
+    rejects = read_table(paths.rejects, REJECTS).to_pylist()
+    assert [(row["dataset"], row["table"]) for row in rejects] == [
+        ("parks", "images"),
+        ("parks", "scene_graphs"),
+        ("parks", "queries"),
+        ("parks", "queries"),
+        ("roofs", "queries"),
+    ]
+    assert all(row["reason"] and row["remedy"] and row["file"] for row in rejects)
+    for dataset in ("parks", "roofs"):
+        for table, schema in (
+            (paths.images, IMAGES),
+            (paths.scene_graphs, SCENE_GRAPHS),
+            (paths.queries, QUERIES),
+        ):
+            assert read_table(table(dataset), schema).num_rows > 0
+    paths_in_table = read_table(paths.images("roofs"), IMAGES)["path"].to_pylist()
+    assert all((tmp_path / path).is_file() for path in paths_in_table)
+
+
+def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    Source(tmp_path / "in/parks").image("val-green").unlink()
+    corpus.run(_params(share=0.3), paths)
+    first = _bytes(paths)
+    corpus.run(_params(share=0.3), paths)
+    assert _bytes(paths) == first
+    assert set(first) == {
+        "data/corpus/parks/images.parquet",
+        "data/corpus/parks/scene_graphs.parquet",
+        "data/corpus/parks/queries.parquet",
+        "data/corpus/rejects.parquet",
+        "metrics/corpus.json",
+    }
+
+
+def test_too_many_rejects_end_the_stage_naming_the_first(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    source = Source(tmp_path / "in/parks")
+    for row in (1, 4):
+        source.queries[row]["split"] = "dev"
+    source.write()
+    with pytest.raises(UserError, match="2 of 9 rows of queries were rejected") as caught:
+        corpus.run(_params(share=0.2), paths)
+    line = str(caught.value)
+    assert "triplets.json row 1, field 'split'" in line and "row 4" in line and "\n" not in line
+    assert not paths.metrics("corpus").exists()
+    assert read_table(paths.rejects, REJECTS).num_rows == 2
+    corpus.run(_params(share=0.23), paths)
+
+
+def test_a_dataset_without_rows_ends_the_stage(tmp_path: Path) -> None:
+    source = Source(tmp_path / "in/parks")
+    source.queries = []
+    source.write()
+    with pytest.raises(UserError, match="no queries"):
+        corpus.run(_params(), Paths(tmp_path))
+
+
+def test_all_datasets_are_looked_for_before_any_is_read(tmp_path: Path) -> None:
+    Source(tmp_path / "in/parks")
+    with pytest.raises(UserError, match="roofs is missing"):
+        corpus.run(_params(("parks", "roofs")), Paths(tmp_path))
+    assert not (tmp_path / "data").exists()
+
+
+def _world(folder: Path, families: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "world.yaml").write_text(
+        f"theme: tennis\nseed: 7\nimage_size: 64\nfamilies:\n  train: 0\n  val: 0\n  test: {families}\n"
+    )
+
+
+def test_a_world_is_drawn_as_a_dataset(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    _world(tmp_path / "in/courts", 2)
+    corpus.run(_params(("courts",)), paths)
+    counts = read_metrics(paths.metrics("corpus"))["courts"]
+    assert counts.items() >= {"images": 64, "graphs": 64, "queries": 60, "queries_with_edits": 60}.items()
+    images = read_table(paths.images("courts"), IMAGES).to_pylist()
+    assert all((tmp_path / row["path"]).is_file() for row in images)
+    first = _bytes(paths)
+    corpus.run(_params(("courts",)), paths)
+    assert _bytes(paths) == first
+    _world(tmp_path / "in/courts", 1)
+    corpus.run(_params(("courts",)), paths)
+    assert len(list((paths.corpus("courts") / "images").iterdir())) == 32  # none of the world that was
+
+
+@pytest.mark.skipif(not UCM.is_dir(), reason="the real images are not on this machine")
+def test_real_images_are_taken_whole(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    corpus.run(_params(("ucm",), str(UCM.parent)), paths)
+    counts = read_metrics(paths.metrics("corpus"))["ucm"]
+    assert counts.items() >= {"images": 2100, "graphs": 2100, "queries": 2060, "split_assumed": 269}.items()
+    assert read_table(paths.rejects, REJECTS).num_rows == 0

@@ -1,0 +1,153 @@
+"""The embed stage: right features, only of what is new, refused when the images are not the corpus's."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import embedding
+from pipeline.errors import UserError
+from pipeline.features import read_features
+from pipeline.metrics_io import read_metrics
+from pipeline.params import Params
+from pipeline.paths import Paths
+from pipeline.vlm import load_vlm
+from stages import corpus, embed
+from tests.pipeline.corpus.source import Source
+from tests.trainer.tiny import make_params, vlm_folder
+
+__all__ = ["make_params", "vlm_folder"]
+MakeParams = Callable[..., Params]
+
+
+@pytest.fixture
+def project(tmp_path: Path, make_params: MakeParams) -> tuple[Paths, MakeParams]:
+    Source(tmp_path / "in/parks")
+    Source(tmp_path / "in/roofs")
+
+    def make(**sections: object) -> Params:
+        changed = {"datasets": ["parks", "roofs"], "corpus": {"root": "in"}, "speed": {"embed_batch": 4}}
+        return make_params(**(changed | sections))
+
+    paths = Paths(tmp_path)
+    corpus.run(make(), paths)
+    return paths, make
+
+
+def _speed(paths: Paths) -> tuple[int, int]:
+    speed = read_metrics(paths.speed("embed"))
+    return speed["embedded"], speed["cached"]
+
+
+def _features(paths: Paths) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(paths.root)): path.read_bytes()
+        for path in sorted((paths.root / "data/features").rglob("*.*"))
+    }
+
+
+def test_features_are_those_of_the_model(project: tuple[Paths, MakeParams]) -> None:
+    paths, make = project
+    params = make()
+    embed.run(params, paths)
+    vlm = load_vlm(params.vlm, "cpu")
+    features = read_features(paths.features("parks"), {**vlm.identity, "dtype": "float16", "dimension": 16})
+    assert features.ids == sorted(features.ids) and len(features.ids) == 9
+    for image_id in ("test-blue", "val-red"):
+        image = Image.open(paths.root / f"in/parks/images/{image_id}.png")
+        with torch.no_grad():
+            wanted = vlm.model.encode_image(vlm.preprocess(image)[None], normalize=True)[0]
+        found = torch.from_numpy(features.vectors[features.row_of[image_id]].astype(np.float32))
+        torch.testing.assert_close(found, wanted, atol=2e-3, rtol=0)
+    np.testing.assert_allclose(np.linalg.norm(features.vectors.astype(np.float32), axis=1), 1, atol=2e-3)
+    metrics = read_metrics(paths.metrics("embed"))
+    assert metrics["parks"] == {"rows": 9, "dimension": 16} and metrics["all"]["rows"] == 18
+    assert metrics["model"] == vlm.identity
+
+
+def test_only_what_is_new_is_embedded(project: tuple[Paths, MakeParams]) -> None:
+    paths, make = project
+    embed.run(make(), paths)
+    # both datasets and all splits hold the same three pictures
+    assert _speed(paths) == (3, 0)
+    first = _features(paths)
+    embed.run(make(), paths)
+    assert _speed(paths) == (0, 3)
+    assert _features(paths) == first
+    Image.new("RGB", (40, 30), (9, 9, 9)).save(paths.root / "in/parks/images/new.png")
+    corpus.run(make(), paths)
+    embed.run(make(), paths)
+    assert _speed(paths) == (1, 3)
+    embed.run(make(embed={"dtype": "float32"}), paths)
+    assert _speed(paths) == (4, 0)
+    assert read_features(paths.features("parks")).vectors.dtype == np.float32
+
+
+def test_a_killed_run_is_continued_to_the_same_bytes(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, make = project
+    for i in range(23):
+        Image.effect_noise((40, 30), 10.0 + i).save(paths.root / f"in/parks/images/noise{i}.png")
+    corpus.run(make(), paths)
+    monkeypatch.setattr(embed, "_PART_ROWS", 8)
+    embed.run(make(), paths)
+    whole = _features(paths)
+    for path in sorted((paths.cache / "features").rglob("*")):
+        if path.is_file():
+            path.unlink()
+    real = embedding.embed_images
+
+    def killed(*args: object, **keywords: object) -> object:
+        for number, block in enumerate(real(*args, **keywords)):  # type: ignore[arg-type]
+            if number == 3:
+                raise KeyboardInterrupt
+            yield block
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embed, "embed_images", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embed.run(make(), paths)
+    embed.run(make(), paths)
+    assert _speed(paths) == (18, 8)
+    assert _features(paths) == whole
+
+
+def test_workers_decode_the_same(project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, make = project
+    embed.run(make(), paths)
+    first = _features(paths)
+    for path in (paths.cache / "features").rglob("*.npy"):
+        path.unlink()
+    monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
+    embed.run(make(), paths)
+    assert _speed(paths) == (3, 0)
+    assert _features(paths) == first
+
+
+@pytest.mark.parametrize("in_process", [64, 0])
+def test_an_image_that_changed_is_named_with_both_hashes(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch, in_process: int
+) -> None:
+    paths, make = project
+    monkeypatch.setattr(embedding, "_IN_PROCESS", in_process)
+    image = paths.root / "in/roofs/images/val-red.png"
+    Image.new("RGB", (40, 30)).save(image)
+    for name in ("parks", "roofs"):
+        for split in ("train", "val", "test"):
+            (paths.root / f"in/{name}/images/{split}-red.png").write_bytes(image.read_bytes())
+    with pytest.raises(UserError, match=r"sha256 is [0-9a-f]{64}, the corpus says [0-9a-f]{64}") as caught:
+        embed.run(make(), paths)
+    assert str(caught.value.problem.file).endswith("red.png")
+
+
+def test_an_image_that_is_gone_is_named(project: tuple[Paths, MakeParams]) -> None:
+    paths, make = project
+    for path in (paths.root / "in").rglob("*-blue.png"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"blue\.png.*No such file"):
+        embed.run(make(), paths)
+    assert not paths.metrics("embed").exists()
