@@ -31,8 +31,8 @@ def facts_of(graph: GroupGraph) -> frozenset[Fact]:
 
     A name or a position, each alone and with every word that stands with it: ("car",), ("car", "red"),
     ("car", "#2"), ("car", "@top left"), ("@top left",), ("@top left", "red"); relations whole and in halves:
-    ("car", "above", "hangar"), ("car", "above"), ("above", "hangar"). A caption of fewer facts has a subset
-    of this bag, so a subset test says whether a caption can hold for a graph.
+    ("car", "above", "hangar"), ("car", "above"), ("above", "hangar"), ("@top left", "above"). A caption of
+    fewer facts has a subset of this bag, so a subset test says whether a caption can hold for a graph.
     """
     bag: set[Fact] = set()
     for group in graph.groups:
@@ -46,6 +46,8 @@ def facts_of(graph: GroupGraph) -> frozenset[Fact]:
     for subject, predicate, object_ in graph.relations:
         first, second = graph.groups[subject].name, graph.groups[object_].name
         bag.update(((first, predicate, second), (first, predicate), (predicate, second)))
+        if graph.groups[subject].position:
+            bag.add((f"@{graph.groups[subject].position}", predicate))
     return frozenset(bag)
 
 
@@ -67,11 +69,14 @@ def describe_some(graph: GroupGraph, rng: random.Random) -> Caption:
 
 
 def subset(graph: GroupGraph, rng: random.Random) -> GroupGraph:
-    """A graph of some of the facts of `graph`; at least one group stays."""
+    """A graph of some of the facts of `graph`; at least one group stays.
+
+    Half of the time no position is said: where places do not, numbers and sizes decide between images.
+    """
     groups = len(graph.groups)
-    count = min(groups, rng.choice((1, 1, 2, 2, 3, groups)))
-    chosen = sorted(rng.sample(range(groups), count))
+    chosen = sorted(rng.sample(range(groups), min(groups, rng.choice((1, 1, 2, 2, 3, groups)))))
     drop = rng.choice((0.0, 0.0, 0.2, 0.5))
+    drop_position = rng.choice((drop, 1.0))
     kept = []
     for old in chosen:
         group = graph.groups[old]
@@ -80,7 +85,7 @@ def subset(graph: GroupGraph, rng: random.Random) -> GroupGraph:
                 quantity="" if rng.random() < drop else group.quantity,
                 name=group.name,
                 attributes=tuple(a for a in group.attributes if rng.random() >= drop),
-                position=None if rng.random() < drop else group.position,
+                position=None if rng.random() < drop_position else group.position,
             )
         )
     place = {old: new for new, old in enumerate(chosen)}

@@ -16,6 +16,7 @@ CONTEXT_LENGTH = 96
 VOCABULARY = 1024
 MEAN = STD = (0.5, 0.5, 0.5)
 PAD, START, END = "<pad>", "<s>", "</s>"
+PAD_ID, START_ID, END_ID = 0, 1, VOCABULARY - 1
 
 # Plain words that captions seldom or never hold, so that other people's texts are few tokens as well.
 OTHER_WORDS = """
@@ -55,7 +56,7 @@ def model_config() -> dict[str, Any]:
     }
 
 
-def build_model(seed: int) -> torch.nn.Module:
+def build_model(seed: int) -> Any:
     """The untrained encoder.
 
     Words' embeddings start ten times larger than open_clip's and those of start and end at nothing: the
@@ -68,7 +69,7 @@ def build_model(seed: int) -> torch.nn.Module:
     model = CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
     torch.nn.init.normal_(model.token_embedding.weight, std=0.2)
     with torch.no_grad():
-        model.token_embedding.weight[[1, VOCABULARY - 1]] = 0
+        model.token_embedding.weight[[START_ID, END_ID]] = 0
         _aim_heads_at_cells(model.visual.attnpool)
     return model
 
@@ -109,7 +110,7 @@ def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
     fillers = VOCABULARY - 1 - tokenizer.get_vocab_size()
     tokenizer.add_special_tokens([f"<unused{number}>" for number in range(fillers)])
     tokenizer.add_special_tokens([END])
-    ends = [(START, tokenizer.token_to_id(START)), (END, tokenizer.token_to_id(END))]
+    ends = [(START, START_ID), (END, END_ID)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=ends)
     return tokenizer
 
@@ -117,10 +118,9 @@ def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
 def tokenise(tokenizer: Tokenizer, texts: list[str]) -> torch.Tensor:
     """Token ids (texts, longest text rounded up to 16), padded; a text that is cut keeps its end token."""
     rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    end = tokenizer.token_to_id(END)
-    rows = [row if len(row) <= CONTEXT_LENGTH else [*row[: CONTEXT_LENGTH - 1], end] for row in rows]
+    rows = [row if len(row) <= CONTEXT_LENGTH else [*row[: CONTEXT_LENGTH - 1], END_ID] for row in rows]
     longest = -(-max(map(len, rows)) // 16) * 16  # few different shapes: each costs kernels of its own
-    tokens = torch.full((len(rows), longest), tokenizer.token_to_id(PAD))
+    tokens = torch.full((len(rows), longest), PAD_ID)
     for number, row in enumerate(rows):
         tokens[number, : len(row)] = torch.tensor(row)
     return tokens

@@ -20,6 +20,7 @@ from models.vlm.captions import describe
 from models.vlm.data import FAMILY, read
 from models.vlm.encoder import MEAN, STD, encode_image, encode_text, tokenise
 from pipeline.scene_graph import GroupGraph
+from pipeline.verbalise import verbalise
 
 COSINES = {
     "colour": ("a red car", "a blue car"),
@@ -84,10 +85,12 @@ def report(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
     """Every figure that the model card quotes; `model` is in evaluation mode."""
     pixels, graphs = read(folder)
     pixels, graphs = pixels[:500], graphs[:500]
-    texts = captions_for(graphs)
-    scores = text_features(model, tokenizer, texts) @ image_features(model, pixels).T
+    images = image_features(model, pixels)  # (500, D)
+    scores = text_features(model, tokenizer, captions_for(graphs)) @ images.T
+    other = text_features(model, tokenizer, [verbalise(graph) for graph in graphs]) @ images.T
     figures: dict[str, Any] = {"scenes": len(graphs), **recall(scores)}
     figures["image_to_text"] = recall(scores.T)
+    figures["captioner_style"] = recall(other)
     first, second = (
         text_features(model, tokenizer, [pair[side] for pair in COSINES.values()]) for side in (0, 1)
     )
@@ -96,9 +99,11 @@ def report(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
     if (folder / "families").is_dir():
         pixels, graphs = read(folder / "families")
         kinds = json.loads((folder / "families" / "kinds.json").read_text())
-        texts = captions_for(graphs)
-        scores = text_features(model, tokenizer, texts) @ image_features(model, pixels).T
+        images = image_features(model, pixels)
+        scores = text_features(model, tokenizer, captions_for(graphs)) @ images.T
+        other = text_features(model, tokenizer, [verbalise(graph) for graph in graphs]) @ images.T
         figures["families"] = {"scenes": len(graphs), **recall(scores), "pairs": pair_accuracy(scores, kinds)}
+        figures["families_captioner_style"] = recall(other) | {"pairs": pair_accuracy(other, kinds)}
     return figures
 
 

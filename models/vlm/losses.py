@@ -28,7 +28,11 @@ def contrastive_loss(
 
 
 def bag_loss(
-    feature: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, bag: torch.Tensor
+    feature: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    bag: torch.Tensor,
+    importance: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Which facts of the caption does a linear head read from a feature: binary cross-entropy.
 
@@ -41,10 +45,12 @@ def bag_loss(
         weight: (F, D) one direction a fact.
         bias: (F,)
         bag: (B, F) 1 where the caption states the fact, else 0.
+        importance: (F,) factor of each fact's term, 1 if not given.
 
     Returns:
         Nats per stated fact.
     """
     feature = F.batch_norm(feature, None, None, training=True)
-    total = F.binary_cross_entropy_with_logits(feature @ weight.T + bias, bag, reduction="sum")
+    logits = feature @ weight.T + bias
+    total = F.binary_cross_entropy_with_logits(logits, bag, importance, reduction="sum")
     return total / bag.sum().clamp(min=1)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from models.vlm.captions import Caption, Fact, describe, describe_some, facts_of
@@ -32,9 +33,11 @@ from models.vlm.encoder import (
 from models.vlm.evaluate import report
 from models.vlm.losses import bag_loss, contrastive_loss
 from pipeline.scene_graph import GroupGraph
+from pipeline.world.vocabulary import PREDICATES, SIZES
 
 SHIFT = 2  # pixels
 WARMUP, COOLDOWN = 0.04, 0.35  # fractions of the run
+HEAD_FIRST = 0.03
 MAX_SCALE = 60.0
 
 
@@ -50,6 +53,12 @@ def bag_of(captions: list[frozenset[Fact]], index: dict[Fact, int]) -> torch.Ten
     for row, facts in enumerate(captions):
         bag[row, [index[fact] for fact in facts if fact in index]] = 1
     return bag
+
+
+def importance_of(fact: Fact) -> float:
+    """Numbers, sizes and relations count twice: they show in few pixels, and are learnt last."""
+    fine = any(word.startswith("#") or word in SIZES or word in PREDICATES for word in fact)
+    return 2.0 if fine else 1.0
 
 
 def write_captions(graphs: list[GroupGraph], rng: random.Random, full: float) -> list[Caption]:
@@ -99,10 +108,13 @@ class Trainer:
         self.tokenizer, self.options = tokenizer, options
         self.rng, self.noise = random.Random(options.seed), np.random.default_rng(options.seed)
         self.model = build_model(options.seed).to(memory_format=torch.channels_last)
+        if options.init:
+            self.model.load_state_dict(load_file(options.init / "open_clip_model.safetensors"))
         self.index = fact_index(graphs, least=max(2, len(graphs) // 4000))
         bags = [facts_of(graph) for graph in graphs]
         counts = Counter(fact for bag in bags for fact in bag)
         share = torch.tensor([counts[fact] / len(graphs) for fact in self.index]).clamp(1e-4, 0.9)
+        self.importance = torch.tensor([importance_of(fact) for fact in self.index])
         dimension = self.model.text_projection.shape[1]
         self.weight = torch.nn.Parameter(0.02 * torch.randn(len(self.index), dimension))
         self.bias = torch.nn.Parameter(torch.logit(share))
@@ -120,7 +132,7 @@ class Trainer:
 
     def step(self, pixels: np.ndarray, graphs: list[GroupGraph], progress: float) -> dict[str, float]:
         """One batch; `progress` from 0 to 1 sets the learning rate and the weight of the contrastive term."""
-        captions = write_captions(graphs, self.rng, full=0.5)
+        captions = write_captions(graphs, self.rng, full=0.45)
         stated = bag_of([caption.facts for caption in captions], self.index)
         shown = bag_of([facts_of(graph) for graph in graphs], self.index)
         x = augment(to_input(pixels), self.noise).contiguous(memory_format=torch.channels_last)
@@ -133,10 +145,13 @@ class Trainer:
         contrast, accuracy = contrastive_loss(
             F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.model.logit_scale.exp(), holds
         )
-        seen = bag_loss(image, self.weight, self.bias, shown)
-        read_ = bag_loss(text, self.weight, self.bias, stated)
-        share = min(1.0, 0.1 + progress / 0.1)
-        loss = share * contrast + self.options.bag * (1 - 0.7 * progress) * (seen + 0.5 * read_)
+        if self.options.init and progress < HEAD_FIRST:  # the head alone, until it knows the features
+            image, text = image.detach(), text.detach()
+        head = self.weight, self.bias
+        seen = bag_loss(image, *head, shown, self.importance)
+        read_ = bag_loss(text, *head, stated, self.importance)
+        share = 1.0 if self.options.init else min(1.0, 0.1 + progress / 0.1)
+        loss = share * contrast + self.options.bag * (1 - 0.5 * progress) * (seen + 0.5 * read_)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(progress)
         self.optimizer.zero_grad(set_to_none=True)
@@ -159,6 +174,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--validation", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="an exported encoder to go on from")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--evaluate-every", type=float, default=5.0, help="minutes")
     parser.add_argument("--batch", type=int, default=128)
@@ -172,7 +188,8 @@ def main() -> None:
     samples = [
         caption.text for caption in write_captions(rng.sample(graphs, min(4000, len(graphs))), rng, 0.7)
     ]
-    trainer = Trainer(graphs, train_tokenizer(samples), options)
+    known = options.init and Tokenizer.from_file(str(options.init / "tokenizer.json"))
+    trainer = Trainer(graphs, known or train_tokenizer(samples), options)
     order = np.random.default_rng(options.seed)
     start, evaluated, step, log = time.monotonic(), time.monotonic(), 0, Counter[str]()
     queue: list[int] = []

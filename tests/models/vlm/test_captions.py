@@ -56,6 +56,7 @@ def test_facts_of_a_graph_by_hand() -> None:
         ("car", "above", "hangar"),
         ("car", "above"),
         ("above", "hangar"),
+        ("@top left", "above"),
     }
 
 
@@ -103,7 +104,7 @@ def test_subsets_drop_each_kind_of_fact_and_keep_a_group(graphs: list[GroupGraph
     assert all(part.groups for _, part in parts)
     groups = [group for _, part in parts for group in part.groups]
     assert 0.05 < np.mean([group.quantity == "" for group in groups]) < 0.5
-    assert 0.05 < np.mean([group.position is None for group in groups]) < 0.5
+    assert 0.4 < np.mean([group.position is None for group in groups]) < 0.8
     assert 0.1 < np.mean([len(part.groups) == 1 for _, part in parts]) < 0.6
     assert any(len(part.groups) == len(graph.groups) and part != graph for graph, part in parts)
     assert any(part.relations for _, part in parts)
