@@ -206,5 +206,5 @@ def _card(root: Path, folder: str) -> str | None:
     for paragraph in text.split("\n\n"):
         lines = [line for line in paragraph.strip().splitlines() if not line.startswith("#")]
         if lines:
-            return " ".join(lines)[:_CARD_LENGTH]
+            return " ".join(lines).replace("**", "").replace("`", "")[:_CARD_LENGTH]
     return None
