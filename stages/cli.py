@@ -97,7 +97,7 @@ def check() -> None:
 
 @app.command(rich_help_panel="Tools")
 def captions(
-    dataset: Dataset,
+    dataset: Annotated[str | None, typer.Argument(help="One dataset; all where none is named.")] = None,
     stage: Annotated[str, typer.Option(help="interpret or caption.")] = "caption",
     worst: Annotated[bool, typer.Option(help="Texts that miss or invent most come first.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 10,
