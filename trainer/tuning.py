@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pipeline.errors import UserError
 from pipeline.params import MethodParams, TuneParams
 from trainer.checkpoint import load_checkpoint, load_optimizer_tensors, optimizer_tensors, save_checkpoint
 from trainer.data import Split
@@ -211,6 +212,7 @@ class _Run:
         negatives = gallery_loss if self.params.negatives == "gallery" else batch_loss
         answers = self.train.answers.rows(rows.to(query.device))
         loss = negatives(query, self.train.gallery, answers, self.temperature())
+        self._check_finite(loss)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -231,12 +233,23 @@ class _Run:
         split = self.validation
         with self.autocast:
             features = split.features(self.model, self.texts, self.batch)
+        self._check_finite(features.text)
         if self.method.choose == "validation":
             choice = search(features, split.gallery, split.answers)
         else:
             choice = self._fixed()
         metrics = evaluate_choice(features, split.gallery, split.answers, choice)
         return _Epoch(epoch, choice, metrics, self.temperature().item())
+
+    def _check_finite(self, values: Tensor) -> None:
+        if not torch.isfinite(values).all():
+            raise UserError(
+                "tuning diverged: the text features are no numbers any more",
+                "Lower it, or lower tune.gradient_clip",
+                file="params.yaml",
+                field="tune.learning_rate",
+                value=self.params.learning_rate,
+            )
 
     def _history_row(self, reached: _Epoch, loss: float | None) -> dict[str, Any]:
         row: dict[str, Any] = {"epoch": reached.number, "train_loss": loss}

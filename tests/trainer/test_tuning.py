@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.errors import UserError
 from pipeline.features import read_features
 from pipeline.params import Params
 from pipeline.paths import Paths
@@ -103,12 +104,17 @@ def test_no_epoch_leaves_the_model_as_it_was(project: Paths, make_params: MakePa
 
 
 def test_tuning_that_harms_is_undone(project: Paths, make_params: MakeParams) -> None:
-    params = make_params(tune={"learning_rate": 1e3, "gradient_clip": 1e3, "epochs": 5, "patience": 2})
+    params = make_params(tune={"learning_rate": 0.5, "epochs": 5, "patience": 2})
     result, state = run(project, params)
     assert result.metrics["mean_recall"] >= result.untuned_metrics["mean_recall"]
     if result.best_epoch == 0:
         assert same(load_vlm(params.vlm, "cpu").model.state_dict(), state)
     assert result.history[-1]["epoch"] <= result.best_epoch + 2  # patience
+
+
+def test_divergence_is_one_line(project: Paths, make_params: MakeParams) -> None:
+    with pytest.raises(UserError, match=r"tune\.learning_rate.*diverged.*1e\+30.*Lower it"):
+        run(project, make_params(tune={"learning_rate": 1e30}))
 
 
 def test_fixed_weights_and_a_fixed_temperature_stay(project: Paths, make_params: MakeParams) -> None:

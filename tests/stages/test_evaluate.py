@@ -1,0 +1,95 @@
+# ruff: noqa: F401, F811 - fixtures are imported by their names
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from pipeline.contracts import QUERIES, RANKINGS, read_table, write_table
+from pipeline.errors import UserError
+from pipeline.params import Params
+from pipeline.paths import Paths
+from stages import evaluate, tune
+from tests.trainer.tiny import make_dataset, make_params, project, vlm_folder
+from trainer.methods import METHODS, USES_CAPTIONS
+from trainer.metrics import retrieval_metrics
+
+MakeParams = Callable[..., Params]
+KEYS = {"R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall"}
+
+
+@pytest.fixture(scope="module")
+def evaluated(make_params: MakeParams, tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    paths = Paths(tmp_path_factory.mktemp("evaluated"))
+    params = make_params(tune={"epochs": 8, "patience": 8}, comparators={"epochs": 10})
+    make_dataset(paths, params, "tiny")
+    tune.run(params, paths, "tiny")
+    evaluate.run(params, paths, "tiny")
+    return paths
+
+
+def _metrics(paths: Paths) -> dict[str, dict[str, float]]:
+    return json.loads(paths.metrics("evaluate", "tiny").read_text())
+
+
+def test_every_method_has_every_metric(evaluated: Paths) -> None:
+    metrics = _metrics(evaluated)
+    assert set(metrics) == set(METHODS)
+    for method, values in metrics.items():
+        assert KEYS <= set(values) <= KEYS | {"missing_captions"}
+        assert all(0 <= values[key] <= 100 for key in KEYS)
+        assert values.get("missing_captions") == (1 if method in USES_CAPTIONS else None)
+
+
+def test_metrics_can_be_computed_again_from_the_rankings(evaluated: Paths) -> None:
+    rows = read_table(evaluated.rankings("tiny"), RANKINGS).to_pylist()
+    for method, values in _metrics(evaluated).items():
+        mine = [row for row in rows if row["method"] == method]
+        assert len(mine) == 16
+        rank = torch.tensor([row["rank"] for row in mine])
+        again = retrieval_metrics(rank, torch.tensor([row["average_precision"] for row in mine]))
+        assert again == pytest.approx({key: values[key] for key in KEYS}, abs=1e-5)
+
+
+def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:
+    queries = {row["query_id"]: row for row in read_table(evaluated.queries("tiny"), QUERIES).to_pylist()}
+    rows = read_table(evaluated.rankings("tiny"), RANKINGS).to_pylist()
+    assert rows == sorted(rows, key=lambda row: (row["method"], row["query_id"]))
+    for row in rows:
+        query = queries[row["query_id"]]
+        assert query["split"] == "test"
+        assert row["kind"] == query["kind"]
+        assert len(row["top"]) == len(set(row["top"])) == 50
+        assert query["reference_id"] not in row["top"]
+        right = [place for place, image in enumerate(row["top"], start=1) if image in query["target_ids"]]
+        assert right[0] == row["rank"] if right else row["rank"] > 50
+        if len(right) == len(query["target_ids"]):
+            precision = sum(found / place for found, place in enumerate(right, start=1)) / len(right)
+            assert row["average_precision"] == pytest.approx(precision)
+
+
+def test_what_knows_more_finds_more(evaluated: Paths) -> None:
+    """The tiny features hold colour, thing and place, so the tuned hybrid must beat an untrained chance."""
+    metrics = _metrics(evaluated)
+    assert metrics["hybrid"]["mean_recall"] > metrics["chance"]["mean_recall"] + 20
+    assert metrics["hybrid"]["R@1"] > metrics["image_only"]["R@1"]
+
+
+def test_a_second_run_gives_the_same_bytes(evaluated: Paths, make_params: MakeParams) -> None:
+    files = [evaluated.rankings("tiny"), evaluated.metrics("evaluate", "tiny")]
+    before = [file.read_bytes() for file in files]
+    evaluate.run(make_params(comparators={"epochs": 10}), evaluated, "tiny")
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_nothing_tuned_is_one_line(project: Paths, make_params: MakeParams) -> None:
+    with pytest.raises(UserError, match=r"lempo\.json.*tuned model is missing"):
+        evaluate.run(make_params(), project, "tiny")
+
+
+def test_a_split_without_queries_is_named(project: Paths, make_params: MakeParams) -> None:
+    tune.run(make_params(tune={"epochs": 0}), project, "tiny")
+    rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
+    write_table([row for row in rows if row["split"] != "test"], project.queries("tiny"), QUERIES)
+    with pytest.raises(UserError, match=r"queries\.parquet.*split.*test"):
+        evaluate.run(make_params(), project, "tiny")

@@ -1,0 +1,142 @@
+# ruff: noqa: F401, F811 - fixtures are imported by their names
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pipeline.contracts import QUERIES, read_table, write_table
+from pipeline.errors import UserError
+from pipeline.params import Params, VlmParams
+from pipeline.paths import Paths
+from pipeline.vlm import encode_texts, load_vlm
+from stages import tune
+from tests.trainer.tiny import make_params, project, vlm_folder
+from trainer.saving import save_tuned
+
+TEXTS = ["a red car.", "make the boat blue. a white boat.", "it"]
+MakeParams = Callable[..., Params]
+
+
+@pytest.fixture
+def tuned(project: Paths, make_params: MakeParams) -> Paths:
+    tune.run(make_params(), project, "tiny")
+    return project
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def test_plain_open_clip_loads_the_tuned_folder(tuned: Paths, vlm_folder: Path) -> None:
+    folder = tuned.tuned("tiny")
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    source, _, source_preprocess = open_clip.create_model_and_transforms(f"local-dir:{vlm_folder}")
+    model.eval(), source.eval()
+    with torch.no_grad():
+        features = model.encode_text(tokenizer(TEXTS), normalize=True)
+        untuned = source.encode_text(tokenizer(TEXTS), normalize=True)
+        image = torch.rand(2, 3, 32, 32)
+        assert torch.equal(model.encode_image(image), source.encode_image(image))
+    assert not torch.allclose(features, untuned, atol=1e-3)
+    assert repr(preprocess) == repr(source_preprocess)
+    params = VlmParams(model=f"local-dir:{folder}", pretrained=None, precision="fp32")
+    assert torch.allclose(encode_texts(load_vlm(params, "cpu"), TEXTS, 2), features, atol=1e-5)
+
+
+def test_vision_weights_are_those_of_the_source_byte_for_byte(tuned: Paths, vlm_folder: Path) -> None:
+    source = _tensors(vlm_folder / "open_clip_model.safetensors")
+    saved = _tensors(tuned.tuned("tiny") / "open_clip_model.safetensors")
+    assert saved.keys() == source.keys()
+    vision = [name for name in source if name.startswith("visual.")]
+    assert vision
+    assert all(saved[name].dtype == source[name].dtype for name in vision)
+    assert all(torch.equal(saved[name], source[name]) for name in vision)
+
+
+def test_record_metrics_and_curve_agree(tuned: Paths) -> None:
+    record = json.loads((tuned.tuned("tiny") / "lempo.json").read_text())
+    metrics = json.loads(tuned.metrics("tune", "tiny").read_text())
+    for key in ("weights", "mixture", "untuned"):
+        assert metrics[key] == pytest.approx(record[key]) if key != "untuned" else metrics[key] == record[key]
+    assert record["temperature"] == pytest.approx(metrics["temperature"], abs=1e-6)
+    assert record["source"]["weights_sha256"]
+    assert record["seed"] == 0
+    assert metrics["epochs"] == 3
+    assert metrics["missing_captions"] == {"train": 0, "val": 0}
+    assert metrics["over_context"] == {"train": 0, "val": 0}
+    with open(tuned.plots("tune", "tiny")) as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    best = rows[metrics["best_epoch"]]
+    for name, value in metrics["validation"]["tuned"].items():
+        assert float(best[f"val_{name}"]) == pytest.approx(value)
+    untuned, after = (metrics["validation"][key]["mean_recall"] for key in ("untuned", "tuned"))
+    assert after >= untuned
+
+
+def test_the_same_inputs_give_the_same_bytes(tuned: Paths, make_params: MakeParams) -> None:
+    files = [
+        tuned.tuned("tiny") / "open_clip_model.safetensors",
+        tuned.tuned("tiny") / "lempo.json",
+        tuned.metrics("tune", "tiny"),
+        tuned.plots("tune", "tiny"),
+    ]
+    before = [file.read_bytes() for file in files]
+    assert not list((tuned.cache / "tune").glob("*"))  # the checkpoint of a finished run is of no use
+    tune.run(make_params(), tuned, "tiny")
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_language_text_over_the_context_is_counted(project: Paths, make_params: MakeParams) -> None:
+    rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
+    long = next(row for row in rows if row["split"] == "val")
+    long["modification"] = "make the car blue " * 4
+    write_table(rows, project.queries("tiny"), QUERIES)
+    tune.run(make_params(tune={"epochs": 0}), project, "tiny")
+    assert json.loads(project.metrics("tune", "tiny").read_text())["over_context"] == {"train": 0, "val": 1}
+
+
+def test_features_of_another_model_are_refused(project: Paths, make_params: MakeParams) -> None:
+    manifest = project.features("tiny") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
+    with pytest.raises(UserError, match="weights_sha256"):
+        tune.run(make_params(), project, "tiny")
+
+
+def test_a_split_without_queries_is_named(project: Paths, make_params: MakeParams) -> None:
+    rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
+    write_table([row for row in rows if row["split"] != "val"], project.queries("tiny"), QUERIES)
+    with pytest.raises(UserError, match=r"queries\.parquet.*split.*val"):
+        tune.run(make_params(), project, "tiny")
+
+
+def test_a_built_in_model_becomes_a_folder(tmp_path: Path) -> None:
+    """A model that open_clip knows by name, weights in one file, the tokenizer open_clip's."""
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"layers": 1, "width": 32, "head_width": 16, "patch_size": 16, "image_size": 32},
+        "text_cfg": {"width": 32, "heads": 2, "layers": 1},
+    }
+    (tmp_path / "tiny-built-in.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "tiny-built-in.json")
+    model = open_clip.create_model("tiny-built-in")
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(state, tmp_path / "weights.safetensors")
+    params = VlmParams(model="tiny-built-in", pretrained="weights.safetensors", precision="fp32")
+    vlm = load_vlm(params, "cpu", tmp_path)
+    vlm.model.ln_final.bias.data += torch.arange(32)
+    save_tuned(tmp_path / "tuned", vlm, params, {}, tmp_path)
+    saved = VlmParams(model="local-dir:tuned", pretrained=None, precision="fp32")
+    loaded = load_vlm(saved, "cpu", tmp_path)
+    assert torch.equal(encode_texts(loaded, TEXTS, 8), encode_texts(vlm, TEXTS, 8))
+    image = Image.effect_noise((50, 40), 60).convert("RGB")
+    assert torch.equal(loaded.preprocess(image), vlm.preprocess(image))
