@@ -14,19 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
 
 from models.captioner import edits
 from models.captioner.data import Example, open_example, user_message
 from models.captioner.graphs import Names, random_graph
-from models.captioner.world import plain_scene
-from pipeline.scene_graph import apply_edits, group_objects
+from models.captioner.world import edited_scene, plain_scene
 from pipeline.verbalise import verbalise
-from pipeline.world.edits import random_change
-from pipeline.world.phrasings import phrase_modification
-from pipeline.world.scene import sample_scene, scene_graph
-from pipeline.world.vocabulary import DATASETS
 
 _SEPARATOR = re.compile(r"\. (?=The )|, | and | with |\.$")
 
@@ -42,18 +36,6 @@ def compare(expected: str, said: str) -> tuple[int, int, int]:
     return sum(wanted.values()), sum((wanted & found).values()), sum((found - wanted).values())
 
 
-def world_edit(rng: Random, split: str) -> Example:
-    """A change of a world scene; the split `test` mixes in the phrasings that training never sees."""
-    while True:
-        draws = np.random.default_rng(rng.getrandbits(64))
-        scene = sample_scene(draws, rng.choice(DATASETS))
-        change = random_change(draws, scene)
-        if change is not None:
-            graph = group_objects(scene_graph(scene))
-            text = phrase_modification(draws, scene, change, split)
-            return user_message(graph, text), verbalise(apply_edits(graph, change.edits(scene)))
-
-
 def open_edit(rng: Random, kind: str) -> Example:
     """One change of one kind, of an open-vocabulary graph."""
     names, change = Names(held_out=True), getattr(edits, kind)
@@ -61,14 +43,14 @@ def open_edit(rng: Random, kind: str) -> Example:
         graph = random_graph(rng, names)
         changed = change(rng, graph, names)
         if changed is not None:
-            return user_message(graph, changed[1]), verbalise(changed[0])
+            return user_message(graph, changed[1]), verbalise(changed[0]), None
 
 
 def tasks() -> Iterator[tuple[str, Callable[[Random], Example]]]:
     """Name and source of every task."""
     yield "world interpretation", plain_scene
-    yield "world pseudo caption, training phrasings", lambda rng: world_edit(rng, "train")
-    yield "world pseudo caption, test phrasings", lambda rng: world_edit(rng, "test")
+    yield "world pseudo caption, training phrasings", edited_scene
+    yield "world pseudo caption, test phrasings", lambda rng: edited_scene(rng, "test")
     held_out = Names(held_out=True)
     yield "open interpretation", lambda rng: open_example(rng, held_out, edited=False)
     yield "open pseudo caption, 1-3 changes", lambda rng: open_example(rng, held_out, edited=True)
@@ -116,17 +98,17 @@ def main() -> None:
             continue
         rng = Random(f"{args.seed} {name}")
         rows = [source(rng) for _ in range(args.rows)]
-        said = captions(args.folder, [message for message, _ in rows])
-        scores = [compare(expected, text) for (_, expected), text in zip(rows, said, strict=True)]
+        said = captions(args.folder, [message for message, _, _ in rows])
+        scores = [compare(expected, text) for (_, expected, _), text in zip(rows, said, strict=True)]
         wanted, found, _ = (sum(column) for column in zip(*scores, strict=True))
         figures[name] = {
             "all_right": round(sum(w == f and i == 0 for w, f, i in scores) / len(rows), 4),
-            "exact": round(sum(e == s for (_, e), s in zip(rows, said, strict=True)) / len(rows), 4),
+            "exact": round(sum(e == s for (_, e, _), s in zip(rows, said, strict=True)) / len(rows), 4),
             "facts": round(found / wanted, 4),
         }
         print(f"{name}: {figures[name]}", flush=True)
         wrong = [(row, text) for row, text in zip(rows, said, strict=True) if text != row[1]]
-        for (message, expected), text in wrong[: args.wrong]:
+        for (message, expected, _), text in wrong[: args.wrong]:
             print(f"---\n{message}\nexpected: {expected}\nsaid:     {text}")
     if args.out:
         args.out.write_text(json.dumps(figures, indent=2) + "\n")

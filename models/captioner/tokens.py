@@ -6,6 +6,7 @@ graph into a caption is the same tokens, whatever ending follows.
 
 from collections.abc import Iterable, Iterator
 from random import Random
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
@@ -73,10 +74,10 @@ class TrainingEncoder:
         self._special: dict[str, int] = {token: tokenizer.token_to_id(token) for token in SPECIAL}
         self.end_id = self._special[END]
 
-    def pair(self, rng: Random, prompt: str, answer: str, share_cut: float) -> tuple[list[int], list[int]]:
-        """Token ids of prompt and answer, with `share_cut` of the words cut at random."""
+    def encode(self, rng: Random, share_cut: float, *texts: str | None) -> list[Any]:
+        """Token ids of texts that belong together, with `share_cut` of the words cut at random."""
         cuts: dict[str, list[int]] = {}
-        return self._ids(rng, prompt, cuts, share_cut), self._ids(rng, answer, cuts, share_cut)
+        return [None if text is None else self._ids(rng, text, cuts, share_cut) for text in texts]
 
     def _ids(self, rng: Random, text: str, cuts: dict[str, list[int]], share: float) -> list[int]:
         ids: list[int] = []

@@ -15,6 +15,7 @@ from random import Random
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from models.captioner.data import Example, Source, batches, mixed, open_example, renderer
@@ -22,6 +23,7 @@ from models.captioner.export import export
 from models.captioner.graphs import Names, words
 from models.captioner.model import Captioner, Shape
 from models.captioner.tokens import TrainingEncoder, train_tokenizer
+from models.captioner.world import edited_scene, plain_scene
 
 VOCABULARY = 2048
 WORLD_GROUPS = 5
@@ -29,41 +31,41 @@ MOST_GROUPS = 12
 LEARNT = 0.35  # nats a token at which graphs grow by one group
 
 
-def open_sources(names: Names, most_groups: int) -> list[tuple[float, Source]]:
-    """Interpretation and pseudo captions over the open vocabulary."""
+def open_sources(names: Names, most_groups: int, edited: float = 0.55) -> list[tuple[float, Source]]:
+    """Interpretation and pseudo captions (a share `edited`) over the open vocabulary."""
     return [
-        (0.45, lambda rng: open_example(rng, names, edited=False, most_groups=most_groups)),
-        (0.55, lambda rng: open_example(rng, names, edited=True, most_groups=most_groups)),
+        (1 - edited, lambda rng: open_example(rng, names, edited=False, most_groups=most_groups)),
+        (edited, lambda rng: open_example(rng, names, edited=True, most_groups=most_groups)),
     ]
 
 
-def world_sources() -> list[tuple[float, Source]]:
-    """The same two tasks on scenes of the procedural world, or none while there is no world."""
-    try:
-        from models.captioner.world import edited_scene, plain_scene
-    except ImportError:
-        return []
-    return [(0.35, plain_scene), (0.65, edited_scene)]
+def world_sources(edited: float) -> list[tuple[float, Source]]:
+    """The same two tasks on scenes of the procedural world."""
+    return [(1 - edited, plain_scene), (edited, edited_scene)]
 
 
 def make_tokenizer(seed: int) -> Tokenizer:
     """BPE over training prompts and captions, and over the plain word list."""
     rng, render = Random(seed), renderer()
     drawn = islice(mixed(open_sources(Names(), 12), rng), 12_000)
-    texts = [part for message, caption in drawn for part in (_unmarked(render(message)), " " + caption)]
+    texts = [part for message, caption, _ in drawn for part in (_unmarked(render(message)), " " + caption)]
     return train_tokenizer([*texts, *(" " + word for word in words(held_out=False))], VOCABULARY)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of an exported folder."""
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
 def _unmarked(text: str) -> str:
     return " ".join(part.split("|>")[-1] for part in text.split("<|"))
 
 
-def stream(rng: Random, world_share: float, most_groups: int) -> Iterator[Example]:
-    """Examples of both kinds by share; the world joins once graphs are as big as its own."""
-    world = world_sources() if world_share and most_groups >= WORLD_GROUPS else []
-    share = world_share if world else 0.0
-    weighted = [((1 - share) * w, s) for w, s in open_sources(Names(), most_groups)]
-    return mixed(weighted + [(share * w, s) for w, s in world], rng)
+def stream(rng: Random, world: float, edited: float, most_groups: int) -> Iterator[Example]:
+    """Examples of both kinds, a share `world` of the world's; it joins once graphs are as big as its own."""
+    share = world if most_groups >= WORLD_GROUPS else 0.0
+    sources = [((1 - share) * w, s) for w, s in open_sources(Names(), most_groups, edited)]
+    return mixed(sources + [(share * w, s) for w, s in world_sources(edited)], rng)
 
 
 def optimisers(model: Captioner, rate: float) -> list[torch.optim.Optimizer]:
@@ -88,19 +90,29 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=384)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--world-share", type=float, default=0.4)
+    parser.add_argument(
+        "--edited-share", type=float, default=0.6, help="how many examples have a modification"
+    )
+    parser.add_argument("--heavy", type=float, default=1.0, help="weight of the tokens that an edit changes")
+    parser.add_argument("--groups", type=int, default=1, help="groups in the first graphs")
+    parser.add_argument("--start-from", type=Path, help="an exported folder to go on from")
     parser.add_argument("--export-every", type=int, default=1000)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = make_tokenizer(args.seed)
+    tokenizer = load_tokenizer(args.start_from) if args.start_from else make_tokenizer(args.seed)
     shape = Shape(VOCABULARY, args.width, args.layers, hidden=args.hidden)
     model = Captioner(shape)
+    if args.start_from:
+        model.load_state_dict(
+            {n: t.float() for n, t in load_file(args.start_from / "model.safetensors").items()}
+        )
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     dtype = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
     tuned = optimisers(model, args.rate)
     encoder, rng = TrainingEncoder(tokenizer), Random(args.seed + 1)
-    groups, recent, feed = 1, [9.0], None
+    groups, recent, feed = args.groups, [9.0], None
     started, seen, total = time.time(), 0, 0.0
     step, done = 0, 0.0
     while done < 1.0:
@@ -111,12 +123,18 @@ def main() -> None:
             recent = []
             tokens = args.tokens if groups > 6 else args.tokens // 2
             feed = batches(
-                stream(rng, args.world_share, groups), encoder, rng, tokens, pool=64 * groups + 256
+                stream(rng, args.world_share, args.edited_share, groups),
+                encoder,
+                rng,
+                tokens,
+                pool=64 * groups + 256,
+                heavy=args.heavy,
             )
-        ids, labels = next(feed)
+        ids, labels, weights = next(feed)
         factor = min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
         said = labels >= 0
-        loss = F.cross_entropy(model(ids, said, dtype).float(), labels[said])
+        losses = F.cross_entropy(model(ids, said, dtype).float(), labels[said], reduction="none")
+        loss = (losses * weights[said]).sum() / weights[said].sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in tuned:

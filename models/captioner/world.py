@@ -23,14 +23,15 @@ def _sample(rng: Random) -> tuple[np.random.Generator, Scene, GroupGraph]:
 def plain_scene(rng: Random) -> Example:
     """The graph of a random scene, to be put into words."""
     _, _, graph = _sample(rng)
-    return user_message(graph), verbalise(graph)
+    return user_message(graph), verbalise(graph), None
 
 
-def edited_scene(rng: Random) -> Example:
-    """The graph of a random scene and a change of it; never in a phrasing that is kept for tests."""
+def edited_scene(rng: Random, split: str = "train") -> Example:
+    """The graph of a random scene and a change of it; only the split `test` has phrasings not trained on."""
     while True:
         draws, scene, graph = _sample(rng)
         change = random_change(draws, scene)
         if change is not None:
-            text = phrase_modification(draws, scene, change, "train")
-            return user_message(graph, text), verbalise(apply_edits(graph, change.edits(scene)))
+            text = phrase_modification(draws, scene, change, split)
+            after = apply_edits(graph, change.edits(scene))
+            return user_message(graph, text), verbalise(after), verbalise(graph)

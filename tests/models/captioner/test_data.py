@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from models.captioner import edits, wording
-from models.captioner.data import batches, mixed, open_example, renderer, user_message
+from models.captioner.data import Example, batches, mixed, open_example, renderer, user_message, weights
 from models.captioner.evaluate import compare
 from models.captioner.graphs import Names, made_up_word, random_graph, words
 from models.captioner.tokens import SPECIAL, TrainingEncoder, train_tokenizer
@@ -24,14 +24,16 @@ WAYS = [value for value in vars(wording).values() if isinstance(value, list)]
 
 
 @pytest.fixture(scope="module")
-def examples() -> list[tuple[str, str]]:
+def examples() -> list[Example]:
     rng, names = Random(5), Names()
     return [open_example(rng, names, edited=bool(k % 2)) for k in range(400)]
 
 
 @pytest.fixture(scope="module")
-def encoder(examples: list[tuple[str, str]]) -> TrainingEncoder:
-    return TrainingEncoder(train_tokenizer([part for pair in examples for part in pair], 600))
+def encoder(examples: list[Example]) -> TrainingEncoder:
+    return TrainingEncoder(
+        train_tokenizer([part for message, caption, _ in examples for part in (message, caption)], 600)
+    )
 
 
 def test_a_user_message_is_the_serialised_graph() -> None:
@@ -139,7 +141,7 @@ def _blanked(template: str) -> str:
 def test_world_examples_have_the_serialised_form() -> None:
     rng = Random(4)
     for _ in range(20):
-        message, caption = plain_scene(rng)
+        message, caption, _ = plain_scene(rng)
         assert message.startswith("scene: ") and "\nobjects:\n- " in message and "Modification" not in message
         assert caption.endswith(".")
         assert edited_scene(rng)[0].count("\nModification: ") == 1
@@ -163,27 +165,25 @@ def test_the_template_takes_any_message(text: str) -> None:
     assert renderer()(text).endswith("<|answer|>")
 
 
-def test_any_text_can_be_written(encoder: TrainingEncoder, examples: list[tuple[str, str]]) -> None:
+def test_any_text_can_be_written(encoder: TrainingEncoder, examples: list[Example]) -> None:
     tokenizer = encoder._tokenizer
-    for text in (" Żółw 漢字 \U0001f6e9 naïve-café\tx", *(caption for _, caption in examples)):
+    for text in (" Żółw 漢字 \U0001f6e9 naïve-café\tx", *(caption for _, caption, _ in examples)):
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
-def test_training_ids_are_those_of_the_tokenizer(
-    encoder: TrainingEncoder, examples: list[tuple[str, str]]
-) -> None:
+def test_training_ids_are_those_of_the_tokenizer(encoder: TrainingEncoder, examples: list[Example]) -> None:
     render, rng = renderer(), Random(0)
-    for message, caption in examples[:100]:
-        prompt, answer = encoder.pair(rng, render(message), " " + caption, 0.0)
+    for message, caption, _ in examples[:100]:
+        prompt, answer = encoder.encode(rng, 0.0, render(message), " " + caption)
         assert prompt == encoder._tokenizer.encode(render(message)).ids
         assert answer == encoder._tokenizer.encode(" " + caption).ids
 
 
 def test_a_word_cut_at_random_is_cut_alike_in_prompt_and_answer(encoder: TrainingEncoder) -> None:
     tokenizer, rng = encoder._tokenizer, Random(1)
-    prompt, answer = encoder.pair(rng, "<|g1|> 2 quxovarn", " two quxovarns", 1.0)
+    prompt, answer = encoder.encode(rng, 1.0, "<|g1|> quxovarn", " two quxovarns")
     assert tokenizer.decode(answer) == " two quxovarns"
-    name = prompt[2:]
+    name = prompt[1:]
     assert any(answer[k : k + len(name)] == name for k in range(len(answer)))
 
 
@@ -205,8 +205,8 @@ def test_only_the_answer_is_learnt(encoder: TrainingEncoder) -> None:
     feed = batches(
         mixed([(1.0, lambda r: open_example(r, names, edited=False))], rng), encoder, rng, 2048, 64
     )
-    for ids, labels in islice(feed, 5):
-        assert ids.shape == labels.shape and ids.numel() < 2 * 2048
+    for ids, labels, counts in islice(feed, 5):
+        assert ids.shape == labels.shape == counts.shape and ids.numel() < 2 * 2048
         for row, wanted in zip(ids.tolist(), labels.tolist(), strict=True):
             places = [place for place, label in enumerate(wanted) if label >= 0]
             assert row[places[0]] == encoder._special["<|answer|>"]
@@ -223,3 +223,11 @@ def test_compare_counts_missed_and_invented_facts() -> None:
     assert compare(expected, expected) == (4, 4, 0)
     assert compare(expected, expected.replace("two ships", "three ships")) == (4, 3, 1)
     assert compare(expected, say_group(Group("2", "ship"))) == (4, 1, 0)
+
+
+def test_what_an_edit_changes_counts_more() -> None:
+    assert weights(None, [1, 2], 5.0) == [1.0, 1.0]
+    assert weights([1, 2, 3, 4], [1, 2, 9, 4], 5.0) == [1.0, 1.0, 5.0, 1.0]
+    assert weights([1, 2, 3, 4], [1, 4], 5.0) == [1.0, 5.0]
+    assert weights([1, 2], [1, 7, 8, 2], 5.0) == [1.0, 5.0, 5.0, 1.0]
+    assert weights([1, 2], [1], 5.0) == [1.0]
