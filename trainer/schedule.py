@@ -21,13 +21,23 @@ def learning_rate(step: int, steps: int, peak: float, warmup_share: float) -> fl
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def epoch_batches(queries: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
+def epoch_batches(labels: Tensor, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
     """The queries of an epoch in a random order, cut into batches; a last batch of one joins the one before.
 
-    The order depends on seed and epoch alone, so a run that resumes at an epoch sees what it would have seen.
+    Queries of one label follow one another, so that what they share can be computed once. The order depends
+    on seed and epoch alone, so a run that resumes at an epoch sees what it would have seen.
+
+    Args:
+        labels: int64 (Q,), of the queries; all distinct for a plain shuffle.
+
+    Returns:
+        Places of queries, int64, each once.
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    batches = list(torch.randperm(queries, generator=generator).split(batch_size))
+    shuffled = torch.randperm(len(labels), generator=generator)
+    distinct, group = labels.cpu()[shuffled].unique(return_inverse=True)
+    turn = torch.randperm(len(distinct), generator=generator)[group]
+    batches = list(shuffled[torch.argsort(turn, stable=True)].split(batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

@@ -133,7 +133,8 @@ class _Run:
         groups = parameter_groups(self.tuned, params.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=params.learning_rate)
         self.autocast, self.scaler = _mixed_precision(device)
-        self.steps = len(epoch_batches(len(train), params.batch_size, seed, 1))
+        self.shared = self.rows["pseudo_caption"]  # queries that share a long text are batched together
+        self.steps = len(epoch_batches(self.shared, params.batch_size, seed, 1))
 
     def run(self, on_epoch: OnEpoch | None) -> TuneResult:
         progress, best = self._resume() or self._start(on_epoch)
@@ -191,7 +192,7 @@ class _Run:
     def _train_epoch(self, epoch: int, choice: Choice, bar: tqdm) -> float:
         """One pass over the training queries; the mean loss of a query."""
         total = 0.0
-        batches = epoch_batches(len(self.train), self.params.batch_size, self.seed, epoch)
+        batches = epoch_batches(self.shared, self.params.batch_size, self.seed, epoch)
         for number, rows in enumerate(batches):
             step = (epoch - 1) * self.steps + number
             rate = learning_rate(

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainer.answers import NONE, Answers
 from trainer.metrics import mean_recall, retrieval_metrics
 from trainer.retrieval import dot_scores, rank_all
-from trainer.similarity import Mixture, QueryFeatures, Weights, hybrid_query, term_queries
+from trainer.similarity import Mixture, QueryFeatures, Weights, hybrid_query, term_queries, triplet_query
 
 WEIGHT_STEPS = 20  # a grid of 0.05 on the simplex, 231 points
 MIXTURE_STEPS = 10  # a grid of 0.1, 66 points
@@ -99,8 +99,10 @@ def _chunk_ranks(
     not_wrong = answers.right_mask() | answers.removed_mask()  # (B, N)
     size = max(1, _CHUNK_SCORES // not_wrong.numel())
     ranks = torch.empty(len(candidates), len(features), dtype=torch.int64)
+    language, pseudo_caption = features.language @ gallery.T, features.pseudo_caption @ gallery.T  # (B, N)
     for mixture, places in _by_mixture(candidates):
-        terms = term_queries(features, mixture) @ gallery.T  # (3, B, N)
+        triplet = triplet_query(features.image, features.text, features.graph, mixture) @ gallery.T
+        terms = torch.stack([triplet, language, pseudo_caption])  # (3, B, N)
         for some in torch.tensor(places).split(size):
             weights = terms.new_tensor([candidates[place].weights for place in some.tolist()])  # (C, 3)
             scores = torch.einsum("ck,kbn->cbn", weights, terms)

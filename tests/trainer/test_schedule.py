@@ -21,7 +21,7 @@ def test_extreme_warm_ups(warmup: float) -> None:
 
 
 def test_an_epoch_holds_every_query_once_in_an_order_of_its_own() -> None:
-    first, again, second = (epoch_batches(50, 8, 3, epoch) for epoch in (1, 1, 2))
+    first, again, second = (epoch_batches(torch.arange(50), 8, 3, epoch) for epoch in (1, 1, 2))
     assert sorted(torch.cat(first).tolist()) == list(range(50))
     assert torch.equal(torch.cat(first), torch.cat(again))
     assert not torch.equal(torch.cat(first), torch.cat(second))
@@ -29,5 +29,14 @@ def test_an_epoch_holds_every_query_once_in_an_order_of_its_own() -> None:
 
 
 def test_no_batch_of_one() -> None:
-    assert [len(batch) for batch in epoch_batches(17, 8, 0, 1)] == [8, 9]
-    assert [len(batch) for batch in epoch_batches(1, 8, 0, 1)] == [1]
+    assert [len(batch) for batch in epoch_batches(torch.arange(17), 8, 0, 1)] == [8, 9]
+    assert [len(batch) for batch in epoch_batches(torch.arange(1), 8, 0, 1)] == [1]
+
+
+def test_queries_of_one_label_follow_one_another() -> None:
+    labels = torch.arange(60) % 20
+    first, second = (torch.cat(epoch_batches(labels, 6, 0, epoch)) for epoch in (1, 2))
+    assert sorted(first.tolist()) == list(range(60))
+    for order in (first, second):
+        assert all(len(labels[three].unique()) == 1 for three in order.split(3))
+    assert not torch.equal(labels[first], labels[second])

@@ -64,7 +64,7 @@ def train_composer(
         best, reached, best_epoch = copy.deepcopy(module.state_dict()), _objective(module, validation), 0
         for epoch in range(1, params.epochs + 1):
             module.train()
-            for rows in epoch_batches(len(train.image), params.batch_size, seed, epoch):
+            for rows in epoch_batches(torch.arange(len(train.image)), params.batch_size, seed, epoch):
                 chosen = rows.to(device)
                 query = module(train.image[chosen], train.text[chosen])
                 loss = gallery_loss(query, train.gallery, train.answers.rows(chosen), temperature())
