@@ -103,6 +103,18 @@ class _Checker:
         parts = [m.number for m in self.match.claims[index] if m.number is not None and not m.definite]
         return len(parts) > 1 and group.quantity.isdigit() and sum(parts) == int(group.quantity)
 
+    def _said_twice(self, index: int) -> int | None:
+        """How many objects a sentence that introduces a group twice ("one car and one car") makes of it."""
+        group = self.graph.groups[index]
+        found: dict[int, list[int]] = {}
+        for mention in self.match.claims[index]:
+            if mention.number is not None and mention.determiner is None:
+                found.setdefault(mention.sentence, []).append(mention.number)
+        for numbers in found.values():
+            if len(numbers) > 1 and str(sum(numbers)) != group.quantity:
+                return sum(numbers)
+        return None
+
     def _scene_said(self) -> bool:
         return self.vocabulary.scene_pattern(self.graph.scene or "").search(self.text) is not None
 
@@ -138,6 +150,8 @@ class _Checker:
                 yield mention.name
         for index, group in enumerate(self.graph.groups):
             attributes = {self._attribute(attribute) for attribute in group.attributes}
+            if (number := self._said_twice(index)) is not None:
+                yield f"{number} {group.name}"
             for mention in self.match.claims[index]:
                 total = self.match.total(group.name)
                 if number_conflict(group, mention, total) and not self._sums_up(index):

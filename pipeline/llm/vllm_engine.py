@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.llm.chat import ChatRenderer
 from pipeline.llm.identity import OWN_ARGUMENTS, local_folder
+from pipeline.llm.orphans import Watch
 from pipeline.llm.types import Request, Result, one_line
 from pipeline.params import LlmParams
 
@@ -60,6 +62,7 @@ class VllmEngine:
         if own["lora"]:
             passed["enable_lora"] = True
             passed.setdefault("max_lora_rank", _lora_rank(str(own["lora"])))
+        self._watch = Watch()
         try:
             self._llm = LLM(
                 model=str(folder or self._params.model),
@@ -68,6 +71,7 @@ class VllmEngine:
                 **passed,
             )
         except Exception as error:
+            self._watch.close()
             raise UserError(
                 "vLLM could not load the model",
                 "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm",
@@ -75,6 +79,7 @@ class VllmEngine:
                 field="llm.model",
                 value=f"{self._params.model}: {one_line(error)}",
             ) from error
+        self._watch.loaded()
         self._lora = _lora_request(str(own["lora"])) if own["lora"] else None
         config = self._llm.llm_engine.vllm_config
         self._context = int(config.model_config.max_model_len)
@@ -128,6 +133,7 @@ class VllmEngine:
                 llm.llm_engine.engine_core.shutdown()
             except Exception as error:
                 log.warning("the engine did not stop cleanly: %s", one_line(error))
+            self._watch.close()
 
     def _submit(self, request: Request) -> Result | str:
         """Hand a request to the engine; returns its name there, or a failed result."""
@@ -183,6 +189,7 @@ def _prepare_environment(offline: bool) -> None:
         defaults |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
 
 
 def _check_names(arguments: dict[str, Any], known: Iterable[str]) -> None:

@@ -1,0 +1,109 @@
+"""Ends an engine's processes when the process that started them is killed: vLLM's core would live on.
+
+`Watch` runs this file as a process of its own. It notes the descendants of the process that started it for as
+long as that one loads an engine, and ends them once its end of a pipe is closed without a word.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+PERIOD_S = 0.5
+
+
+class Watch:
+    """Watches from its construction until `close`. Does nothing where there is no `/proc`."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        if Path("/proc/self/stat").exists():
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", __file__, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the process watched
+            )
+
+    def loaded(self) -> None:
+        """The engine is up: processes that start from now on are not its own."""
+        self._say(b"loaded\n")
+
+    def close(self) -> None:
+        """The engine is closed; the watch ends."""
+        self._say(b"closed\n")
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait()
+            self._process = None
+
+    def _say(self, word: bytes) -> None:
+        if self._process is not None:
+            assert self._process.stdin is not None
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(word)
+                self._process.stdin.flush()
+
+
+def _processes() -> dict[int, tuple[int, str]]:
+    """Parent and start time of every process."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            found[int(entry)] = (int(fields[1]), fields[19])
+    return found
+
+
+def _descendants(of: int) -> dict[int, str]:
+    """Start times of the processes below one, this one and Python's resource tracker left out."""
+    processes = _processes()
+    found: dict[int, str] = {}
+    level = [of]
+    while level:
+        level = [pid for pid, (parent, _) in processes.items() if parent in level]
+        found |= {pid: processes[pid][1] for pid in level}
+    found.pop(os.getpid(), None)
+    return {pid: start for pid, start in found.items() if not _is_tracker(pid)}
+
+
+def _is_tracker(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"resource_tracker" in file.read()
+    except OSError:
+        return True
+
+
+def _watch(parent: int) -> None:
+    before = set(_descendants(parent))
+    noted: dict[int, str] = {}
+    loading = True
+    said = b""
+    while True:
+        if loading and os.getppid() == parent:
+            noted |= {pid: start for pid, start in _descendants(parent).items() if pid not in before}
+        if select.select([0], [], [], PERIOD_S if loading else None)[0]:
+            word = os.read(0, 100)
+            if not word:
+                break
+            said += word
+            loading = b"loaded" not in said
+            if b"closed" in said:
+                return
+    alive = _processes()
+    for pid, start in noted.items():
+        if pid in alive and alive[pid][1] == start:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _watch(int(sys.argv[1]))
