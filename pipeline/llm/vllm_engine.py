@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 WINDOWS = 2  # requests in flight per sequence that the engine runs at once: the next ones wait inside it
 MAX_DEATHS = 2  # engine crashes that one request may be part of
+MAX_BLAMED = 3
+SHUTDOWN_S = 10.0  # for the engine to leave in order; then it is ended
 
 
 class VllmEngine:
@@ -90,39 +92,55 @@ class VllmEngine:
         self._chat = ChatRenderer(self._llm.get_tokenizer(), text, own["chat_template_kwargs"])
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Yield results as they finish; at most two windows of requests are in flight."""
+        """Yield results as they finish; the window is kept full.
+
+        After a crash of the engine the requests that were in flight go one by one, to find the one to blame.
+        """
         source = iter(requests)
         waiting: list[tuple[Request, int]] = []  # put back after a crash, with the crashes they were part of
         in_flight: dict[str, tuple[Request, int]] = {}
+        blamed = 0  # in a row, without a result between
         while True:
-            while len(in_flight) < self._window:
-                request, deaths = waiting.pop() if waiting else (next(source, None), 0)
-                if request is None:
-                    break
-                submitted = self._submit(request)
-                if isinstance(submitted, str):
-                    in_flight[submitted] = (request, deaths)
-                else:
-                    yield submitted
-            if not in_flight:
-                return
             try:
+                suspects = waiting or any(deaths for _, deaths in in_flight.values())
+                while len(in_flight) < (1 if suspects else self._window):
+                    request, deaths = waiting[-1] if waiting else (next(source, None), 0)
+                    if request is None:
+                        break
+                    if not waiting:
+                        waiting.append((request, deaths))
+                    submitted = self._submit(request)
+                    waiting.pop()
+                    if isinstance(submitted, str):
+                        in_flight[submitted] = (request, deaths)
+                    else:
+                        yield submitted
+                if not in_flight:
+                    return
                 outputs = self._llm.llm_engine.step()
             except Exception as error:
-                outputs = []
-                crashed = list(in_flight.values())
-                in_flight.clear()
-                log.warning("the engine died with %d requests in flight: %s", len(crashed), one_line(error))
-                for request, deaths in crashed:
-                    if deaths + 1 >= MAX_DEATHS:
-                        yield Result(request.key, error=f"the engine died: {one_line(error)}")
-                    else:
+                log.warning("the engine died with %d requests in flight: %s", len(in_flight), one_line(error))
+                blamed += not in_flight
+                for request, deaths in in_flight.values():
+                    if deaths + 1 < MAX_DEATHS:
                         waiting.append((request, deaths + 1))
+                        continue
+                    blamed += 1
+                    yield Result(request.key, error=f"the engine died: {one_line(error)}")
+                in_flight.clear()
                 self.close()
+                if blamed >= MAX_BLAMED:
+                    raise UserError(
+                        "the engine dies whatever it is asked",
+                        "Read its lines above; what was generated is kept, so a later run goes on from there",
+                        value=one_line(error),
+                    ) from error
                 self._start()
+                continue
             for output in outputs:
                 if output.finished and output.request_id in in_flight:
                     request, _ = in_flight.pop(output.request_id)
+                    blamed = 0
                     yield _result(request, output)
 
     def close(self) -> None:
@@ -130,7 +148,7 @@ class VllmEngine:
         llm, self._llm = getattr(self, "_llm", None), None
         if llm is not None:
             try:
-                llm.llm_engine.engine_core.shutdown()
+                llm.llm_engine.engine_core.shutdown(timeout=SHUTDOWN_S)
             except Exception as error:
                 log.warning("the engine did not stop cleanly: %s", one_line(error))
             self._watch.close()
@@ -138,6 +156,7 @@ class VllmEngine:
     def _submit(self, request: Request) -> Result | str:
         """Hand a request to the engine; returns its name there, or a failed result."""
         from vllm import SamplingParams
+        from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
             tokens = self._chat.token_ids(request.messages)
@@ -158,6 +177,8 @@ class VllmEngine:
             (name,) = self._llm.enqueue(
                 {"prompt_token_ids": tokens}, sampling, lora_request=self._lora, use_tqdm=False
             )
+        except EngineDeadError:
+            raise
         except Exception as error:
             return Result(request.key, error=one_line(error))
         return name.rpartition("-")[0]  # outputs come without the suffix
