@@ -32,7 +32,7 @@ def test_the_order_of_the_rows_changes_no_byte(tmp_path: Path) -> None:
 def test_a_key_twice_or_a_missing_value_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stands twice"):
         write_table([_row("a"), _row("a")], tmp_path / "t.parquet", RANKINGS)
-    with pytest.raises(ValueError, match="'kind'.*null"):
+    with pytest.raises(ValueError, match=r"'kind'.*null"):
         write_table([_row("a") | {"kind": None}], tmp_path / "t.parquet", RANKINGS)
     assert list(tmp_path.iterdir()) == []
 
