@@ -14,7 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class CorpusParams(_Section):
@@ -142,7 +142,7 @@ class Params(_Section):
     datasets: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")], ...], Field(min_length=1)
     ]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     corpus: CorpusParams
     llm: LlmParams
     interpret: LanguageParams
@@ -169,34 +169,58 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         UserError: the file is missing or no YAML, a key is unknown or missing, or a value is impossible.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            "there is no such file", "Run the command in the project's folder", file=path
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(
-            "the file is no YAML",
-            "Correct it at the place named",
-            file=path,
-            value=" ".join(str(error).split()),
-        ) from None
+    raw = _read(path)
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
+        # a misspelt key is both unknown and missing: the unknown one tells more
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"]) or None
         reasons = {
             "extra_forbidden": ("the key is unknown", "Remove it, or correct its spelling"),
             "missing": ("the key is missing", "Add it; docs/parameters.md lists every key"),
+            "tuple_type": ("the value is no list", "Write a list, as in [airplane, tennis]"),
+            "too_short": ("the list is empty", "Name at least one"),
         }
-        reason, remedy = reasons.get(
-            first["type"],
-            (
-                first["msg"].removeprefix("Value error, "),
-                "Correct the value; docs/parameters.md lists what is allowed",
-            ),
-        )
+        message = first["msg"].removeprefix("Value error, ").splitlines()[0]
+        otherwise = (message, "Correct the value; docs/parameters.md lists what is allowed")
+        reason, remedy = reasons.get(first["type"], otherwise)
         value = None if first["type"] == "missing" else first["input"]
         raise UserError(reason, remedy, file=path, field=field, value=value) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not the last one's victory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {name!r} stands twice", problem_mark=node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except FileNotFoundError:
+        raise UserError(
+            "there is no such file", "Run the command in the project's folder", file=path
+        ) from None
+    except OSError as error:
+        reason = f"the file cannot be read: {error.strerror}"
+        raise UserError(reason, "Put a readable file there", file=path) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
+        raise UserError(
+            f"the file is no YAML: {error.problem}{place}", "Correct it there", file=path
+        ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())[:100]
+        raise UserError(f"the file is no YAML: {why}", "Correct it", file=path) from None
+    if not isinstance(raw, dict):
+        raise UserError("the file holds no keys", "docs/parameters.md lists every key", file=path)
+    return raw

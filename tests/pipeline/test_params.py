@@ -12,6 +12,9 @@ from pipeline.params import load_params
 ROOT = Path(__file__).parents[2]
 CASES: list[tuple[str, Any, list[str]]] = [
     ("tune.epochs", -1, ["field 'tune.epochs'", "'-1'"]),
+    ("tune.learning_rate", float("inf"), ["tune.learning_rate"]),
+    ("seed", 10**30, ["seed"]),
+    ("datasets", "ucm", ["datasets", "list"]),
     ("tune.epoch", 3, ["field 'tune.epoch'", "unknown"]),
     ("tune.trainable", "first:2", ["field 'tune.trainable'", "'first:2'"]),
     ("method.weights", {"triplet": 1, "language": 1, "pseudo_caption": 0}, ["method.weights", "sum to 1"]),
@@ -58,7 +61,9 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         load_params(path)
 
 
-@pytest.mark.parametrize("text", ["a: [", "\tx: 1", "just words"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "\tx: 1", "just words", "", "seed: 2020-13-45", "[" * 5000, "seed: 0\nseed: 1", "a\0b"]
+)
 def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
@@ -81,3 +86,15 @@ def test_every_parameter_is_documented() -> None:
                 f"`{section}.{leaf}.*`",
             )
             assert any(name in documented for name in covered), key
+
+
+def test_a_misspelt_key_is_called_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("  epochs: 10", "  epohcs: 10"))
+    with pytest.raises(UserError, match=r"'tune\.epohcs': the key is unknown"):
+        load_params(path)
+
+
+def test_a_folder_in_place_of_the_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_params(tmp_path)
