@@ -136,6 +136,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        print(f"error: {error.filename}: {error.strerror}. Mend the path or its permissions", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -4,6 +4,7 @@ Every row becomes a row of a table or a reject with its reason. Both files are r
 for the images they name and the splits these lie in, once, the images known, for everything else.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -207,18 +208,21 @@ def _probe_images(state: _State, workers: int) -> None:
 def _splits(state: _State) -> tuple[dict[str, str], int]:
     """The split of every usable image, and of how many of them nothing says it.
 
-    What an image's graph row states comes first, then the first query that names the image. The others count
-    as train: there they can neither leak into an evaluation nor change its gallery.
+    What an image's graph row states comes first, then what most of the queries that name the image say, so
+    that one wrong query is the one rejected; a tie goes to the first. Images that nothing names count as
+    train: there they can neither leak into an evaluation nor change its gallery.
     """
-    stated = {image_id: claim.split for image_id, claim in state.claims.items() if claim.split is not None}
+    votes: dict[str, Counter[str]] = {}
     for _, value in read_rows(state.queries_file):
         try:
             entry = checks.mapping(value, "row")
             split = checks.split(entry.get("split"), "split", SPLITS)
             for image_id in named_images(entry):
-                stated.setdefault(image_id, split)
+                votes.setdefault(image_id, Counter())[split] += 1
         except Rejected:
             continue  # said when the row itself is read
+    stated = {image_id: found.most_common(1)[0][0] for image_id, found in votes.items()}
+    stated |= {image_id: claim.split for image_id, claim in state.claims.items() if claim.split is not None}
     splits = {image_id: stated.get(image_id, "train") for image_id in state.probes}
     return splits, sum(image_id not in stated for image_id in state.probes)
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import os
 import random
 from pathlib import Path
 
@@ -60,7 +61,12 @@ def test_an_image_of_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_folder_is_no_image(tmp_path: Path) -> None:
-    assert probe(tmp_path).error == "the image file cannot be read: Is a directory"
+    assert probe(tmp_path).error == "the image is no regular file"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "image.jpg")
+    assert probe(tmp_path / "image.jpg").error == "the image is no regular file"
 
 
 def test_a_thumbnail_is_a_small_jpeg_in_an_address(tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ def test_images_that_no_query_names_count_as_train(source: Source) -> None:
     assert "z" not in corpus.scene_graphs["image_id"].to_pylist()  # in the gallery alone
 
 
+def test_one_query_of_the_wrong_split_is_the_one_rejected(source: Source) -> None:
+    source.queries.insert(0, source.queries.pop(2) | {"split": "test"})
+    source.queries.append(source.queries[2] | {"pair_id": "again"})
+    source.queries.append(source.queries[1] | {"pair_id": "and again"})
+    corpus = _read(source)
+    assert [row for row, _, _ in _rejects(corpus, "queries")] == [0]
+
+
 def test_the_file_name_may_be_missing(source: Source) -> None:
     for graph in source.graphs:
         del graph["file_name"]
