@@ -146,7 +146,7 @@ def test_push_and_pull_with_a_remote(project: Project, tmp_path: Path) -> None:
     project.dvc("push")
     clone = tmp_path / "clone"
     project.git("clone", "-q", str(project.folder), str(clone))
-    project.run("dvc", "pull", "-q", "--cd", str(clone))
+    project.run("dvc", "--cd", str(clone), "pull", "-q")
     for name in ("data/rankings/mixed.parquet", "data/corpus/airplane/images.parquet", "report/index.html"):
         assert (clone / name).read_bytes() == (project.folder / name).read_bytes()
 
