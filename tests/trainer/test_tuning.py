@@ -156,6 +156,7 @@ run(Paths(Path(sys.argv[1])), params, checkpoints=Path(sys.argv[1], "checkpoints
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_result(project: Paths, make_params: MakeParams) -> None:
     params = make_params(tune={"epochs": 4, "patience": 4})
     whole, state = run(project, params)
