@@ -1,4 +1,4 @@
-"""Let PyPI's CUDA build of torchvision import beside a CPU build of torch.
+"""Let a CUDA build of torchvision import beside a CPU build of torch.
 
 Registered as an entry point in `torch.backends`, so PyTorch runs `declare` in every process that imports
 it (vLLM inspects models in a subprocess). Only torchvision's transforms, which are Python, are used here;
