@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,34 +145,41 @@ def test_last_block_alone_is_tuned(project: Paths, make_params: MakeParams) -> N
     assert all("resblocks.1." in name or name.startswith(("ln_final", "text_projection")) for name in changed)
 
 
-KILLED = """
-import os, signal, sys
+STOPPED = """
+import hashlib, json, os, signal, sys
 from pathlib import Path
 from pipeline.params import Params
 from pipeline.paths import Paths
 from tests.trainer.test_tuning import run
-params = Params.model_validate_json(Path(sys.argv[1], "params.json").read_text())
-kill = lambda row: os.kill(os.getpid(), signal.SIGKILL) if row["epoch"] == int(sys.argv[2]) else None
-run(Paths(Path(sys.argv[1])), params, checkpoints=Path(sys.argv[1], "checkpoints"), on_epoch=kill)
+root, folder, stop = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+params = Params.model_validate_json((root / "params.json").read_text())
+seen = []
+def on_epoch(row):
+    seen.append(row["epoch"])
+    if row["epoch"] == stop:
+        os.kill(os.getpid(), signal.SIGKILL)
+result, state = run(Paths(root), params, checkpoints=folder, on_epoch=on_epoch)
+digest = hashlib.sha256(b"".join(state[name].numpy().tobytes() for name in sorted(state))).hexdigest()
+print(json.dumps({"seen": seen, "result": repr(result), "state": digest}))
 """
 
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_result(project: Paths, make_params: MakeParams) -> None:
-    params = make_params(tune={"epochs": 4, "patience": 4})
-    whole, state = run(project, params)
-    (project.root / "params.json").write_text(params.model_dump_json())
-    command = [sys.executable, "-c", KILLED, str(project.root)]
-    for epoch in ("1", "3"):
-        ended = subprocess.run([*command, epoch], cwd=REPOSITORY, capture_output=True, text=True)
-        assert ended.returncode == -9, ended.stderr
-    seen: list[int] = []
-    resumed, resumed_state = run(
-        project,
-        params,
-        checkpoints=project.root / "checkpoints",
-        on_epoch=lambda row: seen.append(row["epoch"]),
+    # every run in a process of its own: sums over threads depend on their number, which other tests change
+    (project.root / "params.json").write_text(
+        make_params(tune={"epochs": 4, "patience": 4}).model_dump_json()
     )
-    assert seen == [4]
-    assert resumed == whole
-    assert same(state, resumed_state)
+
+    def started(folder: str, stop: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", STOPPED, str(project.root), str(project.root / folder), str(stop)]
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+
+    whole = json.loads(started("whole", -1).stdout)
+    for epoch in (1, 3):
+        ended = started("checkpoints", epoch)
+        assert ended.returncode == -9, ended.stderr
+    resumed = json.loads(started("checkpoints", -1).stdout)
+    assert resumed["seen"] == [4]
+    assert resumed["result"] == whole["result"]
+    assert resumed["state"] == whole["state"]
