@@ -14,7 +14,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -205,8 +205,9 @@ class RowCache:
             if not mine:
                 return
             for temporary in self.folder.glob(".*.tmp"):
-                if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
-                    temporary.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # its writer has just renamed it
+                    if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
+                        temporary.unlink()
             sizes = {part: pq.read_metadata(part).num_rows for part in self.parts()}
             small = [part for part, rows in sizes.items() if rows < PART_ROWS // 2]
             if len(small) <= MERGE_ABOVE_PARTS:
