@@ -3,14 +3,27 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.errors import UserError
+from pipeline.yaml_file import read_mapping, validated
+
+_ALLOWED = "docs/parameters.md lists what is allowed"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+FromZero = Annotated[int, Field(ge=0, strict=True)]
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("the text holds a character that cannot be printed")
+    return value
+
+
+Name = Annotated[
+    str, Field(min_length=1), AfterValidator(_printable)
+]  # of a model, a file, a folder, a server
 
 
 class _Section(BaseModel):
@@ -18,18 +31,18 @@ class _Section(BaseModel):
 
 
 class CorpusParams(_Section):
-    root: str
+    root: Name
     max_reject_share: Share
 
 
 class LlmParams(_Section):
-    model: str
-    revision: str | None
+    model: Name
+    revision: Name | None
     engine: Literal["vllm", "endpoint"]
-    endpoint: str | None
+    endpoint: Name | None
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
-    repairs: Annotated[int, Field(ge=0)]
+    repairs: FromZero
     repair_temperature: Positive
     fallback: Literal["none", "rules"]
     engine_args: dict[str, Any]
@@ -42,13 +55,13 @@ class LlmParams(_Section):
 
 
 class LanguageParams(_Section):
-    prompt: str
+    prompt: Name
     max_tokens: Count
 
 
 class VlmParams(_Section):
-    model: str
-    pretrained: str | None
+    model: Name
+    pretrained: Name | None
     precision: Literal["fp32", "fp16", "bf16"]
 
     @field_validator("pretrained")
@@ -102,9 +115,9 @@ class MethodParams(_Section):
 class TuneParams(_Section):
     trainable: Annotated[str, Field(pattern=r"^(all|last:[1-9][0-9]*)$")]
     negatives: Literal["gallery", "batch"]
-    epochs: Annotated[int, Field(ge=0)]
+    epochs: FromZero
     patience: Count
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_share: Share
@@ -114,15 +127,15 @@ class TuneParams(_Section):
 
 
 class ComparatorParams(_Section):
-    epochs: Annotated[int, Field(ge=0)]
+    epochs: FromZero
     patience: Count
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
 
 
 class ReportParams(_Section):
-    queries: Annotated[int, Field(ge=0)]
+    queries: FromZero
 
 
 class SpeedParams(_Section):
@@ -133,7 +146,7 @@ class SpeedParams(_Section):
     llm: dict[str, Any]
     endpoint_concurrency: Count
     endpoint_timeout_s: Positive
-    endpoint_retries: Annotated[int, Field(ge=0)]
+    endpoint_retries: FromZero
 
 
 class Params(_Section):
@@ -142,7 +155,7 @@ class Params(_Section):
     datasets: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")], ...], Field(min_length=1)
     ]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
     corpus: CorpusParams
     llm: LlmParams
     interpret: LanguageParams
@@ -169,58 +182,6 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         UserError: the file is missing or no YAML, a key is unknown or missing, or a value is impossible.
     """
-    raw = _read(path)
-    try:
-        return Params.model_validate(raw)
-    except ValidationError as error:
-        # a misspelt key is both unknown and missing: the unknown one tells more
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        field = ".".join(str(part) for part in first["loc"]) or None
-        reasons = {
-            "extra_forbidden": ("the key is unknown", "Remove it, or correct its spelling"),
-            "missing": ("the key is missing", "Add it; docs/parameters.md lists every key"),
-            "tuple_type": ("the value is no list", "Write a list, as in [airplane, tennis]"),
-            "too_short": ("the list is empty", "Name at least one"),
-        }
-        message = first["msg"].removeprefix("Value error, ").splitlines()[0]
-        otherwise = (message, "Correct the value; docs/parameters.md lists what is allowed")
-        reason, remedy = reasons.get(first["type"], otherwise)
-        value = None if first["type"] == "missing" else first["input"]
-        raise UserError(reason, remedy, file=path, field=field, value=value) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, not the last one's victory."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} stands twice", problem_mark=node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except FileNotFoundError:
-        raise UserError(
-            "there is no such file", "Run the command in the project's folder", file=path
-        ) from None
-    except OSError as error:
-        reason = f"the file cannot be read: {error.strerror}"
-        raise UserError(reason, "Put a readable file there", file=path) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
-        raise UserError(
-            f"the file is no YAML: {error.problem}{place}", "Correct it there", file=path
-        ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:100]
-        raise UserError(f"the file is no YAML: {why}", "Correct it", file=path) from None
-    if not isinstance(raw, dict):
-        raise UserError("the file holds no keys", "docs/parameters.md lists every key", file=path)
-    return raw
+    return validated(
+        Params, read_mapping(path, "Run the command in the project's folder", _ALLOWED), path, _ALLOWED
+    )

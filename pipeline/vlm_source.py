@@ -48,6 +48,7 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
         _refuse_pretrained(params)
         return VlmSource(params.model, None, None, None)
     if params.pretrained is None:
+        _check_name(params)
         raise UserError(
             "a built-in model needs pretrained weights",
             "Name an open_clip tag or a .safetensors file, or set vlm.model to local-dir:<folder>",
@@ -138,20 +139,9 @@ def check_built_in(source: VlmSource, params: VlmParams) -> None:
     """
     if source.name.startswith((LOCAL, HUB)):
         return
-    import difflib
-
     import open_clip
 
-    known = open_clip.list_models()
-    if source.name.replace("/", "-") not in known:
-        close = ", ".join(difflib.get_close_matches(source.name, known, n=3)) or "local-dir:<folder>"
-        raise UserError(
-            "open_clip knows no such model",
-            f"Perhaps you mean {close}",
-            file="params.yaml",
-            field="vlm.model",
-            value=params.model,
-        )
+    _check_name(params)
     tags = open_clip.list_pretrained_tags_by_model(source.name.replace("/", "-"))
     if source.weights is None and source.pretrained not in tags:
         raise UserError(
@@ -160,6 +150,23 @@ def check_built_in(source: VlmSource, params: VlmParams) -> None:
             file="params.yaml",
             field="vlm.pretrained",
             value=params.pretrained,
+        )
+
+
+def _check_name(params: VlmParams) -> None:
+    import difflib
+
+    import open_clip
+
+    known = open_clip.list_models()
+    if params.model.replace("/", "-") not in known:
+        close = ", ".join(difflib.get_close_matches(params.model, known, n=3)) or "local-dir:<folder>"
+        raise UserError(
+            "open_clip knows no such model",
+            f"Perhaps you mean {close}",
+            file="params.yaml",
+            field="vlm.model",
+            value=params.model,
         )
 
 

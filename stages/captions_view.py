@@ -42,13 +42,20 @@ def show_captions(paths: Paths, dataset: str | None, stage: str, worst: bool, li
 
 def _files(paths: Paths, dataset: str | None, stage: str) -> list[tuple[str, Path]]:
     table = paths.interpretations if stage == "interpret" else paths.pseudo_captions
-    if dataset is not None:
-        return [(dataset, table(dataset))]
     folder = table("x").parent
-    found = [(file.stem, file) for file in sorted(folder.glob("*.parquet"))]
+    found = {file.stem: file for file in sorted(folder.glob("*.parquet"))}
     if not found:
         raise UserError("there are no captions yet", "Run `dvc repro`, or `dvc pull`", file=folder)
-    return found
+    if dataset is None:
+        return list(found.items())
+    if dataset not in found:
+        raise UserError(
+            "there are no captions of such a dataset",
+            f"Use one of {', '.join(found)}",
+            field="DATASET",
+            value=dataset,
+        )
+    return [(dataset, found[dataset])]
 
 
 def _schema(stage: str) -> pa.Schema:

@@ -30,7 +30,7 @@ def run_checks(params_file: Path, paths: Paths) -> bool:
         count = len(params[0].datasets)
         return f"{count} dataset{'s' if count > 1 else ''}"
 
-    passed = _report(str(params_file), parameters)
+    passed = _report("parameters", parameters)
     if not passed:
         return False
     for name, check in _checks(params[0], paths):

@@ -136,8 +136,14 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
-        print(f"error: {error.filename}: {error.strerror}. Mend the path or its permissions", file=sys.stderr)
+    except BrokenPipeError:  # of `lempo captions | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"error: {where}{error.strerror}. Mend the path, its rights or the disk", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

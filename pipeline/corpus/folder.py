@@ -4,6 +4,7 @@ Every row becomes a row of a table or a reject with its reason. Both files are r
 for the images they name and the splits these lie in, once, the images known, for everything else.
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -44,6 +45,9 @@ class _State:
     claims: dict[str, _Claim] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(
+        default_factory=dict
+    )  # images that graphs name, and why the row is no use
     ignored: int = 0
 
     @property
@@ -63,13 +67,12 @@ def check_folder(folder: Path) -> None:
     """
     for name in (GRAPHS_FILE, QUERIES_FILE):
         if not (folder / name).is_file():
-            raise UserError("the file is missing", "Put it there, or correct corpus.root", file=folder / name)
-    if not (folder / IMAGES_FOLDER).is_dir():
-        raise UserError(
-            "the folder of images is missing",
-            "Put it there, or correct corpus.root",
-            file=folder / IMAGES_FOLDER,
-        )
+            reason = "this is no file" if os.path.lexists(folder / name) else "the file is missing"
+            raise UserError(reason, "Put the file there, or correct corpus.root", file=folder / name)
+    images = folder / IMAGES_FOLDER
+    if not images.is_dir():
+        reason = "this is no folder" if os.path.lexists(images) else "the folder of images is missing"
+        raise UserError(reason, "Put the folder there, or correct corpus.root", file=images)
 
 
 def read_folder(folder: Path, path_prefix: str, workers: int) -> Corpus:
@@ -115,6 +118,8 @@ def _claim_images(state: _State) -> None:
             _claim(state, entry, image_id, row, by_stem, claimed)
         except Rejected as error:
             state.rejects.add("scene_graphs", str(state.graphs_file), row, image_id, error)
+            if image_id is not None and image_id not in state.claims:
+                state.refused.setdefault(image_id, error.reason)
     for name in files:
         if name in claimed:
             continue
@@ -126,6 +131,9 @@ def _claim_images(state: _State) -> None:
         else:
             state.claims[image_id] = _Claim(name, None)
     state.rejects.seen["images"] += len(state.claims)
+    state.rejected |= {
+        image_id: reason for image_id, reason in state.refused.items() if image_id not in state.claims
+    }
 
 
 def _claim(
@@ -194,13 +202,14 @@ def _probe_images(state: _State, workers: int) -> None:
         disable=None,
     )
     for image_id, path, probe in zip(ids, paths, probes, strict=True):
+        claim = state.claims[image_id]
         try:
             checks.text(image_id, "image_id", checks.ID_LENGTH)
             if probe.error is not None:
-                raise Rejected(probe.error, "Replace or remove the file", "file_name")
+                raise Rejected(probe.error, "Replace or remove the file", "file_name", claim.file)
         except Rejected as error:
             state.rejected[image_id] = error.reason
-            state.rejects.add("images", str(path), state.claims[image_id].row, image_id, error)
+            state.rejects.add("images", str(path), claim.row, image_id, error)
         else:
             state.probes[image_id] = probe
 
@@ -249,6 +258,11 @@ def _graph_rows(state: _State) -> tuple[Rows, dict[str, str]]:
     """Graphs of the usable images, and why the others of these images have none."""
     rows = Rows(SCENE_GRAPHS)
     graphless = dict.fromkeys(state.probes, "its reference has no scene graph")
+    graphless |= {
+        image_id: f"its reference's scene graph was rejected: {reason}"
+        for image_id, reason in state.refused.items()
+        if image_id in graphless
+    }
     for row, value in read_rows(state.graphs_file):
         image_id = value.get("image_id") if isinstance(value, dict) else None
         image_id = str(image_id).strip() if isinstance(image_id, str | int) else None

@@ -9,8 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
 from pipeline.contracts import SPLITS
@@ -19,9 +18,10 @@ from pipeline.scene_graph import SceneGraph, edit_to_row
 from pipeline.world.families import PLACES, Family, family, graph_digest
 from pipeline.world.pictures import write_picture
 from pipeline.world.scene import scene_graph
+from pipeline.yaml_file import read_mapping, validated
 
 WORLD_FILE = "world.yaml"
-_REMEDY = "Its keys are theme, seed, image_size and families (train, val, test)"
+_ALLOWED = "its keys are theme, seed, image_size and families (train, val, test)"
 Row = dict[str, Any]
 
 
@@ -74,37 +74,12 @@ def read_world(folder: Path) -> WorldConfig:
         UserError: the file is missing or no YAML, a key is unknown or missing, or a value is impossible.
     """
     path = folder / WORLD_FILE
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError("there is no such file", _REMEDY, file=path) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(
-            "the file is no YAML",
-            "Correct it at the place named",
-            file=path,
-            value=" ".join(str(error).split()),
-        ) from None
-    if not isinstance(raw, dict):
-        raise UserError("the file holds no keys", _REMEDY, file=path)
+    raw = read_mapping(path, _ALLOWED.capitalize(), _ALLOWED.capitalize())
     if "dataset" in raw:
         raise UserError(
             "the key is unknown", "Remove it: the folder's name says it", file=path, field="dataset"
         )
-    try:
-        config = WorldConfig.model_validate({**raw, "dataset": folder.name}, strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = {"extra_forbidden": "the key is unknown", "missing": "the key is missing"}.get(
-            first["type"], first["msg"]
-        )
-        raise UserError(
-            reason,
-            _REMEDY,
-            file=path,
-            field=".".join(str(part) for part in first["loc"]),
-            value=None if first["type"] == "missing" else first["input"],
-        ) from None
+    config = validated(WorldConfig, {**raw, "dataset": folder.name}, path, _ALLOWED, strict=True)
     if sum(_count(config, split) for split in SPLITS) == 0:
         raise UserError("no split has a family", "Ask for at least one", file=path, field="families")
     return config

@@ -24,6 +24,10 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("datasets", [], ["datasets"]),
     ("datasets", ["ucm", "ucm"], ["datasets", "twice"]),
     ("datasets", ["../ucm"], ["datasets"]),
+    ("corpus.root", "", ["field 'corpus.root'", "at least 1 character"]),
+    ("corpus.root", "a\0b", ["field 'corpus.root'", "cannot be printed"]),
+    ("tune.batch_size", "64", ["field 'tune.batch_size'"]),
+    ("tune.epochs", True, ["field 'tune.epochs'"]),
 ]
 
 

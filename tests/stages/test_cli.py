@@ -81,6 +81,12 @@ def test_a_stage_runs(folder: Path) -> None:
     assert (folder / "data/corpus/parks/queries.parquet").is_file()
 
 
+def _table_of(folder: Path, dataset: str) -> None:
+    file = folder / f"data/pseudo_captions/{dataset}.parquet"
+    file.parent.mkdir(parents=True)
+    file.touch()
+
+
 @pytest.mark.parametrize(
     ("damage", "arguments", "said"),
     [
@@ -99,6 +105,9 @@ def test_a_stage_runs(folder: Path) -> None:
         ),
         (lambda folder: None, ("tune", "lakes"), "no such dataset (got 'lakes')"),
         (lambda folder: None, ("captions", "parks", "--stage", "tune"), "Use interpret or caption"),
+        (lambda folder: None, ("captions", "parks"), "there are no captions yet"),
+        (lambda folder: _table_of(folder, "lakes"), ("captions", "parks"), "Use one of lakes"),
+        (lambda folder: (folder / "data").write_text(""), ("corpus",), "data"),
         (lambda folder: None, ("report",), "missing"),
         (lambda folder: None, ("embed",), "images.parquet: the table is missing"),
     ],
@@ -116,7 +125,7 @@ def test_check_says_what_is_wrong(folder: Path) -> None:
     done = _lempo("check", cwd=folder)
     assert done.returncode == 1 and done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "ok   params.yaml: 1 dataset"
+    assert lines[0] == "ok   parameters: 1 dataset"
     assert lines[1].startswith("FAIL dataset parks: ") and "holds no list" in lines[1]
     failed = [line.split(":")[0] for line in lines if line.startswith("FAIL")]
     assert failed[1:] == ["FAIL prompt of interpret", "FAIL prompt of caption", "FAIL vision language model"]

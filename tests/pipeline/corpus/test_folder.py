@@ -112,12 +112,27 @@ def test_a_bad_image_takes_its_graph_and_its_queries_with_it(source: Source, dam
     corpus = _read(source)
     ((row, field, reason),) = _rejects(corpus, "images")
     assert (row, field) == (4, "file_name") and said in reason
+    assert corpus.rejects.rows[0]["value"] == "images/val-green.png"
     assert _rejects(corpus, "scene_graphs") == [(4, "image_id", f"its image was rejected: {reason}")]
     assert _rejects(corpus, "queries") == [
         (3, "target", f"its image was rejected: {reason}"),
         (5, "target", f"its image was rejected: {reason}"),
     ]
     assert "val-green" not in _ids(corpus)
+
+
+def test_a_graph_row_of_no_use_gives_its_reason_to_the_queries(source: Source) -> None:
+    source.graphs[3]["file_name"] = "/etc/passwd"  # val-red, whose file is there all the same
+    source.graphs[6] |= {"image_id": "test-crimson", "file_name": "../crimson.png"}  # was test-red
+    for query in source.queries[6:]:
+        query["reference"] = "test-crimson"
+    corpus = _read(source)
+    why = "the file lies outside the dataset's folder"
+    assert _rejects(corpus, "scene_graphs") == [(3, "file_name", why), (6, "file_name", why)]
+    graphless = [(row, "reference", f"its reference's scene graph was rejected: {why}") for row in (3, 4, 5)]
+    imageless = [(row, "reference", f"its image was rejected: {why}") for row in (6, 7, 8)]
+    assert _rejects(corpus, "queries") == graphless + imageless
+    assert _rejects(corpus, "images") == [] and "val-red" in _ids(corpus)
 
 
 def test_a_further_answer_that_was_rejected_leaves_the_list(source: Source) -> None:
@@ -239,6 +254,9 @@ def test_a_missing_part_of_the_folder_is_named(source: Source) -> None:
         check_source(source.folder)
     with pytest.raises(UserError, match="missing"):
         check_source(source.folder / "nowhere")
+    (source.folder / "triplets.json").symlink_to("triplets.json")
+    with pytest.raises(UserError, match="no file"):
+        check_source(source.folder)
 
 
 def test_a_folder_is_a_world_or_a_dataset(source: Source) -> None:

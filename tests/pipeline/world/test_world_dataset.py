@@ -156,7 +156,7 @@ def test_many_families_share_no_graph(theme: str) -> None:
         ("image_size: 96", "image_size: 7", "image_size"),
         ("image_size: 96", "image_size: 96.5", "image_size"),
         ("val: 1", "val: -2", "families.val"),
-        ("val: 1", "valid: 1", "families.val"),
+        ("val: 1", "valid: 1", "families.valid"),
         ("seed: 3", "seed: 3\nseeds: 4", "seeds"),
         ("seed: 3", "seed: 3\ndataset: x", "dataset"),
         ("{train: 2, val: 1, test: 2}", "{train: 0, val: 0, test: 0}", "families"),
@@ -171,7 +171,7 @@ def test_a_wrong_world_is_told_the_field(tmp_path: Path, old: str, new: str, fie
     assert "world.yaml" in str(raised.value) and "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["", "- 1\n", "a: [", "\xff"])
+@pytest.mark.parametrize("text", ["", "- 1\n", "a: [", "\xff", "seed: 2020-13-45", "[" * 5000, YAML + YAML])
 def test_a_file_that_is_no_world_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "world.yaml").write_text(text, encoding="latin-1")
     with pytest.raises(UserError):
