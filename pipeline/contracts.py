@@ -95,6 +95,13 @@ REJECTS = _schema(
     _required("reason", pa.string()),
     _required("remedy", pa.string()),
 )
+_SAMPLE = pa.struct(
+    [
+        pa.field("text", pa.string()),
+        pa.field("missed", pa.list_(pa.string())),  # null where the facts are not known
+        pa.field("invented", pa.list_(pa.string())),
+    ]
+)
 _CAPTION_FIELDS = (
     pa.field("text", pa.string()),  # null when status is failed
     _required("status", pa.string()),  # ok | failed
@@ -109,12 +116,18 @@ _CAPTION_FIELDS = (
     pa.field("missed", pa.list_(pa.string())),
     pa.field("invented", pa.list_(pa.string())),
     pa.field("first_pass_all_right", pa.bool_()),
+    _required("summarised", pa.bool_()),  # the graph has more groups than the prompt (llm.max_groups)
     _required("model", pa.string()),
     _required("prompt_hash", pa.string()),
     _required("row_key", pa.string()),
 )
 INTERPRETATIONS = _schema(("image_id",), _required("image_id", pa.string()), *_CAPTION_FIELDS)
-PSEUDO_CAPTIONS = _schema(("query_id",), _required("query_id", pa.string()), *_CAPTION_FIELDS)
+PSEUDO_CAPTIONS = _schema(
+    ("query_id",),
+    _required("query_id", pa.string()),
+    *_CAPTION_FIELDS,
+    _required("alternatives", pa.list_(_SAMPLE)),  # further samples (caption.samples), no two alike
+)
 FEATURE_IDS = _schema(("image_id",), _required("image_id", pa.string()), _required("sha256", pa.string()))
 RANKINGS = _schema(
     ("method", "query_id"),

@@ -13,12 +13,10 @@ from pipeline.llm.types import Engine, EngineSpeed, Request, Result, Sampling
 from pipeline.prompt_template import Message
 from pipeline.row_cache import Entry, RowCache, row_key, seed_of
 from pipeline.scene_graph import GroupGraph
+from pipeline.structured_output import caption_in
 
 log = logging.getLogger(__name__)
 
-MAX_TRIES = (
-    3  # runs in which a failed request is tried again; its key changes with anything that it depends on
-)
 PART_ROWS = 512
 PART_SECONDS = 2.0
 SHOWN_FAILURES = 5
@@ -26,13 +24,18 @@ SHOWN_FAILURES = 5
 
 @dataclass(frozen=True)
 class Row:
-    """One row to write about. `graph` is what the text must say, or None where that is not known."""
+    """One row to write about.
+
+    `graph` is what the text must say, or None where that is not known; `summarised`, whether the prompt says
+    less than the whole scene graph.
+    """
 
     dataset: str
     id: str
     messages: list[Message]
     graph: GroupGraph | None
     vocabulary: Vocabulary | None = None
+    summarised: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,22 @@ class Settings:
     seed: int
     repairs: int
     repair_temperature: float
+    tries: int  # runs in which a failed request is made again; its key changes with all that it depends on
+    json_schema: dict | None = None  # of every answer
+    samples: int = 1  # texts a row
+    sample_temperature: float = 1.0  # of those beyond the first
 
     def sampling(self, attempt: int) -> Sampling:
+        """Of the first attempt (0), of a repair (1, 2 ...) or of a further sample (-1, -2 ...)."""
         temperature = self.repair_temperature if attempt else self.temperature
+        if attempt < 0:
+            temperature = self.sample_temperature
         return Sampling.of(temperature, self.top_p, self.seed)
+
+    def label(self, attempt: int) -> str:
+        if not attempt:
+            return self.stage
+        return f"{self.stage}, repair {attempt}" if attempt > 0 else f"{self.stage}, sample {1 - attempt}"
 
 
 @dataclass
@@ -65,6 +80,7 @@ class Outcome:
     check: Check | None
     attempt: int
     first_all_right: bool | None
+    alternatives: list[tuple[str, Check | None]] = field(default_factory=list)  # further samples, each new
 
     @property
     def status(self) -> str:
@@ -74,7 +90,7 @@ class Outcome:
     def error(self) -> str | None:
         if self.text is not None:
             return None
-        return self.entry.error or "the model returned no text"
+        return self.entry.error or "the model returned no caption"
 
     @property
     def truncated(self) -> bool:
@@ -111,6 +127,7 @@ def write_texts(
 
     Rows that ask the same share one request. A row that failed, was cut, or misses or invents a fact is asked
     again `settings.repairs` times; the attempt with the fewest wrong facts is kept, the first one on a tie.
+    Further samples are taken as they come; one that failed, was cut or says what another says is left out.
 
     Args:
         rows: in any order; the result has theirs.
@@ -131,29 +148,56 @@ def write_texts(
             since = time.perf_counter()
             remaining = []
             for i, key in zip(open_rows, keys, strict=True):
-                outcome = _judge(rows[i], roots[i], answers[key], attempt, outcomes[i])
+                outcome = _judge(rows[i], roots[i], answers[key], attempt, outcomes[i], settings)
                 outcomes[i] = outcome
                 if not outcome.done and not outcome.entry.permanent:
                     remaining.append(i)
             open_rows = remaining
             speed.spend("checking", since)
+        made = [outcome for outcome in outcomes if outcome is not None]
+        for sample in range(1, settings.samples):
+            keys = _keys(rows, settings, -sample)
+            asked = dict(zip(keys, zip(rows, roots, strict=True), strict=True))
+            answers = _answers(asked, -sample, settings, cache, session)
+            since = time.perf_counter()
+            for row, key, outcome in zip(rows, keys, made, strict=True):
+                _add_sample(row, outcome, answers[key], settings)
+            speed.spend("checking", since)
     finally:
         session.close()
         cache.merge()
-    return [outcome for outcome in outcomes if outcome is not None], speed
+    return made, speed
 
 
 def _keys(rows: Sequence[Row], settings: Settings, attempt: int) -> list[str]:
     sampling = settings.sampling(attempt)
-    return [row_key(settings.identity, row.messages, sampling, attempt=attempt) for row in rows]
+    return [row_key(settings.identity, row.messages, sampling, settings.json_schema, attempt) for row in rows]
 
 
-def _judge(row: Row, root: str, entry: Entry, attempt: int, best: Outcome | None) -> Outcome:
-    text = clean_text(entry.text) if entry.text is not None else None
+def _read(row: Row, entry: Entry, settings: Settings) -> tuple[str | None, Check | None]:
+    """The caption in an answer, if there is one, and whether it is true to the row's graph."""
+    answer = entry.text
+    if answer is not None and settings.json_schema is not None:
+        answer = caption_in(answer)
+    text = clean_text(answer) if answer is not None else None
     checked = None
     if row.graph is not None and row.vocabulary is not None:
         checked = check(text or "", row.graph, row.vocabulary)
-    outcome = Outcome(root, entry, text or None, checked, attempt, None)
+    return text or None, checked
+
+
+def _add_sample(row: Row, outcome: Outcome, entry: Entry, settings: Settings) -> None:
+    text, checked = _read(row, entry, settings)
+    known = {outcome.text, *(said for said, _ in outcome.alternatives)}
+    if text is not None and entry.finish_reason != "length" and text not in known:
+        outcome.alternatives.append((text, checked))
+
+
+def _judge(
+    row: Row, root: str, entry: Entry, attempt: int, best: Outcome | None, settings: Settings
+) -> Outcome:
+    text, checked = _read(row, entry, settings)
+    outcome = Outcome(root, entry, text, checked, attempt, None)
     if best is None:
         outcome.first_all_right = None if checked is None else outcome.text is not None and checked.all_right
         return outcome
@@ -174,7 +218,7 @@ def _answers(
     settled = {
         key
         for key, entry in answers.items()
-        if not entry.failed or entry.permanent or entry.tries >= MAX_TRIES
+        if not entry.failed or entry.permanent or entry.tries >= settings.tries
     }
     session.speed.spend("cache", since)
     session.speed.cache_hits += len(settled)
@@ -189,12 +233,12 @@ def _answers(
             sampling=sampling,
             max_tokens=settings.max_tokens,
             seed=None if sampling.seed is None else seed_of(key),
+            json_schema=settings.json_schema,
         )
         for key in missing
     )
-    label = settings.stage if attempt == 0 else f"{settings.stage}, repair {attempt}"
     with _Writer(cache) as writer:
-        for result in session.generate(requests, len(missing), label):
+        for result in session.generate(requests, len(missing), settings.label(attempt)):
             known = answers.get(result.key)
             entry = Entry.of(
                 result,

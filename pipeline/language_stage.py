@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from pipeline.llm.engines import open_engine
 from pipeline.llm.identity import model_identity
 from pipeline.llm.types import Engine
 from pipeline.metrics_io import write_metrics
-from pipeline.params import LanguageParams, Params
+from pipeline.params import CaptionParams, LanguageParams, Params
 from pipeline.paths import Paths
 from pipeline.prompt_template import PromptTemplate, load_prompt
 from pipeline.row_cache import RowCache
+from pipeline.structured_output import SCHEMA, asking_for_json
 
 
 def row_cache(paths: Paths) -> RowCache:
@@ -49,6 +51,10 @@ def prepare(
         seed=params.seed,
         repairs=llm.repairs,
         repair_temperature=llm.repair_temperature,
+        tries=llm.tries,
+        json_schema=SCHEMA if llm.output == "json" else None,
+        samples=section.samples if isinstance(section, CaptionParams) else 1,
+        sample_temperature=section.sample_temperature if isinstance(section, CaptionParams) else 1.0,
     )
 
 
@@ -70,6 +76,8 @@ def run_rows(
     """
     since = time.perf_counter()
     tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
+    if settings.json_schema is not None:
+        rows = [replace(row, messages=asking_for_json(row.messages)) for row in rows]
     outcomes, speed = write_texts(
         rows, settings, row_cache(paths), engine or (lambda: open_engine(params, paths.root))
     )

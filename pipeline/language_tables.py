@@ -59,6 +59,15 @@ def _table_row(
         "missed": None if checked is None else list(missed),
         "invented": None if checked is None else list(invented),
         "first_pass_all_right": outcome.first_all_right,
+        "summarised": row.summarised,
+        "alternatives": [
+            {
+                "text": said,
+                "missed": None if found is None else list(found.missed),
+                "invented": None if found is None else list(found.invented),
+            }
+            for said, found in outcome.alternatives
+        ],
         "model": settings.model,
         "prompt_hash": settings.prompt_hash,
         "row_key": outcome.row_key,
@@ -69,8 +78,9 @@ def caption_metrics(rows: Sequence[dict[str, Any]], context_length: int) -> dict
     """The figures of a caption table. Fractions are null where no row's facts are known, never 1."""
     known = [row for row in rows if row["facts"] is not None]
     with_facts = [row["fact_recall"] for row in known if row["fact_recall"] is not None]
+    samples = [sample for row in rows for sample in row["alternatives"]]
     right = [row["text"] is not None and not row["missed"] and not row["invented"] for row in known]
-    return {
+    figures: dict[str, int | float | None] = {
         "rows": len(rows),
         "ok": sum(row["status"] == "ok" for row in rows),
         "failed": sum(row["status"] == "failed" for row in rows),
@@ -80,8 +90,16 @@ def caption_metrics(rows: Sequence[dict[str, Any]], context_length: int) -> dict
         "hallucination_rate": _mean([bool(row["invented"]) for row in known]),
         "all_right_rate": _mean(right),
         "first_pass_all_right_rate": _mean([bool(row["first_pass_all_right"]) for row in known]),
+        "summarised": sum(row["summarised"] for row in rows),
         "fallback_rate": _mean([row["source"] == "rules" for row in rows]),
     }
+    if samples:
+        judged = [one for one in samples if one["missed"] is not None]
+        figures["alternatives"] = len(samples)
+        figures["alternatives_all_right_rate"] = _mean(
+            [not one["missed"] and not one["invented"] for one in judged]
+        )
+    return figures
 
 
 def speed_figures(speed: Speed, seconds: float) -> dict[str, Any]:

@@ -44,7 +44,10 @@ class LlmParams(_Section):
     top_p: Annotated[float, Field(gt=0, le=1)]
     repairs: FromZero
     repair_temperature: Positive
+    tries: Count
     fallback: Literal["none", "rules"]
+    output: Literal["text", "json"]
+    max_groups: Annotated[int, Field(ge=2, strict=True)]
     engine_args: dict[str, Any]
 
     @model_validator(mode="after")
@@ -57,6 +60,11 @@ class LlmParams(_Section):
 class LanguageParams(_Section):
     prompt: Name
     max_tokens: Count
+
+
+class CaptionParams(LanguageParams):
+    samples: Count
+    sample_temperature: Positive
 
 
 class VlmParams(_Section):
@@ -159,7 +167,7 @@ class Params(_Section):
     corpus: CorpusParams
     llm: LlmParams
     interpret: LanguageParams
-    caption: LanguageParams
+    caption: CaptionParams
     vlm: VlmParams
     embed: EmbedParams
     method: MethodParams

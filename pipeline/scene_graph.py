@@ -100,11 +100,7 @@ def group_objects(graph: SceneGraph) -> GroupGraph:
     Attributes that say how many ("two", "many") become the quantity. Otherwise the quantity is the number of
     objects, except that a single object without a box has none: such graphs name kinds, not instances.
     """
-    members: dict[tuple[str, str, tuple[str, ...], str | None], list[Node]] = {}
-    for node in graph.nodes:
-        stated, attributes = _split_quantity(node.attributes)
-        position = None if node.bbox is None else position_of(node.bbox, graph.width, graph.height)
-        members.setdefault((stated, node.name, attributes, position), []).append(node)
+    members = _members(graph)
     groups: list[Group] = []
     index: dict[int, int] = {}
     for (stated, name, attributes, position), nodes in members.items():
@@ -114,6 +110,22 @@ def group_objects(graph: SceneGraph) -> GroupGraph:
         groups.append(Group(stated or counted, name, attributes, position))
     relations = dict.fromkeys((index[s], predicate, index[o]) for s, predicate, o in graph.relationships)
     return GroupGraph(graph.scene, tuple(groups), tuple(relations))
+
+
+def group_index(graph: SceneGraph) -> list[int]:
+    """For every node, in their order, the index of its group in `group_objects(graph).groups`."""
+    index = {node.object_id: place for place, nodes in enumerate(_members(graph).values()) for node in nodes}
+    return [index[node.object_id] for node in graph.nodes]
+
+
+def _members(graph: SceneGraph) -> dict[tuple[str, str, tuple[str, ...], str | None], list[Node]]:
+    """Nodes by stated quantity, name, attributes and position."""
+    members: dict[tuple[str, str, tuple[str, ...], str | None], list[Node]] = {}
+    for node in graph.nodes:
+        stated, attributes = _split_quantity(node.attributes)
+        position = None if node.bbox is None else position_of(node.bbox, graph.width, graph.height)
+        members.setdefault((stated, node.name, attributes, position), []).append(node)
+    return members
 
 
 def _split_quantity(attributes: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pipeline.contracts import PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS, read_table
 from pipeline.errors import UserError
 from pipeline.faithfulness import vocabulary_of
+from pipeline.graph_summary import summarised
 from pipeline.language import Row
 from pipeline.language_stage import prepare, run_rows
 from pipeline.llm.types import Engine
@@ -12,6 +13,7 @@ from pipeline.params import Params
 from pipeline.paths import Paths
 from pipeline.scene_graph import (
     GroupGraph,
+    SceneGraph,
     apply_edits,
     edits_from_row,
     graph_from_row,
@@ -35,18 +37,23 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     for dataset in params.datasets:
         graphs = read_graphs(paths, dataset)
         queries = read_table(paths.queries(dataset), QUERIES).to_pylist()
-        wanted = [wanted_graph(query, graphs, paths, dataset) for query in queries]
-        vocabulary = vocabulary_of([*graphs.values(), *(graph for graph in wanted if graph is not None)])
-        said = {image_id: serialise(graph) for image_id, graph in graphs.items()}
+        asked = [_asked(query, graphs, params.llm.max_groups, paths, dataset) for query in queries]
+        vocabulary = vocabulary_of(
+            [
+                *map(group_objects, graphs.values()),
+                *(wanted for _, wanted, _ in asked if wanted is not None),
+            ]
+        )
         rows += [
             Row(
                 dataset,
                 query["query_id"],
-                template.render(graph=said[query["reference_id"]], modification=query["modification"]),
-                graph,
+                template.render(graph=serialise(graph), modification=query["modification"]),
+                wanted,
                 vocabulary,
+                less,
             )
-            for query, graph in zip(queries, wanted, strict=True)
+            for query, (graph, wanted, less) in zip(queries, asked, strict=True)
         ]
     run_rows(
         rows,
@@ -60,14 +67,18 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     )
 
 
-def read_graphs(paths: Paths, dataset: str) -> dict[str, GroupGraph]:
-    """The grouped scene graph of every image of a dataset."""
+def read_graphs(paths: Paths, dataset: str) -> dict[str, SceneGraph]:
+    """The scene graph of every image of a dataset."""
     table = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
-    return {row["image_id"]: group_objects(graph_from_row(row)) for row in table}
+    return {row["image_id"]: graph_from_row(row) for row in table}
 
 
-def wanted_graph(query: dict, graphs: dict[str, GroupGraph], paths: Paths, dataset: str) -> GroupGraph | None:
-    """The graph that a query's pseudo caption must say: the reference's with the edits made, or None.
+def _asked(
+    query: dict, graphs: dict[str, SceneGraph], most_groups: int, paths: Paths, dataset: str
+) -> tuple[GroupGraph, GroupGraph | None, bool]:
+    """What the prompt says of a query's reference, what its pseudo caption must say, and if that is less.
+
+    It must say what the prompt says, with the edits made; None where the query has no edits.
 
     Raises:
         UserError: the reference has no graph, or the edits do not fit it.
@@ -82,10 +93,11 @@ def wanted_graph(query: dict, graphs: dict[str, GroupGraph], paths: Paths, datas
             value=query["reference_id"],
         )
     edits = edits_from_row(query["edits"])
+    graph, less = summarised(reference, most_groups, edits)
     if edits is None:
-        return None
+        return graph, None, less
     try:
-        return apply_edits(reference, edits)
+        return graph, apply_edits(graph, edits), less
     except ValueError as error:
         raise UserError(
             "the edits do not fit the reference's scene graph",

@@ -98,11 +98,13 @@ def _lines(dataset: str, name: str, row: dict[str, Any], asked: str) -> Iterator
     if row["facts"] is not None:
         facts = f"{row['facts'] - len(row['missed'] or ())} of {row['facts']} facts"
     cut = ", truncated" if row["finish_reason"] == "length" else ""
-    yield f"{dataset} {_plain(name)} · {row['source']}, {row['status']}{cut}, {facts}"
+    less = ", of a graph summarised for the prompt" if row["summarised"] else ""
+    yield f"{dataset} {_plain(name)} · {row['source']}, {row['status']}{cut}, {facts}{less}"
     yield from (f"    {_plain(line)}" for line in asked.splitlines())
     yield f"  > {_plain(row['text'])}" if row["text"] is not None else f"  ! {_plain(row['error'] or '')}"
     yield from (f"    missed:   {_plain(fact)}" for fact in row["missed"] or ())
     yield from (f"    invented: {_plain(fact)}" for fact in row["invented"] or ())
+    yield from (f"  > {_plain(other['text'])}" for other in row.get("alternatives", ()))
 
 
 def _plain(text: str) -> str:

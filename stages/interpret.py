@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from pipeline.contracts import INTERPRETATIONS, SCENE_GRAPHS, read_table
 from pipeline.faithfulness import vocabulary_of
+from pipeline.graph_summary import summarised
 from pipeline.language import Row
 from pipeline.language_stage import prepare, run_rows
 from pipeline.llm.types import Engine
 from pipeline.params import Params
 from pipeline.paths import Paths
-from pipeline.scene_graph import graph_from_row, group_objects, serialise
+from pipeline.scene_graph import graph_from_row, serialise
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
@@ -25,11 +26,11 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     rows = []
     for dataset in params.datasets:
         table = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
-        graphs = [group_objects(graph_from_row(row)) for row in table]
-        vocabulary = vocabulary_of(graphs)
+        graphs = [summarised(graph_from_row(row), params.llm.max_groups) for row in table]
+        vocabulary = vocabulary_of([graph for graph, _ in graphs])
         rows += [
-            Row(dataset, row["image_id"], template.render(graph=serialise(graph)), graph, vocabulary)
-            for row, graph in zip(table, graphs, strict=True)
+            Row(dataset, row["image_id"], template.render(graph=serialise(graph)), graph, vocabulary, less)
+            for row, (graph, less) in zip(table, graphs, strict=True)
         ]
     run_rows(
         rows,

@@ -70,6 +70,9 @@ class EndpointEngine:
         }
         if request.seed is not None:
             body["seed"] = request.seed
+        if request.json_schema is not None:
+            schema = {"name": "caption", "schema": request.json_schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         error = ""
         for attempt in range(self._retries + 1):
             pause = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1)

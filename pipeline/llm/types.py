@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.prompt_template import Message
 
@@ -24,13 +24,17 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt. `key` names it in the row cache; `seed` is the request's own, made from the key."""
+    """One prompt. `key` names it in the row cache; `seed` is the request's own, made from the key.
+
+    `json_schema` is what the answer must be JSON of, or None for any text.
+    """
 
     key: str
     messages: list[Message]
     sampling: Sampling
     max_tokens: int
     seed: int | None
+    json_schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ class VllmEngine:
         template = passed.pop("chat_template", None)
         passed.setdefault("use_tqdm_on_load", False)
         passed.setdefault("load_format", "auto" if passed.get("quantization") == "gguf" else "safetensors")
+        if self._params.output == "json":  # or a model may fill its answer with blanks
+            passed.setdefault("structured_outputs_config", {"disable_any_whitespace": True})
         if own["lora"]:
             passed["enable_lora"] = True
             passed.setdefault("max_lora_rank", _lora_rank(str(own["lora"])))
@@ -173,6 +175,7 @@ class VllmEngine:
                 seed=request.seed,
                 max_tokens=request.max_tokens,
                 stop=list(self._chat.stops),
+                structured_outputs=_structured(request),
             )
             (name,) = self._llm.enqueue(
                 {"prompt_token_ids": tokens}, sampling, lora_request=self._lora, use_tqdm=False
@@ -182,6 +185,14 @@ class VllmEngine:
         except Exception as error:
             return Result(request.key, error=one_line(error))
         return name.rpartition("-")[0]  # outputs come without the suffix
+
+
+def _structured(request: Request) -> Any:
+    if request.json_schema is None:
+        return None
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return StructuredOutputsParams(json=request.json_schema)
 
 
 def _result(request: Request, output: Any) -> Result:

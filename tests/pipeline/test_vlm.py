@@ -165,6 +165,13 @@ def test_weights_of_another_model_are_one_line(tmp_path: Path) -> None:
         load_vlm(_params(f"local-dir:{folder}"), "cpu")
 
 
+def test_weights_that_are_no_safetensors_are_one_line(tmp_path: Path) -> None:
+    folder = make_vlm_folder(tmp_path / "tiny")
+    (folder / "open_clip_model.safetensors").write_bytes(b"\xff" * 4096)
+    with pytest.raises(UserError, match="cannot load the model"):
+        load_vlm(_params(f"local-dir:{folder}"), "cpu")
+
+
 def test_offline_lasts_only_as_long_as_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants as constants
 

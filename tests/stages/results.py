@@ -77,6 +77,7 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
     write_table(queries, paths.queries(dataset), QUERIES)
     captioned: dict[str, Any] = {"status": "ok", "source": "first", "model": "model", "prompt_hash": "cd34"}
     captioned |= {"row_key": "0", "text": text, "missed": [text], "invented": []}
+    captioned |= {"summarised": False, "alternatives": []}
     write_table(
         [{"image_id": image_id, **captioned} for image_id in ids],
         paths.interpretations(dataset),

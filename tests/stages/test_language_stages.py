@@ -76,6 +76,7 @@ def test_every_graph_gets_a_row_and_every_figure_a_value(toy: Toy) -> None:
         "ok": 8,
         "failed": 0,
         "truncated": 0,
+        "summarised": 0,
         "fact_recall": 1.0,
         "hallucination_rate": 0.0,
         "all_right_rate": 1.0,
@@ -217,7 +218,9 @@ def test_a_permanent_failure_is_never_asked_again(toy: Toy) -> None:
 def test_an_empty_answer_is_a_failure(toy: Toy) -> None:
     toy.with_params(llm__repairs=0)
     _run(toy, lambda request: said(request, ' "" '))
-    assert {(row["status"], row["error"]) for row in _rows(toy)} == {("failed", "the model returned no text")}
+    assert {(row["status"], row["error"]) for row in _rows(toy)} == {
+        ("failed", "the model returned no caption")
+    }
 
 
 # ---- repairs and fallback

@@ -96,6 +96,8 @@ def _caption(key: str, row_id: str, text: str | None) -> dict[str, Any]:
         "model": "test",
         "prompt_hash": "0",
         "row_key": row_id,
+        "summarised": False,
+        "alternatives": [],
     }
 
 

@@ -1,0 +1,142 @@
+"""Options of the language stages: several samples, answers as JSON, a limit on groups, tries."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contracts import PSEUDO_CAPTIONS, SCENE_GRAPHS, read_table, write_table
+from pipeline.llm.types import Request, Result
+from pipeline.structured_output import SCHEMA
+from stages import caption, interpret
+from stages.captions_view import show_captions
+from tests.language_toy import FakeEngine, Toy, WordTokenizer, said
+
+
+@pytest.fixture(autouse=True)
+def word_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.vlm.load_tokenizer", lambda *_: WordTokenizer())
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    return Toy(tmp_path)
+
+
+def _caption(toy: Toy, answer: Any = None) -> FakeEngine:
+    engine = FakeEngine(answer or toy.right)
+    caption.run(toy.params, toy.paths, engine=engine)
+    return engine
+
+
+def _rows(toy: Toy, dataset: str = "toy") -> list[dict[str, Any]]:
+    return read_table(toy.paths.pseudo_captions(dataset), PSEUDO_CAPTIONS).to_pylist()
+
+
+def _metrics(toy: Toy) -> dict[str, Any]:
+    return json.loads(toy.paths.metrics("caption").read_text())
+
+
+def test_one_sample_is_the_rule(toy: Toy) -> None:
+    _caption(toy)
+    assert all(row["alternatives"] == [] for row in _rows(toy))
+    assert "alternatives" not in _metrics(toy)["all"]
+
+
+def test_further_samples_are_seeded_checked_and_cached(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    toy.with_params(caption__samples=3, caption__sample_temperature=0.9)
+    wrong: list[int] = []
+
+    def answer(request: Request) -> Result:
+        text = toy.texts[request.messages[-1]["content"]]
+        if request.seed is None:
+            return said(request, text)
+        assert request.sampling.temperature == 0.9
+        wrong.append(request.seed)
+        return said(request, text.replace("pond", "lake") if len(wrong) % 2 else text)
+
+    engine = _caption(toy, answer)
+    assert len(engine.asked) == 3 * 14 and len(set(wrong)) == 2 * 14
+    assert len({request.key for request in engine.asked}) == 3 * 14
+    rows = _rows(toy)
+    # half of the further samples repeat the text itself
+    assert {len(row["alternatives"]) for row in rows} <= {0, 1, 2}
+    others = [other for row in rows for other in row["alternatives"]]
+    assert others and all("lake" in other["text"] and other["missed"] for other in others)
+    metrics = _metrics(toy)["toy"]
+    assert metrics["alternatives"] == len(others) and metrics["alternatives_all_right_rate"] == 0.0
+    assert metrics["all_right_rate"] == 1.0
+    assert all(other["missed"] is None for row in _rows(toy, "free") for other in row["alternatives"])
+    assert len(_caption(toy, answer).asked) == 0
+    toy.with_params(caption__samples=4, caption__sample_temperature=0.9)
+    assert len(_caption(toy, answer).asked) == 14  # what is there is not drawn again
+    capsys.readouterr()
+    show_captions(toy.paths, "toy", "caption", worst=False, limit=10)
+    assert "lake" in capsys.readouterr().out
+
+
+def test_a_sample_that_fails_or_is_cut_is_left_out(toy: Toy) -> None:
+    toy.with_params(caption__samples=2, caption__max_tokens=60)
+
+    def answer(request: Request) -> Result:
+        if request.seed is None:
+            return toy.right(request)
+        if "red" in request.messages[-1]["content"]:
+            return Result(request.key, error="out of luck")
+        return said(request, "a very long tale " * 50)
+
+    _caption(toy, answer)
+    assert all(row["alternatives"] == [] and row["status"] == "ok" for row in _rows(toy))
+
+
+def test_answers_as_json(toy: Toy) -> None:
+    toy.with_params(llm__output="json", llm__repairs=0)
+
+    def answer(request: Request) -> Result:
+        assert request.json_schema == SCHEMA and "JSON" in request.messages[0]["content"]
+        asked = request.messages[-1]["content"]
+        if "red" in asked:
+            return said(request, "no JSON at all")
+        return said(request, json.dumps({"caption": toy.texts[asked]}))
+
+    engine = _caption(toy, answer)
+    rows = _rows(toy)
+    assert (rows[0]["status"], rows[0]["error"]) == ("failed", "the model returned no caption")
+    assert rows[1]["status"] == "ok" and rows[1]["text"] in toy.texts.values()
+    keys = {request.key for request in engine.asked}
+    toy.with_params(llm__repairs=0)
+    assert not keys & {request.key for request in _caption(toy).asked}
+
+
+def test_a_large_graph_is_summarised_and_its_row_says_so(toy: Toy) -> None:
+    table = read_table(toy.paths.scene_graphs("toy"), SCENE_GRAPHS).to_pylist()
+    table[0]["objects"] += [
+        {"object_id": 10 + n, "name": f"shed {n % 5}", "attributes": [f"no. {n}"], "bbox": None}
+        for n in range(2000)
+    ]
+    write_table(table, toy.paths.scene_graphs("toy"), SCENE_GRAPHS)
+    asked: dict[str, str] = {}
+
+    def answer(request: Request) -> Result:
+        asked[request.messages[-1]["content"]] = request.key
+        text = toy.texts.get(request.messages[-1]["content"], "Many things.")
+        return said(request, text)
+
+    engine = FakeEngine(answer)
+    interpret.run(toy.params, toy.paths, engine=engine)
+    _caption(toy, answer)
+    rows = _rows(toy)
+    assert [row["summarised"] for row in rows] == [True] + [False] * 7
+    assert _metrics(toy)["toy"]["summarised"] == 1
+    assert max(len(content.splitlines()) for content in asked) < 2 * toy.params.llm.max_groups
+    assert rows[0]["status"] == "ok" and all(not row["missed"] for row in rows[1:])
+
+
+def test_a_failed_row_is_tried_in_as_many_runs_as_set(toy: Toy) -> None:
+    toy.with_params(llm__tries=2, llm__repairs=0)
+
+    def answer(request: Request) -> Result:
+        return Result(request.key, error="out of luck")
+
+    assert [len(_caption(toy, answer).asked) for _ in range(3)] == [14, 14, 0]
