@@ -62,7 +62,9 @@ class VllmEngine:
         passed.setdefault("use_tqdm_on_load", False)
         passed.setdefault("load_format", "auto" if passed.get("quantization") == "gguf" else "safetensors")
         if self._params.output == "json":  # or a model may fill its answer with blanks
-            passed.setdefault("structured_outputs_config", {"disable_any_whitespace": True})
+            passed.setdefault(
+                "structured_outputs_config", {"backend": "xgrammar", "disable_any_whitespace": True}
+            )
         if own["lora"]:
             passed["enable_lora"] = True
             passed.setdefault("max_lora_rank", _lora_rank(str(own["lora"])))

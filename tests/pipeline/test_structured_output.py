@@ -23,6 +23,7 @@ def test_instructions_and_examples_ask_for_json_and_the_row_stays() -> None:
 
 def test_the_caption_is_found() -> None:
     assert caption_in('{"caption": "Two boats."}') == "Two boats."
+    assert caption_in('{"caption": "Two\nboats."}') == "Two\nboats."  # no strict JSON, but what was meant
     assert list(SCHEMA["properties"]) == [KEY] == SCHEMA["required"]
 
 

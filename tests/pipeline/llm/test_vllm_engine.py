@@ -1,8 +1,11 @@
 """Real vLLM on a random model: the rolling window, bad requests, a stage from graphs to tables."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.contracts import INTERPRETATIONS, read_table
@@ -10,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.llm.types import Request, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
 from pipeline.params import LlmParams, load_params
+from pipeline.structured_output import caption_in
 from stages import interpret
 from tests.language_toy import Toy, WordTokenizer
 from tests.pipeline.llm.tiny_llama import make_tiny_llama
@@ -27,9 +31,13 @@ SPEED = {
 GREEDY, WARM = Sampling.of(0, 1, 0), Sampling.of(0.8, 1.0, 0)
 
 
-def _llm(model: Path) -> LlmParams:
+def _llm(model: Path, **arguments: object) -> LlmParams:
     return PARAMS.llm.model_copy(
-        update={"model": str(model), "engine_args": {"dtype": "float32", "max_model_len": 512}}
+        update={
+            "model": str(model),
+            "engine_args": {"dtype": "float32", "max_model_len": 512, **arguments},
+            "output": "json",  # which leaves requests without a schema alone
+        }
     )
 
 
@@ -86,6 +94,53 @@ def test_a_request_has_its_own_seed_whatever_else_runs(engine: VllmEngine) -> No
     together = texts("a1", "a2", "a3", "a4", "a5", "a6")
     assert texts("a4") == {"a4": together["a4"]}
     assert len(set(together.values())) > 1
+
+
+def test_an_answer_under_a_schema_is_json_of_it(engine: VllmEngine) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"caption": {"type": "string", "minLength": 1, "maxLength": 9}},
+        "required": ["caption"],
+        "additionalProperties": False,
+    }
+    under = [
+        replace(_request(str(i), f"scene {i}", WARM, max_tokens=200), json_schema=schema) for i in range(8)
+    ]
+    free = _request("free", "scene", max_tokens=3)
+    results = {result.key: result for result in engine.generate([*under, free])}
+    for request in under:
+        assert results[request.key].finish_reason == "stop"
+        assert 1 <= len(caption_in(results[request.key].text or "") or "") <= 9
+    assert results["free"].output_tokens == 3
+
+
+def test_an_adapter_changes_what_is_said(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.numpy import save_file
+
+    config = json.loads((model / "config.json").read_text())
+    width, rng = config["hidden_size"], np.random.default_rng(0)
+    names = [
+        f"base_model.model.model.layers.{i}.self_attn.o_proj" for i in range(config["num_hidden_layers"])
+    ]
+    shapes = {"lora_A": (8, width), "lora_B": (width, 8)}
+    tensors = {
+        f"{name}.{part}.weight": rng.normal(size=shape).astype(np.float32)
+        for name in names
+        for part, shape in shapes.items()
+    }
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    adapter = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["o_proj"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(adapter))
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    requests = [_request(str(i), f"scene {i}") for i in range(4)]
+    said = []
+    for arguments in ({}, {"lora": str(tmp_path)}):
+        engine = VllmEngine(_llm(model, **arguments), SPEED, 0, Path("."))
+        said.append({result.key: result.text for result in engine.generate(requests)})
+        engine.close()
+    assert all(said[0][key] != said[1][key] for key in said[0])
 
 
 def test_a_stage_runs_on_it_from_graphs_to_tables(
