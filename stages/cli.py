@@ -113,6 +113,18 @@ def captions(
 
 
 @app.command(rich_help_panel="Tools")
+def export(
+    dataset: Dataset,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+) -> None:
+    """Copy a tuned model to a folder that a model hub takes, its card with the test figures."""
+    from pipeline.paths import Paths
+    from stages.export import export_tuned
+
+    export_tuned(Paths(), dataset, folder)
+
+
+@app.command(rich_help_panel="Tools")
 def cache(
     prune: Annotated[bool, typer.Option(help="Delete the texts that no table uses.")] = False,
 ) -> None:

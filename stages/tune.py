@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     """
     from pipeline.features import read_features
     from pipeline.vlm import load_vlm
+    from trainer.card import model_card
     from trainer.data import load_splits
     from trainer.saving import save_tuned
     from trainer.texts import Texts
@@ -67,14 +69,18 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
     start = time.perf_counter()
     chosen = _chosen(result)
+    validation = {"untuned": result.untuned_metrics, "tuned": result.metrics}
     record = {
         **chosen,
         "dataset": dataset,
         "seed": params.seed,
         "source": vlm.identity,
         "best_epoch": result.best_epoch,
+        "tune": params.tune.model_dump(),
+        "validation": validation,
+        "versions": {name: version(name) for name in ("lempo", "open_clip_torch", "torch")},
     }
-    save_tuned(paths.tuned(dataset), vlm, params.vlm, record, paths.root)
+    save_tuned(paths.tuned(dataset), vlm, params.vlm, record, model_card(record), paths.root)
     _write_curve(paths.plots("tune", dataset), result.history)
     write_metrics(
         paths.metrics("tune", dataset),
@@ -82,7 +88,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
             **chosen,
             "epochs": result.history[-1]["epoch"],
             "best_epoch": result.best_epoch,
-            "validation": {"untuned": result.untuned_metrics, "tuned": result.metrics},
+            "validation": validation,
             "missing_captions": {name: split.missing_captions for name, split in splits.items()},
             "over_context": {name: _over_context(vlm, split) for name, split in splits.items()},
         },

@@ -16,13 +16,14 @@ from pipeline.vlm import Vlm
 
 WEIGHTS_NAME = "open_clip_model.safetensors"
 RECORD_NAME = "lempo.json"
-_NOT_COPIED = (".safetensors", ".bin", ".pt", ".pth", ".md", vlm_source.CONFIG_NAME, RECORD_NAME)
+CARD_NAME = "README.md"
+_TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 
 
 def save_tuned(
-    folder: Path, vlm: Vlm, params: VlmParams, record: dict[str, Any], root: Path = Path(".")
+    folder: Path, vlm: Vlm, params: VlmParams, record: dict[str, Any], card: str, root: Path = Path(".")
 ) -> None:
-    """Write the folder whole: weights, config, tokenizer files and `lempo.json`.
+    """Write the folder whole: weights, config, tokenizer files, `lempo.json` and the model card.
 
     The vision side's tensors are those of the source file, byte for byte, where the source is a local file.
 
@@ -31,6 +32,7 @@ def save_tuned(
         vlm: the source model, its text side tuned.
         params: that named the source model; relative paths are relative to `root`.
         record: what `lempo.json` says.
+        card: what `README.md` says.
     """
     import open_clip
 
@@ -39,16 +41,18 @@ def save_tuned(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+    (temporary / WEIGHTS_NAME).chmod(0o644)
     config = source.config or {"model_cfg": _model_config(source.name), "preprocess_cfg": _preprocessing(vlm)}
-    _write_json(temporary / vlm_source.CONFIG_NAME, config)
     if source.config is not None:
         origin = Path(source.name.removeprefix(vlm_source.LOCAL))
         for file in sorted(origin.iterdir()):
-            if file.is_file() and file.suffix not in _NOT_COPIED and file.name not in _NOT_COPIED:
+            if file.suffix in _TOKENIZER_SUFFIXES and file.is_file():
                 shutil.copyfile(file, temporary / file.name)
     elif config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
         open_clip.get_tokenizer(source.name).save_pretrained(temporary)
+    _write_json(temporary / vlm_source.CONFIG_NAME, config)
     _write_json(temporary / RECORD_NAME, record)
+    (temporary / CARD_NAME).write_text(card, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
 

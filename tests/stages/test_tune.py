@@ -13,10 +13,12 @@ from safetensors.torch import save_file
 
 from pipeline.contracts import QUERIES, read_table, write_table
 from pipeline.errors import UserError
+from pipeline.metrics_io import write_metrics
 from pipeline.params import Params, VlmParams
 from pipeline.paths import Paths
 from pipeline.vlm import encode_texts, load_vlm
 from stages import tune
+from stages.export import export_tuned
 from tests.trainer.tiny import make_params, project, vlm_folder
 from trainer.saving import save_tuned
 
@@ -96,6 +98,27 @@ def test_the_same_inputs_give_the_same_bytes(tuned: Paths, make_params: MakePara
     assert [file.read_bytes() for file in files] == before
 
 
+def test_the_card_and_the_folder_for_a_hub(
+    tuned: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = (tuned.tuned("tiny") / "README.md").read_text()
+    assert "composed retrieval on `tiny`" in card and "validation, tuned" in card and "- epochs: 3" in card
+    names = {file.name for file in tuned.tuned("tiny").iterdir()}
+    assert {"open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json", "lempo.json"} < names
+    folder = tmp_path / "hub"
+    with pytest.raises(UserError, match="metrics of this dataset are missing"):
+        export_tuned(tuned, "tiny", folder)
+    measures = dict.fromkeys(("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall"), 12.34)
+    methods = ("hybrid", "hybrid_untuned", "image_plus_text")
+    write_metrics(tuned.metrics("evaluate", "tiny"), dict.fromkeys(methods, measures))
+    export_tuned(tuned, "tiny", folder)
+    assert {file.name for file in folder.iterdir()} == names
+    assert "| test, `hybrid` | 12.3 |" in (folder / "README.md").read_text()
+    open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    with pytest.raises(UserError, match="there already"):
+        export_tuned(tuned, "tiny", folder)
+
+
 def test_a_language_text_over_the_context_is_counted(project: Paths, make_params: MakeParams) -> None:
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     long = next(row for row in rows if row["split"] == "val")
@@ -134,7 +157,7 @@ def test_a_built_in_model_becomes_a_folder(tmp_path: Path) -> None:
     params = VlmParams(model="tiny-built-in", pretrained="weights.safetensors", precision="fp32")
     vlm = load_vlm(params, "cpu", tmp_path)
     vlm.model.ln_final.bias.data += torch.arange(32)
-    save_tuned(tmp_path / "tuned", vlm, params, {}, tmp_path)
+    save_tuned(tmp_path / "tuned", vlm, params, {}, "# A card\n", tmp_path)
     saved = VlmParams(model="local-dir:tuned", pretrained=None, precision="fp32")
     loaded = load_vlm(saved, "cpu", tmp_path)
     assert torch.equal(encode_texts(loaded, TEXTS, 8), encode_texts(vlm, TEXTS, 8))

@@ -1,0 +1,31 @@
+"""`lempo export`: a tuned model as a folder for a model hub."""
+
+import json
+import shutil
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.paths import Paths
+
+
+def export_tuned(paths: Paths, dataset: str, folder: Path) -> None:
+    """Copy `data/tuned/<dataset>` and write its card again, with what `evaluate` measured on the test split.
+
+    Raises:
+        UserError: the dataset was not tuned or not evaluated, or the folder is there already.
+    """
+    from trainer.card import model_card
+    from trainer.records import read_record
+    from trainer.saving import CARD_NAME
+
+    record = read_record(paths.tuned(dataset))
+    measured = paths.metrics("evaluate", dataset)
+    if not measured.is_file():
+        raise UserError("the metrics of this dataset are missing", "Run `dvc repro`", file=measured)
+    if folder.exists():
+        raise UserError("the folder is there already", "Name a new one", field="FOLDER", value=folder)
+    methods = json.loads(measured.read_text(encoding="utf-8"))
+    shutil.copytree(paths.tuned(dataset), folder)
+    test = {name: methods[name] for name in ("hybrid", "hybrid_untuned", "image_plus_text")}
+    (folder / CARD_NAME).write_text(model_card(record, test), encoding="utf-8")
+    print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
