@@ -121,7 +121,7 @@ class MethodParams(_Section):
 
 
 class TuneParams(_Section):
-    trainable: Annotated[str, Field(pattern=r"^(all|last:[1-9][0-9]*)$")]
+    trainable: Annotated[str, Field(pattern=r"^(all|(last|lora):[1-9][0-9]*)$")]
     negatives: Literal["gallery", "batch"]
     epochs: FromZero
     patience: Count

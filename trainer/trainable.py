@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
+from trainer.lora import add_adapters
 
 _NOT_TEXT = ("visual.", "logit_scale", "logit_bias")
 
@@ -14,17 +15,34 @@ def select_trainable(model: Any, trainable: str) -> dict[str, nn.Parameter]:
 
     Args:
         model: an open_clip model.
-        trainable: `all` for the text tower, `last:N` for its last N blocks and what follows them.
+        trainable: `all` for the text tower, `last:N` for its last N blocks and what follows them, `lora:R`
+            for adapters of rank R, which are put on here and have to be merged afterwards.
 
     Raises:
-        UserError: the text tower is not one of open_clip's own, or has fewer blocks than N.
+        UserError: the text tower is not one of open_clip's own, or has fewer blocks than N; or it has no
+            matrix to adapt.
     """
+    if trainable.startswith("lora:"):
+        return _adapters(model, int(trainable.removeprefix("lora:")))
     chosen = {name for name, _ in model.named_parameters() if not name.startswith(_NOT_TEXT)}
     if trainable != "all":
         chosen = _last_blocks(model, chosen, int(trainable.removeprefix("last:")), trainable)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
     return {name: parameter for name, parameter in model.named_parameters() if name in chosen}
+
+
+def _adapters(model: Any, rank: int) -> dict[str, nn.Parameter]:
+    model.requires_grad_(False)
+    if not add_adapters(model, rank):
+        raise UserError(
+            "the text tower has no matrix to adapt",
+            "Set it to all",
+            file="params.yaml",
+            field="tune.trainable",
+            value=f"lora:{rank}",
+        )
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def parameter_groups(parameters: dict[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

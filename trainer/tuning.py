@@ -20,6 +20,7 @@ from pipeline.params import MethodParams, TuneParams
 from trainer.checkpoint import load_checkpoint, load_optimizer_tensors, optimizer_tensors, save_checkpoint
 from trainer.data import Split
 from trainer.determinism import seeded
+from trainer.lora import merge_adapters
 from trainer.losses import Temperature, batch_loss, gallery_loss
 from trainer.schedule import epoch_batches, learning_rate
 from trainer.similarity import TEXT_PARTS, QueryFeatures, hybrid_query, term_queries
@@ -161,6 +162,7 @@ class _Run:
         with torch.no_grad():
             for name, parameter in self.tuned.items():
                 parameter.copy_(best[name])
+        merge_adapters(self.model)
         return TuneResult(
             history=progress.history,
             best_epoch=progress.best.number,

@@ -1,9 +1,13 @@
+import copy
+
 import pytest
+import torch
 
 from pipeline.errors import UserError
 from pipeline.params import VlmParams
 from pipeline.vlm import load_vlm
 from tests.trainer.tiny import make_vlm_folder
+from trainer.lora import merge_adapters
 from trainer.trainable import parameter_groups, select_trainable
 
 
@@ -36,6 +40,28 @@ def test_last_blocks_are_those_at_the_end(model) -> None:  # type: ignore[no-unt
 def test_more_blocks_than_there_are_is_an_error(model) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UserError, match=r"tune\.trainable.*2 blocks.*last:3"):
         select_trainable(model, "last:3")
+
+
+def test_adapters_start_at_nothing_and_merge_into_plain_matrices(model) -> None:  # type: ignore[no-untyped-def]
+    model = copy.deepcopy(model)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    chosen = select_trainable(model, "lora:2")
+    assert chosen and all(name.endswith((".down", ".up")) for name in chosen)
+    assert not any(name.startswith("visual.") for name in chosen)
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == set(chosen)
+    tokens = torch.randint(1, 9, (3, model.context_length))
+    plain = model.encode_text(tokens)
+    with torch.no_grad():
+        for parameter in chosen.values():
+            parameter += 0.1
+    adapted = model.encode_text(tokens)
+    assert not torch.allclose(plain, adapted, atol=1e-3)
+    merge_adapters(model)
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    assert torch.allclose(model.encode_text(tokens), adapted, atol=1e-5)
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed and all("resblocks" in name and after[name].ndim == 2 for name in changed)
 
 
 def test_norms_and_biases_do_not_decay(model) -> None:  # type: ignore[no-untyped-def]

@@ -145,6 +145,15 @@ def test_last_block_alone_is_tuned(project: Paths, make_params: MakeParams) -> N
     assert all("resblocks.1." in name or name.startswith(("ln_final", "text_projection")) for name in changed)
 
 
+def test_adapters_are_tuned_and_merged(project: Paths, make_params: MakeParams) -> None:
+    params = make_params(tune={"trainable": "lora:2", "epochs": 6})
+    before = load_vlm(params.vlm, "cpu").model.state_dict()
+    result, after = run(project, params)
+    assert result.best_epoch > 0 and after.keys() == before.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("resblocks" in name and after[name].ndim == 2 for name in changed)
+
+
 STOPPED = """
 import hashlib, json, os, signal, sys
 from pathlib import Path
