@@ -1,6 +1,7 @@
 """lempo tune DATASET
 
-Tunes the text encoder on the cached image features of one dataset; a run that was killed is continued.
+Tunes the text encoder on the cached image features of one dataset; a run that was killed is continued. On
+several GPUs of one machine: torchrun --nproc-per-node 4 -m stages.cli tune DATASET
 """
 
 import csv
@@ -21,6 +22,7 @@ from pipeline.paths import Paths
 if TYPE_CHECKING:
     from pipeline.vlm import Vlm
     from trainer.data import Split
+    from trainer.parallel import Workers
     from trainer.texts import Texts
     from trainer.tuning import TuneResult
 
@@ -34,13 +36,19 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         UserError: a table, the features or the model is not there or does not fit the others, or a split that
             tuning needs is empty.
     """
+    from pipeline.vlm import resolve_device
+    from trainer.parallel import joined
+
+    with joined(resolve_device(params.speed.device)) as workers:
+        _run(params, paths, dataset, workers)
+
+
+def _run(params: Params, paths: Paths, dataset: str, workers: "Workers") -> None:
     from pipeline.features import read_features
     from pipeline.vlm import load_vlm
-    from trainer.card import model_card
     from trainer.data import load_splits
-    from trainer.saving import save_tuned
     from trainer.texts import Texts
-    from trainer.tuning import tune
+    from trainer.tuning import Tuning
 
     start = time.perf_counter()
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
@@ -53,7 +61,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
     checkpoints = paths.cache / "tune" / _key(params, vlm.identity, splits, texts)
     start = time.perf_counter()
-    result = tune(
+    result = Tuning(
         vlm.model,
         splits["train"].to(vlm.device),
         splits["val"].to(vlm.device),
@@ -63,11 +71,28 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         seed=params.seed,
         batch=params.speed.encode_batch,
         checkpoints=checkpoints,
-        on_epoch=lambda row: log.info(_line(dataset, row)),
-    )
+        workers=workers,
+    ).run(lambda row: log.info(_line(dataset, row)))
     spent["tune"] = time.perf_counter() - start
+    if workers.first:
+        start = time.perf_counter()
+        _write(params, paths, dataset, vlm, splits, result)
+        spent["write"] = time.perf_counter() - start
+        write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": spent})
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
-    start = time.perf_counter()
+
+def _write(
+    params: Params,
+    paths: Paths,
+    dataset: str,
+    vlm: "Vlm",
+    splits: dict[str, "Split"],
+    result: "TuneResult",
+) -> None:
+    from trainer.card import model_card
+    from trainer.saving import save_tuned
+
     chosen = _chosen(result)
     validation = {"untuned": result.untuned_metrics, "tuned": result.metrics}
     record = {
@@ -93,9 +118,6 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
             "over_context": {name: _over_context(vlm, split) for name, split in splits.items()},
         },
     )
-    spent["write"] = time.perf_counter() - start
-    write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": spent})
-    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _chosen(result: "TuneResult") -> dict[str, Any]:

@@ -52,7 +52,13 @@ def contrastive_loss(
     return cross_entropy((similarities / temperature).masked_fill(ignored, -math.inf), target)
 
 
-def batch_loss(queries: Tensor, gallery: Tensor, answers: Answers, temperature: Tensor | float) -> Tensor:
+def batch_loss(
+    queries: Tensor,
+    gallery: Tensor,
+    answers: Answers,
+    temperature: Tensor | float,
+    targets: Tensor | None = None,
+) -> Tensor:
     """The loss with the batch's own targets as negatives.
 
     Args:
@@ -60,8 +66,10 @@ def batch_loss(queries: Tensor, gallery: Tensor, answers: Answers, temperature: 
         gallery: (N, D).
         answers: of these B queries.
         temperature: tau > 0.
+        targets: int64, of the whole batch, where these queries are a part of it.
     """
-    columns, target = answers.target.unique(return_inverse=True)  # (M,), (B,)
+    columns = (answers.target if targets is None else targets).unique()  # (M,), sorted
+    target = torch.searchsorted(columns, answers.target)  # (B,)
     ignored = _columns_ignored(answers, columns)
     return contrastive_loss(queries @ gallery[columns].T, target, ignored, temperature)
 

@@ -22,6 +22,7 @@ from trainer.data import Split
 from trainer.determinism import seeded
 from trainer.lora import merge_adapters
 from trainer.losses import Temperature, batch_loss, gallery_loss
+from trainer.parallel import Workers
 from trainer.schedule import epoch_batches, learning_rate
 from trainer.similarity import TEXT_PARTS, QueryFeatures, hybrid_query, term_queries
 from trainer.texts import Texts
@@ -79,22 +80,11 @@ class _Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def tune(
-    model: Any,
-    train: Split,
-    validation: Split,
-    texts: Texts,
-    params: TuneParams,
-    method: MethodParams,
-    *,
-    seed: int,
-    batch: int = 256,
-    checkpoints: Path | None = None,
-    on_epoch: OnEpoch | None = None,
-) -> TuneResult:
-    """Tune the model's text encoder in place.
+@dataclass
+class Tuning:
+    """A run that tunes a model's text encoder in place.
 
-    Args:
+    Attributes:
         model: an open_clip model in eval mode, float32.
         train, validation: on the model's device.
         texts: that hold every text of both.
@@ -103,41 +93,44 @@ def tune(
         seed: of the order of the queries; the same seed gives the same result on one machine.
         batch: texts at a time where no gradient flows.
         checkpoints: a folder for this very run; one that a kill left behind is continued to the same result.
-        on_epoch: is given each row of the history, after its checkpoint is on disk.
+        workers: the processes of this run.
     """
-    with seeded(seed):
-        return _Run(model, train, validation, texts, params, method, seed, batch, checkpoints).run(on_epoch)
 
+    model: Any
+    train: Split
+    validation: Split
+    texts: Texts
+    params: TuneParams
+    method: MethodParams
+    seed: int
+    batch: int = 256
+    checkpoints: Path | None = None
+    workers: Workers = field(default_factory=Workers)
 
-class _Run:
-    def __init__(
-        self,
-        model: Any,
-        train: Split,
-        validation: Split,
-        texts: Texts,
-        params: TuneParams,
-        method: MethodParams,
-        seed: int,
-        batch: int,
-        checkpoints: Path | None,
-    ) -> None:
-        self.model, self.train, self.validation, self.texts = model, train, validation, texts
-        self.params, self.method, self.seed = params, method, seed
-        self.batch, self.folder = batch, checkpoints
-        device = train.gallery.device
-        self.rows = train.text_rows(texts)
-        self.temperature = Temperature(params.temperature, params.learn_temperature).to(device)
-        self.tuned: dict[str, nn.Parameter] = select_trainable(model, params.trainable)
+    def run(self, on_epoch: OnEpoch | None = None) -> TuneResult:
+        """Tune.
+
+        Args:
+            on_epoch: is given each row of the history, after its checkpoint is on disk.
+        """
+        with seeded(self.seed):
+            self._prepare()
+            return self._run(on_epoch if self.workers.first else None)
+
+    def _prepare(self) -> None:
+        device = self.train.gallery.device
+        self.rows = self.train.text_rows(self.texts)
+        self.temperature = Temperature(self.params.temperature, self.params.learn_temperature).to(device)
+        self.tuned: dict[str, nn.Parameter] = select_trainable(self.model, self.params.trainable)
         if isinstance(self.temperature.logarithm, nn.Parameter):
             self.tuned["temperature"] = self.temperature.logarithm
-        groups = parameter_groups(self.tuned, params.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=params.learning_rate)
+        groups = parameter_groups(self.tuned, self.params.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=self.params.learning_rate)
         self.autocast, self.scaler = _mixed_precision(device)
         self.shared = self.rows["pseudo_caption"]  # queries that share a long text are batched together
-        self.steps = len(epoch_batches(self.shared, params.batch_size, seed, 1))
+        self.steps = len(epoch_batches(self.shared, self.params.batch_size, self.seed, 1))
 
-    def run(self, on_epoch: OnEpoch | None) -> TuneResult:
+    def _run(self, on_epoch: OnEpoch | None) -> TuneResult:
         progress, best = self._resume() or self._start(on_epoch)
         training = floored(progress.untuned.choice) if self.method.choose == "validation" else self._fixed()
         queries = len(self.train)
@@ -146,7 +139,7 @@ class _Run:
             initial=progress.epoch * queries,
             desc="tune",
             unit="query",
-            disable=None,  # where nobody watches
+            disable=None if self.workers.first else True,  # None: where nobody watches
         )
         while progress.epoch < self.params.epochs and not self._exhausted(progress):
             loss = self._train_epoch(progress.epoch + 1, training, bar)
@@ -209,20 +202,34 @@ class _Run:
         return total / len(self.train)
 
     def _step(self, rows: Tensor, choice: Choice) -> float:
-        with self.autocast:
-            features = self._batch_features(rows)
-        query = hybrid_query(term_queries(features, choice.mixture), choice.weights)  # (B, D)
-        negatives = gallery_loss if self.params.negatives == "gallery" else batch_loss
-        answers = self.train.answers.rows(rows.to(query.device))
-        loss = negatives(query, self.train.gallery, answers, self.temperature())
-        self._check_finite(loss)
+        """One step on a batch; the mean loss of its queries."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        own = self.workers.share(rows)
+        total = torch.zeros((), device=self.train.gallery.device)  # loss of this process's queries
+        if len(own):
+            loss = self._loss(own, rows, choice) * (len(own) / len(rows))
+            self.scaler.scale(loss).backward()
+            total = loss.detach()
+        self.workers.sum_gradients(self.tuned.values())
+        total = self.workers.sum(total)
+        self._check_finite(total)
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.tuned.values(), self.params.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.item()
+        return total.item()
+
+    def _loss(self, own: Tensor, batch: Tensor, choice: Choice) -> Tensor:
+        """Mean loss of the queries `own`, some or all of a batch."""
+        with self.autocast:
+            features = self._batch_features(own)
+        query = hybrid_query(term_queries(features, choice.mixture), choice.weights)  # (B, D)
+        answers, gallery = self.train.answers, self.train.gallery
+        asked = answers.rows(own.to(query.device))
+        if self.params.negatives == "gallery":
+            return gallery_loss(query, gallery, asked, self.temperature())
+        targets = answers.target[batch.to(query.device)]
+        return batch_loss(query, gallery, asked, self.temperature(), targets)
 
     def _batch_features(self, rows: Tensor) -> QueryFeatures:
         """Features of a batch of queries; a text that several of them share is encoded once."""
@@ -263,7 +270,7 @@ class _Run:
         return row
 
     def _save(self, progress: _Progress, best: dict[str, Tensor]) -> None:
-        if self.folder is None:
+        if self.checkpoints is None or not self.workers.first:
             return
         tensors: dict[str, Tensor] = {f"current.{name}": value for name, value in self.tuned.items()}
         tensors |= {f"best.{name}": value for name, value in best.items()}
@@ -274,10 +281,10 @@ class _Run:
             "history": progress.history,
             "scaler": self.scaler.state_dict(),
         }
-        save_checkpoint(self.folder, tensors | optimizer_tensors(self.optimizer), record)
+        save_checkpoint(self.checkpoints, tensors | optimizer_tensors(self.optimizer), record)
 
     def _resume(self) -> tuple[_Progress, dict[str, Tensor]] | None:
-        found = load_checkpoint(self.folder) if self.folder else None
+        found = load_checkpoint(self.checkpoints) if self.checkpoints else None
         if found is None:
             return None
         tensors, record = found

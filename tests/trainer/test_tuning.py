@@ -17,7 +17,7 @@ from trainer.data import load_splits
 from trainer.losses import gallery_loss
 from trainer.similarity import TEXT_PARTS, QueryFeatures, hybrid_query, term_queries
 from trainer.texts import Texts
-from trainer.tuning import TuneResult, tune
+from trainer.tuning import TuneResult, Tuning
 
 MakeParams = Callable[..., Params]
 
@@ -27,8 +27,10 @@ def run(paths: Paths, params: Params, **options: Any) -> tuple[TuneResult, dict[
     vlm = load_vlm(params.vlm, "cpu")
     splits = load_splits(paths, "tiny", read_features(paths.features("tiny")), ("train", "val"), True)
     texts = Texts.of(vlm, [text for split in splits.values() for text in split.all_texts()])
+    on_epoch = options.pop("on_epoch", None)
     options = {"seed": params.seed, **options}
-    result = tune(vlm.model, splits["train"], splits["val"], texts, params.tune, params.method, **options)
+    tuning = Tuning(vlm.model, splits["train"], splits["val"], texts, params.tune, params.method, **options)
+    result = tuning.run(on_epoch)
     return result, {name: value.clone() for name, value in vlm.model.state_dict().items()}
 
 
