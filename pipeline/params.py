@@ -115,7 +115,7 @@ class Mixture(_Section):
 
 class MethodParams(_Section):
     reference: Literal["removed", "kept"]
-    choose: Literal["validation", "fixed"]
+    choose: Literal["validation", "learned", "fixed"]
     weights: Weights
     mixture: Mixture
 

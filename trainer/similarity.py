@@ -49,7 +49,7 @@ QUERY_PARTS = ("image", "text", "graph", "language", "pseudo_caption")
 TEXT_PARTS = QUERY_PARTS[1:]
 
 
-def triplet_query(image: Tensor, text: Tensor, graph: Tensor, mixture: Sequence[float]) -> Tensor:
+def triplet_query(image: Tensor, text: Tensor, graph: Tensor, mixture: Sequence[float] | Tensor) -> Tensor:
     """normalise(a image + b text + d graph).
 
     Args:
@@ -63,7 +63,7 @@ def triplet_query(image: Tensor, text: Tensor, graph: Tensor, mixture: Sequence[
     return normalize(a * image + b * text + d * graph, dim=-1)
 
 
-def term_queries(features: QueryFeatures, mixture: Sequence[float]) -> Tensor:
+def term_queries(features: QueryFeatures, mixture: Sequence[float] | Tensor) -> Tensor:
     """The query vector of each term, in the order of `TERMS`: (3, B, D), L2-normalised."""
     triplet = triplet_query(features.image, features.text, features.graph, mixture)
     return torch.stack([triplet, features.language, features.pseudo_caption])

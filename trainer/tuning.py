@@ -20,6 +20,7 @@ from pipeline.params import MethodParams, TuneParams
 from trainer.checkpoint import load_checkpoint, load_optimizer_tensors, optimizer_tensors, save_checkpoint
 from trainer.data import Split
 from trainer.determinism import seeded
+from trainer.learned import RATE_FACTOR, LearnedChoice
 from trainer.lora import merge_adapters
 from trainer.losses import Temperature, batch_loss, gallery_loss
 from trainer.parallel import Workers
@@ -41,7 +42,7 @@ class TuneResult:
         best_epoch: 0 where tuning never helped on validation.
         choice: weights and mixture of the best epoch.
         untuned_choice: of epoch 0.
-        training_choice: what the loss used.
+        training_choice: what the loss used, or started from where it is learned.
         temperature: of the best epoch.
         metrics, untuned_metrics: on validation.
     """
@@ -125,6 +126,12 @@ class Tuning:
         if isinstance(self.temperature.logarithm, nn.Parameter):
             self.tuned["temperature"] = self.temperature.logarithm
         groups = parameter_groups(self.tuned, self.params.weight_decay)
+        self.learned = LearnedChoice(self._fixed()).to(device) if self.method.choose == "learned" else None
+        if self.learned is not None:
+            self.tuned |= {f"choice.{name}": part for name, part in self.learned.named_parameters()}
+            groups.append(
+                {"params": list(self.learned.parameters()), "weight_decay": 0.0, "factor": RATE_FACTOR}
+            )
         self.optimizer = torch.optim.AdamW(groups, lr=self.params.learning_rate)
         self.autocast, self.scaler = _mixed_precision(device)
         self.shared = self.rows["pseudo_caption"]  # queries that share a long text are batched together
@@ -194,7 +201,7 @@ class Tuning:
                 step, self.steps * self.params.epochs, self.params.learning_rate, self.params.warmup_share
             )
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("factor", 1.0)
             loss = self._step(rows, choice)
             total += loss * len(rows)
             bar.update(len(rows))
@@ -223,7 +230,8 @@ class Tuning:
         """Mean loss of the queries `own`, some or all of a batch."""
         with self.autocast:
             features = self._batch_features(own)
-        query = hybrid_query(term_queries(features, choice.mixture), choice.weights)  # (B, D)
+        weights, mixture = (choice.weights, choice.mixture) if self.learned is None else self.learned()
+        query = hybrid_query(term_queries(features, mixture), weights)  # (B, D)
         answers, gallery = self.train.answers, self.train.gallery
         asked = answers.rows(own.to(query.device))
         if self.params.negatives == "gallery":
@@ -247,7 +255,7 @@ class Tuning:
         if self.method.choose == "validation":
             choice = search(features, split.gallery, split.answers)
         else:
-            choice = self._fixed()
+            choice = self._fixed() if self.learned is None else self.learned.choice()
         metrics = evaluate_choice(features, split.gallery, split.answers, choice)
         return _Epoch(epoch, choice, metrics, self.temperature().item())
 

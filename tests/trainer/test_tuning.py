@@ -147,6 +147,17 @@ def test_last_block_alone_is_tuned(project: Paths, make_params: MakeParams) -> N
     assert all("resblocks.1." in name or name.startswith(("ln_final", "text_projection")) for name in changed)
 
 
+def test_weights_and_mixture_are_learned(project: Paths, make_params: MakeParams) -> None:
+    start = {"triplet": 0.8, "language": 0.2, "pseudo_caption": 0.0}
+    method = {"choose": "learned", "weights": start}
+    result, _ = run(project, make_params(method=method, tune={"epochs": 4, "patience": 4}))
+    assert result.untuned_choice.weights == pytest.approx((0.8, 0.2, 0.0), abs=2e-3)
+    for shares in (result.choice.weights, result.choice.mixture):
+        assert sum(shares) == pytest.approx(1.0) and min(shares) > 0
+    last = result.history[-1]
+    assert abs(last["weight_triplet"] - 0.8) > 0.01 and abs(last["share_image"] - 0.5) > 0.01
+
+
 def test_adapters_are_tuned_and_merged(project: Paths, make_params: MakeParams) -> None:
     params = make_params(tune={"trainable": "lora:2", "epochs": 6})
     before = load_vlm(params.vlm, "cpu").model.state_dict()
