@@ -38,7 +38,7 @@ class CorpusParams(_Section):
 class LlmParams(_Section):
     model: Name
     revision: Name | None
-    engine: Literal["vllm", "endpoint"]
+    engine: Literal["vllm", "ray", "endpoint"]
     endpoint: Name | None
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
@@ -146,12 +146,28 @@ class ReportParams(_Section):
     queries: FromZero
 
 
+class RayParams(_Section):
+    address: Name | None
+    replicas: Count
+    cpus_per_replica: Count
+
+    @field_validator("address")
+    @classmethod
+    def _no_client(cls, value: str | None) -> str | None:
+        if value and value.startswith("ray://"):
+            raise ValueError(
+                "Ray Data cannot run through ray://: use a machine of the cluster, and host:port"
+            )
+        return value
+
+
 class SpeedParams(_Section):
     workers: Count
     device: Literal["auto", "cpu", "cuda"]
     embed_batch: Count
     encode_batch: Count
     llm: dict[str, Any]
+    ray: RayParams
     endpoint_concurrency: Count
     endpoint_timeout_s: Positive
     endpoint_retries: FromZero

@@ -7,7 +7,7 @@ from pipeline.params import Params
 
 
 def open_engine(params: Params, root: Path) -> Engine:
-    """Load the model, or connect to the server.
+    """Load the model, or connect to the cluster or the server.
 
     Raises:
         UserError: the engine cannot be loaded with these parameters.
@@ -16,6 +16,10 @@ def open_engine(params: Params, root: Path) -> Engine:
         from pipeline.llm.endpoint_engine import EndpointEngine
 
         return EndpointEngine(params.llm, params.speed)
+    if params.llm.engine == "ray":
+        from pipeline.llm.ray_engine import RayEngine
+
+        return RayEngine(params.llm, params.speed, params.seed, root)
     from pipeline.llm.vllm_engine import VllmEngine
 
     return VllmEngine(params.llm, params.speed.llm, params.seed, root)

@@ -1,17 +1,15 @@
 """vLLM in this process, kept full by a rolling window of requests."""
 
 import logging
-import os
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.llm.chat import ChatRenderer
-from pipeline.llm.identity import OWN_ARGUMENTS, local_folder
 from pipeline.llm.orphans import Watch
 from pipeline.llm.types import Request, Result, one_line
+from pipeline.llm.vllm_arguments import vllm_arguments
 from pipeline.params import LlmParams
 
 log = logging.getLogger(__name__)
@@ -38,44 +36,17 @@ class VllmEngine:
     def __init__(self, params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> None:
         self._params = params
         self._root = root
-        self._arguments = {**params.engine_args, **speed}
+        self._speed = speed
         self._seed = seed
         self._start()
 
     def _start(self) -> None:
-        own = {name: self._arguments.get(name) for name in OWN_ARGUMENTS}
-        passed = {name: value for name, value in self._arguments.items() if name not in OWN_ARGUMENTS}
-        folder = local_folder(self._params.model, self._root)
-        _prepare_environment(offline=folder is not None)
-        try:
-            from vllm import LLM, EngineArgs
-        except ImportError as error:
-            raise UserError(
-                "vLLM cannot be imported",
-                "Install the extra `gpu` or `cpu` of this project, or set llm.engine to endpoint",
-                file="params.yaml",
-                field="llm.engine",
-                value=one_line(error),
-            ) from None
-        _check_names(passed, EngineArgs.__dataclass_fields__)
-        template = passed.pop("chat_template", None)
-        passed.setdefault("use_tqdm_on_load", False)
-        passed.setdefault("load_format", "auto" if passed.get("quantization") == "gguf" else "safetensors")
-        if self._params.output == "json":  # or a model may fill its answer with blanks
-            passed.setdefault(
-                "structured_outputs_config", {"backend": "xgrammar", "disable_any_whitespace": True}
-            )
-        if own["lora"]:
-            passed["enable_lora"] = True
-            passed.setdefault("max_lora_rank", _lora_rank(str(own["lora"])))
+        arguments = vllm_arguments(self._params, self._speed, self._seed, self._root)
+        from vllm import LLM
+
         self._watch = Watch()
         try:
-            self._llm = LLM(
-                model=str(folder or self._params.model),
-                revision=self._params.revision,
-                seed=self._seed,
-                **passed,
-            )
+            self._llm = LLM(**arguments.engine)
         except Exception as error:
             self._watch.close()
             raise UserError(
@@ -86,14 +57,13 @@ class VllmEngine:
                 value=f"{self._params.model}: {one_line(error)}",
             ) from error
         self._watch.loaded()
-        self._lora = _lora_request(str(own["lora"])) if own["lora"] else None
+        self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config
         self._context = int(config.model_config.max_model_len)
         self._window = WINDOWS * int(config.scheduler_config.max_num_seqs)
-        text = (
-            Path(template).read_text(encoding="utf-8") if template and Path(template).is_file() else template
+        self._chat = ChatRenderer(
+            self._llm.get_tokenizer(), arguments.chat_template, arguments.template_arguments
         )
-        self._chat = ChatRenderer(self._llm.get_tokenizer(), text, own["chat_template_kwargs"])
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Yield results as they finish; the window is kept full.
@@ -209,41 +179,6 @@ def _result(request: Request, output: Any) -> Result:
         output_tokens=len(completion.token_ids),
         cached_tokens=output.num_cached_tokens,
     )
-
-
-def _prepare_environment(offline: bool) -> None:
-    """Set what vLLM reads when it is imported. What a user has set stays."""
-    defaults = {
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    if offline:
-        defaults |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
-
-
-def _check_names(arguments: dict[str, Any], known: Iterable[str]) -> None:
-    names = {*known, "chat_template", "compilation_config"}
-    for name in arguments:
-        if name not in names:
-            raise UserError(
-                "vLLM has no such engine argument",
-                "Correct its spelling, or remove it",
-                file="params.yaml",
-                field="llm.engine_args or speed.llm",
-                value=name,
-            )
-
-
-def _lora_rank(adapter: str) -> int:
-    import json
-
-    config = Path(adapter) / "adapter_config.json"
-    return int(json.loads(config.read_text())["r"]) if config.is_file() else 16
 
 
 def _lora_request(adapter: str) -> Any:

@@ -1,0 +1,208 @@
+"""vLLM on the machines of a Ray cluster, by Ray Data's vLLM processor.
+
+Ray Data feeds the replicas of the engine, spreads them over the machines, starts them again and repeats what
+a lost machine was working on. The machines need Ray, vLLM and the model at the same path, not this project.
+"""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.llm.orphans import Watch
+from pipeline.llm.ray_rows import ROW, RayRows, absolute
+from pipeline.llm.types import Request, Result, one_line
+from pipeline.llm.vllm_arguments import vllm_arguments
+from pipeline.params import LlmParams, SpeedParams
+
+PIECE_ROWS = 65_536  # of one Ray dataset: bounds what is held, and each piece loads the engines anew
+BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again
+WINDOWS = 2  # rows on their way per sequence that a replica runs at once, as in the in-process engine
+MAX_NUM_SEQS = 512  # where nothing is said: vLLM's own default is 256 or 1,024, by the device
+
+
+class RayEngine:
+    """Connects to the cluster, or starts one on this machine, on construction; replicas load the model later.
+
+    Args:
+        params: model, revision and engine arguments that can change texts.
+        speed: further engine arguments (`llm`), the cluster (`ray`), and `device`.
+        seed: the engines' own; requests carry theirs.
+        root: what relative folders are relative to.
+
+    Raises:
+        UserError: Ray or vLLM is not installed, vLLM refuses the arguments, or there is no such cluster.
+    """
+
+    def __init__(self, params: LlmParams, speed: SpeedParams, seed: int, root: Path) -> None:
+        self._model = params.model
+        _prepare_environment()
+        self._ray = _import_ray()
+        arguments = vllm_arguments(params, speed.llm, seed, root)
+        self._rows = RayRows(arguments)
+        self._connected = False
+        # all of a cluster that is started here runs below this process, for as long as it lasts
+        self._watch = Watch() if speed.ray.address is None else None
+        try:
+            self._connected = _connect(self._ray, speed.ray.address)
+            self._processor = self._build(dict(arguments.engine), speed)
+        except BaseException:
+            self.close()
+            raise
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """Yield results as tasks finish.
+
+        Raises:
+            UserError: Ray ends the run before the first result.
+        """
+        source = iter(requests)
+        while True:
+            pending: dict[str, Request] = {}
+            blocks: list[Any] = []
+            rows: list[dict[str, Any]] = []
+            for request in source:
+                row = self._rows.row(request)
+                if isinstance(row, Result):
+                    yield row
+                    continue
+                pending[request.key] = request
+                rows.append(row)
+                if len(rows) == BATCH_ROWS:
+                    blocks.append(self._ray.put(self._rows.table(rows)))
+                    rows = []
+                    if len(pending) >= PIECE_ROWS:
+                        break
+            if rows:
+                blocks.append(self._ray.put(self._rows.table(rows)))
+            if not pending:
+                return
+            yield from self._run(blocks, pending)
+
+    def close(self) -> None:
+        """Leave the cluster, or end it if it was started here."""
+        self._processor = None
+        if self._connected:
+            self._connected = False
+            self._ray.shutdown()
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def _run(self, blocks: list[Any], pending: dict[str, Request]) -> Iterator[Result]:
+        """One Ray dataset. What Ray gives up comes as failed results, which the next run asks again."""
+        dataset = self._processor(self._ray.data.from_arrow_refs(blocks))
+        reason, total = "it gave no reason", len(pending)
+        try:
+            for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                for row in block[ROW].to_pylist():
+                    if (request := pending.pop(row["key"], None)) is not None:
+                        yield self._rows.result(request, row)
+        except Exception as error:
+            reason = one_line(error)
+            if len(pending) == total:
+                raise UserError(
+                    "Ray could not run the model",
+                    "Read the logs of Ray's workers (/tmp/ray/session_latest/logs on each machine); "
+                    "correct llm.model, llm.engine_args, speed.llm or speed.ray",
+                    file="params.yaml",
+                    field="llm.model",
+                    value=f"{self._model}: {reason}",
+                ) from error
+        for request in pending.values():
+            yield Result(request.key, error=f"Ray gave the request up: {reason}")
+
+    def _build(self, engine: dict[str, Any], speed: SpeedParams) -> Any:
+        from ray.data import DataContext
+        from ray.data.llm import build_processor, vLLMEngineProcessorConfig
+
+        context = DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        context.max_errored_blocks = -1  # a task that keeps failing costs its own rows only
+        sequences = int(engine.get("max_num_seqs") or MAX_NUM_SEQS)
+        config = vLLMEngineProcessorConfig(
+            model_source=absolute(engine.pop("model")),
+            engine_kwargs={"disable_log_stats": True, **engine},
+            concurrency=(speed.ray.replicas, speed.ray.replicas),
+            batch_size=BATCH_ROWS,
+            max_concurrent_batches=-(-WINDOWS * sequences // BATCH_ROWS),
+            placement_group_config=self._bundles(engine, speed),
+            should_continue_on_error=True,
+            log_engine_metrics=False,
+            chat_template_stage=False,
+            tokenize_stage=False,
+            detokenize_stage=False,
+        )
+        processor = build_processor(config)
+        # they would only wrap and unwrap the rows' column, as tasks for which busy replicas leave no core
+        processor.preprocess = processor.postprocess = None
+        return processor
+
+    def _bundles(self, engine: dict[str, Any], speed: SpeedParams) -> dict[str, Any] | None:
+        """What a replica holds of a machine: Ray's default is a GPU for each part of the model."""
+        gpus = self._ray.cluster_resources().get("GPU", 0)
+        if speed.device == "cuda" or (speed.device == "auto" and gpus):
+            return None
+        parts = int(engine.get("tensor_parallel_size", 1)) * int(engine.get("pipeline_parallel_size", 1))
+        return {"bundles": [{"CPU": speed.ray.cpus_per_replica}] * parts}
+
+
+def _prepare_environment() -> None:
+    """Set what Ray reads when it is imported and starts. What a user has set stays."""
+    defaults = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_process_group_cleanup_enabled": "1",  # a killed replica takes vLLM's core along
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UserError(
+            "Ray cannot be imported",
+            "Install the extra `ray` of this project, or set llm.engine to vllm",
+            file="params.yaml",
+            field="llm.engine",
+            value=one_line(error),
+        ) from None
+    for name in ("ray", "ray.data", "ray.llm", "ray._private.worker"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.llm").addHandler(logging.NullHandler())  # else it adds its own, which says all
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> bool:
+    """Start a cluster of this machine (`address` null) or join one; False where a caller has done it."""
+    if ray.is_initialized():
+        return False
+    own = {"include_dashboard": False} if address is None else {}
+    passed = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
+    passed |= {name: os.environ[name] for name in _PASSED if name in os.environ}
+    try:
+        ray.init(
+            address=address or "local",
+            runtime_env={"env_vars": passed},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **own,
+        )
+    except Exception as error:
+        raise UserError(
+            "there is no Ray cluster to connect to" if address else "Ray could not start on this machine",
+            "Start one with `ray start --head`, or correct the address; null starts one on this machine",
+            file="params.yaml",
+            field="speed.ray.address",
+            value=f"{address}: {one_line(error)}",
+        ) from None
+    return True
+
+
+_PASSED = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")

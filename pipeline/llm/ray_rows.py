@@ -1,0 +1,124 @@
+"""Requests to rows of Ray Data's vLLM processor, and its rows to results."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.llm.chat import ChatRenderer
+from pipeline.llm.types import Request, Result, one_line
+from pipeline.llm.vllm_arguments import VllmArguments
+
+ROW = "__data"  # the column in which the processor's stages hand on their rows
+ERROR = "__inference_error__"  # in it: what went wrong with a row
+_FIELDS: list[Any] = [  # what the processor reads, and the key, which it carries along
+    ("key", pa.string()),
+    ("tokenized_prompt", pa.list_(pa.int32())),
+    (
+        "sampling_params",
+        pa.struct(
+            {
+                "temperature": pa.float64(),
+                "top_p": pa.float64(),
+                "seed": pa.int64(),
+                "max_tokens": pa.int64(),
+                "stop": pa.list_(pa.string()),
+                "structured_outputs": pa.struct({"json": pa.string()}),
+            }
+        ),
+    ),
+]
+
+
+class RayRows:
+    """Renders prompts here, by the rules of the in-process engine; the machines get token ids.
+
+    Args:
+        arguments: the engine's; the model's configuration and tokenizer are read, its weights are not.
+
+    Raises:
+        UserError: vLLM cannot read the model's configuration or tokenizer.
+    """
+
+    def __init__(self, arguments: VllmArguments) -> None:
+        from vllm import EngineArgs
+        from vllm.tokenizers import cached_tokenizer_from_config
+
+        try:
+            config = EngineArgs(**arguments.engine).create_model_config()
+            self._tokenizer = cached_tokenizer_from_config(config)
+            ends = config.try_get_generation_config().get("eos_token_id")
+        except Exception as error:
+            raise UserError(
+                "vLLM could not read the model",
+                "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm",
+                file="params.yaml",
+                field="llm.model",
+                value=f"{arguments.engine['model']}: {one_line(error)}",
+            ) from error
+        self._context = int(config.max_model_len)
+        self._ends = {self._tokenizer.eos_token_id, *([ends] if isinstance(ends, int) else ends or ())}
+        self._chat = ChatRenderer(self._tokenizer, arguments.chat_template, arguments.template_arguments)
+        self._adapter = None if arguments.lora is None else absolute(arguments.lora)
+
+    def row(self, request: Request) -> dict[str, Any] | Result:
+        """One row of the processor's input, or a failed result."""
+        try:
+            tokens = self._chat.token_ids(request.messages)
+        except Exception as error:
+            return Result(request.key, error=one_line(error))
+        if len(tokens) >= self._context:
+            return Result(
+                request.key,
+                error=f"the prompt has {len(tokens)} tokens and the model's context {self._context}",
+                permanent=True,
+                prompt_tokens=len(tokens),
+            )
+        sampling = {
+            "temperature": request.sampling.temperature,
+            "top_p": request.sampling.top_p,
+            "seed": request.seed,
+            "max_tokens": request.max_tokens,
+            "stop": list(self._chat.stops),
+            "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
+        }
+        row = {"key": request.key, "tokenized_prompt": tokens, "sampling_params": sampling}
+        return row if self._adapter is None else {**row, "model": self._adapter}
+
+    def table(self, rows: list[dict[str, Any]]) -> pa.Table:
+        """Rows as one block of Ray's."""
+        adapter = [] if self._adapter is None else [("model", pa.string())]
+        return pa.table({ROW: pa.array(rows, pa.struct([*_FIELDS, *adapter]))})
+
+    def result(self, request: Request, row: dict[str, Any]) -> Result:
+        """What the processor made of a request."""
+        if row[ERROR]:
+            return Result(request.key, error=one_line(row[ERROR]))
+        tokens, prompt = row["generated_tokens"], row["num_input_tokens"]
+        reason = self._finish_reason(tokens, prompt, request.max_tokens)
+        if reason is None:
+            return Result(request.key, error=f"the engine ended the request after {len(tokens)} tokens")
+        return Result(
+            request.key,
+            text=row["generated_text"],
+            finish_reason=reason,
+            prompt_tokens=prompt,
+            output_tokens=len(tokens),
+        )
+
+    def _finish_reason(self, tokens: list[int], prompt: int, max_tokens: int) -> str | None:
+        """The processor drops vLLM's finish reason; it follows from the tokens, as vLLM itself finds it."""
+        if tokens and tokens[-1] in self._ends:
+            return "stop"
+        if self._chat.stops and any(stop in self._tokenizer.decode(tokens) for stop in self._chat.stops):
+            return "stop"
+        if len(tokens) >= max_tokens or prompt + len(tokens) >= self._context:
+            return "length"
+        return None
+
+
+def absolute(name: str) -> str:
+    """A folder's absolute path: other processes work in other folders. A hub name stays as it is."""
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
