@@ -70,12 +70,7 @@ class RayRows:
         except Exception as error:
             return Result(request.key, error=one_line(error))
         if len(tokens) >= self._context:
-            return Result(
-                request.key,
-                error=f"the prompt has {len(tokens)} tokens and the model's context {self._context}",
-                permanent=True,
-                prompt_tokens=len(tokens),
-            )
+            return Result.too_long(request.key, len(tokens), self._context)
         sampling = {
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,

@@ -53,6 +53,12 @@ class Result:
     output_tokens: int | None = None
     cached_tokens: int | None = None  # of the prompt, taken from the engine's prefix cache
 
+    @staticmethod
+    def too_long(key: str, tokens: int, context: int) -> "Result":
+        """The failure of a prompt that leaves no room for an answer."""
+        error = f"the prompt has {tokens} tokens and the model's context {context}"
+        return Result(key, error=error, permanent=True, prompt_tokens=tokens)
+
 
 class Engine(Protocol):
     """Runs a model. One bad request gives one failed result; it never ends the batch."""

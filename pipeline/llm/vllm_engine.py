@@ -135,12 +135,7 @@ class VllmEngine:
         try:
             tokens = self._chat.token_ids(request.messages)
             if len(tokens) >= self._context:
-                return Result(
-                    request.key,
-                    error=f"the prompt has {len(tokens)} tokens and the model's context {self._context}",
-                    permanent=True,
-                    prompt_tokens=len(tokens),
-                )
+                return Result.too_long(request.key, len(tokens), self._context)
             sampling = SamplingParams(
                 temperature=request.sampling.temperature,
                 top_p=request.sampling.top_p,
