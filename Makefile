@@ -1,4 +1,5 @@
-# `make repro`: everything from nothing to the report. `make test`: the tests. Both install first what is missing.
+# `make repro`: everything from nothing to the report. `make test`: the tests. `make bench`: the speed figures.
+# All install first what is missing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
 INSTALLED := .venv/installed
@@ -11,13 +12,16 @@ export VLLM_NO_USAGE_STATS ?= 1
 export DO_NOT_TRACK ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: repro test lint install
+.PHONY: repro test bench lint install
 
 repro: install
 	dvc repro
 
 test: lint
 	python -m pytest
+
+bench: install
+	python -m benchmarks.language
 
 lint: install
 	ruff check .

@@ -163,6 +163,13 @@ def write_texts(
             for row, key, outcome in zip(rows, keys, made, strict=True):
                 _add_sample(row, outcome, answers[key], settings)
             speed.spend("checking", since)
+    except KeyboardInterrupt:
+        log.warning(
+            "%s: interrupted; the %d texts generated are kept, and the next run goes on from there",
+            settings.stage,
+            speed.generated,
+        )
+        raise
     finally:
         session.close()
         cache.merge()
@@ -288,6 +295,7 @@ class _EngineSession:
                 yield result
         if failed > SHOWN_FAILURES:
             log.warning("%s: %d rows failed; the tables say why", label, failed)
+        self.speed.shared_tokens = self._engine.shared_tokens()
         self.speed.generate_seconds += time.perf_counter() - since
 
     def close(self) -> None:

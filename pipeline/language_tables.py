@@ -115,7 +115,7 @@ def speed_figures(speed: Speed, seconds: float) -> dict[str, Any]:
         "cache_hits": speed.cache_hits,
         "output_tokens": speed.output_tokens,
         "output_tokens_per_second": speed.output_tokens / busy if busy else None,
-        "prefix_cache_hit_rate": speed.cached_tokens / speed.prompt_tokens if speed.prompt_tokens else None,
+        "prefix_hit_rate": speed.prefix_hit_rate,
     }
 
 

@@ -141,6 +141,9 @@ class FakeEngine:
             self.asked.append(request)
             yield self.answer(request)
 
+    def shared_tokens(self) -> int:
+        return 10
+
     def close(self) -> None:
         self.closed += 1
 

@@ -8,14 +8,22 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.paths import Paths
+
 ROOT = Path(__file__).parents[1]
 
 
 class Project:
-    """A git repository of its own at `folder`, with the files that git tracks in this one."""
+    """A git repository of its own at `folder`, with the files that git tracks in this one.
 
-    def __init__(self, folder: Path) -> None:
+    `copy` is the folder of another project, whose copy it is instead.
+    """
+
+    def __init__(self, folder: Path, copy: Path | None = None) -> None:
         self.folder = folder
+        if copy is not None:
+            shutil.copytree(copy, folder)
+            return
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
         ).stdout.split("\0")
@@ -27,24 +35,46 @@ class Project:
         self.git("init", "-q", "-b", "main")
         self.commit("Start")
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project with this environment's programs first."""
-        environment = os.environ | {
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a command in the project: this environment's programs first, the copy's modules."""
+        return os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.folder),  # the copy's modules, not the installed ones
+            "PYTHONPATH": str(self.folder),
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # starts in seconds; decodes slower
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # threads tied to a busy core wait for each other
+            "OMP_NUM_THREADS": "1",
             "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "user.name",
             "GIT_CONFIG_VALUE_0": "test",
             "GIT_CONFIG_KEY_1": "user.email",
             "GIT_CONFIG_VALUE_1": "test@localhost",
         }
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project and wait for it."""
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
         if check and done.returncode:
             raise AssertionError(
                 f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
             )
         return done
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a command in the project, in a process group of its own; what it says goes to `said.log`."""
+        with open(self.folder / "said.log", "ab") as said:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment | environment,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments).stdout

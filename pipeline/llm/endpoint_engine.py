@@ -54,6 +54,10 @@ class EndpointEngine:
             for future in done:
                 yield future.result()
 
+    def shared_tokens(self) -> None:
+        """Not known: the tokens and blocks are the server's."""
+        return None
+
     def close(self) -> None:
         """Drop what has not been sent yet and close the connections."""
         self._closing = True

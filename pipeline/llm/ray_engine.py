@@ -81,6 +81,10 @@ class RayEngine:
                 return
             yield from self._run(blocks, pending)
 
+    def shared_tokens(self) -> None:
+        """Not known: Ray's processor does not say what came from the prefix caches."""
+        return None
+
     def close(self) -> None:
         """Leave the cluster, or end it if it was started here."""
         self._processor = None

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.llm.chat import ChatRenderer
 from pipeline.llm.orphans import Watch
+from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import Request, Result, one_line
 from pipeline.llm.vllm_arguments import vllm_arguments
 from pipeline.params import LlmParams
@@ -39,6 +40,7 @@ class VllmEngine:
         self._speed = speed
         self._seed = seed
         self._start()
+        self._shared = SharedPrefix(int(self._llm.llm_engine.vllm_config.cache_config.block_size))
 
     def _start(self) -> None:
         arguments = vllm_arguments(self._params, self._speed, self._seed, self._root)
@@ -117,6 +119,10 @@ class VllmEngine:
                     blamed = 0
                     yield _result(request, output)
 
+    def shared_tokens(self) -> int:
+        """Tokens in the full blocks of the head that all prompts so far have in common."""
+        return self._shared.tokens
+
     def close(self) -> None:
         """Stop the engine's process and free its memory."""
         llm, self._llm = getattr(self, "_llm", None), None
@@ -151,6 +157,7 @@ class VllmEngine:
             raise
         except Exception as error:
             return Result(request.key, error=one_line(error))
+        self._shared.add(tokens)
         return name.rpartition("-")[0]  # outputs come without the suffix
 
 

@@ -1,0 +1,1 @@
+"""Measurements: each module writes its figures into `benchmarks/results.json`."""

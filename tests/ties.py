@@ -1,0 +1,70 @@
+"""Whether two texts of one prompt part at a floating-point tie: the model's logits, computed once more."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts import QUERIES, read_table
+from pipeline.llm.chat import ChatRenderer
+from pipeline.prompt_template import Message, load_prompt
+from pipeline.row_cache import RowCache
+from pipeline.scene_graph import group_objects, serialise
+from stages.caption import read_graphs
+from tests.project import ROOT, Project
+
+TIE = 1e-3  # logits; float32 noise between batch sizes is about a tenth of this
+
+
+class Scorer:
+    """The embedded captioner under transformers, float32."""
+
+    def __init__(self, folder: Path = ROOT / "models/captioner") -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+        self._tokenizer: Any = tokenizer
+        self._chat = ChatRenderer(tokenizer)
+
+    def losses(self, messages: list[Message], text: str) -> list[float]:
+        """For every token of a text and its end: how far its logit lies below the best one."""
+        import torch
+
+        prompt, said = self._chat.token_ids(messages), self._tokens(text)
+        with torch.inference_mode():
+            logits = self._model(torch.tensor([prompt + said])).logits[0, len(prompt) - 1 : -1]
+        chosen = logits.gather(1, torch.tensor(said)[:, None])[:, 0]
+        return (logits.max(1).values - chosen).tolist()
+
+    def tie(self, messages: list[Message], one: str, other: str) -> float:
+        """How far apart the two candidates and the best one lie where the texts part, in logits."""
+        pairs = zip(self._tokens(one), self._tokens(other), strict=False)
+        i = next(i for i, (left, right) in enumerate(pairs) if left != right)
+        return max(self.losses(messages, one)[i], self.losses(messages, other)[i])
+
+    def _tokens(self, text: str) -> list[int]:
+        return [*self._tokenizer(text, add_special_tokens=False)["input_ids"], self._tokenizer.eos_token_id]
+
+
+@cache
+def scorer() -> Scorer:
+    return Scorer()
+
+
+def caption_messages(project: Project, datasets: Sequence[str]) -> dict[str, list[Message]]:
+    """What `caption` asks about every query."""
+    template = load_prompt(project.folder / "pipeline/prompts/caption.txt", ("graph", "modification"))
+    asked = {}
+    for dataset in datasets:
+        graphs = read_graphs(project.paths, dataset)
+        for query in read_table(project.paths.queries(dataset), QUERIES).to_pylist():
+            graph = serialise(group_objects(graphs[query["reference_id"]]))
+            asked[query["query_id"]] = template.render(graph=graph, modification=query["modification"])
+    return asked
+
+
+def raw_texts(project: Project, row_keys: dict[str, str], max_tokens: int = 160) -> dict[str, str | None]:
+    """The texts as the model wrote them, by the ids of `row_keys`."""
+    entries = RowCache(project.paths.cache / "llm").lookup(row_keys.values(), max_tokens)
+    return {name: entries[key].text for name, key in row_keys.items()}
