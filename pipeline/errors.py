@@ -23,7 +23,9 @@ class Problem:
         if self.value is not None:
             shown = self.value if len(self.value) <= 120 else self.value[:117] + "..."
             line += f" (got {shown!r})"
-        return f"{line}. {self.remedy}"
+        line = f"{line}. {self.remedy}"
+        # names of files and keys are the user's too: none breaks the line or commands a terminal
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class UserError(Exception):

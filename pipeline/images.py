@@ -58,9 +58,9 @@ def _plain(error: Exception) -> str:
 
 def probe(path: Path) -> Probe:
     """Hash and decode one file."""
-    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        return Probe(error="the image is no regular file")
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            return Probe(error="the image is no regular file")
         data = path.read_bytes()
     except FileNotFoundError:
         return Probe(error="the image file is missing")

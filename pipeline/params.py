@@ -11,8 +11,8 @@ _ALLOWED = "docs/parameters.md lists what is allowed"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, strict=True)]
-FromZero = Annotated[int, Field(ge=0, strict=True)]
+Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 
 
 def _printable(value: str) -> str:
@@ -162,7 +162,7 @@ class RayParams(_Section):
 
 
 class SpeedParams(_Section):
-    workers: Count
+    workers: Annotated[int, Field(ge=1, le=1024, strict=True)]
     device: Literal["auto", "cpu", "cuda"]
     embed_batch: Count
     encode_batch: Count
@@ -197,6 +197,8 @@ class Params(_Section):
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
             raise ValueError("a dataset is named twice")
+        if "all" in value:
+            raise ValueError("'all' is taken: in the metrics it means all datasets")
         return value
 
 

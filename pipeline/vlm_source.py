@@ -90,7 +90,7 @@ def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
         )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("the model's config is no JSON", "Restore it", file=file, value=error) from None
     if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
         raise UserError("the model's config has no 'model_cfg'", "Restore it", file=file, field="model_cfg")

@@ -22,12 +22,14 @@ class _UniqueKeys(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error, not the last one's victory."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
-        for name in names:
-            if names.count(name) > 1:
+        names: list[Any] = []
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+            if name in names:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} stands twice", problem_mark=node.start_mark
+                    problem=f"the key {name!r} stands twice", problem_mark=key.start_mark
                 )
+            names.append(name)
         return super().construct_mapping(node, deep)
 
 
@@ -42,6 +44,8 @@ def read_mapping(path: Path, missing: str, keys: str) -> dict[str, Any]:
         UserError: the file is missing, cannot be read, is no YAML, or holds no keys.
     """
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise OSError(0, "it is no regular file")
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
         raise UserError("there is no such file", missing, file=path) from None

@@ -41,7 +41,7 @@ def run_checks(params_file: Path, paths: Paths) -> bool:
 def _report(name: str, check: Callable[[], str]) -> bool:
     try:
         found = check()
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"FAIL {name}: {error}")
         return False
     print(f"ok   {name}: {found}")

@@ -55,10 +55,10 @@ def run(params: Params, paths: Paths) -> None:
             seconds[dataset],
         )
     write_table(rejected, paths.rejects, REJECTS)
-    if too_many:
-        raise too_many[0]
     metrics["all"] = _total(metrics)
     write_metrics(paths.metrics("corpus"), metrics)
+    if too_many:
+        raise too_many[0]
     write_metrics(paths.speed("corpus"), {"seconds": seconds, "seconds_total": sum(seconds.values())})
 
 

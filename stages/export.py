@@ -24,8 +24,17 @@ def export_tuned(paths: Paths, dataset: str, folder: Path) -> None:
         raise UserError("the metrics of this dataset are missing", "Run `dvc repro`", file=measured)
     if folder.exists():
         raise UserError("the folder is there already", "Name a new one", field="FOLDER", value=folder)
-    methods = json.loads(measured.read_text(encoding="utf-8"))
+    try:
+        methods = json.loads(measured.read_text(encoding="utf-8"))
+        test = {name: methods[name] for name in ("hybrid", "hybrid_untuned", "image_plus_text")}
+        card = model_card(record, test)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "the metrics or the record of the tuned model are damaged",
+            "Run `dvc repro`",
+            file=measured,
+            value=error,
+        ) from None
     shutil.copytree(paths.tuned(dataset), folder)
-    test = {name: methods[name] for name in ("hybrid", "hybrid_untuned", "image_plus_text")}
-    (folder / CARD_NAME).write_text(model_card(record, test), encoding="utf-8")
+    (folder / CARD_NAME).write_text(card, encoding="utf-8")
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

@@ -35,10 +35,13 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = folder / RECORD_NAME
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             "the tuned model is missing", "Run `dvc repro`, or `lempo tune` for this dataset", file=path
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("the file is no JSON", "Run `dvc repro`", file=path, value=error) from None
+    if not isinstance(record, dict) or not {"weights", "mixture", "untuned"} <= record.keys():
+        raise UserError("the file is not what `lempo tune` writes", "Run `dvc repro`", file=path)
+    return record

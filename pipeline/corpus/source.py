@@ -1,5 +1,6 @@
 """Which kind of dataset a folder holds, and its reader."""
 
+import os
 from pathlib import Path
 
 from pipeline.corpus import folder as files
@@ -55,4 +56,4 @@ def read_source(folder: Path, root: Path, image_folder: Path, workers: int, cach
 
 
 def _is_world(folder: Path) -> bool:
-    return (folder / WORLD_FILE).is_file()
+    return os.path.lexists(folder / WORLD_FILE)

@@ -49,7 +49,7 @@ class Rejects:
         self.rows.append(
             {
                 "table": table,
-                "file": file,
+                "file": printable(file, limit=4096),
                 "row": row,
                 "record_id": None if record_id is None else printable(record_id),
                 "field": error.field,

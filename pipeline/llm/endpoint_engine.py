@@ -112,7 +112,9 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
     store = cache / "endpoint_models.json"
     try:
         known = json.loads(store.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
+        known = {}
+    if not isinstance(known, dict):
         known = {}
     place = f"{_base(params)} {params.model}"
     try:

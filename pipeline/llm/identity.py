@@ -55,7 +55,7 @@ def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -
     folder = root / named
     if folder.is_dir():
         return folder
-    is_path = named.is_absolute() or model.startswith((".", "~")) or len(named.parts) > 2
+    is_path = folder.is_file() or named.is_absolute() or model.startswith((".", "~")) or len(named.parts) > 2
     if is_path or (len(named.parts) == 2 and (root / named.parts[0]).is_dir()):
         raise UserError(
             "there is no such model folder",
@@ -104,7 +104,9 @@ def file_hashes(files: list[Path], cache: Path) -> dict[str, str]:
     store = cache / "file_hashes.json"
     try:
         known = json.loads(store.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
+        known = {}
+    if not isinstance(known, dict):
         known = {}
     hashes, changed = {}, False
     for path in files:

@@ -1,5 +1,6 @@
 """params.yaml: what is committed is valid, and what is not valid is one clear line."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("datasets", [], ["datasets"]),
     ("datasets", ["ucm", "ucm"], ["datasets", "twice"]),
     ("datasets", ["../ucm"], ["datasets"]),
+    ("datasets", ["ucm", "all"], ["datasets", "'all' is taken"]),
+    ("speed.workers", 10**30, ["field 'speed.workers'"]),
+    ("tune.a\n\x1b[31m", 1, ["unknown", "a\\n\\x1b[31m"]),
     ("corpus.root", "", ["field 'corpus.root'", "at least 1 character"]),
     ("corpus.root", "a\0b", ["field 'corpus.root'", "cannot be printed"]),
     ("tune.batch_size", "64", ["field 'tune.batch_size'"]),
@@ -105,3 +109,12 @@ def test_a_misspelt_key_is_called_unknown(tmp_path: Path) -> None:
 def test_a_folder_in_place_of_the_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         load_params(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_params(tmp_path / "pipe")
+
+
+def test_a_key_that_stands_twice_is_placed(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("seed: 0\n\nseed: 1\n")
+    with pytest.raises(UserError, match="'seed' stands twice at line 3, column 1"):
+        load_params(tmp_path / "params.yaml")

@@ -93,7 +93,7 @@ def test_too_many_rejects_end_the_stage_naming_the_first(tmp_path: Path) -> None
         corpus.run(_params(share=0.2), paths)
     line = str(caught.value)
     assert "triplets.json row 1, field 'split'" in line and "row 4" in line and "\n" not in line
-    assert not paths.metrics("corpus").exists()
+    assert read_metrics(paths.metrics("corpus"))["all"]["rejected_queries"] == 2
     assert read_table(paths.rejects, REJECTS).num_rows == 2
     corpus.run(_params(share=0.23), paths)
 

@@ -156,6 +156,14 @@ def test_the_template_puts_the_modification_first_and_marks_what_it_names() -> N
         "<|mod|> remove the bodies and all ships<|graph|> scene: port<|g1|><|named|> 2 body; at left"
         "<|g2|> car<|g3|><|named|> a few ship<|r|> body near car<|answer|>"
     )
+    cars = GroupGraph(
+        None, (Group("2", "car", ("red", "old"), "top left"), Group("1", "car", ("red",), "top")), ()
+    )
+    assert render(user_message(cars, "Move the old, red cars at the top left to the left.")) == (
+        "<|mod|> Move the old, red cars at the top left to the left.<|graph|>"
+        "<|g1|><|named|> 2 car: red<|named|>, old<|named|>; at top left<|named|>"
+        "<|g2|><|named|> 1 car: red<|named|>; at top<|answer|>"
+    )
 
 
 @pytest.mark.parametrize(

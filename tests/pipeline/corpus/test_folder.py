@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.contracts import REJECTS, write_table
 from pipeline.corpus.folder import read_folder
 from pipeline.corpus.source import check_source
 from pipeline.corpus.tables import Corpus
@@ -133,6 +134,17 @@ def test_a_graph_row_of_no_use_gives_its_reason_to_the_queries(source: Source) -
     imageless = [(row, "reference", f"its image was rejected: {why}") for row in (6, 7, 8)]
     assert _rejects(corpus, "queries") == graphless + imageless
     assert _rejects(corpus, "images") == [] and "val-red" in _ids(corpus)
+
+
+def test_names_of_files_may_be_anything(source: Source) -> None:
+    (source.folder / "images/\udcff.png").write_bytes(source.image("train-red").read_bytes())
+    source.graphs[0]["file_name"] = "images/" + "y" * 300 + ".png"
+    corpus = _read(source)
+    reasons = [said for _, _, said in _rejects(corpus, "images")]
+    assert any("surrogate" in said for said in reasons) and any("too long" in said for said in reasons)
+    write_table(
+        [{"dataset": "parks", **row} for row in corpus.rejects.rows], source.folder / "r.parquet", REJECTS
+    )
 
 
 def test_a_further_answer_that_was_rejected_leaves_the_list(source: Source) -> None:
