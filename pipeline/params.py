@@ -123,6 +123,8 @@ class MethodParams(_Section):
 class TuneParams(_Section):
     trainable: Annotated[str, Field(pattern=r"^(all|(last|lora):[1-9][0-9]*)$")]
     negatives: Literal["gallery", "batch"]
+    hard_negatives: FromZero
+    distill: Annotated[float, Field(ge=0)]
     epochs: FromZero
     patience: Count
     batch_size: Annotated[int, Field(ge=2, strict=True)]

@@ -35,10 +35,11 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     from pipeline.vlm import load_vlm
     from trainer.data import load_splits
     from trainer.methods import COMPARATOR_PARTS, METHODS, Frozen, comparator_scores, term_scores
-    from trainer.records import choice_of, read_record
+    from trainer.records import read_record
     from trainer.retrieval import rank_all
     from trainer.similarity import QueryFeatures
     from trainer.texts import Texts
+    from trainer.weights import Choice
 
     record = read_record(paths.tuned(dataset))
     start = time.perf_counter()
@@ -59,9 +60,9 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
     def scored() -> Iterator[tuple[str, "Scores"]]:
         yield from comparator_scores(known, validation, asked, params.comparators, params.seed)
-        of_untuned = dict(term_scores(untuned, test.gallery, choice_of(record["untuned"])))
+        of_untuned = dict(term_scores(untuned, test.gallery, Choice.of(record["untuned"])))
         yield "hybrid_untuned", of_untuned["hybrid"]
-        yield from term_scores(tuned, test.gallery, choice_of(record))
+        yield from term_scores(tuned, test.gallery, Choice.of(record))
 
     start = time.perf_counter()
     metrics, rows = {}, []

@@ -47,6 +47,7 @@ def _run(params: Params, paths: Paths, dataset: str, workers: "Workers") -> None
     from pipeline.features import read_features
     from pipeline.vlm import load_vlm
     from trainer.data import load_splits
+    from trainer.heads import HybridHead
     from trainer.texts import Texts
     from trainer.tuning import Tuning
 
@@ -66,8 +67,8 @@ def _run(params: Params, paths: Paths, dataset: str, workers: "Workers") -> None
         splits["train"].to(vlm.device),
         splits["val"].to(vlm.device),
         texts,
+        HybridHead(params.method),
         params.tune,
-        params.method,
         seed=params.seed,
         batch=params.speed.encode_batch,
         checkpoints=checkpoints,
@@ -121,12 +122,10 @@ def _write(
 
 
 def _chosen(result: "TuneResult") -> dict[str, Any]:
-    from trainer.records import choice_record
-
     return {
-        **choice_record(result.choice),
-        "untuned": choice_record(result.untuned_choice),
-        "training": choice_record(result.training_choice),
+        **result.chosen,
+        "untuned": result.untuned,
+        "training": result.training,
         "temperature": result.temperature,
     }
 

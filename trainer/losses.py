@@ -104,6 +104,48 @@ def gallery_loss(
     return (torch.stack(partial).logsumexp(0) - positive).mean()
 
 
+def hard_loss(
+    queries: Tensor, gallery: Tensor, target: Tensor, negatives: Tensor, temperature: Tensor | float
+) -> Tensor:
+    """The loss with some named images as negatives.
+
+    Args:
+        queries: (B, D).
+        gallery: (N, D).
+        target: int64 (B,).
+        negatives: int64 (B, K), from `hardest`; -1 where a query has fewer.
+        temperature: tau > 0.
+    """
+    columns = torch.cat([target[:, None], negatives], 1)  # (B, K + 1)
+    similarities = torch.einsum("bd,bkd->bk", queries, gallery[columns.clamp(min=0)])
+    return contrastive_loss(similarities, torch.zeros_like(target), columns < 0, temperature)
+
+
+def hardest(queries: Tensor, gallery: Tensor, answers: Answers, count: int, chunk: int = 1024) -> Tensor:
+    """The wrong candidates with the highest similarities: int64 (Q, count), padded with -1.
+
+    Args:
+        queries: (Q, D).
+        gallery: (N, D).
+        answers: of the Q queries; right answers and the removed image are left out.
+        count: K.
+        chunk: queries at a time.
+    """
+    found = torch.full((len(queries), count), -1, device=queries.device)
+    for start in range(0, len(queries), chunk):
+        rows = slice(start, start + chunk)
+        asked = answers.rows(rows)
+        scores = (queries[rows] @ gallery.T).masked_fill(asked.right_mask() | asked.removed_mask(), -math.inf)
+        best = scores.topk(min(count, scores.shape[1]), dim=1)
+        found[rows, : best.indices.shape[1]] = best.indices.masked_fill(best.values == -math.inf, -1)
+    return found
+
+
+def distillation_loss(features: Tensor, before: Tensor) -> Tensor:
+    """Mean of 1 - cosine between features (..., D) and what the untuned encoder made of the same texts."""
+    return (1 - (features * before).sum(-1)).mean()
+
+
 def _log_sum_exp(
     queries: Tensor, gallery: Tensor, answers: Answers, columns: Tensor, temperature: Tensor | float
 ) -> Tensor:

@@ -1,4 +1,4 @@
-"""Weights and mixture as they stand in JSON, under the names that `params.yaml` gives them."""
+"""What `lempo tune` says of a run in `lempo.json`, read back."""
 
 import json
 from pathlib import Path
@@ -6,25 +6,6 @@ from typing import Any
 
 from pipeline.errors import UserError
 from trainer.saving import RECORD_NAME
-from trainer.similarity import SHARES, TERMS
-from trainer.weights import Choice
-
-
-def choice_record(choice: Choice) -> dict[str, dict[str, float]]:
-    """{"weights": {...}, "mixture": {...}}."""
-    return {
-        "weights": dict(zip(TERMS, choice.weights, strict=True)),
-        "mixture": dict(zip(SHARES, choice.mixture, strict=True)),
-    }
-
-
-def choice_of(record: dict[str, Any]) -> Choice:
-    """The choice that `choice_record` wrote."""
-    weights, mixture = record["weights"], record["mixture"]
-    return Choice(
-        (weights["triplet"], weights["language"], weights["pseudo_caption"]),
-        (mixture["image"], mixture["text"], mixture["graph"]),
-    )
 
 
 def read_record(folder: Path) -> dict[str, Any]:

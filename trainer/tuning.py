@@ -1,8 +1,8 @@
 """Vision-fixed tuning: the text encoder is tuned on cached image features, the image encoder never runs.
 
 A step encodes each distinct text of its batch once, whichever queries and similarities share it. After every
-epoch the weights and the mixture are searched on validation just as at the end, so that early stopping sees
-what will be used; the untuned encoder is epoch 0 and a candidate like any other.
+epoch the head chooses on validation (the hybrid one: weights and mixture) just as at the end, so that early
+stopping sees what will be used; the untuned encoder is epoch 0 and a candidate like any other.
 """
 
 from collections.abc import Callable
@@ -16,42 +16,42 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pipeline.errors import UserError
-from pipeline.params import MethodParams, TuneParams
+from pipeline.params import TuneParams
 from trainer.checkpoint import load_checkpoint, load_optimizer_tensors, optimizer_tensors, save_checkpoint
 from trainer.data import Split
 from trainer.determinism import seeded
-from trainer.learned import RATE_FACTOR, LearnedChoice
+from trainer.heads import Chosen, Head
 from trainer.lora import merge_adapters
-from trainer.losses import Temperature, batch_loss, gallery_loss
+from trainer.losses import Temperature, batch_loss, distillation_loss, gallery_loss, hard_loss, hardest
+from trainer.metrics import retrieval_metrics
 from trainer.parallel import Workers
+from trainer.retrieval import dot_scores, rank_all
 from trainer.schedule import epoch_batches, learning_rate
-from trainer.similarity import TEXT_PARTS, QueryFeatures, hybrid_query, term_queries
 from trainer.texts import Texts
 from trainer.trainable import parameter_groups, select_trainable
-from trainer.weights import Choice, evaluate_choice, floored, search
 
 OnEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass
 class TuneResult:
-    """What a run found; the model holds the weights of the best epoch.
+    """What a run found; the model and the head hold the weights of the best epoch.
 
     Attributes:
         history: one row an epoch, epoch 0 (untuned) first, as the columns of the loss curve.
         best_epoch: 0 where tuning never helped on validation.
-        choice: weights and mixture of the best epoch.
-        untuned_choice: of epoch 0.
-        training_choice: what the loss used, or started from where it is learned.
+        chosen: by the head on validation, at the best epoch.
+        untuned: chosen at epoch 0.
+        training: what the loss used, or started from where it is learned.
         temperature: of the best epoch.
         metrics, untuned_metrics: on validation.
     """
 
     history: list[dict[str, Any]]
     best_epoch: int
-    choice: Choice
-    untuned_choice: Choice
-    training_choice: Choice
+    chosen: Chosen
+    untuned: Chosen
+    training: Chosen
     temperature: float
     metrics: dict[str, float]
     untuned_metrics: dict[str, float]
@@ -62,7 +62,7 @@ class _Epoch:
     """The validation of one epoch."""
 
     number: int
-    choice: Choice
+    chosen: Chosen
     metrics: dict[str, float]
     temperature: float
 
@@ -89,8 +89,8 @@ class Tuning:
         model: an open_clip model in eval mode, float32.
         train, validation: on the model's device.
         texts: that hold every text of both.
+        head: makes queries of features; its parameters are trained too.
         params: of the loop.
-        method: how weights and mixture are chosen.
         seed: of the order of the queries; the same seed gives the same result on one machine.
         batch: texts at a time where no gradient flows.
         checkpoints: a folder for this very run; one that a kill left behind is continued to the same result.
@@ -101,8 +101,8 @@ class Tuning:
     train: Split
     validation: Split
     texts: Texts
+    head: Head
     params: TuneParams
-    method: MethodParams
     seed: int
     batch: int = 256
     checkpoints: Path | None = None
@@ -120,26 +120,27 @@ class Tuning:
 
     def _prepare(self) -> None:
         device = self.train.gallery.device
-        self.rows = self.train.text_rows(self.texts)
+        self.head.to(device)
+        self.rows = {part: self.texts.rows(self.train.texts[part]) for part in self.head.parts}
         self.temperature = Temperature(self.params.temperature, self.params.learn_temperature).to(device)
         self.tuned: dict[str, nn.Parameter] = select_trainable(self.model, self.params.trainable)
         if isinstance(self.temperature.logarithm, nn.Parameter):
             self.tuned["temperature"] = self.temperature.logarithm
-        groups = parameter_groups(self.tuned, self.params.weight_decay)
-        self.learned = LearnedChoice(self._fixed()).to(device) if self.method.choose == "learned" else None
-        if self.learned is not None:
-            self.tuned |= {f"choice.{name}": part for name, part in self.learned.named_parameters()}
-            groups.append(
-                {"params": list(self.learned.parameters()), "weight_decay": 0.0, "factor": RATE_FACTOR}
-            )
+        groups = parameter_groups(self.tuned, self.params.weight_decay) + self.head.groups()
+        self.tuned |= {f"head.{name}": part for name, part in self.head.named_parameters()}
+        self.state: dict[str, Tensor] = {f"head.{name}": part for name, part in self.head.named_buffers()}
+        self.state |= self.tuned
         self.optimizer = torch.optim.AdamW(groups, lr=self.params.learning_rate)
         self.autocast, self.scaler = _mixed_precision(device)
-        self.shared = self.rows["pseudo_caption"]  # queries that share a long text are batched together
+        self.shared = self.rows[self.head.parts[-1]]  # queries that share a long text are batched together
         self.steps = len(epoch_batches(self.shared, self.params.batch_size, self.seed, 1))
+        before = self.params.distill or self.params.hard_negatives
+        self.untuned = self._encode(self.train) if before else None
 
     def _run(self, on_epoch: OnEpoch | None) -> TuneResult:
         progress, best = self._resume() or self._start(on_epoch)
-        training = floored(progress.untuned.choice) if self.method.choose == "validation" else self._fixed()
+        training = self.head.start(progress.untuned.chosen)
+        self.hard = self._hardest() if self.params.hard_negatives else None
         queries = len(self.train)
         bar = tqdm(
             total=self.params.epochs * queries,
@@ -149,26 +150,26 @@ class Tuning:
             disable=None if self.workers.first else True,  # None: where nobody watches
         )
         while progress.epoch < self.params.epochs and not self._exhausted(progress):
-            loss = self._train_epoch(progress.epoch + 1, training, bar)
+            loss = self._train_epoch(progress.epoch + 1, bar)
             reached = self._validate(progress.epoch + 1)
             progress.epoch += 1
             progress.history.append(self._history_row(reached, loss))
             if reached.objective > progress.best.objective:
-                progress.best, best = reached, _copy(self.tuned)
+                progress.best, best = reached, _copy(self.state)
             self._save(progress, best)
             if on_epoch:
                 on_epoch(progress.history[-1])
         bar.close()
         with torch.no_grad():
-            for name, parameter in self.tuned.items():
-                parameter.copy_(best[name])
+            for name, value in self.state.items():
+                value.copy_(best[name])
         merge_adapters(self.model)
         return TuneResult(
             history=progress.history,
             best_epoch=progress.best.number,
-            choice=progress.best.choice,
-            untuned_choice=progress.untuned.choice,
-            training_choice=training,
+            chosen=progress.best.chosen,
+            untuned=progress.untuned.chosen,
+            training=training,
             temperature=progress.best.temperature,
             metrics=progress.best.metrics,
             untuned_metrics=progress.untuned.metrics,
@@ -179,21 +180,15 @@ class Tuning:
         progress = _Progress(0, untuned, untuned, [self._history_row(untuned, None)])
         if on_epoch:
             on_epoch(progress.history[-1])
-        return progress, _copy(self.tuned)
+        return progress, _copy(self.state)
 
     def _exhausted(self, progress: _Progress) -> bool:
         return progress.epoch - progress.best.number >= self.params.patience
 
-    def _fixed(self) -> Choice:
-        weights, mixture = self.method.weights, self.method.mixture
-        return Choice(
-            (weights.triplet, weights.language, weights.pseudo_caption),
-            (mixture.image, mixture.text, mixture.graph),
-        )
-
-    def _train_epoch(self, epoch: int, choice: Choice, bar: tqdm) -> float:
+    def _train_epoch(self, epoch: int, bar: tqdm) -> float:
         """One pass over the training queries; the mean loss of a query."""
         total = 0.0
+        self.head.train()
         batches = epoch_batches(self.shared, self.params.batch_size, self.seed, epoch)
         for number, rows in enumerate(batches):
             step = (epoch - 1) * self.steps + number
@@ -202,19 +197,19 @@ class Tuning:
             )
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group.get("factor", 1.0)
-            loss = self._step(rows, choice)
+            loss = self._step(rows)
             total += loss * len(rows)
             bar.update(len(rows))
             bar.set_postfix_str(f"epoch {epoch}, loss {loss:.3f}")
         return total / len(self.train)
 
-    def _step(self, rows: Tensor, choice: Choice) -> float:
+    def _step(self, rows: Tensor) -> float:
         """One step on a batch; the mean loss of its queries."""
         self.optimizer.zero_grad(set_to_none=True)
         own = self.workers.share(rows)
         total = torch.zeros((), device=self.train.gallery.device)  # loss of this process's queries
         if len(own):
-            loss = self._loss(own, rows, choice) * (len(own) / len(rows))
+            loss = self._loss(own, rows) * (len(own) / len(rows))
             self.scaler.scale(loss).backward()
             total = loss.detach()
         self.workers.sum_gradients(self.tuned.values())
@@ -226,38 +221,53 @@ class Tuning:
         self.scaler.update()
         return total.item()
 
-    def _loss(self, own: Tensor, batch: Tensor, choice: Choice) -> Tensor:
+    def _loss(self, own: Tensor, batch: Tensor) -> Tensor:
         """Mean loss of the queries `own`, some or all of a batch."""
+        wanted = torch.stack([self.rows[part][own] for part in self.head.parts])  # (P, B)
+        distinct, inverse = wanted.unique(return_inverse=True)  # a shared text is encoded once
         with self.autocast:
-            features = self._batch_features(own)
-        weights, mixture = (choice.weights, choice.mixture) if self.learned is None else self.learned()
-        query = hybrid_query(term_queries(features, mixture), weights)  # (B, D)
+            encoded = self.texts.encode(self.model, distinct)  # (U, D)
+        text = dict(zip(self.head.parts, encoded[inverse.to(encoded.device)], strict=True))
+        places = own.to(encoded.device)
+        query = self.head(self.train.image[places], text)  # (B, D)
+        loss = self._contrastive(query, places, batch.to(encoded.device))
+        if self.params.distill and self.untuned is not None:
+            before = torch.stack([self.untuned[part][places] for part in self.head.parts])  # (P, B, D)
+            loss = loss + self.params.distill * distillation_loss(torch.stack(list(text.values())), before)
+        return loss
+
+    def _contrastive(self, query: Tensor, own: Tensor, batch: Tensor) -> Tensor:
         answers, gallery = self.train.answers, self.train.gallery
-        asked = answers.rows(own.to(query.device))
+        asked = answers.rows(own)
+        if self.hard is not None:
+            return hard_loss(query, gallery, asked.target, self.hard[own], self.temperature())
         if self.params.negatives == "gallery":
             return gallery_loss(query, gallery, asked, self.temperature())
-        targets = answers.target[batch.to(query.device)]
-        return batch_loss(query, gallery, asked, self.temperature(), targets)
+        return batch_loss(query, gallery, asked, self.temperature(), answers.target[batch])
 
-    def _batch_features(self, rows: Tensor) -> QueryFeatures:
-        """Features of a batch of queries; a text that several of them share is encoded once."""
-        wanted = torch.stack([self.rows[part][rows] for part in TEXT_PARTS])  # (4, B)
-        distinct, inverse = wanted.unique(return_inverse=True)
-        encoded = self.texts.encode(self.model, distinct)  # (U, D)
-        reference = self.train.reference[rows.to(encoded.device)]
-        return QueryFeatures(self.train.gallery[reference], *encoded[inverse.to(encoded.device)])
+    @torch.no_grad()
+    def _hardest(self) -> Tensor:
+        """The wrong images that the untuned encoder ranks first: int64 (Q, hard_negatives)."""
+        assert self.untuned is not None
+        self.head.eval()
+        query = self.head(self.train.image, self.untuned)
+        return hardest(query, self.train.gallery, self.train.answers, self.params.hard_negatives)
 
+    def _encode(self, split: Split) -> dict[str, Tensor]:
+        with self.autocast:
+            return split.encode(self.model, self.texts, self.batch, self.head.parts)
+
+    @torch.no_grad()
     def _validate(self, epoch: int) -> _Epoch:
         split = self.validation
-        with self.autocast:
-            features = split.features(self.model, self.texts, self.batch)
-        self._check_finite(features.text)
-        if self.method.choose == "validation":
-            choice = search(features, split.gallery, split.answers)
-        else:
-            choice = self._fixed() if self.learned is None else self.learned.choice()
-        metrics = evaluate_choice(features, split.gallery, split.answers, choice)
-        return _Epoch(epoch, choice, metrics, self.temperature().item())
+        self.head.eval()
+        text = self._encode(split)
+        self._check_finite(text[self.head.parts[0]])
+        chosen = self.head.choose(split.image, text, split.gallery, split.answers)
+        query = self.head.queries(split.image, text, chosen)
+        rankings = rank_all(dot_scores(query, split.gallery), split.answers, top=1)
+        metrics = retrieval_metrics(rankings.rank, rankings.average_precision)
+        return _Epoch(epoch, chosen, metrics, self.temperature().item())
 
     def _check_finite(self, values: Tensor) -> None:
         if not torch.isfinite(values).all():
@@ -273,19 +283,17 @@ class Tuning:
         row: dict[str, Any] = {"epoch": reached.number, "train_loss": loss}
         row |= {f"val_{name}": value for name, value in sorted(reached.metrics.items())}
         row["temperature"] = reached.temperature
-        row["weight_triplet"], row["weight_language"], row["weight_pseudo_caption"] = reached.choice.weights
-        row["share_image"], row["share_text"], row["share_graph"] = reached.choice.mixture
-        return row
+        return row | _columns(reached.chosen)
 
     def _save(self, progress: _Progress, best: dict[str, Tensor]) -> None:
         if self.checkpoints is None or not self.workers.first:
             return
-        tensors: dict[str, Tensor] = {f"current.{name}": value for name, value in self.tuned.items()}
+        tensors: dict[str, Tensor] = {f"current.{name}": value for name, value in self.state.items()}
         tensors |= {f"best.{name}": value for name, value in best.items()}
         record = {
             "epoch": progress.epoch,
-            "untuned": _to_record(progress.untuned),
-            "best": _to_record(progress.best),
+            "untuned": vars(progress.untuned),
+            "best": vars(progress.best),
             "history": progress.history,
             "scaler": self.scaler.state_dict(),
         }
@@ -297,13 +305,13 @@ class Tuning:
             return None
         tensors, record = found
         with torch.no_grad():
-            for name, parameter in self.tuned.items():
-                parameter.copy_(tensors[f"current.{name}"])
+            for name, value in self.state.items():
+                value.copy_(tensors[f"current.{name}"])
         load_optimizer_tensors(self.optimizer, tensors)
         self.scaler.load_state_dict(record["scaler"])
-        best = {name: tensors[f"best.{name}"] for name in self.tuned}
+        best = {name: tensors[f"best.{name}"] for name in self.state}
         progress = _Progress(
-            record["epoch"], _from_record(record["untuned"]), _from_record(record["best"]), record["history"]
+            record["epoch"], _Epoch(**record["untuned"]), _Epoch(**record["best"]), record["history"]
         )
         return progress, best
 
@@ -317,16 +325,15 @@ def _mixed_precision(device: torch.device) -> tuple[AbstractContextManager, torc
     return autocast, torch.amp.GradScaler("cuda", enabled=not bfloat16)
 
 
-def _copy(parameters: dict[str, Any]) -> dict[str, Tensor]:
+def _copy(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in parameters.items()}
 
 
-def _to_record(epoch: _Epoch) -> dict[str, Any]:
-    return {**vars(epoch), "choice": [list(epoch.choice.weights), list(epoch.choice.mixture)]}
-
-
-def _from_record(record: dict[str, Any]) -> _Epoch:
-    weights, mixture = record["choice"]
-    return _Epoch(
-        record["number"], Choice(tuple(weights), tuple(mixture)), record["metrics"], record["temperature"]
-    )
+def _columns(chosen: Chosen) -> dict[str, float]:
+    """weight_triplet, ..., share_image, ... of what a head chose."""
+    names = {"weights": "weight", "mixture": "share"}
+    columns: dict[str, float] = {}
+    for name, value in chosen.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        columns |= {"_".join(filter(None, (names.get(name, name), part))): share for part, share in parts}
+    return columns

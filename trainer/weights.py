@@ -7,6 +7,7 @@ the other, until neither improves: a few hundred candidates in place of the whol
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,13 +15,23 @@ from torch import Tensor
 from trainer.answers import NONE, Answers
 from trainer.metrics import mean_recall, retrieval_metrics
 from trainer.retrieval import dot_scores, rank_all
-from trainer.similarity import Mixture, QueryFeatures, Weights, hybrid_query, term_queries, triplet_query
+from trainer.similarity import (
+    SHARES,
+    TERMS,
+    Mixture,
+    QueryFeatures,
+    Weights,
+    hybrid_query,
+    term_queries,
+    triplet_query,
+)
 
 WEIGHT_STEPS = 20  # a grid of 0.05 on the simplex, 231 points
 MIXTURE_STEPS = 10  # a grid of 0.1, 66 points
 ROUNDS = 3
 _CHUNK_SCORES = 2**22  # scores held at once, over candidates and queries
 _TRIPLET_ALONE: Weights = (1.0, 0.0, 0.0)
+_EVEN: Mixture = (1 / 3, 1 / 3, 1 / 3)
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,22 @@ class Choice:
 
     weights: Weights
     mixture: Mixture
+
+    def record(self) -> dict[str, dict[str, float]]:
+        """{"weights": {...}, "mixture": {...}} under the names that `params.yaml` gives them."""
+        return {
+            "weights": dict(zip(TERMS, self.weights, strict=True)),
+            "mixture": dict(zip(SHARES, self.mixture, strict=True)),
+        }
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Choice":
+        """The choice that `record` wrote."""
+        weights, mixture = record["weights"], record["mixture"]
+        return cls(
+            (weights["triplet"], weights["language"], weights["pseudo_caption"]),
+            (mixture["image"], mixture["text"], mixture["graph"]),
+        )
 
 
 def simplex_grid(steps: int) -> list[tuple[float, float, float]]:
@@ -40,15 +67,24 @@ def simplex_grid(steps: int) -> list[tuple[float, float, float]]:
     ]
 
 
-def search(features: QueryFeatures, gallery: Tensor, answers: Answers) -> Choice:
+def search(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, terms: Sequence[str] = TERMS
+) -> Choice:
     """The choice with the best mean recall on these queries.
 
     Args:
         features: of Q queries, (Q, D) each.
         gallery: (N, D).
         answers: of the Q queries.
+        terms: those that may have a weight above 0.
     """
-    mixtures, weightings = simplex_grid(MIXTURE_STEPS), simplex_grid(WEIGHT_STEPS)
+    used = [term in terms for term in TERMS]
+    weightings = [
+        w for w in simplex_grid(WEIGHT_STEPS) if all(u or not x for u, x in zip(used, w, strict=True))
+    ]
+    if not used[0]:
+        return _best(features, gallery, answers, [Choice(w, _EVEN) for w in weightings])[0]
+    mixtures = simplex_grid(MIXTURE_STEPS)
     best, objective = _best(features, gallery, answers, [Choice(_TRIPLET_ALONE, m) for m in mixtures])
     for turn in range(2 * ROUNDS):
         if turn % 2 == 0:
@@ -64,9 +100,10 @@ def search(features: QueryFeatures, gallery: Tensor, answers: Answers) -> Choice
     return best
 
 
-def floored(choice: Choice, floor: float = 0.1) -> Choice:
-    """The choice with every weight and share at least `floor`, so that each term is trained."""
-    return Choice(_floored(choice.weights, floor), _floored(choice.mixture, floor))
+def floored(choice: Choice, terms: Sequence[str] = TERMS, floor: float = 0.1) -> Choice:
+    """The choice with the weight of each of `terms`, and every share, at least `floor`, so that all learn."""
+    allowed = [term in terms for term in TERMS]
+    return Choice(_floored(choice.weights, allowed, floor), _floored(choice.mixture, [True] * 3, floor))
 
 
 def evaluate_choice(
@@ -130,8 +167,11 @@ def _best(
     return candidates[tied[first]], (round(reached.max().item(), 9), round(precision[first], 9))
 
 
-def _floored(shares: tuple[float, float, float], floor: float) -> tuple[float, float, float]:
-    total = sum(shares)
-    room = 1 - floor * len(shares)
-    x, y, z = (floor + room * share / total for share in shares)
+def _floored(
+    shares: tuple[float, float, float], allowed: Sequence[bool], floor: float
+) -> tuple[float, float, float]:
+    total, room = sum(shares), 1 - floor * sum(allowed)
+    x, y, z = (
+        floor + room * share / total if may else 0.0 for share, may in zip(shares, allowed, strict=True)
+    )
     return x, y, z

@@ -6,7 +6,15 @@ import torch
 from tests.trainer.cases import random_answers, random_unit, right_sets
 from tests.trainer.reference import loss_of
 from trainer.answers import Answers, make_answers
-from trainer.losses import Temperature, batch_loss, contrastive_loss, gallery_loss
+from trainer.losses import (
+    Temperature,
+    batch_loss,
+    contrastive_loss,
+    distillation_loss,
+    gallery_loss,
+    hard_loss,
+    hardest,
+)
 
 TAU = 0.07
 
@@ -112,3 +120,47 @@ def test_temperature_is_learned_within_bounds_or_fixed() -> None:
     for logarithm, bound in ((-9.0, 0.01), (9.0, 1.0)):
         learned.logarithm.data.fill_(logarithm)
         assert learned().item() == pytest.approx(bound)
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_hardest_are_the_wrong_images_of_highest_similarity(removed: bool) -> None:
+    queries, gallery = random_unit(7, 8, 1), random_unit(20, 8, 2)
+    answers = random_answers(7, 20, 3, removed=removed)
+    found = hardest(queries, gallery, answers, 5, chunk=3)
+    similarities = (queries @ gallery.T).tolist()
+    for q, (right, out) in enumerate(zip(right_sets(answers), answers.removed.tolist(), strict=True)):
+        wrong = sorted(set(range(20)) - right - {out}, key=lambda place: -similarities[q][place])
+        assert found[q].tolist() == wrong[:5]
+
+
+def test_hard_loss_with_every_negative_is_the_gallery_loss() -> None:
+    queries, gallery = random_unit(7, 8, 1), random_unit(20, 8, 2)
+    answers = random_answers(7, 20, 3)
+    every = hardest(queries, gallery, answers, 30)
+    assert every.shape == (7, 30) and (every == -1).any()
+    expected = gallery_loss(queries, gallery, answers, TAU).item()
+    assert hard_loss(queries, gallery, answers.target, every, TAU).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_hard_loss_takes_the_named_negatives_alone() -> None:
+    queries, gallery = random_unit(3, 8, 1), random_unit(20, 8, 2)
+    target, negatives = torch.tensor([0, 1, 2]), torch.tensor([[3, 4], [5, -1], [-1, -1]])
+    columns = [[0, 3, 4], [1, 5], [2]]
+    similarities = (queries @ gallery.T).double() / TAU
+    expected = [
+        math.log(sum(math.exp(similarities[q, c]) for c in row)) - similarities[q, row[0]].item()
+        for q, row in enumerate(columns)
+    ]
+    loss = hard_loss(queries, gallery, target, negatives, TAU).item()
+    assert loss == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+def test_distillation_loss_is_one_minus_the_mean_cosine() -> None:
+    one, other = random_unit(5, 8, 1), random_unit(5, 8, 2)
+    assert distillation_loss(one, one).item() == pytest.approx(0.0, abs=1e-6)
+    assert distillation_loss(one, -one).item() == pytest.approx(2.0)
+    cosines = [
+        sum(a * b for a, b in zip(x, y, strict=True))
+        for x, y in zip(one.tolist(), other.tolist(), strict=True)
+    ]
+    assert distillation_loss(one, other).item() == pytest.approx(1 - sum(cosines) / 5, rel=1e-5)

@@ -14,10 +14,12 @@ from pipeline.paths import Paths
 from pipeline.vlm import load_vlm
 from tests.trainer.tiny import REPOSITORY
 from trainer.data import load_splits
+from trainer.heads import HybridHead
 from trainer.losses import gallery_loss
 from trainer.similarity import TEXT_PARTS, QueryFeatures, hybrid_query, term_queries
 from trainer.texts import Texts
 from trainer.tuning import TuneResult, Tuning
+from trainer.weights import Choice
 
 MakeParams = Callable[..., Params]
 
@@ -29,7 +31,8 @@ def run(paths: Paths, params: Params, **options: Any) -> tuple[TuneResult, dict[
     texts = Texts.of(vlm, [text for split in splits.values() for text in split.all_texts()])
     on_epoch = options.pop("on_epoch", None)
     options = {"seed": params.seed, **options}
-    tuning = Tuning(vlm.model, splits["train"], splits["val"], texts, params.tune, params.method, **options)
+    head = options.pop("head", None) or HybridHead(params.method)
+    tuning = Tuning(vlm.model, splits["train"], splits["val"], texts, head, params.tune, **options)
     result = tuning.run(on_epoch)
     return result, {name: value.clone() for name, value in vlm.model.state_dict().items()}
 
@@ -92,7 +95,7 @@ def test_a_step_is_that_of_the_naive_gradient(project: Paths, make_params: MakeP
     split = load_splits(project, "tiny", read_features(project.features("tiny")), ("train",), True)["train"]
     encoded = (vlm.model.encode_text(vlm.tokenize(split.texts[part]), normalize=True) for part in TEXT_PARTS)
     features = QueryFeatures(split.image, *encoded)
-    choice = result.training_choice
+    choice = Choice.of(result.training)
     query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
     loss = gallery_loss(query, split.gallery, split.answers, params.tune.temperature)
     assert result.history[1]["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
@@ -126,14 +129,14 @@ def test_fixed_weights_and_a_fixed_temperature_stay(project: Paths, make_params:
         method={"choose": "fixed", "weights": weights}, tune={"learn_temperature": False, "temperature": 0.1}
     )
     result, _ = run(project, params)
-    assert result.choice == result.untuned_choice == result.training_choice
-    assert result.choice.weights == (0.2, 0.2, 0.6)
+    assert result.chosen == result.untuned == result.training
+    assert Choice.of(result.chosen).weights == (0.2, 0.2, 0.6)
     assert result.temperature == pytest.approx(0.1)
 
 
 def test_every_term_is_trained_whatever_validation_chose(project: Paths, make_params: MakeParams) -> None:
     result, _ = run(project, make_params(tune={"epochs": 1}))
-    training = result.training_choice
+    training = Choice.of(result.training)
     assert min(*training.weights, *training.mixture) >= 0.1 - 1e-9
 
 
@@ -151,8 +154,9 @@ def test_weights_and_mixture_are_learned(project: Paths, make_params: MakeParams
     start = {"triplet": 0.8, "language": 0.2, "pseudo_caption": 0.0}
     method = {"choose": "learned", "weights": start}
     result, _ = run(project, make_params(method=method, tune={"epochs": 4, "patience": 4}))
-    assert result.untuned_choice.weights == pytest.approx((0.8, 0.2, 0.0), abs=2e-3)
-    for shares in (result.choice.weights, result.choice.mixture):
+    assert Choice.of(result.untuned).weights == pytest.approx((0.8, 0.2, 0.0), abs=2e-3)
+    choice = Choice.of(result.chosen)
+    for shares in (choice.weights, choice.mixture):
         assert sum(shares) == pytest.approx(1.0) and min(shares) > 0
     last = result.history[-1]
     assert abs(last["weight_triplet"] - 0.8) > 0.01 and abs(last["share_image"] - 0.5) > 0.01

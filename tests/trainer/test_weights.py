@@ -6,7 +6,7 @@ from trainer import weights
 from trainer.answers import make_answers
 from trainer.metrics import mean_recall
 from trainer.retrieval import dot_scores, rank_all
-from trainer.similarity import QueryFeatures, hybrid_query, term_queries
+from trainer.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
 from trainer.weights import Choice, candidate_ranks, evaluate_choice, floored, search, simplex_grid
 
 
@@ -62,7 +62,33 @@ def test_search_is_no_worse_than_any_weighting_of_its_mixture() -> None:
 
 
 def test_floored_keeps_every_term_and_their_order() -> None:
-    choice = floored(Choice((0.0, 0.25, 0.75), (1.0, 0.0, 0.0)), 0.1)
+    choice = floored(Choice((0.0, 0.25, 0.75), (1.0, 0.0, 0.0)), floor=0.1)
     assert choice.weights == pytest.approx((0.1, 0.275, 0.625))
     assert choice.mixture == pytest.approx((0.8, 0.1, 0.1))
     assert sum(choice.weights) == pytest.approx(1)
+
+
+def test_floored_leaves_out_a_term_that_takes_no_part() -> None:
+    choice = floored(Choice((0.0, 0.0, 1.0), (1.0, 0.0, 0.0)), ("triplet", "pseudo_caption"), floor=0.1)
+    assert choice.weights == pytest.approx((0.1, 0.0, 0.9))
+
+
+@pytest.mark.parametrize("terms", [("language",), ("language", "pseudo_caption"), ("triplet",)])
+def test_a_search_over_some_terms_is_the_best_of_their_grid(terms: tuple[str, ...]) -> None:
+    features, gallery = random_features(30, 8, 3), random_unit(40, 8, 4)
+    answers = random_answers(30, 40, 5)
+    choice = search(features, gallery, answers, terms)
+    weights = dict(zip(TERMS, choice.weights, strict=True))
+    assert sum(weights[term] for term in terms) == pytest.approx(1)
+    if "triplet" not in terms:
+        allowed = [term in terms for term in TERMS]
+        grid = [w for w in simplex_grid(20) if all(a or not x for a, x in zip(allowed, w, strict=True))]
+        rivals = [Choice(w, choice.mixture) for w in grid]
+        reached = evaluate_choice(features, gallery, answers, choice)["mean_recall"]
+        best = mean_recall(candidate_ranks(features, gallery, answers, rivals)).max().item()
+        assert reached >= best - 1e-9
+
+
+def test_a_choice_survives_its_record() -> None:
+    choice = Choice((0.2, 0.3, 0.5), (0.1, 0.7, 0.2))
+    assert Choice.of(choice.record()) == choice

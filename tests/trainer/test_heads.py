@@ -1,0 +1,85 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.features import read_features
+from pipeline.params import Params
+from pipeline.paths import Paths
+from pipeline.vlm import load_vlm
+from tests.trainer.test_tuning import run
+from trainer.comparators.combiner import Combiner
+from trainer.comparators.tirg import Tirg
+from trainer.data import load_splits
+from trainer.heads import ComposerHead, FusionHead, Head, HybridHead
+from trainer.metrics import retrieval_metrics
+from trainer.retrieval import dot_scores, rank_all
+from trainer.similarity import TEXT_PARTS
+from trainer.texts import Texts
+
+MakeParams = Callable[..., Params]
+MakeHead = Callable[[Params], Head]
+HEADS: dict[str, MakeHead] = {
+    "triplet": lambda params: HybridHead(params.method, ("triplet",)),
+    "language": lambda params: HybridHead(params.method, ("language",)),
+    "two terms": lambda params: HybridHead(params.method, ("triplet", "pseudo_caption")),
+    "fusion": lambda params: FusionHead("text"),
+    "tirg": lambda params: ComposerHead(Tirg(16), "text", 10.0, 0.01),
+    "combiner": lambda params: ComposerHead(Combiner(16), "pseudo_caption", 10.0, 0.01),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_learns_and_keeps_its_best_epoch(
+    project: Paths, make_params: MakeParams, name: str
+) -> None:
+    params = make_params(tune={"epochs": 8, "patience": 8})
+    torch.manual_seed(0)
+    head = HEADS[name](params)
+    result, state = run(project, params, head=head)
+    assert result.metrics["mean_recall"] > result.untuned_metrics["mean_recall"]
+    vlm = load_vlm(params.vlm, "cpu")
+    vlm.model.load_state_dict(state)
+    split = load_splits(project, "tiny", read_features(project.features("tiny")), ("val",), True)["val"]
+    text = split.encode(vlm.model, Texts.of(vlm, split.all_texts()), 256, head.parts)
+    with torch.no_grad():
+        query = head.eval().queries(split.image, text, result.chosen)
+    found = rank_all(dot_scores(query, split.gallery), split.answers, top=1)
+    assert retrieval_metrics(found.rank, found.average_precision) == pytest.approx(result.metrics)
+
+
+@pytest.mark.parametrize("terms", [("triplet",), ("language",), ("triplet", "pseudo_caption")])
+def test_a_term_that_takes_no_part_is_never_read(
+    project: Paths, make_params: MakeParams, terms: tuple[str, ...]
+) -> None:
+    params = make_params(tune={"epochs": 1})
+    head = HybridHead(params.method, terms)
+    unread = set(TEXT_PARTS) - set(head.parts)
+    result, _ = run(project, params, head=head)
+    for chosen in (result.chosen, result.untuned, result.training):
+        assert {term for term, weight in chosen["weights"].items() if weight} <= set(terms)
+    assert unread and not unread & set(head.parts)
+
+
+def test_the_same_seed_gives_the_same_composer(project: Paths, make_params: MakeParams) -> None:
+    def once() -> Any:
+        torch.manual_seed(0)
+        return run(project, make_params(), head=HEADS["combiner"](make_params()))[0].history
+
+    assert once() == once()
+
+
+def test_distilling_keeps_the_features(project: Paths, make_params: MakeParams) -> None:
+    def moved(distill: float) -> float:
+        params = make_params(tune={"epochs": 3, "distill": distill, "patience": 3})
+        before = load_vlm(params.vlm, "cpu").model.state_dict()
+        _, after = run(project, params)
+        return sum(float((after[name] - before[name]).float().norm()) for name in before)
+
+    assert moved(100.0) < moved(0.0)
+
+
+def test_hard_negatives_learn(project: Paths, make_params: MakeParams) -> None:
+    result, _ = run(project, make_params(tune={"hard_negatives": 8, "epochs": 12, "patience": 12}))
+    assert result.metrics["mean_recall"] > result.untuned_metrics["mean_recall"] + 5
