@@ -144,6 +144,11 @@ class ComparatorParams(_Section):
     weight_decay: Annotated[float, Field(ge=0)]
 
 
+class StudyParams(_Section):
+    seeds: Count
+    rate_factors: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
 class ReportParams(_Section):
     queries: FromZero
 
@@ -191,6 +196,7 @@ class Params(_Section):
     method: MethodParams
     tune: TuneParams
     comparators: ComparatorParams
+    study: StudyParams
     report: ReportParams
     speed: SpeedParams
 

@@ -125,6 +125,20 @@ def export(
 
 
 @app.command(rich_help_panel="Tools")
+def study(
+    out: Annotated[Path, typer.Option(help="Where results.md, results.csv and results.tex go.")] = Path(
+        "docs"
+    ),
+) -> None:
+    """Seeds, trials, ablations, intervals and tests of every method: an hour or two; goes on after a kill."""
+    from pipeline.params import load_params
+    from pipeline.paths import Paths
+    from stages.study import run as run_study
+
+    run_study(load_params(), Paths(), out)
+
+
+@app.command(rich_help_panel="Tools")
 def cache(
     prune: Annotated[bool, typer.Option(help="Delete the texts that no table uses.")] = False,
 ) -> None:

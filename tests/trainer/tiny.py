@@ -10,7 +10,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.contracts import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SPLITS, write_table
+from pipeline.contracts import (
+    IMAGES,
+    INTERPRETATIONS,
+    PSEUDO_CAPTIONS,
+    QUERIES,
+    SCENE_GRAPHS,
+    SPLITS,
+    write_table,
+)
 from pipeline.features import write_features
 from pipeline.params import Params, load_params
 from pipeline.paths import Paths
@@ -101,6 +109,13 @@ def _caption(key: str, row_id: str, text: str | None) -> dict[str, Any]:
     }
 
 
+def _graph(image_id: str) -> dict[str, Any]:
+    _, thing, colour, _ = image_id.split("-")
+    node = {"object_id": 1, "name": thing, "attributes": [colour], "bbox": None}
+    size = {"width": 32, "height": 32}
+    return {"image_id": image_id, **size, "scene": None, "objects": [node], "relationships": []}
+
+
 def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
     """Images of one coloured thing each; a query asks for another colour. Features say colour and thing.
 
@@ -159,6 +174,7 @@ def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
     write_table(
         [{**row, "width": 32, "height": 32, "family": None} for row in images], paths.images(dataset), IMAGES
     )
+    write_table([_graph(row["image_id"]) for row in images], paths.scene_graphs(dataset), SCENE_GRAPHS)
     write_table(queries, paths.queries(dataset), QUERIES)
     write_table(interpretations, paths.interpretations(dataset), INTERPRETATIONS)
     write_table(captions, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS)

@@ -1,0 +1,87 @@
+"""lempo study
+
+The evidence: several seeds of every trained method, learning rates tried on validation, ablations, intervals
+and paired tests. What a run that was killed had finished is not run again.
+"""
+
+import logging
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.contracts import QUERIES, read_table, replacing
+from pipeline.params import Params
+from pipeline.paths import Paths
+
+if TYPE_CHECKING:
+    from trainer.study.run import Evidence
+
+log = logging.getLogger(__name__)
+
+
+def run(params: Params, paths: Paths, out: Path = Path("docs")) -> None:
+    """Write `results.md`, `results.csv` and `results.tex` into a folder.
+
+    Args:
+        out: relative to the project's root.
+
+    Raises:
+        UserError: a table, the features or the model is not there: `dvc repro` makes them.
+    """
+    from stages.study_tables import study_tables, to_csv, to_latex, to_markdown
+    from trainer.study.run import run_study
+
+    start = time.perf_counter()
+    evidence = run_study(params, paths)
+    families = {dataset: _families(paths, dataset) for dataset in params.datasets}
+    tables = study_tables(evidence, families)
+    folder = paths.root / out
+    texts = {
+        "results.md": _preface(evidence, families) + "\n\n" + to_markdown(tables) + "\n",
+        "results.csv": to_csv(tables),
+        "results.tex": to_latex(tables),
+    }
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    log.info(
+        "study: %s, %.0f s", ", ".join(str(folder / name) for name in texts), time.perf_counter() - start
+    )
+
+
+def _families(paths: Paths, dataset: str) -> list[str]:
+    """The family of every test query, in the table's order; where there is none, its reference."""
+    rows = read_table(paths.queries(dataset), QUERIES, ["split", "family", "reference_id"]).to_pylist()
+    return [row["family"] or row["reference_id"] for row in rows if row["split"] == "test"]
+
+
+def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
+    params = evidence.params
+    sizes = ", ".join(
+        f"`{dataset}` {len(of)} test queries in {len(set(of))} families" for dataset, of in families.items()
+    )
+    seconds = sum(result["seconds"] for result in evidence.results.values())
+    factors = ", ".join(f"{factor:g}" for factor in params.study.rate_factors)
+    return "\n".join(
+        [
+            "# Results",
+            "",
+            "Written by `lempo study` after `dvc repro`; every figure below is computed by it. The same "
+            "figures in a line each: `results.csv`; as LaTeX: `results.tex`.",
+            "",
+            f"- Models: `{params.llm.model}` (language), `{params.vlm.model}` (vision and text). Where these "
+            "are the embedded ones, the figures show how the method behaves on the procedural world, and "
+            "nothing about photographs.",
+            f"- Data: {sizes}.",
+            f"- {params.study.seeds} seeds of every trained method. Every trained method gets the same "
+            f"{len(params.study.rate_factors)} trials on validation with the first seed: learning rates of "
+            f"{factors} times {params.tune.learning_rate:g} (text tower tuned) or "
+            f"{params.comparators.learning_rate:g} (frozen). The same loop, loss, gallery and early stopping "
+            "tune every text tower; a network that is tuned with it begins as it was trained on frozen "
+            "features.",
+            "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
+            f"- {len(evidence.results)} jobs, {seconds / 60:.0f} minutes of one core in all. "
+            f"torch {version('torch')}, open_clip {version('open_clip_torch')}.",
+        ]
+    )

@@ -1,0 +1,65 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pipeline.params import Params
+from trainer.study.jobs import TEST
+from trainer.study.plan import COMPARATORS, FROZEN, TUNED, Job
+from trainer.study.run import Evidence, best_trials
+from trainer.study.summary import leads, standings, strongest, values
+
+FAMILIES = ["a", "a", "b", "b", "c", "c"]
+
+
+def result(ranks: list[int], validation: float) -> dict:
+    view = {"rank": ranks, "average_precision": [1 / rank for rank in ranks]}
+    return {"validation": {"mean_recall": validation, "mAP": validation}, "views": {TEST: view}}
+
+
+@pytest.fixture
+def evidence(make_params: Callable[..., Params]) -> Evidence:
+    results = {
+        Job("d", method): result([9, 9, 9, 9, 9, 9], 10.0) for method in (*COMPARATORS, "hybrid_untuned")
+    }
+    del results[Job("d", "combiner")]
+    results[Job("d", "combiner", FROZEN, 0.1)] = result([1, 9, 9, 9, 9, 9], 30.0)
+    results[Job("d", "combiner", TUNED, 0.1)] = result([1, 1, 9, 9, 9, 9], 20.0)
+    results[Job("d", "hybrid", TUNED, 0.1, 0)] = result([1, 1, 1, 1, 9, 9], 60.0)
+    results[Job("d", "hybrid", TUNED, 0.1, 1)] = result([1, 1, 9, 9, 9, 9], 50.0)
+    results[Job("d", "hybrid", TUNED, 0.2, 0)] = result([9, 9, 9, 9, 9, 9], 10.0)
+    trials = {job: found for job, found in results.items() if job.seed == 0}
+    return Evidence(make_params(), results, best_trials(trials), {}, {}, {})
+
+
+def test_values_are_hits_and_precision() -> None:
+    assert values([1, 5, 10, 11], [1, 0.2, 0.1, 0.05], "mean_recall").tolist() == pytest.approx(
+        [100, 200 / 3, 100 / 3, 0]
+    )
+    assert values([1, 5, 10, 11], [1, 0.2, 0.1, 0.05], "R@5").tolist() == [100, 100, 0, 0]
+    assert values([1, 2], [1.0, 0.5], "mAP").tolist() == [100, 50]
+
+
+def test_the_trial_and_the_text_tower_that_validation_prefers_stand(evidence: Evidence) -> None:
+    assert Job("d", "hybrid", TUNED, 0.1) in evidence.best
+    assert Job("d", "hybrid", TUNED, 0.2) not in evidence.best
+    of = standings(evidence, "d", FAMILIES)
+    assert [one.text for one in of["combiner"]] == [FROZEN, TUNED]  # though the other is better on test
+    assert strongest(of, ("weicom", "combiner"), "R@1") == "combiner"
+
+
+def test_means_and_deviations_are_over_the_seeds(evidence: Evidence) -> None:
+    hybrid = standings(evidence, "d", FAMILIES)["hybrid"][0]
+    assert [job.seed for job in hybrid.jobs] == [0, 1]
+    assert hybrid.mean["R@1"] == pytest.approx(50)
+    assert hybrid.deviation["R@1"] == pytest.approx(np.std([400 / 6, 200 / 6], ddof=1))
+    low, high = hybrid.interval["R@1"]
+    assert low < 50 < high
+    assert standings(evidence, "d", FAMILIES)["weicom"][0].deviation["R@1"] is None
+
+
+def test_leads_pair_the_queries_and_flip_whole_families(evidence: Evidence) -> None:
+    found = leads(evidence, standings(evidence, "d", FAMILIES), FAMILIES, "R@1")
+    assert found["weicom"].difference == pytest.approx(50)
+    assert found["combiner"].difference == pytest.approx(50 - 100 / 6)
+    assert found["weicom"].p == pytest.approx(0.5, abs=0.03)  # two families of three lead: half of the signs

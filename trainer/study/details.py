@@ -1,0 +1,201 @@
+"""What is measured of one tuned encoder beside its test metrics: its terms, other datasets, further views."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pipeline.params import Params
+from trainer.comparators.fusion import choose_share
+from trainer.heads import HybridHead
+from trainer.methods import term_scores
+from trainer.metrics import retrieval_metrics
+from trainer.retrieval import Scores, dot_scores, rank_all
+from trainer.similarity import QueryFeatures
+from trainer.study.bench import Bench, copy_text_state, put_back
+from trainer.study.jobs import choose, head_scores, validation_metrics
+from trainer.weights import Choice
+
+ScoresOf = Callable[[str], Scores]  # split -> scores
+GALLERY_TEXTS = "interpretations of the gallery's images as a second view"
+MEAN_OF_CAPTIONS = "several pseudo captions, mean of their similarities"
+MAX_OF_CAPTIONS = "several pseudo captions, best of their similarities"
+
+
+def measure_details(
+    dataset: str,
+    benches: Mapping[str, Bench],
+    state: dict[str, Tensor],
+    chosen: dict[str, Any],
+    params: Params,
+) -> dict[str, Any]:
+    """Metrics in percent of a tuned hybrid, on the test split where nothing else is said.
+
+    Args:
+        dataset: it was tuned on.
+        benches: of every dataset, around one model.
+        state: the tuned text tower.
+        chosen: weights and mixture.
+
+    Returns:
+        `terms`: each similarity alone, `untuned` and `tuned`; `transfer`: dataset -> metrics; `views`: name
+        -> share (chosen on validation), validation and test metrics, with and without the view.
+    """
+    bench = benches[dataset]
+    model = bench.vlm.model
+    before = copy_text_state(model)
+    head = HybridHead(params.method)
+    untuned = choose(head, bench, params)
+    found: dict[str, Any] = {"terms": {"untuned": _terms(bench, untuned, params)}}
+    try:
+        put_back(model, state)
+        found["terms"]["tuned"] = _terms(bench, chosen, params)
+        found["transfer"] = {
+            name: _metrics(head_scores(head, other, params)("test", chosen), other)
+            for name, other in benches.items()
+        }
+        of_split = head_scores(head, bench, params)
+        found["views"] = {
+            name: _with_view(lambda split: of_split(split, chosen), extra, bench)
+            for name, extra in _views(bench, params).items()
+        }
+    finally:
+        put_back(model, before)
+    return found
+
+
+def _terms(bench: Bench, chosen: dict[str, Any], params: Params) -> dict[str, dict[str, float]]:
+    test = bench.splits["test"]
+    features: QueryFeatures = test.features(bench.vlm.model, bench.texts, params.speed.encode_batch)
+    return {
+        name: _metrics(scores, bench)
+        for name, scores in term_scores(features, test.gallery, Choice.of(chosen))
+    }
+
+
+def _metrics(scores: Scores, bench: Bench) -> dict[str, float]:
+    found = rank_all(scores, bench.splits["test"].answers, top=1)
+    return retrieval_metrics(found.rank, found.average_precision)
+
+
+def _views(bench: Bench, params: Params) -> dict[str, ScoresOf]:
+    views: dict[str, ScoresOf] = {}
+    if any(text for lists in bench.gallery_texts.values() for text in lists):
+        views[GALLERY_TEXTS] = partial(_gallery_text_scores, bench, params)
+    if any(texts for lists in bench.alternatives.values() for texts in lists):
+        views[MEAN_OF_CAPTIONS] = partial(_caption_scores, bench, params, False)
+        views[MAX_OF_CAPTIONS] = partial(_caption_scores, bench, params, True)
+    return views
+
+
+def _with_view(base: ScoresOf, extra: ScoresOf, bench: Bench) -> dict[str, Any]:
+    """(1 - share) hybrid + share view, the share chosen on validation; 0 leaves the hybrid as it is."""
+    answers = bench.splits["val"].answers
+    hybrid, view = {}, {}
+    for split in ("val", "test"):
+        hybrid[split], view[split] = base(split), extra(split)
+
+    def mixed(split: str, share: float) -> Scores:
+        one, other = hybrid[split], view[split]
+        return lambda start, stop: (1 - share) * one(start, stop) + share * other(start, stop)
+
+    share = choose_share(partial(mixed, "val"), answers)
+    return {
+        "share": share,
+        "validation": validation_metrics(mixed("val", share), answers),
+        "validation_without": validation_metrics(hybrid["val"], answers),
+        "test": _metrics(mixed("test", share), bench),
+        "test_without": _metrics(hybrid["test"], bench),
+    }
+
+
+@torch.no_grad()
+def _encode(texts: list[str], bench: Bench, params: Params) -> Tensor:
+    rows = bench.texts.rows(texts)
+    return bench.texts.features(bench.vlm.model, rows, params.speed.encode_batch)
+
+
+def _gallery_text_scores(bench: Bench, params: Params, name: str) -> Scores:
+    """Cosines of the pseudo caption with the gallery's interpretations; 0 where an image has none."""
+    split, texts = bench.splits[name], bench.gallery_texts[name]
+    known = [place for place, text in enumerate(texts) if text]
+    said = _encode([texts[place] or "" for place in known], bench, params)
+    gallery = split.gallery.new_zeros(split.gallery.shape)
+    gallery[torch.tensor(known, device=gallery.device)] = said
+    return dot_scores(_encode(split.texts["pseudo_caption"], bench, params), gallery)
+
+
+def _caption_scores(bench: Bench, params: Params, best: bool, name: str) -> Scores:
+    """Mean or best of the similarities of all pseudo captions of a query."""
+    split = bench.splits[name]
+    lists = [
+        [first, *more]
+        for first, more in zip(split.texts["pseudo_caption"], bench.alternatives[name], strict=True)
+    ]
+    longest = max(len(texts) for texts in lists)
+    flat = [text for texts in lists for text in texts]
+    encoded = iter(_encode(flat, bench, params))
+    captions = split.gallery.new_zeros(len(lists), longest, split.gallery.shape[1])  # (Q, S, D)
+    counts = torch.tensor([len(texts) for texts in lists], device=captions.device)
+    for query, texts in enumerate(lists):
+        for place in range(len(texts)):
+            captions[query, place] = next(encoded)
+    if not best:
+        return dot_scores(captions.sum(1) / counts[:, None], split.gallery)
+    missing = torch.arange(longest, device=captions.device) >= counts[:, None]  # (Q, S)
+
+    def scores(start: int, stop: int) -> Tensor:
+        every = torch.einsum("qsd,nd->qsn", captions[start:stop], split.gallery)
+        return every.masked_fill(missing[start:stop, :, None], -torch.inf).amax(1)
+
+    return scores
+
+
+def vision_cost(bench: Bench, params: Params, steps: int = 3) -> dict[str, float]:
+    """Median seconds of a training step with the vision tower fixed and with it trained too.
+
+    The second one passes the references and targets of the batch through the image tower, forward and
+    backward (random pixels: reading and decoding are not in it), with the batch's targets as negatives.
+    """
+    import time
+
+    model, split = bench.vlm.model, bench.splits["train"]
+    rows = torch.arange(min(params.tune.batch_size, len(split)), device=split.gallery.device)
+    head = HybridHead(params.method)
+    places = torch.cat([split.reference[rows], split.answers.target[rows]]).unique()
+    size = model.visual.image_size
+    height, width = size if isinstance(size, tuple) else (size, size)
+    pixels = torch.randn(len(places), 3, height, width, device=split.gallery.device)
+    token_rows = {
+        part: bench.texts.rows([split.texts[part][row] for row in rows.tolist()]) for part in head.parts
+    }
+    distinct, inverse = torch.stack(list(token_rows.values())).unique(return_inverse=True)
+
+    def step(with_vision: bool) -> float:
+        start = time.perf_counter()
+        model.zero_grad(set_to_none=True)
+        text = bench.texts.encode(model, distinct)
+        parts = dict(zip(head.parts, text[inverse.to(text.device)], strict=True))
+        gallery = split.gallery
+        if with_vision:
+            seen = normalize(model.encode_image(pixels), dim=-1)
+            gallery = gallery.index_copy(0, places, seen)
+        query = head(gallery[split.reference[rows]], parts)
+        scores = query @ gallery[split.answers.target[rows]].T
+        scores.logsumexp(1).mean().backward()
+        return time.perf_counter() - start
+
+    wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    found = {}
+    for name, with_vision in (("fixed", False), ("trained", True)):
+        for key, parameter in model.named_parameters():
+            parameter.requires_grad_(with_vision or not key.startswith("visual."))
+        seconds = sorted(step(with_vision) for _ in range(steps))
+        found[name] = seconds[len(seconds) // 2]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(wanted[name])
+    model.zero_grad(set_to_none=True)
+    return {**found, "images": float(len(places)), "queries": float(len(rows))}

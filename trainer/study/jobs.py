@@ -1,0 +1,208 @@
+"""Runs one job of a study: trains what is trained, chooses on validation, ranks the test split."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.params import Params
+from trainer.answers import Answers, index_mask
+from trainer.comparators.chance import chance_scores
+from trainer.comparators.combiner import Combiner
+from trainer.comparators.fusion import choose_share, fusion_scores
+from trainer.comparators.tirg import Tirg
+from trainer.comparators.training import compose, train_composer
+from trainer.comparators.weicom import weicom_scores
+from trainer.data import Split
+from trainer.heads import ComposerHead, FusionHead, Head, HybridHead
+from trainer.metrics import retrieval_metrics
+from trainer.retrieval import Rankings, Scores, dot_scores, rank_all
+from trainer.study.bench import Bench, copy_text_state, put_back
+from trainer.study.plan import TUNED, Job
+from trainer.tuning import Tuning
+
+Result = dict[str, Any]  # what a job found, as JSON can hold it
+Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q values each
+TEST = "test"
+
+_NETWORKS: dict[str, tuple[type[nn.Module], str]] = {
+    "tirg": (Tirg, "text"),
+    "combiner": (Combiner, "text"),
+    "combiner_pseudo_caption": (Combiner, "pseudo_caption"),
+}
+_FUSED = {"image_plus_text": "text", "image_plus_pseudo_caption": "pseudo_caption"}
+
+
+def run_job(job: Job, bench: Bench, params: Params) -> tuple[Result, dict[str, Tensor] | None]:
+    """Run a job; the model's text tower is as it was afterwards.
+
+    Returns:
+        `validation` and `test` metrics in percent, `views` (the ranks on the test split, and without each
+        kind of trap), what was `chosen`, `seconds`; and the tuned text tower where the job keeps it.
+    """
+    start = time.perf_counter()
+    before = copy_text_state(bench.vlm.model) if job.text == TUNED else None
+    kept = None
+    try:
+        if before is not None:
+            scores, result = _tuned(job, bench, params)
+            kept = copy_text_state(bench.vlm.model) if job.keep else None
+        elif job.method in _NETWORKS:
+            scores, result = _frozen_network(job, bench, params)
+        else:
+            scores, result = _untrained(job, bench, params)
+        result["views"] = test_views(scores, bench)
+    finally:
+        if before is not None:
+            put_back(bench.vlm.model, before)
+    result["test"] = metrics_of(result["views"][TEST])
+    result["seconds"] = round(time.perf_counter() - start, 3)
+    return result, kept
+
+
+def test_views(scores: Scores, bench: Bench) -> Views:
+    """The ranks on the test split, and with each kind of trap taken out of the gallery."""
+    answers = bench.splits["test"].answers
+    views = {TEST: view(rank_all(scores, answers, top=1))}
+    for name, places in bench.traps.items():
+        views[f"without {name}"] = view(rank_all(_without(scores, places, answers), answers, top=1))
+    return views
+
+
+def view(rankings: Rankings) -> dict[str, list[Any]]:
+    """Rank and average precision of every query."""
+    precision = [round(value, 6) for value in rankings.average_precision.tolist()]
+    return {"rank": rankings.rank.tolist(), "average_precision": precision}
+
+
+def metrics_of(view: dict[str, list[Any]]) -> dict[str, float]:
+    """Retrieval metrics in percent."""
+    return retrieval_metrics(torch.tensor(view["rank"]), torch.tensor(view["average_precision"]))
+
+
+def validation_metrics(scores: Scores, answers: Answers) -> dict[str, float]:
+    """The same, of scores."""
+    found = rank_all(scores, answers, top=1)
+    return retrieval_metrics(found.rank, found.average_precision)
+
+
+def _without(scores: Scores, places: Tensor, answers: Answers) -> Scores:
+    """The scores with the images at `places` (Q, T) below all others."""
+
+    def masked(start: int, stop: int) -> Tensor:
+        own = scores(start, stop)
+        out = index_mask(places[start:stop].to(own.device), answers.gallery_size)
+        return own.masked_fill(out, -torch.inf)
+
+    return masked
+
+
+def _untrained(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
+    if job.method == "hybrid_untuned":
+        head = HybridHead(params.method)
+        scores = head_scores(head, bench, params)
+        chosen = choose(head, bench, params)
+        return scores("test", chosen), _result(scores("val", chosen), bench, chosen)
+    choices = {"image_plus_text": fusion_scores, "image_plus_pseudo_caption": fusion_scores}
+    mix: Any = {**choices, "weicom": weicom_scores}.get(job.method)
+    if mix is not None:
+        part = _FUSED.get(job.method, "text")
+
+        def shared(split: str, share: float) -> Scores:
+            frozen = bench.frozen[split]
+            return mix(frozen.split.image, frozen.text[part], frozen.split.gallery, share)
+
+        share = choose_share(partial(shared, "val"), bench.splits["val"].answers)
+        return shared("test", share), _result(shared("val", share), bench, {"share": share})
+    return _plain(job, bench, "test"), _result(_plain(job, bench, "val"), bench, {})
+
+
+def _plain(job: Job, bench: Bench, name: str) -> Scores:
+    split = bench.splits[name]
+    if job.method == "chance":
+        return chance_scores(len(split), len(split.gallery), job.seed)
+    if job.method == "image_only":
+        return dot_scores(split.image, split.gallery)
+    if job.method == "text_only":
+        return dot_scores(bench.frozen[name].text["text"], split.gallery)
+    raise ValueError(f"no such method: {job.method}")
+
+
+def _frozen_network(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
+    module, part = _trained_network(job, bench, params, job.rate)
+
+    def scores(name: str) -> Scores:
+        frozen = bench.frozen[name]
+        return dot_scores(compose(module, frozen.split.image, frozen.text[part]), frozen.split.gallery)
+
+    return scores("test"), _result(scores("val"), bench, {})
+
+
+def _trained_network(job: Job, bench: Bench, params: Params, rate: float) -> tuple[nn.Module, str]:
+    build, part = _NETWORKS[job.method]
+    loop = params.comparators.model_copy(update={"learning_rate": rate})
+    train, validation = (bench.frozen[name].composition(part) for name in ("train", "val"))
+    return train_composer(build, train, validation, loop, job.seed), part
+
+
+def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
+    options = dict(job.options)
+    head = _head(job, bench, params, options.pop("terms", None))
+    result = Tuning(
+        bench.vlm.model,
+        bench.splits["train"],
+        bench.splits["val"],
+        bench.texts,
+        head,
+        params.tune.model_copy(update={"learning_rate": job.rate, **options}),
+        seed=job.seed,
+        batch=params.speed.encode_batch,
+    ).run()
+    found = {
+        "validation": result.metrics,
+        "chosen": result.chosen,
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history) - 1,
+    }
+    return head_scores(head, bench, params)("test", result.chosen), found
+
+
+def _head(job: Job, bench: Bench, params: Params, terms: tuple[str, ...] | None) -> Head:
+    """What is tuned with the encoder; a network begins as it was trained on the frozen features."""
+    if job.method in _FUSED:
+        return FusionHead(_FUSED[job.method])
+    if job.method in _NETWORKS:
+        module, part = _trained_network(job, bench, params, params.comparators.learning_rate)
+        factor = params.comparators.learning_rate / params.tune.learning_rate
+        return ComposerHead(module, part, factor, params.comparators.weight_decay)
+    return HybridHead(params.method) if terms is None else HybridHead(params.method, terms)
+
+
+def head_scores(head: Head, bench: Bench, params: Params) -> Callable[[str, dict[str, Any]], Scores]:
+    """Scores of a split with the model as it is now, given what was chosen."""
+
+    @torch.no_grad()
+    def scores(name: str, chosen: dict[str, Any]) -> Scores:
+        split = bench.splits[name]
+        text = encoded(split, head, bench, params)
+        return dot_scores(head.eval().queries(split.image, text, chosen), split.gallery)
+
+    return scores
+
+
+def encoded(split: Split, head: Head, bench: Bench, params: Params) -> dict[str, Tensor]:
+    """Features of the texts that a head reads, by the model as it is now."""
+    return split.encode(bench.vlm.model, bench.texts, params.speed.encode_batch, head.parts)
+
+
+def choose(head: Head, bench: Bench, params: Params) -> dict[str, Any]:
+    """What the head chooses on validation with the model as it is now."""
+    split = bench.splits["val"]
+    return head.choose(split.image, encoded(split, head, bench, params), split.gallery, split.answers)
+
+
+def _result(validation: Scores, bench: Bench, chosen: dict[str, Any]) -> Result:
+    return {"validation": validation_metrics(validation, bench.splits["val"].answers), "chosen": chosen}

@@ -1,0 +1,174 @@
+"""Runs the jobs of a study in worker processes, one thread each, and skips those whose result is there."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.params import Params
+from pipeline.paths import Paths
+from trainer.study.plan import ABLATIONS, BEYOND, Job, further_seeds, trials, untrained, variants
+from trainer.study.store import Store
+
+log = logging.getLogger(__name__)
+
+Found = dict[Job, dict[str, Any]]
+
+
+@dataclass
+class Evidence:
+    """Everything that a study found.
+
+    Attributes:
+        params: of the run.
+        results: of every job.
+        best: of the trials of a method and its text tower, the one that validation prefers.
+        named: the jobs of ablations and of what goes beyond the method: (name, dataset) -> job.
+        details: dataset -> what was measured of the hybrid's text tower beside its metrics.
+        cost: dataset -> seconds of a step with the vision tower fixed and trained.
+    """
+
+    params: Params
+    results: Found
+    best: list[Job]
+    named: dict[tuple[str, str], Job]
+    details: dict[str, dict[str, Any]]
+    cost: dict[str, dict[str, float]]
+
+
+def run_study(params: Params, paths: Paths) -> Evidence:
+    """Run what is missing of the study of all datasets of `params.yaml`.
+
+    Raises:
+        UserError: a table, the features or the model is not there.
+    """
+    from trainer.study.bench import load_model
+
+    identity = load_model(params, paths)[0].identity
+    store, datasets = Store(paths, params, identity), params.datasets
+    with _pool(params, paths, identity) as pool:
+        found = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
+        best = best_trials(found)
+        named = variants(best, {**ABLATIONS, **BEYOND})
+        found |= _run([*named.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
+        hybrids = [job for job in best if job.method == "hybrid"]
+        details = _details(hybrids, store, pool, found)
+    cost = {job.dataset: details[job.dataset].pop("cost") for job in hybrids}
+    return Evidence(params, found, best, named, details, cost)
+
+
+def best_trials(found: Found) -> list[Job]:
+    """Of the trials of each dataset, method and text tower, the one with the best validation."""
+
+    def objective(job: Job) -> tuple[float, float]:
+        reached = found[job]["validation"]
+        return reached["mean_recall"], reached["mAP"]
+
+    groups: dict[tuple[str, str, str], list[Job]] = {}
+    for job in found:
+        if job.rate:
+            groups.setdefault((job.dataset, job.method, job.text), []).append(job)
+    return [max(jobs, key=objective) for jobs in groups.values()]
+
+
+def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str) -> Found:
+    keys = {job: store.job_key(job) for job in jobs}
+    found = {job: result for job in jobs if (result := store.read(keys[job])) is not None}
+    missing = [job for job in jobs if job not in found]
+    futures = {pool.submit(_work, job, keys[job]): job for job in missing}
+    with tqdm(total=len(jobs), initial=len(found), desc=what, unit="job", disable=None) as bar:
+        for future in as_completed(futures):
+            job = futures[future]
+            found[job] = future.result()
+            bar.update()
+            log.info("%s: %s", job, _line(found[job]))
+    return {job: found[job] for job in jobs}
+
+
+def _line(result: dict[str, Any]) -> str:
+    epoch = f", best epoch {result['best_epoch']} of {result['epochs']}" if "epochs" in result else ""
+    reached = result["validation"]["mean_recall"]
+    return f"validation mean recall {reached:.2f}{epoch}, {result['seconds']:.0f} s"
+
+
+def _details(
+    hybrids: Sequence[Job], store: Store, pool: ProcessPoolExecutor, found: Found
+) -> dict[str, dict[str, Any]]:
+    details = {}
+    for job in tqdm(hybrids, desc="details", unit="dataset", disable=None):
+        key = store.details_key(job)
+        if store.read(key) is None:
+            pool.submit(_work_details, job, store.job_key(job), key, found[job]["chosen"]).result()
+        details[job.dataset] = store.read(key) or {}
+    return details
+
+
+@contextmanager
+def _pool(params: Params, paths: Paths, identity: dict[str, Any]) -> Iterator[ProcessPoolExecutor]:
+    from pipeline.vlm import resolve_device
+
+    count = 1 if resolve_device(params.speed.device) == "cuda" else params.speed.workers
+    # spawn: the parent holds threads of torch and Arrow, which a fork would tear apart
+    pool = ProcessPoolExecutor(
+        count, get_context("spawn"), initializer=_begin, initargs=(params, paths, identity)
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Worker:
+    """What a worker process keeps between jobs: the model, and the datasets it has met."""
+
+    def __init__(self, params: Params, paths: Paths, identity: dict[str, Any]) -> None:
+        from trainer.study.bench import load_model
+
+        self.params, self.paths = params, paths
+        self.vlm, _ = load_model(params, paths)
+        self.benches: dict[str, Any] = {}
+        self.store = Store(paths, params, identity)
+
+    def bench(self, dataset: str) -> Any:
+        """The dataset, read once."""
+        from trainer.study.bench import load_bench
+
+        if dataset not in self.benches:
+            self.benches[dataset] = load_bench(self.params, self.paths, dataset, self.vlm)
+        return self.benches[dataset]
+
+
+_worker: _Worker
+
+
+def _begin(params: Params, paths: Paths, identity: dict[str, Any]) -> None:
+    global _worker
+    import torch
+
+    os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
+    torch.set_num_threads(1)  # a job a core, and the same sums whatever the number of cores
+    _worker = _Worker(params, paths, identity)
+
+
+def _work(job: Job, key: str) -> dict[str, Any]:
+    from trainer.study.jobs import run_job
+
+    result, state = run_job(job, _worker.bench(job.dataset), _worker.params)
+    _worker.store.write(key, result, state)
+    return result
+
+
+def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> None:
+    from trainer.study.details import measure_details, vision_cost
+
+    benches = {dataset: _worker.bench(dataset) for dataset in _worker.params.datasets}
+    state = _worker.store.state(job_key)
+    found = measure_details(job.dataset, benches, state, chosen, _worker.params)
+    found["cost"] = vision_cost(benches[job.dataset], _worker.params)
+    _worker.store.write(key, found)

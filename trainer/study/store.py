@@ -1,0 +1,94 @@
+"""Where a study keeps what its jobs found: one file a job, named by all that the result depends on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import trainer
+from pipeline.contracts import replacing, sha256_file
+from pipeline.errors import UserError
+from pipeline.features import read_features
+from pipeline.metrics_io import write_metrics
+from pipeline.params import Params
+from pipeline.paths import Paths
+from trainer.study.plan import Job
+
+_TRAINING = ("*.py", "comparators/*.py", "study/jobs.py", "study/traps.py")
+
+
+class Store:
+    """Results by job; a result is whole or not there, so a study that was killed goes on where it was.
+
+    Args:
+        paths: of the project.
+        params: those that the results depend on are part of a job's name, and so are the tables, the features
+            and the trainer's code.
+        identity: of the model.
+    """
+
+    def __init__(self, paths: Paths, params: Params, identity: dict[str, Any]) -> None:
+        self.folder = paths.cache / "study"
+        means = {name: getattr(params, name).model_dump() for name in ("method", "tune", "comparators")}
+        self._common = [means, identity, torch.__version__, _sha256_of_code(_TRAINING)]
+        self._details = _sha256_of_code(("study/details.py",))
+        self._inputs = {dataset: _inputs(paths, dataset) for dataset in params.datasets}
+
+    def job_key(self, job: Job) -> str:
+        """The key of a job."""
+        return self._key(asdict(job), (job.dataset,))
+
+    def details_key(self, job: Job) -> str:
+        """The key of what is measured of the text tower that a job kept, on every dataset."""
+        return self._key([asdict(job), self._details], tuple(self._inputs))
+
+    def _key(self, what: Any, datasets: tuple[str, ...]) -> str:
+        inputs = [self._inputs[dataset] for dataset in datasets]
+        text = json.dumps([what, inputs, self._common], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        """A result, or None."""
+        path = self.folder / f"{key}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def write(self, key: str, result: dict[str, Any], state: dict[str, Tensor] | None = None) -> None:
+        """Keep a result, and the text tower that belongs to it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if state is not None:
+            with replacing(self.folder / f"{key}.safetensors") as temporary:
+                save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary)
+        write_metrics(self.folder / f"{key}.json", result)
+
+    def state(self, key: str) -> dict[str, Tensor]:
+        """The text tower of a job that was to keep it."""
+        return load_file(self.folder / f"{key}.safetensors")
+
+
+def _sha256_of_code(patterns: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for pattern in patterns:
+        for source in sorted(Path(trainer.__file__).parent.glob(pattern)):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _inputs(paths: Paths, dataset: str) -> list[str]:
+    tables = (
+        paths.images(dataset),
+        paths.queries(dataset),
+        paths.scene_graphs(dataset),
+        paths.interpretations(dataset),
+        paths.pseudo_captions(dataset),
+    )
+    for table in tables:
+        if not table.is_file():
+            raise UserError("the table is missing", "Run `dvc repro` first", file=table)
+    read_features(paths.features(dataset))  # says what is wrong with them
+    return [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")]

@@ -1,0 +1,75 @@
+"""Which images of a gallery are traps of a query, by the scene graphs alone.
+
+Three kinds: *twins* of the target (the same graph at another place), *other edits* (what other queries make
+of the same reference), and *near misses* (one fact away from the target).
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+from torch import Tensor, tensor
+
+from pipeline.scene_graph import GroupGraph
+from trainer.answers import NONE
+
+TWINS, EDITS, NEAR = "twins of the target", "other edits of the reference", "scenes one fact from the target"
+TRAPS = (TWINS, EDITS, NEAR)
+
+Facts = frozenset[Hashable]
+
+
+def facts(graph: GroupGraph) -> Facts:
+    """Groups and relations, the latter by the names of their ends, so that they do not depend on an order."""
+    relations = (
+        ("relation", graph.groups[s].name, predicate, graph.groups[o].name)
+        for s, predicate, o in graph.relations
+    )
+    return frozenset((*graph.groups, *relations))
+
+
+def near_keys(of: Facts) -> Iterator[Facts]:
+    """The set, and it without each fact: two sets share one where a fact is added, removed or another."""
+    yield of
+    for fact in of:
+        yield of - {fact}
+
+
+def trap_places(
+    gallery_ids: Sequence[str],
+    graphs: Mapping[str, GroupGraph],
+    references: Sequence[str],
+    targets: Sequence[str],
+    right: Sequence[Sequence[str]],
+) -> dict[str, Tensor]:
+    """Places of the traps of every query, by kind: int64 (Q, T), padded with -1; right answers are none.
+
+    Args:
+        gallery_ids: N ids.
+        graphs: of images, by id; an image without one is no twin and no near miss.
+        references, targets: Q ids.
+        right: the ids of every right answer, Q lists.
+    """
+    place = {image_id: number for number, image_id in enumerate(gallery_ids)}
+    said = {image_id: facts(graphs[image_id]) for image_id in gallery_ids if image_id in graphs}
+    same, near, edits = defaultdict(set), defaultdict(set), defaultdict(set)
+    for image_id, own in said.items():
+        same[own].add(image_id)
+        for key in near_keys(own):
+            near[key].add(image_id)
+    for reference, target in zip(references, targets, strict=True):
+        edits[reference].add(target)
+    found: dict[str, list[list[int]]] = {name: [] for name in TRAPS}
+    for reference, target, answers in zip(references, targets, right, strict=True):
+        twins, around = set(), set()
+        if target in said:
+            twins = same[said[target]]
+            around = set().union(*(near[key] for key in near_keys(said[target])))
+        kinds = (twins, edits[reference], around - twins)
+        for name, images in zip(TRAPS, kinds, strict=True):
+            found[name].append(sorted(place[image_id] for image_id in images - {*answers, target}))
+    return {name: _padded(rows) for name, rows in found.items()}
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    longest = max(1, *(len(row) for row in rows)) if rows else 1
+    return tensor([[*row, *[NONE] * (longest - len(row))] for row in rows])
