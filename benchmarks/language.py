@@ -57,6 +57,9 @@ class Kept:
     def shared_tokens(self) -> int | None:
         return self.engine.shared_tokens()
 
+    def effective(self) -> dict[str, Any]:
+        return self.engine.effective()
+
     def close(self) -> None:
         """The next repetition needs it."""
 
@@ -72,6 +75,9 @@ class Same:
             yield Result(request.key, self._text, finish_reason="stop", prompt_tokens=75, output_tokens=60)
 
     def shared_tokens(self) -> None:
+        return None
+
+    def effective(self) -> None:
         return None
 
     def close(self) -> None:
@@ -136,7 +142,6 @@ def _with_a_shared_head(rows: int, folder: Path) -> tuple[Params, Paths]:
         update={
             "model": "captioner",
             "repairs": 0,
-            "engine_args": {**params.llm.engine_args, "max_model_len": 1024},
         }
     )
     for dataset in params.datasets:

@@ -103,8 +103,8 @@ _SAMPLE = pa.struct(
     ]
 )
 _CAPTION_FIELDS = (
-    pa.field("text", pa.string()),  # null when status is failed
-    _required("status", pa.string()),  # ok | failed
+    pa.field("text", pa.string()),  # null unless status is ok
+    _required("status", pa.string()),  # ok | failed | empty: the graph has no objects, nothing was asked
     pa.field("error", pa.string()),
     pa.field("finish_reason", pa.string()),  # stop | length
     _required("source", pa.string()),  # first | repair | rules: which attempt the text comes from

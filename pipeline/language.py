@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 PART_ROWS = 512
 PART_SECONDS = 2.0
 SHOWN_FAILURES = 5
+EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Row:
     """One row to write about.
 
     `graph` is what the text must say, or None where that is not known; `summarised`, whether the prompt says
-    less than the whole scene graph.
+    less than the whole scene graph; `empty`, whether there is nothing to say and no model is asked.
     """
 
     dataset: str
@@ -36,6 +37,7 @@ class Row:
     graph: GroupGraph | None
     vocabulary: Vocabulary | None = None
     summarised: bool = False
+    empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,6 @@ class Outcome:
     alternatives: list[tuple[str, Check | None]] = field(default_factory=list)  # further samples, each new
 
     @property
-    def status(self) -> str:
-        return "failed" if self.text is None else "ok"
-
-    @property
     def error(self) -> str | None:
         if self.text is not None:
             return None
@@ -128,6 +126,7 @@ def write_texts(
     Rows that ask the same share one request. A row that failed, was cut, or misses or invents a fact is asked
     again `settings.repairs` times; the attempt with the fewest wrong facts is kept, the first one on a tie.
     Further samples are taken as they come; one that failed, was cut or says what another says is left out.
+    Nothing is asked about an empty row, nor a second time what can never be answered.
 
     Args:
         rows: in any order; the result has theirs.
@@ -137,31 +136,37 @@ def write_texts(
     session = _EngineSession(open_engine, speed)
     outcomes: list[Outcome | None] = [None] * len(rows)
     roots = _keys(rows, settings, 0)
+
+    def ask(places: list[int], attempt: int) -> list[tuple[int, Entry]]:
+        keys = _keys([rows[i] for i in places], settings, attempt) if attempt else [roots[i] for i in places]
+        asked = {key: (rows[i], roots[i]) for i, key in zip(places, keys, strict=True)}
+        answers = _answers(asked, attempt, settings, cache, session)
+        return [(i, answers[key]) for i, key in zip(places, keys, strict=True)]
+
     try:
-        open_rows = list(range(len(rows)))
+        open_rows = [i for i, row in enumerate(rows) if not row.empty]
         for attempt in range(settings.repairs + 1):
             if not open_rows:
                 break
-            keys = roots if attempt == 0 else _keys([rows[i] for i in open_rows], settings, attempt)
-            asked = {key: (rows[i], roots[i]) for i, key in zip(open_rows, keys, strict=True)}
-            answers = _answers(asked, attempt, settings, cache, session)
+            answered = ask(open_rows, attempt)
             since = time.perf_counter()
-            remaining = []
-            for i, key in zip(open_rows, keys, strict=True):
-                outcome = _judge(rows[i], roots[i], answers[key], attempt, outcomes[i], settings)
+            open_rows = []
+            for i, entry in answered:
+                outcome = _judge(rows[i], roots[i], entry, attempt, outcomes[i], settings)
                 outcomes[i] = outcome
                 if not outcome.done and not outcome.entry.permanent:
-                    remaining.append(i)
-            open_rows = remaining
+                    open_rows.append(i)
             speed.spend("checking", since)
-        made = [outcome for outcome in outcomes if outcome is not None]
+        made = [
+            _empty(root, settings) if outcome is None else outcome
+            for root, outcome in zip(roots, outcomes, strict=True)
+        ]
+        answerable = [i for i, outcome in enumerate(made) if not outcome.entry.permanent]
         for sample in range(1, settings.samples):
-            keys = _keys(rows, settings, -sample)
-            asked = dict(zip(keys, zip(rows, roots, strict=True), strict=True))
-            answers = _answers(asked, -sample, settings, cache, session)
+            answered = ask(answerable, -sample)
             since = time.perf_counter()
-            for row, key, outcome in zip(rows, keys, made, strict=True):
-                _add_sample(row, outcome, answers[key], settings)
+            for i, entry in answered:
+                _add_sample(rows[i], made[i], entry, settings)
             speed.spend("checking", since)
     except KeyboardInterrupt:
         log.warning(
@@ -179,6 +184,20 @@ def write_texts(
 def _keys(rows: Sequence[Row], settings: Settings, attempt: int) -> list[str]:
     sampling = settings.sampling(attempt)
     return [row_key(settings.identity, row.messages, sampling, settings.json_schema, attempt) for row in rows]
+
+
+def _empty(root: str, settings: Settings) -> Outcome:
+    """Of a row about which nothing is asked; it is not cached."""
+    result = Result(root, error=EMPTY_GRAPH, permanent=True)
+    entry = Entry.of(
+        result,
+        row_key=root,
+        model=settings.model,
+        prompt_hash=settings.prompt_hash,
+        max_tokens=settings.max_tokens,
+        failures=0,
+    )
+    return Outcome(root, entry, None, None, 0, None)
 
 
 def _read(row: Row, entry: Entry, settings: Settings) -> tuple[str | None, Check | None]:
@@ -280,6 +299,7 @@ class _EngineSession:
         if self._engine is None:
             self._engine = self._open()
             self.speed.start_seconds = time.perf_counter() - since
+            self.speed.effective = self._engine.effective()
             since = time.perf_counter()
         tokens = failed = 0
         with tqdm(total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True) as bar:

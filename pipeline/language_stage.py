@@ -102,6 +102,8 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
         f"{speed['cache_hits']} from the cache",
         f"{metrics['failed']} failed, {metrics['truncated']} truncated",
     ]
+    if metrics["empty"]:
+        parts.append(f"{metrics['empty']} of empty graphs")
     if metrics["all_right_rate"] is not None:
         parts.append(f"{metrics['all_right_rate']:.1%} all right")
     return "; ".join(parts)

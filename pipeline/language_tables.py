@@ -39,7 +39,7 @@ def _table_row(
     text, checked, entry = outcome.text, outcome.check, outcome.entry
     source = SOURCES[1] if outcome.attempt else SOURCES[0]
     finish, output_tokens = entry.finish_reason, entry.output_tokens
-    by_rule = verbalise is not None and row.graph is not None and not outcome.done
+    by_rule = verbalise is not None and row.graph is not None and not outcome.done and not row.empty
     missed, invented = (checked.missed, checked.invented) if checked else ((), ())
     if by_rule and verbalise is not None and row.graph is not None:
         text, source, finish, output_tokens = verbalise(row.graph), SOURCES[2], None, None
@@ -48,7 +48,7 @@ def _table_row(
     return {
         id_column: row.id,
         "text": text,
-        "status": "failed" if text is None else "ok",
+        "status": "empty" if row.empty else "failed" if text is None else "ok",
         "error": outcome.error if text is None else None,
         "finish_reason": finish,
         "source": source,
@@ -79,11 +79,13 @@ def caption_metrics(rows: Sequence[dict[str, Any]], context_length: int) -> dict
     known = [row for row in rows if row["facts"] is not None]
     with_facts = [row["fact_recall"] for row in known if row["fact_recall"] is not None]
     samples = [sample for row in rows for sample in row["alternatives"]]
+    asked = [row for row in rows if row["status"] != "empty"]
     right = [row["text"] is not None and not row["missed"] and not row["invented"] for row in known]
     figures: dict[str, int | float | None] = {
         "rows": len(rows),
         "ok": sum(row["status"] == "ok" for row in rows),
         "failed": sum(row["status"] == "failed" for row in rows),
+        "empty": len(rows) - len(asked),
         "truncated": sum(row["finish_reason"] == "length" for row in rows),
         "over_clip_context": sum((row["clip_tokens"] or 0) > context_length for row in rows),
         "fact_recall": _mean(with_facts),
@@ -91,7 +93,7 @@ def caption_metrics(rows: Sequence[dict[str, Any]], context_length: int) -> dict
         "all_right_rate": _mean(right),
         "first_pass_all_right_rate": _mean([bool(row["first_pass_all_right"]) for row in known]),
         "summarised": sum(row["summarised"] for row in rows),
-        "fallback_rate": _mean([row["source"] == "rules" for row in rows]),
+        "fallback_rate": _mean([row["source"] == "rules" for row in asked]),
     }
     if samples:
         judged = [one for one in samples if one["missed"] is not None]
@@ -107,6 +109,7 @@ def speed_figures(speed: Speed, seconds: float) -> dict[str, Any]:
     busy = speed.generate_seconds
     return {
         "seconds": seconds,
+        "engine": speed.effective,
         "engine_start_seconds": speed.start_seconds,
         "generate_seconds": busy,
         "cache_seconds": speed.seconds.get("cache", 0.0),

@@ -26,6 +26,27 @@ Name = Annotated[
 ]  # of a model, a file, a folder, a server
 
 
+# vLLM's engine arguments that decide what a model says: the row cache knows those of llm.engine_args
+_TEXT_ARGUMENTS = {
+    "chat_template", "chat_template_kwargs", "code_revision", "dtype", "generation_config", "hf_config_path",
+    "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors", "lora", "max_lora_rank",
+    "max_model_len", "override_generation_config", "quantization", "quantization_config",
+    "speculative_config", "structured_outputs_config", "tokenizer", "tokenizer_mode", "tokenizer_revision",
+    "trust_remote_code",
+}  # fmt: skip
+_OWN_PARAMETERS = {"model": "llm.model", "revision": "llm.revision", "seed": "seed"}
+
+
+def _no_own_parameter(value: dict[str, Any]) -> dict[str, Any]:
+    for name, parameter in _OWN_PARAMETERS.items():
+        if name in value:
+            raise ValueError(f"'{name}' is a parameter of its own: set {parameter}")
+    return value
+
+
+EngineArguments = Annotated[dict[str, Any], AfterValidator(_no_own_parameter)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
@@ -48,7 +69,7 @@ class LlmParams(_Section):
     fallback: Literal["none", "rules"]
     output: Literal["text", "json"]
     max_groups: Annotated[int, Field(ge=2, strict=True)]
-    engine_args: dict[str, Any]
+    engine_args: EngineArguments
 
     @model_validator(mode="after")
     def _endpoint_named(self) -> "LlmParams":
@@ -173,11 +194,18 @@ class SpeedParams(_Section):
     device: Literal["auto", "cpu", "cuda"]
     embed_batch: Count
     encode_batch: Count
-    llm: dict[str, Any]
+    llm: EngineArguments
     ray: RayParams
     endpoint_concurrency: Count
     endpoint_timeout_s: Positive
     endpoint_retries: FromZero
+
+    @field_validator("llm")
+    @classmethod
+    def _no_other_texts(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in sorted(value.keys() & _TEXT_ARGUMENTS):
+            raise ValueError(f"'{name}' can change texts: put it into llm.engine_args")
+        return value
 
 
 class Params(_Section):

@@ -51,7 +51,8 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
                 template.render(graph=serialise(graph), modification=query["modification"]),
                 wanted,
                 vocabulary,
-                less,
+                summarised=less,
+                empty=not graph.groups and not (wanted and wanted.groups),
             )
             for query, (graph, wanted, less) in zip(queries, asked, strict=True)
         ]

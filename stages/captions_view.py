@@ -63,7 +63,7 @@ def _schema(stage: str) -> pa.Schema:
 
 
 def _wrong(row: dict[str, Any]) -> float:
-    if row["text"] is None:
+    if row["status"] == "failed":
         return 1e9
     return len(row["missed"] or ()) + len(row["invented"] or ()) + 0.5 * (row["finish_reason"] == "length")
 
@@ -94,7 +94,7 @@ def _said(paths: Paths, dataset: str, stage: str, rows: list[dict[str, Any]]) ->
 
 
 def _lines(dataset: str, name: str, row: dict[str, Any], asked: str) -> Iterator[str]:
-    facts = "facts not known"
+    facts = "no facts" if row["status"] == "empty" else "facts not known"
     if row["facts"] is not None:
         facts = f"{row['facts'] - len(row['missed'] or ())} of {row['facts']} facts"
     cut = ", truncated" if row["finish_reason"] == "length" else ""

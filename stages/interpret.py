@@ -29,7 +29,15 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         graphs = [summarised(graph_from_row(row), params.llm.max_groups) for row in table]
         vocabulary = vocabulary_of([graph for graph, _ in graphs])
         rows += [
-            Row(dataset, row["image_id"], template.render(graph=serialise(graph)), graph, vocabulary, less)
+            Row(
+                dataset,
+                row["image_id"],
+                template.render(graph=serialise(graph)),
+                graph,
+                vocabulary,
+                summarised=less,
+                empty=not graph.groups,
+            )
             for row, (graph, less) in zip(table, graphs, strict=True)
         ]
     run_rows(

@@ -47,14 +47,14 @@ class Result:
 
 @dataclass(frozen=True)
 class ShownQuery:
-    """A query with its texts, None where the row failed; `missed` and `invented` name wrong facts."""
+    """A query with its texts, or why there is none; `missed` and `invented` name wrong facts."""
 
     dataset: str
     query_id: str
     kind: str
     modification: str
-    interpretation: str | None
-    pseudo_caption: str | None
+    interpretation: str
+    pseudo_caption: str
     missed: list[str]
     invented: list[str]
     reference: Picture
@@ -126,8 +126,8 @@ def _shown(paths: Paths, dataset: str, ids: list[str]) -> list[ShownQuery]:
                 query_id=query_id,
                 kind=query["kind"],
                 modification=query["modification"],
-                interpretation=interpretations.get(query["reference_id"], {}).get("text"),
-                pseudo_caption=caption.get("text"),
+                interpretation=_text(interpretations.get(query["reference_id"])),
+                pseudo_caption=_text(caption),
                 missed=caption.get("missed") or [],
                 invented=caption.get("invented") or [],
                 reference=picture(query["reference_id"]),
@@ -145,6 +145,12 @@ def _shown(paths: Paths, dataset: str, ids: list[str]) -> list[ShownQuery]:
             )
         )
     return shown
+
+
+def _text(row: dict[str, Any] | None) -> str:
+    if not row:
+        return "(not in the table)"
+    return row["text"] if row["text"] is not None else f"({row['status']}: {row['error']})"
 
 
 def _rows(path: Path, schema: pa.Schema, key: str, ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -26,6 +26,7 @@ METHOD_GROUPS = (
 CAPTION_FIGURES = (
     ("rows", "rows"),
     ("failed", "failed"),
+    ("empty", "of empty graphs"),
     ("truncated", "truncated"),
     ("over_clip_context", "over CLIP context"),
     ("fact_recall", "fact recall"),

@@ -1,5 +1,6 @@
 """A project of a few graphs and queries, and an engine that answers at once or fails where it is told to."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 import yaml
 
 from pipeline.contracts import QUERIES, SCENE_GRAPHS, write_table
-from pipeline.llm.types import Request, Result
+from pipeline.llm.types import Request, Result, Sampling
 from pipeline.params import Params
 from pipeline.paths import Paths
+from pipeline.prompt_template import load_prompt
 from pipeline.scene_graph import (
     Edit,
     Group,
+    GroupGraph,
     apply_edits,
     edit_to_row,
     graph_from_row,
@@ -26,6 +29,20 @@ ROOT = Path(__file__).parents[1]
 COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple")
 PLACES = ((10, "left"), (120, "center"), (230, "right"))
 Answer = Callable[[Request], Result]
+
+
+def caption_requests(count: int) -> list[tuple[Request, GroupGraph]]:
+    """Requests as `interpret` makes them, no two alike, and the graphs that their answers must say."""
+    template = load_prompt(ROOT / "pipeline/prompts/interpret.txt", ("graph",))
+    things = ("car", "airplane", "hangar", "pond", "truck", "house", "court", "tree")
+    kinds = itertools.product(things, COLOURS[:-1], things, COLOURS[:-1])
+    made = []
+    for i, (name, colour, other, shade) in enumerate(itertools.islice(kinds, 0, 13 * count, 13)):
+        groups = (Group("", name, (colour,)), Group("", other, (shade,)))
+        graph = GroupGraph("airport", groups, ((0, "next to", 1),))
+        messages = template.render(graph=serialise(graph))
+        made.append((Request(f"k{i}", messages, Sampling.of(0, 1, 0), 60, None), graph))
+    return made
 
 
 class Toy:
@@ -143,6 +160,9 @@ class FakeEngine:
 
     def shared_tokens(self) -> int:
         return 10
+
+    def effective(self) -> dict[str, Any]:
+        return {"device": "none"}
 
     def close(self) -> None:
         self.closed += 1

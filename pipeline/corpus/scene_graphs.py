@@ -8,7 +8,7 @@ from pipeline.corpus.checks import NAME_LENGTH, Rejected
 
 
 def graph_row(row: Mapping[str, Any], image_id: str, width: int, height: int) -> dict[str, Any]:
-    """Check a graph and bring it into the table's shape.
+    """Check a graph and bring it into the table's shape. A graph may be empty: `objects` is [] then.
 
     An object has `object_id`, `name` (or Visual Genome's `names`, of which the first counts), and optionally
     `attributes` and a box: `bbox` as {x, y, w, h} or [x, y, w, h], or x, y, w and h in the object itself.
@@ -29,8 +29,6 @@ def graph_row(row: Mapping[str, Any], image_id: str, width: int, height: int) ->
                 stated,
             )
     entries = checks.sequence(row, "objects", "objects")
-    if not entries:
-        raise Rejected("the graph has no objects", "Add them, or leave the graph out", "objects", entries)
     objects = [_object(entry, f"objects[{i}]", width, height) for i, entry in enumerate(entries)]
     place: dict[int, int] = {}
     for i, entry in enumerate(objects):

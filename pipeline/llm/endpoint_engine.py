@@ -58,6 +58,10 @@ class EndpointEngine:
         """Not known: the tokens and blocks are the server's."""
         return None
 
+    def effective(self) -> None:
+        """Not known: they are the server's."""
+        return None
+
     def close(self) -> None:
         """Drop what has not been sent yet and close the connections."""
         self._closing = True

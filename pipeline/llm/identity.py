@@ -42,7 +42,29 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
     found = _located(params.model, params.revision, cache, root, "llm.model", code)
     if lora := arguments.pop("lora", None):
         found["lora"] = _located(str(lora), None, cache, root, "llm.engine_args.lora", ())
+    if template := arguments.get("chat_template"):
+        arguments["chat_template"] = chat_template_text(template)
     return {**found, "engine_args": arguments}
+
+
+def chat_template_text(named: str) -> str:
+    """A chat template: `named` itself where it is spelt out, else what the file of that name holds.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if "{" in named:
+        return named
+    try:
+        return Path(named).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            "the chat template cannot be read",
+            "Correct the path, or write the template itself",
+            file="params.yaml",
+            field="llm.engine_args.chat_template",
+            value=f"{named}: {error}",
+        ) from None
 
 
 def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -> Path | None:

@@ -40,14 +40,17 @@ class RayEngine:
         self._model = params.model
         _prepare_environment()
         self._ray = _import_ray()
-        arguments = vllm_arguments(params, speed.llm, seed, root)
-        self._rows = RayRows(arguments)
+        named = vllm_arguments(params, speed.llm, seed, root)
         self._connected = False
         # all of a cluster that is started here runs below this process, for as long as it lasts
         self._watch = Watch() if speed.ray.address is None else None
         try:
             self._connected = _connect(self._ray, speed.ray.address)
-            self._processor = self._build(dict(arguments.engine), speed)
+            on_cpu = self._on_cpus(speed)
+            arguments = named.completed(on_cpu)
+            self._effective = {"device": "cpu" if on_cpu else "gpu", **arguments.engine}
+            self._rows = RayRows(arguments)
+            self._processor = self._build(dict(arguments.engine), speed, on_cpu)
         except BaseException:
             self.close()
             raise
@@ -85,6 +88,10 @@ class RayEngine:
         """Not known: Ray's processor does not say what came from the prefix caches."""
         return None
 
+    def effective(self) -> dict[str, Any]:
+        """What the replicas get; what vLLM makes of it there is not known here."""
+        return self._effective
+
     def close(self) -> None:
         """Leave the cluster, or end it if it was started here."""
         self._processor = None
@@ -118,7 +125,7 @@ class RayEngine:
         for request in pending.values():
             yield Result(request.key, error=f"Ray gave the request up: {reason}")
 
-    def _build(self, engine: dict[str, Any], speed: SpeedParams) -> Any:
+    def _build(self, engine: dict[str, Any], speed: SpeedParams, on_cpu: bool) -> Any:
         from ray.data import DataContext
         from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
@@ -132,7 +139,7 @@ class RayEngine:
             concurrency=(speed.ray.replicas, speed.ray.replicas),
             batch_size=BATCH_ROWS,
             max_concurrent_batches=-(-WINDOWS * sequences // BATCH_ROWS),
-            placement_group_config=self._bundles(engine, speed),
+            placement_group_config=_cpu_bundles(engine, speed) if on_cpu else None,
             should_continue_on_error=True,
             log_engine_metrics=False,
             chat_template_stage=False,
@@ -144,13 +151,17 @@ class RayEngine:
         processor.preprocess = processor.postprocess = None
         return processor
 
-    def _bundles(self, engine: dict[str, Any], speed: SpeedParams) -> dict[str, Any] | None:
-        """What a replica holds of a machine: Ray's default is a GPU for each part of the model."""
-        gpus = self._ray.cluster_resources().get("GPU", 0)
-        if speed.device == "cuda" or (speed.device == "auto" and gpus):
-            return None
-        parts = int(engine.get("tensor_parallel_size", 1)) * int(engine.get("pipeline_parallel_size", 1))
-        return {"bundles": [{"CPU": speed.ray.cpus_per_replica}] * parts}
+    def _on_cpus(self, speed: SpeedParams) -> bool:
+        """Whether the replicas run on CPUs; the machine that asks need not be like those that compute."""
+        if speed.device == "auto":
+            return not self._ray.cluster_resources().get("GPU", 0)
+        return speed.device == "cpu"
+
+
+def _cpu_bundles(engine: dict[str, Any], speed: SpeedParams) -> dict[str, Any]:
+    """What a replica holds of a machine; on GPUs Ray's default, one for each part of the model, is right."""
+    parts = int(engine.get("tensor_parallel_size", 1)) * int(engine.get("pipeline_parallel_size", 1))
+    return {"bundles": [{"CPU": speed.ray.cpus_per_replica}] * parts}
 
 
 def _prepare_environment() -> None:

@@ -55,10 +55,15 @@ class Result:
     cached_tokens: int | None = None  # of the prompt, taken from the engine's prefix cache
 
     @staticmethod
-    def too_long(key: str, tokens: int, context: int) -> "Result":
-        """The failure of a prompt that leaves no room for an answer."""
-        error = f"the prompt has {tokens} tokens and the model's context {context}"
-        return Result(key, error=error, permanent=True, prompt_tokens=tokens)
+    def too_long(key: str, tokens: int, context: int, fitted: bool = False) -> "Result":
+        """The failure of a prompt that leaves no room for an answer.
+
+        Args:
+            fitted: the model has more context than the memory given to it holds, which may change.
+        """
+        whose = "the memory for the KV cache holds" if fitted else "the model's context"
+        error = f"the prompt has {tokens} tokens and {whose} {context}"
+        return Result(key, error=error, permanent=not fitted, prompt_tokens=tokens)
 
 
 class Engine(Protocol):
@@ -70,6 +75,10 @@ class Engine(Protocol):
 
     def shared_tokens(self) -> int | None:
         """Tokens at the head of every prompt so far that a prefix cache could share; None if unknown."""
+        ...
+
+    def effective(self) -> dict[str, Any] | None:
+        """The arguments that the model runs with, defaults filled in; None if unknown."""
         ...
 
     def close(self) -> None:
@@ -89,6 +98,7 @@ class EngineSpeed:
         default_factory=Counter
     )  # rows by prompt tokens from the prefix cache
     shared_tokens: int | None = None  # of each prompt, what the prefix cache could share between all rows
+    effective: dict[str, Any] | None = None  # arguments that the engine ran with; None where none was opened
     errors: list[str] = field(default_factory=list)
 
     def add(self, result: Result) -> None:

@@ -4,14 +4,25 @@ import json
 import os
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.llm.identity import OWN_ARGUMENTS, local_folder
+from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text, local_folder
 from pipeline.llm.types import one_line
 from pipeline.params import LlmParams
+
+# docs/parameters.md has the figures; on other devices vLLM's own defaults are right
+CPU_DEFAULTS: dict[str, Any] = {
+    "dtype": "float32",  # twice as fast as bfloat16 where the processor has no instructions for that
+    "max_model_len": -1,  # as much of the model's context as the KV cache holds
+    "enable_chunked_prefill": False,
+    "enforce_eager": True,  # compiling takes a minute and gains little
+    "block_size": 32,  # prefix caching shares full blocks only; vLLM's own is 128
+    "kv_cache_memory_bytes": 1_500_000_000,  # vLLM's own is nearly all of the machine's memory
+    "max_num_seqs": 256,
+}
 
 
 @dataclass(frozen=True)
@@ -23,9 +34,18 @@ class VllmArguments:
     template_arguments: dict[str, Any] | None
     lora: str | None
 
+    def completed(self, on_cpu: bool) -> "VllmArguments":
+        """With what is measured to be right on CPUs, where the model runs there; what is named stays."""
+        if not on_cpu:
+            return self
+        defaults = dict(CPU_DEFAULTS)
+        if "gpu_memory_utilization" in self.engine:  # another way to say how much memory; bytes would win
+            del defaults["kv_cache_memory_bytes"]
+        return replace(self, engine=defaults | self.engine)
+
 
 def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> VllmArguments:
-    """Join `llm.engine_args` and `speed.llm`, and fill in what is safer than vLLM's own defaults.
+    """Join `llm.engine_args` and `speed.llm`, and fill in what is safer than vLLM's own defaults anywhere.
 
     Sets what vLLM reads from the environment when it is imported, and imports it.
 
@@ -54,8 +74,6 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
         ) from None
     _check_names(arguments, EngineArgs.__dataclass_fields__)
     template = arguments.pop("chat_template", None)
-    if template and Path(template).is_file():
-        template = Path(template).read_text(encoding="utf-8")
     arguments.setdefault("use_tqdm_on_load", False)
     arguments.setdefault("load_format", "auto" if arguments.get("quantization") == "gguf" else "safetensors")
     if params.output == "json":  # or a model may fill its answer with blanks
@@ -67,7 +85,39 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
         arguments.setdefault("max_lora_rank", _lora_rank(str(own["lora"])))
     arguments |= {"model": str(folder or params.model), "revision": params.revision, "seed": seed}
     lora = str(own["lora"]) if own["lora"] else None
-    return VllmArguments(arguments, template, own["chat_template_kwargs"], lora)
+    text = chat_template_text(template) if template else None
+    return VllmArguments(arguments, text, own["chat_template_kwargs"], lora)
+
+
+def runs_on_cpu() -> bool:
+    """Whether the installed vLLM runs models on this machine's CPU; a build for CPUs always does."""
+    from vllm.platforms import current_platform
+
+    return current_platform.is_cpu()
+
+
+def effective_arguments(config: Any) -> dict[str, Any]:
+    """What a `VllmConfig` has come to, vLLM's own defaults and limits included, for people to read."""
+    model, cache, parallel, scheduler = (
+        config.model_config,
+        config.cache_config,
+        config.parallel_config,
+        config.scheduler_config,
+    )
+    return {
+        "device": config.device_config.device_type,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "quantization": model.quantization,
+        "max_model_len": model.max_model_len,
+        "enforce_eager": model.enforce_eager,
+        "block_size": cache.block_size,
+        "kv_cache_memory_bytes": cache.kv_cache_memory_bytes,
+        "tensor_parallel_size": parallel.tensor_parallel_size,
+        "pipeline_parallel_size": parallel.pipeline_parallel_size,
+        "enable_chunked_prefill": scheduler.enable_chunked_prefill,
+        "max_num_seqs": scheduler.max_num_seqs,
+        "max_num_batched_tokens": scheduler.max_num_batched_tokens,
+    }
 
 
 def _prepare_environment(offline: bool) -> None:

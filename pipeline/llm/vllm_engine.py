@@ -7,10 +7,11 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.llm.chat import ChatRenderer
+from pipeline.llm.interrupts import deaf_processes, heard_at_once
 from pipeline.llm.orphans import Watch
 from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import Request, Result, one_line
-from pipeline.llm.vllm_arguments import vllm_arguments
+from pipeline.llm.vllm_arguments import effective_arguments, runs_on_cpu, vllm_arguments
 from pipeline.params import LlmParams
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,13 @@ class VllmEngine:
         self._shared = SharedPrefix(int(self._llm.llm_engine.vllm_config.cache_config.block_size))
 
     def _start(self) -> None:
-        arguments = vllm_arguments(self._params, self._speed, self._seed, self._root)
+        arguments = vllm_arguments(self._params, self._speed, self._seed, self._root).completed(runs_on_cpu())
         from vllm import LLM
 
         self._watch = Watch()
         try:
-            self._llm = LLM(**arguments.engine)
+            with deaf_processes(), heard_at_once():
+                self._llm = LLM(**arguments.engine)
         except Exception as error:
             self._watch.close()
             raise UserError(
@@ -61,7 +63,9 @@ class VllmEngine:
         self._watch.loaded()
         self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config
-        self._context = int(config.model_config.max_model_len)
+        model = config.model_config
+        self._context = int(model.max_model_len)
+        self._fitted = self._context < model.get_and_verify_max_len(model.original_max_model_len)
         self._window = WINDOWS * int(config.scheduler_config.max_num_seqs)
         self._chat = ChatRenderer(
             self._llm.get_tokenizer(), arguments.chat_template, arguments.template_arguments
@@ -123,6 +127,10 @@ class VllmEngine:
         """Tokens in the full blocks of the head that all prompts so far have in common."""
         return self._shared.tokens
 
+    def effective(self) -> dict[str, Any]:
+        """What vLLM runs with, its own defaults included."""
+        return effective_arguments(self._llm.llm_engine.vllm_config)
+
     def close(self) -> None:
         """Stop the engine's process and free its memory."""
         llm, self._llm = getattr(self, "_llm", None), None
@@ -141,7 +149,7 @@ class VllmEngine:
         try:
             tokens = self._chat.token_ids(request.messages)
             if len(tokens) >= self._context:
-                return Result.too_long(request.key, len(tokens), self._context)
+                return Result.too_long(request.key, len(tokens), self._context, self._fitted)
             sampling = SamplingParams(
                 temperature=request.sampling.temperature,
                 top_p=request.sampling.top_p,

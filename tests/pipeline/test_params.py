@@ -22,6 +22,8 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("method.mixture", {"image": 0, "text": 0, "graph": 0}, ["method.mixture", "above 0"]),
     ("vlm.pretrained", "weights.pt", ["vlm.pretrained", "pickled"]),
     ("llm.engine", "endpoint", ["llm", "llm.endpoint"]),
+    ("speed.llm", {"block_size": 32, "dtype": "bfloat16"}, ["speed.llm", "'dtype'", "llm.engine_args"]),
+    ("llm.engine_args", {"seed": 3}, ["llm.engine_args", "'seed' is a parameter of its own"]),
     ("speed.ray.replicas", 0, ["field 'speed.ray.replicas'", "'0'"]),
     ("speed.ray.address", "ray://head:10001", ["field 'speed.ray.address'", "host:port", "ray://head"]),
     ("speed.ray.workers", 2, ["field 'speed.ray.workers'", "unknown"]),

@@ -84,7 +84,7 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
         INTERPRETATIONS,
     )
     rows = [{"query_id": query["query_id"], **captioned} for query in queries]
-    rows[0] |= {"text": None, "status": "failed"}
+    rows[0] |= {"text": None, "status": "failed", "error": "out of luck"}
     write_table(rows, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS)
     rankings = [
         {"query_id": f"q{i}", "kind": KINDS[i % 2], "method": method, "rank": 1 + (place + i) % 4}

@@ -90,6 +90,20 @@ def test_a_sample_that_fails_or_is_cut_is_left_out(toy: Toy) -> None:
     assert all(row["alternatives"] == [] and row["status"] == "ok" for row in _rows(toy))
 
 
+def test_what_can_never_be_answered_is_asked_once(toy: Toy) -> None:
+    toy.with_params(caption__samples=4)
+
+    def answer(request: Request) -> Result:
+        if "red" in request.messages[-1]["content"]:
+            return Result.too_long(request.key, 600, 512)
+        return toy.right(request)
+
+    asked = [request.messages[-1]["content"] for request in _caption(toy, answer).asked]
+    assert sum("red" in content for content in asked) == 2  # one a dataset
+    assert len(asked) == 2 + 4 * 12
+    assert _caption(toy, answer).opened == 0
+
+
 def test_answers_as_json(toy: Toy) -> None:
     toy.with_params(llm__output="json", llm__repairs=0)
 

@@ -75,6 +75,7 @@ def test_every_graph_gets_a_row_and_every_figure_a_value(toy: Toy) -> None:
         "rows": 8,
         "ok": 8,
         "failed": 0,
+        "empty": 0,
         "truncated": 0,
         "summarised": 0,
         "fact_recall": 1.0,
@@ -85,6 +86,7 @@ def test_every_graph_gets_a_row_and_every_figure_a_value(toy: Toy) -> None:
     }
     assert metrics["all"]["rows"] == 16
     speed = json.loads(toy.paths.speed("interpret").read_text())
+    assert speed["engine"] == {"device": "none"}
     assert (
         speed["generated"] == 14
         and speed["cache_hits"] == 0

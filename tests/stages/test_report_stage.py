@@ -73,7 +73,7 @@ def test_the_page_shows_everything(tmp_path: Path) -> None:
     ):
         assert word in page.words
     assert "license: x" not in page.words  # of the card, only its text
-    assert page.words.count("(failed)") == 2
+    assert page.words.count("(failed: out of luck)") == 2
     assert page.tags["img"] == 12 * (2 + 2 * 5)
     assert page.tags["svg"] == 2 * (1 + 2)
 

@@ -49,6 +49,13 @@ def test_what_may_be_missing_may_be_missing() -> None:
     assert row["scene"] is None and row["relationships"] == [] and row["objects"][0]["bbox"] is None
 
 
+def test_a_graph_may_be_empty() -> None:
+    row = _row({"scene": "sea", "objects": []})
+    assert (row["scene"], row["objects"], row["relationships"]) == ("sea", [], [])
+    with pytest.raises(Rejected, match="an object that the graph does not hold"):
+        _row({"objects": [], "relationships": GRAPH["relationships"]})
+
+
 def _changed(path: str, value: Any) -> dict[str, Any]:
     graph = copy.deepcopy(GRAPH)
     place: Any = graph
@@ -64,7 +71,6 @@ def _changed(path: str, value: Any) -> dict[str, Any]:
     [
         ("objects", None, "objects", "missing"),
         ("objects", {}, "objects", "no list"),
-        ("objects", [], "objects", "no objects"),
         ("objects.0", "car", "objects[0]", "no JSON object"),
         ("objects.0.object_id", None, "objects[0].object_id", "missing"),
         ("objects.0.object_id", "1", "objects[0].object_id", "whole number"),

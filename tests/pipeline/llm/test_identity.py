@@ -51,6 +51,19 @@ def test_engine_arguments_belong_to_the_model(model: Path) -> None:
     assert _hash(model, engine_args={"dtype": "float32"}) != _hash(model, engine_args={"dtype": "bfloat16"})
 
 
+def test_a_chat_template_is_known_by_what_its_file_holds(model: Path, tmp_path: Path) -> None:
+    template = tmp_path / "chat.jinja"
+    template.write_text("{{ messages }}")
+    first = _hash(model, engine_args={"chat_template": str(template)})
+    assert (
+        first == _hash(model, engine_args={"chat_template": "{{ messages }}"}) != _hash(model, engine_args={})
+    )
+    template.write_text("{{ messages[0] }}")
+    assert _hash(model, engine_args={"chat_template": str(template)}) != first
+    with pytest.raises(UserError, match=r"chat template cannot be read.*none\.jinja"):
+        _hash(model, engine_args={"chat_template": "none.jinja"})
+
+
 def test_a_lora_adapter_is_known_by_its_files(model: Path, tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()

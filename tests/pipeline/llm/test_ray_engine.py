@@ -1,6 +1,5 @@
 """Real Ray Data and vLLM on a cluster of two nodes, one of them killed; the engine's own loop without Ray."""
 
-import itertools
 import json
 import os
 import signal
@@ -24,14 +23,13 @@ from pipeline.llm.ray_rows import ERROR, ROW
 from pipeline.llm.types import Request, Result, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
 from pipeline.params import Params, load_params
-from pipeline.prompt_template import load_prompt
-from pipeline.scene_graph import graph_from_row, group_objects, serialise
+from tests.language_toy import caption_requests
 from tests.pipeline.llm.test_ray_rows import END, Plain
 
 ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
 GREEDY = Sampling.of(0, 1, 0)
-SMALL = {"enforce_eager": True, "block_size": 32, "kv_cache_memory_bytes": 64_000_000, "max_num_seqs": 8}
+SMALL = {"kv_cache_memory_bytes": 64_000_000, "max_num_seqs": 8}
 
 
 def _params(address: str | None = None, replicas: int = 1, **llm: Any) -> Params:
@@ -142,6 +140,16 @@ def test_a_cluster_that_is_not_there_is_named() -> None:
         ray_engine._connect(absent, "head:6379")
 
 
+@pytest.mark.parametrize(
+    ("device", "gpus", "on_cpus"),
+    [("auto", 0, True), ("auto", 4, False), ("cpu", 4, True), ("cuda", 0, False)],
+)
+def test_replicas_run_where_the_cluster_computes(device: str, gpus: int, on_cpus: bool) -> None:
+    engine = Scripted(lambda blocks: iter([]))
+    engine._ray.cluster_resources = lambda: {"CPU": 8, "GPU": gpus} if gpus else {"CPU": 8}
+    assert engine._on_cpus(_params().speed.model_copy(update={"device": device})) is on_cpus
+
+
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"llm\.engine.*Ray cannot be imported.*Install the extra `ray`"):
@@ -151,31 +159,6 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_texts_of_one_engine_serve_the_other(tmp_path: Path) -> None:
     ray, vllm = _params().llm, _params(engine="vllm").llm
     assert model_identity(ray, tmp_path, ROOT) == model_identity(vllm, tmp_path, ROOT)
-
-
-def _prompts(count: int) -> list[Request]:
-    """Prompts as `interpret` writes them, no two alike."""
-    template = load_prompt(ROOT / PARAMS.interpret.prompt, ("graph",))
-    colours = ("red", "blue", "green", "white", "black", "yellow", "orange")
-    things = ("car", "airplane", "hangar", "pond", "truck", "house", "court", "tree")
-    kinds = itertools.product(things, colours, things, colours)
-    requests = []
-    for i, (name, colour, other, shade) in enumerate(itertools.islice(kinds, 0, 13 * count, 13)):
-        objects = [
-            {"object_id": 0, "name": name, "attributes": [colour], "bbox": None},
-            {"object_id": 1, "name": other, "attributes": [shade], "bbox": None},
-        ]
-        row = {
-            "image_id": str(i),
-            "width": 250,
-            "height": 250,
-            "scene": "airport",
-            "objects": objects,
-            "relationships": [{"subject_id": 0, "predicate": "next to", "object_id": 1}],
-        }
-        content = serialise(group_objects(graph_from_row(row)))
-        requests.append(Request(f"k{i}", template.render(graph=content), GREEDY, 60, None))
-    return requests
 
 
 @pytest.fixture
@@ -208,7 +191,7 @@ def _running_replicas() -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_a_node_killed_in_the_run_loses_no_row(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_engine, "BATCH_ROWS", 8)
-    requests = _prompts(240)
+    requests = [request for request, _ in caption_requests(240)]
     long = Request("long", [{"role": "user", "content": "car " * 600}], GREEDY, 60, None)
     none = Request("none", requests[0].messages, GREEDY, 0, None)
     schema = {"type": "object", "properties": {"caption": {"type": "string", "maxLength": 9}}}
@@ -217,6 +200,8 @@ def test_a_node_killed_in_the_run_loses_no_row(cluster: Any, monkeypatch: pytest
     asked = [*requests, long, none, under]
     second = cluster.add_node(num_cpus=1)
     engine = open_engine(_params(cluster.address, replicas=2, output="json"), ROOT)
+    effective = engine.effective() or {}
+    assert (effective["device"], effective["dtype"], effective["max_num_seqs"]) == ("cpu", "float32", 8)
     results: list[Result] = []
     when_killed = 0
     for result in engine.generate(asked):

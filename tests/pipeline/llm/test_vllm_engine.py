@@ -20,7 +20,8 @@ from tests.pipeline.llm.tiny_llama import make_tiny_llama
 
 pytestmark = pytest.mark.slow
 
-PARAMS = load_params(Path(__file__).parents[3] / "params.yaml")
+ROOT = Path(__file__).parents[3]
+PARAMS = load_params(ROOT / "params.yaml")
 SPEED = {
     "enforce_eager": True,
     "block_size": 32,
@@ -161,6 +162,23 @@ def test_a_stage_runs_on_it_from_graphs_to_tables(
 
     interpret.run(toy.params, toy.paths, engine=refuse)
     assert toy.paths.interpretations("toy").read_bytes() == before
+
+
+def test_without_arguments_it_runs_with_those_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    engine = VllmEngine(PARAMS.llm, {"kv_cache_memory_bytes": 2_000_000}, 0, ROOT)
+    effective = engine.effective()
+    results = {
+        r.key: r for r in engine.generate([_request("short", "scene"), _request("long", "car " * 300)])
+    }
+    engine.close()
+    assert effective["device"] == "cpu" and effective["dtype"] == "float32"
+    assert (effective["block_size"], effective["max_num_seqs"]) == (32, 256)
+    assert effective["enforce_eager"] and not effective["enable_chunked_prefill"]
+    context = effective["max_model_len"]
+    assert 200 <= context <= 256  # at 7,680 bytes a token; the model has 512
+    assert results["short"].text and not results["long"].permanent  # more memory would do
+    assert f"the KV cache holds {context}" in (results["long"].error or "")
 
 
 def test_an_unknown_engine_argument_is_said_before_the_model_is_loaded(model: Path) -> None:
