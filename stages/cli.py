@@ -126,16 +126,40 @@ def export(
 
 @app.command(rich_help_panel="Tools")
 def study(
-    out: Annotated[Path, typer.Option(help="Where results.md, results.csv and results.tex go.")] = Path(
-        "docs"
-    ),
+    out: Annotated[
+        Path | None, typer.Option(help="Where results.md, .csv and .tex go. Default: docs.")
+    ] = None,
 ) -> None:
     """Seeds, trials, ablations, intervals and tests of every method: an hour or two; goes on after a kill."""
     from pipeline.params import load_params
     from pipeline.paths import Paths
     from stages.study import run as run_study
 
-    run_study(load_params(), Paths(), out)
+    run_study(load_params(), Paths(), out or Path("docs"))
+
+
+@app.command(rich_help_panel="Tools")
+def benchmark(
+    layout: Annotated[str, typer.Argument(help="cirr, fashioniq, circo or patterncom.")],
+    root: Annotated[Path, typer.Argument(help="The benchmark's folder; docs/benchmarks.md shows it.")],
+    split: Annotated[str | None, typer.Option(help="Default: the one usually reported.")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Of the text where image and text mix, 0 to 1. Default: 0.5.")
+    ] = None,
+    choose_on: Annotated[
+        str | None, typer.Option(help="Choose the share on this split instead, another than --split.")
+    ] = None,
+    tuned: Annotated[
+        Path | None, typer.Option(help="A folder data/tuned/<dataset>: measure its text encoder too.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: metrics/benchmarks/<layout>.json.")] = None,
+) -> None:
+    """Measure image, text and their mixtures on a published benchmark, by its own protocol."""
+    from pipeline.params import load_params
+    from pipeline.paths import Paths
+    from stages.benchmark import Request, run
+
+    run(load_params(), Paths(), Request(layout, root, split, share, choose_on, tuned, out))
 
 
 @app.command(rich_help_panel="Tools")

@@ -21,6 +21,7 @@ COMMANDS = (
     "report",
     "check",
     "captions",
+    "benchmark",
     "cache",
 )
 
@@ -130,3 +131,13 @@ def test_check_says_what_is_wrong(folder: Path) -> None:
     failed = [line.split(":")[0] for line in lines if line.startswith("FAIL")]
     assert failed[1:] == ["FAIL prompt of interpret", "FAIL prompt of caption", "FAIL vision language model"]
     assert lines[-1].startswith("ok   disk")
+
+
+def test_a_benchmark_that_is_not_there_is_one_line(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    said = _lempo("benchmark", "cirr", "empty", cwd=folder)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == (
+        "error: empty/cirr/image_splits/split.rc2.val.json: the benchmark's file is missing. "
+        "Put it there, or correct ROOT; docs/benchmarks.md shows the layout\n"
+    )
