@@ -2,15 +2,22 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
 from pipeline.errors import UserError
 from pipeline.params import Params
 from pipeline.paths import Paths
 from stages.study import run
-from tests.trainer.tiny import make_dataset, make_params, vlm_folder
+from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
 from trainer.study.plan import ABLATIONS, BEYOND, TRAINED, UNTRAINED
 from trainer.study.traps import TRAPS
 
@@ -105,3 +112,38 @@ def test_markdown_and_latex_hold_the_same_figures(studied: tuple[Params, Paths])
 def test_a_project_without_tables_is_one_line(make_params: object, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dvc repro"):
         run(make_params(datasets=("none",)), Paths(tmp_path))  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_study_that_was_ended_goes_on(
+    studied: tuple[Params, Paths], tmp_path: Path, how: signal.Signals
+) -> None:
+    params, whole = studied
+    paths = Paths(tmp_path)
+    for dataset in DATASETS:
+        make_dataset(paths, params, dataset)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
+    command = [sys.executable, "-m", "stages.cli", "study"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    store = paths.cache / "study"
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while len(list(store.glob("*.json"))) < 20 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(how)
+        assert process.stderr is not None
+        said = process.stderr.read()  # until the last process that holds it has ended
+        assert process.wait(30) == (130 if how == signal.SIGINT else -9)
+    assert "Traceback" not in said and len(workers) >= 2
+    psutil.wait_procs(workers, timeout=10)
+    assert not any(worker.is_running() for worker in workers)
+    before = results(paths)
+    assert 20 <= len(before) < len(results(whole))
+    run(params, paths)
+    after = results(paths)
+    assert {path: after[path] for path in before} == before
+    assert cells(paths, "methods, one") == cells(whole, "methods, one")

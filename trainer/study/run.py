@@ -2,11 +2,14 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 from tqdm import tqdm
@@ -114,12 +117,16 @@ def _pool(params: Params, paths: Paths, identity: dict[str, Any]) -> Iterator[Pr
     from pipeline.vlm import resolve_device
 
     count = 1 if resolve_device(params.speed.device) == "cuda" else params.speed.workers
-    # spawn: the parent holds threads of torch and Arrow, which a fork would tear apart
-    pool = ProcessPoolExecutor(
-        count, get_context("spawn"), initializer=_begin, initargs=(params, paths, identity)
-    )
+    context = get_context(
+        "spawn"
+    )  # the parent holds threads of torch and Arrow: a fork would tear them apart
+    ours, theirs = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(params, paths, identity, ours))
     try:
         yield pool
+    except BaseException:
+        theirs.close()  # ends the workers in the middle of their jobs
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -147,13 +154,21 @@ class _Worker:
 _worker: _Worker
 
 
-def _begin(params: Params, paths: Paths, identity: dict[str, Any]) -> None:
+def _begin(params: Params, paths: Paths, identity: dict[str, Any], parent: Connection) -> None:
     global _worker
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
     torch.set_num_threads(1)  # a job a core, and the same sums whatever the number of cores
     _worker = _Worker(params, paths, identity)
+
+
+def _end_with(parent: Connection) -> None:
+    """End this process once the other end of the pipe is closed, by the parent or by its death."""
+    parent.poll(None)
+    os._exit(1)
 
 
 def _work(job: Job, key: str) -> dict[str, Any]:
