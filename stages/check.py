@@ -82,7 +82,9 @@ def _language_model(params: Params, paths: Paths) -> str:
 
         return f"{params.llm.model} at {params.llm.endpoint}: {reported_model(params.llm, paths.cache)}"
     from pipeline.llm.identity import local_folder
+    from pipeline.llm.vllm_arguments import check_names
 
+    check_names(params.llm, params.speed.llm)
     folder = local_folder(params.llm.model, paths.root)
     if folder is None:
         return f"{params.llm.model} from the hub, or its local copy"

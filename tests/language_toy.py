@@ -6,10 +6,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
-from pipeline.contracts import QUERIES, SCENE_GRAPHS, write_table
+from pipeline.contracts import (
+    INTERPRETATIONS,
+    PSEUDO_CAPTIONS,
+    QUERIES,
+    SCENE_GRAPHS,
+    read_table,
+    write_table,
+)
+from pipeline.language_stage import row_cache
 from pipeline.llm.types import Request, Result, Sampling
+from pipeline.metrics_io import read_metrics
 from pipeline.params import Params
 from pipeline.paths import Paths
 from pipeline.prompt_template import load_prompt
@@ -24,10 +34,13 @@ from pipeline.scene_graph import (
     serialise,
 )
 from pipeline.verbalise import verbalise
+from stages import caption, interpret
 
 ROOT = Path(__file__).parents[1]
 COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple")
 PLACES = ((10, "left"), (120, "center"), (230, "right"))
+STAGES: dict[str, Any] = {"interpret": interpret, "caption": caption}
+SCHEMAS = {"interpret": INTERPRETATIONS, "caption": PSEUDO_CAPTIONS}
 Answer = Callable[[Request], Result]
 
 
@@ -120,6 +133,40 @@ class Toy:
             )
         write_table(graphs, self.paths.scene_graphs(dataset), SCENE_GRAPHS)
         write_table(queries, self.paths.queries(dataset), QUERIES)
+
+    def run(self, answer: Answer | None = None, stage: str = "interpret") -> "FakeEngine":
+        """Run a stage; the engine answers right where nothing else is said."""
+        engine = FakeEngine(answer or self.right)
+        STAGES[stage].run(self.params, self.paths, engine=engine)
+        return engine
+
+    def rows(self, dataset: str = "toy", stage: str = "interpret") -> list[dict[str, Any]]:
+        return read_table(self._table(dataset, stage), SCHEMAS[stage]).to_pylist()
+
+    def tables(self, stage: str = "interpret") -> dict[str, bytes]:
+        return {dataset: self._table(dataset, stage).read_bytes() for dataset in ("toy", "free")}
+
+    def metrics(self, stage: str = "interpret") -> dict[str, Any]:
+        return read_metrics(self.paths.metrics(stage))
+
+    def cached(self) -> list[str]:
+        """Keys on disk."""
+        parts = row_cache(self.paths).parts()
+        return [key for part in parts for key in pq.read_table(part, columns=["key"])["key"].to_pylist()]
+
+    def _table(self, dataset: str, stage: str) -> Path:
+        tables = self.paths.interpretations if stage == "interpret" else self.paths.pseudo_captions
+        return tables(dataset)
+
+    def failing(self, word: str, error: str = "out of luck") -> Answer:
+        """Answers right where the request lacks a word, else with an error."""
+
+        def answer(request: Request) -> Result:
+            if word in request.messages[-1]["content"]:
+                return Result(request.key, error=error)
+            return self.right(request)
+
+        return answer
 
     def right(self, request: Request) -> Result:
         """The answer that says every fact."""

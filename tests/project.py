@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from pipeline.contracts import PSEUDO_CAPTIONS, read_table
 from pipeline.paths import Paths
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +37,16 @@ class Project:
             shutil.copy2(ROOT / name, folder / name)
         self.git("init", "-q", "-b", "main")
         self.commit("Start")
+
+    @classmethod
+    def small(cls, folder: Path, datasets: list[str], **changes: object) -> "Project":
+        """One with a family of scenes a split in each dataset, its corpus made; `changes` as for `set`."""
+        project = cls(folder)
+        project.set(datasets=datasets, **changes)
+        for dataset in datasets:
+            project.set(f"worlds/{dataset}/world.yaml", families={"train": 1, "val": 1, "test": 1})
+        project.run(sys.executable, "-m", "stages.cli", "corpus")
+        return project
 
     @property
     def paths(self) -> Paths:
@@ -74,7 +87,14 @@ class Project:
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
+                preexec_fn=_hear_interrupts,
             )
+
+    def pseudo_captions(self) -> dict[str, dict[str, Any]]:
+        """Rows of the tables of all datasets, by the ids of their queries."""
+        datasets = yaml.safe_load((self.folder / "params.yaml").read_text())["datasets"]
+        tables = [read_table(self.paths.pseudo_captions(name), PSEUDO_CAPTIONS) for name in datasets]
+        return {row["query_id"]: row for table in tables for row in table.to_pylist()}
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments).stdout
@@ -102,3 +122,8 @@ class Project:
                 place = place[section]
             place[leaf] = value
         path.write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def _hear_interrupts() -> None:
+    """Where the tests run in a shell's background, SIGINT is ignored, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.corpus.json_rows import Repeating
 from pipeline.errors import Problem
 
 ID_LENGTH = 200
@@ -42,9 +43,11 @@ def printable(value: object, limit: int = 200) -> str:
 
 
 def mapping(value: object, field: str) -> Mapping[str, Any]:
-    """A JSON object."""
+    """A JSON object, in which no key stands twice."""
     if not isinstance(value, dict):
         raise Rejected("the value is no JSON object", "Write it as {...}", field, value)
+    if isinstance(value, Repeating):
+        raise Rejected("a key stands twice", "Keep one of them", field, value.key)
     return value
 
 
@@ -116,7 +119,7 @@ def relative_path(value: object, field: str) -> str:
 
 def bbox(value: object, field: str, width: int, height: int) -> tuple[float, float, float, float]:
     """A box (x, y, w, h) in pixels, from {x, y, w, h} or [x, y, w, h], inside the image."""
-    numbers = [value.get(key) for key in "xywh"] if isinstance(value, dict) else value
+    numbers = [mapping(value, field).get(key) for key in "xywh"] if isinstance(value, dict) else value
     if (
         not isinstance(numbers, list)
         or len(numbers) != 4

@@ -1,6 +1,7 @@
 """Rows of a JSON list, one at a time, with the place of whatever is wrong in the file."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,18 @@ _OF_NUMBERS = "0123456789.eE+-"
 _REMEDY = "Correct the file: it must be one JSON list of rows, in UTF-8"
 
 
+class Repeating(dict[str, Any]):
+    """A JSON object in which a key, `key`, stands twice. Its values are not to be used."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.key = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+
+
 def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (0-based position, row) of a file that holds one JSON list.
+
+    An object that holds a key twice comes as `Repeating`, for the row to be rejected.
 
     Only a piece of the file and one row are in memory at a time.
 
@@ -123,4 +134,9 @@ class _Reader:
         raise UserError(f"{reason} ({place})", _REMEDY, file=self.path, value=value)
 
 
-_DECODER = json.JSONDecoder()
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else Repeating(pairs)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from pipeline.contracts import replacing
 from pipeline.errors import UserError
+from pipeline.llm.identity import remember, remembered
 from pipeline.llm.types import Request, Result, one_line
 from pipeline.params import LlmParams, SpeedParams
 
@@ -114,12 +114,7 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
         UserError: the server does not serve the model, or cannot be reached and never was.
     """
     store = cache / "endpoint_models.json"
-    try:
-        known = json.loads(store.read_text())
-    except (FileNotFoundError, ValueError):
-        known = {}
-    if not isinstance(known, dict):
-        known = {}
+    known = remembered(store)
     place = f"{_base(params)} {params.model}"
     try:
         answer = httpx.get(_base(params) + "models", headers=_headers(), timeout=10)
@@ -149,8 +144,7 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
             value=params.model,
         )
     known[place] = {name: served[params.model][name] for name in _SAID if served[params.model].get(name)}
-    with replacing(store) as temporary:
-        temporary.write_text(json.dumps(known, indent=0, sort_keys=True))
+    remember(known, store)
     return known[place]
 
 

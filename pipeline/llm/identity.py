@@ -124,12 +124,7 @@ def _hub_commit(model: str, revision: str | None) -> str | None:
 def file_hashes(files: list[Path], cache: Path) -> dict[str, str]:
     """File name to sha256. A file of a known path, size and time is not read again: weights take minutes."""
     store = cache / "file_hashes.json"
-    try:
-        known = json.loads(store.read_text())
-    except (FileNotFoundError, ValueError):
-        known = {}
-    if not isinstance(known, dict):
-        known = {}
+    known = remembered(store)
     hashes, changed = {}, False
     for path in files:
         stat = path.stat()
@@ -140,9 +135,23 @@ def file_hashes(files: list[Path], cache: Path) -> dict[str, str]:
             known[place] = entry
         hashes[path.name] = entry[2]
     if changed:
-        with replacing(store) as temporary:
-            temporary.write_text(json.dumps(known, indent=0, sort_keys=True))
+        remember(known, store)
     return hashes
+
+
+def remembered(store: Path) -> dict[str, Any]:
+    """The JSON object in a file of the cache folder; {} where it is missing or damaged: it is made anew."""
+    try:
+        known = json.loads(store.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def remember(known: dict[str, Any], store: Path) -> None:
+    """Write what `remembered` reads."""
+    with replacing(store) as temporary:
+        temporary.write_text(json.dumps(known, indent=0, sort_keys=True))
 
 
 def identity_hash(identity: dict[str, Any]) -> str:

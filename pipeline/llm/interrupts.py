@@ -38,8 +38,12 @@ class _Interrupted(BaseException):
 
 @contextmanager
 def heard_at_once() -> Iterator[None]:
-    """Ctrl-C in here ends the block at once: vLLM swallows a KeyboardInterrupt while its core loads."""
-    if threading.current_thread() is not threading.main_thread():
+    """Ctrl-C in here ends the block at once: vLLM swallows a KeyboardInterrupt while its core loads.
+
+    Where Ctrl-C is not to be heard (a job in the background), or by somebody else, that stays so.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.errors import UserError
 from pipeline.llm.chat import ChatRenderer
 from pipeline.llm.types import Request, Result, one_line
-from pipeline.llm.vllm_arguments import VllmArguments
+from pipeline.llm.vllm_arguments import VllmArguments, load_error
 
 ROW = "__data"  # the column in which the processor's stages hand on their rows
 ERROR = "__inference_error__"  # in it: what went wrong with a row
@@ -51,13 +50,7 @@ class RayRows:
             self._tokenizer = cached_tokenizer_from_config(config)
             ends = config.try_get_generation_config().get("eos_token_id")
         except Exception as error:
-            raise UserError(
-                "vLLM could not read the model",
-                "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm",
-                file="params.yaml",
-                field="llm.model",
-                value=f"{arguments.engine['model']}: {one_line(error)}",
-            ) from error
+            raise load_error("read the model", arguments.engine["model"], error) from error
         self._context = int(config.max_model_len)
         self._ends = {self._tokenizer.eos_token_id, *([ends] if isinstance(ends, int) else ends or ())}
         self._chat = ChatRenderer(self._tokenizer, arguments.chat_template, arguments.template_arguments)

@@ -11,7 +11,7 @@ from pipeline.llm.interrupts import deaf_processes, heard_at_once
 from pipeline.llm.orphans import Watch
 from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import Request, Result, one_line
-from pipeline.llm.vllm_arguments import effective_arguments, runs_on_cpu, vllm_arguments
+from pipeline.llm.vllm_arguments import effective_arguments, load_error, runs_on_cpu, vllm_arguments
 from pipeline.params import LlmParams
 
 log = logging.getLogger(__name__)
@@ -53,13 +53,7 @@ class VllmEngine:
                 self._llm = LLM(**arguments.engine)
         except Exception as error:
             self._watch.close()
-            raise UserError(
-                "vLLM could not load the model",
-                "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm",
-                file="params.yaml",
-                field="llm.model",
-                value=f"{self._params.model}: {one_line(error)}",
-            ) from error
+            raise load_error("load the model", self._params.model, error) from error
         self._watch.loaded()
         self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config

@@ -123,13 +123,20 @@ def test_a_mistake_is_one_line(folder: Path, damage: object, arguments: tuple[st
 
 def test_check_says_what_is_wrong(folder: Path) -> None:
     (folder / "in/parks/scene_graphs.json").write_text("{}")
+    _change(folder, "llm", engine_args={"max_model_length": 512})
     done = _lempo("check", cwd=folder)
     assert done.returncode == 1 and done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0] == "ok   parameters: 1 dataset"
     assert lines[1].startswith("FAIL dataset parks: ") and "holds no list" in lines[1]
     failed = [line.split(":")[0] for line in lines if line.startswith("FAIL")]
-    assert failed[1:] == ["FAIL prompt of interpret", "FAIL prompt of caption", "FAIL vision language model"]
+    assert failed[1:] == [
+        "FAIL prompt of interpret",
+        "FAIL prompt of caption",
+        "FAIL language model",
+        "FAIL vision language model",
+    ]
+    assert any("no such engine argument" in line and "max_model_length" in line for line in lines)
     assert lines[-1].startswith("ok   disk")
 
 

@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,9 +15,8 @@ from pipeline.contracts import (
     write_table,
 )
 from pipeline.language import EMPTY_GRAPH
-from stages import caption, interpret
 from stages.captions_view import show_captions
-from tests.language_toy import FakeEngine, Toy, WordTokenizer, said
+from tests.language_toy import FakeEngine, Toy, said
 from tests.pipeline.corpus.source import Source
 from tests.project import Project
 
@@ -26,9 +24,8 @@ ADDED = {"op": "add", "kind": "object", "quantity": "2", "name": "tree", "attrib
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+def toy(tmp_path: Path, word_tokenizer: None) -> Toy:
     """Its first image is empty in both datasets; the query on it carries edits in `toy` alone."""
-    monkeypatch.setattr("pipeline.vlm.load_tokenizer", lambda *_: WordTokenizer())
     toy = Toy(tmp_path, llm__fallback="rules", caption__samples=2)
     for dataset in ("toy", "free"):
         table = read_table(toy.paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
@@ -37,24 +34,23 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     return toy
 
 
-def _run(toy: Toy, stage: Any, text: str = "A toy park scene with one pond at the bottom.") -> FakeEngine:
-    engine = FakeEngine(lambda request: said(request, toy.texts.get(request.messages[-1]["content"], text)))
-    stage.run(toy.params, toy.paths, engine=engine)
-    return engine
+def _run(toy: Toy, stage: str) -> FakeEngine:
+    pond = "A toy park scene with one pond at the bottom."
+    return toy.run(lambda request: said(request, toy.texts.get(request.messages[-1]["content"], pond)), stage)
 
 
 def test_nothing_is_asked_about_an_empty_graph(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = _run(toy, interpret)
+    engine = _run(toy, "interpret")
     assert len(engine.asked) == 12 and all("- " in r.messages[-1]["content"] for r in engine.asked)
-    rows = read_table(toy.paths.interpretations("toy"), INTERPRETATIONS).to_pylist()
+    rows = toy.rows()
     assert (rows[0]["status"], rows[0]["text"], rows[0]["error"]) == ("empty", None, EMPTY_GRAPH)
     unknown = ("facts", "fact_recall", "missed", "invented", "first_pass_all_right", "finish_reason")
     assert all(rows[0][name] is None for name in unknown) and rows[0]["source"] == "first"
     assert {row["status"] for row in rows[1:]} == {"ok"}
-    metrics = json.loads(toy.paths.metrics("interpret").read_text())["toy"]
+    metrics = toy.metrics()["toy"]
     assert [metrics[name] for name in ("rows", "ok", "failed", "empty")] == [8, 7, 0, 1]
     assert [metrics[name] for name in ("fact_recall", "all_right_rate", "fallback_rate")] == [1.0, 1.0, 0.0]
-    assert _run(toy, interpret).opened == 0
+    assert _run(toy, "interpret").opened == 0
     capsys.readouterr()
     show_captions(toy.paths, "toy", "interpret", worst=True, limit=8)
     assert f"toy toy-0000 · first, empty, no facts\n    scene: toy park\n    objects:\n  ! {EMPTY_GRAPH}" in (
@@ -63,15 +59,15 @@ def test_nothing_is_asked_about_an_empty_graph(toy: Toy, capsys: pytest.CaptureF
 
 
 def test_a_pseudo_caption_of_it_is_asked_for_where_edits_add_something(toy: Toy) -> None:
-    assert len(_run(toy, caption).asked) == 2 * 13
-    first, *rest = read_table(toy.paths.pseudo_captions("toy"), PSEUDO_CAPTIONS).to_pylist()
+    assert len(_run(toy, "caption").asked) == 2 * 13
+    first, *rest = toy.rows("toy", "caption")
     assert first["status"] == "ok" and first["facts"] == 4 and first["fact_recall"] == 1.0
-    first, *rest = read_table(toy.paths.pseudo_captions("free"), PSEUDO_CAPTIONS).to_pylist()
+    first, *rest = toy.rows("free", "caption")
     assert (first["status"], first["text"], first["alternatives"]) == ("empty", None, [])
     assert {row["status"] for row in rest} == {"ok"}
-    metrics = json.loads(toy.paths.metrics("caption").read_text())
+    metrics = toy.metrics("caption")
     assert [metrics[name]["empty"] for name in ("toy", "free", "all")] == [0, 1, 1]
-    assert _run(toy, caption).opened == 0
+    assert _run(toy, "caption").opened == 0
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import polars as pl
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -32,14 +31,9 @@ KILLS = ((WRITING, "1"), (LOADING, "0"), (WRITING, "0"), (WRITING, "0"))
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("corpus"))
-    project.set(datasets=DATASETS)
-    for dataset in DATASETS:
-        project.set(f"worlds/{dataset}/world.yaml", families={"train": 1, "val": 1, "test": 1})
     # few rows at once, so that a kill finds some on disk and some not; a repair's key follows from a text
-    project.set(llm__repairs=0, speed__llm__max_num_seqs=4, speed__llm__kv_cache_memory_bytes=64_000_000)
-    project.run(sys.executable, "-m", "stages.cli", "corpus")
-    return project
+    vllm = {"max_num_seqs": 4, "kv_cache_memory_bytes": 64_000_000}
+    return Project.small(tmp_path_factory.mktemp("corpus"), DATASETS, llm__repairs=0, speed__llm=vllm)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +56,6 @@ def _keys(project: Project) -> list[str]:
 
 def _speed(project: Project) -> dict:
     return json.loads(project.paths.speed("caption").read_text())
-
-
-def _table(project: Project) -> dict[str, dict]:
-    tables = [pl.read_parquet(project.paths.pseudo_captions(dataset)) for dataset in DATASETS]
-    return {row["query_id"]: row for row in pl.concat(tables).to_dicts()}
 
 
 def _wait_for_parts(project: Project, process: subprocess.Popen[bytes], number: int = 2) -> None:
@@ -142,7 +131,7 @@ def test_killed_again_and_again_it_ends_as_a_run_that_nobody_disturbs(
     speed = _speed(killed)
     assert (speed["generated"], speed["cache_hits"]) == (total - len(on_disk), len(on_disk))
     assert sorted(_keys(killed)) == sorted(_keys(whole)) and len(_keys(killed)) == total
-    ours, theirs = _table(killed), _table(whole)
+    ours, theirs = killed.pseudo_captions(), whole.pseudo_captions()
     assert ours.keys() == theirs.keys() and all(row["status"] == "ok" for row in ours.values())
     assert all(ours[name]["row_key"] == theirs[name]["row_key"] for name in ours)
 
@@ -160,7 +149,7 @@ def test_killed_again_and_again_it_ends_as_a_run_that_nobody_disturbs(
 def test_the_model_computed_once_more_chooses_the_same_tokens(whole: Project) -> None:
     """So that the scorer's word on ties can be taken: greedy texts lose nothing to the best, others do."""
     messages = caption_messages(whole, DATASETS)
-    texts = raw_texts(whole, {name: row["row_key"] for name, row in _table(whole).items()})
+    texts = raw_texts(whole, {name: row["row_key"] for name, row in whole.pseudo_captions().items()})
     names = sorted(texts)[::5]
     lost = [max(scorer().losses(messages[name], texts[name] or "")) for name in names]
     assert statistics.mean(loss < TIE for loss in lost) > 0.9

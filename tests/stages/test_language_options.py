@@ -1,47 +1,21 @@
 """Options of the language stages: several samples, answers as JSON, a limit on groups, tries."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.contracts import PSEUDO_CAPTIONS, SCENE_GRAPHS, read_table, write_table
+from pipeline.contracts import SCENE_GRAPHS, read_table, write_table
 from pipeline.llm.types import Request, Result
 from pipeline.structured_output import SCHEMA
-from stages import caption, interpret
+from stages import interpret
 from stages.captions_view import show_captions
-from tests.language_toy import FakeEngine, Toy, WordTokenizer, said
-
-
-@pytest.fixture(autouse=True)
-def word_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.vlm.load_tokenizer", lambda *_: WordTokenizer())
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    return Toy(tmp_path)
-
-
-def _caption(toy: Toy, answer: Any = None) -> FakeEngine:
-    engine = FakeEngine(answer or toy.right)
-    caption.run(toy.params, toy.paths, engine=engine)
-    return engine
-
-
-def _rows(toy: Toy, dataset: str = "toy") -> list[dict[str, Any]]:
-    return read_table(toy.paths.pseudo_captions(dataset), PSEUDO_CAPTIONS).to_pylist()
-
-
-def _metrics(toy: Toy) -> dict[str, Any]:
-    return json.loads(toy.paths.metrics("caption").read_text())
+from tests.language_toy import FakeEngine, Toy, said
 
 
 def test_one_sample_is_the_rule(toy: Toy) -> None:
-    _caption(toy)
-    assert all(row["alternatives"] == [] for row in _rows(toy))
-    assert "alternatives" not in _metrics(toy)["all"]
+    toy.run(stage="caption")
+    assert all(row["alternatives"] == [] for row in toy.rows(stage="caption"))
+    assert "alternatives" not in toy.metrics("caption")["all"]
 
 
 def test_further_samples_are_seeded_checked_and_cached(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,21 +30,23 @@ def test_further_samples_are_seeded_checked_and_cached(toy: Toy, capsys: pytest.
         wrong.append(request.seed)
         return said(request, text.replace("pond", "lake") if len(wrong) % 2 else text)
 
-    engine = _caption(toy, answer)
+    engine = toy.run(answer, "caption")
     assert len(engine.asked) == 3 * 14 and len(set(wrong)) == 2 * 14
     assert len({request.key for request in engine.asked}) == 3 * 14
-    rows = _rows(toy)
+    rows = toy.rows(stage="caption")
     # half of the further samples repeat the text itself
     assert {len(row["alternatives"]) for row in rows} <= {0, 1, 2}
     others = [other for row in rows for other in row["alternatives"]]
     assert others and all("lake" in other["text"] and other["missed"] for other in others)
-    metrics = _metrics(toy)["toy"]
+    metrics = toy.metrics("caption")["toy"]
     assert metrics["alternatives"] == len(others) and metrics["alternatives_all_right_rate"] == 0.0
     assert metrics["all_right_rate"] == 1.0
-    assert all(other["missed"] is None for row in _rows(toy, "free") for other in row["alternatives"])
-    assert len(_caption(toy, answer).asked) == 0
+    assert all(
+        other["missed"] is None for row in toy.rows("free", "caption") for other in row["alternatives"]
+    )
+    assert len(toy.run(answer, "caption").asked) == 0
     toy.with_params(caption__samples=4, caption__sample_temperature=0.9)
-    assert len(_caption(toy, answer).asked) == 14  # what is there is not drawn again
+    assert len(toy.run(answer, "caption").asked) == 14  # what is there is not drawn again
     capsys.readouterr()
     show_captions(toy.paths, "toy", "caption", worst=False, limit=10)
     assert "lake" in capsys.readouterr().out
@@ -86,8 +62,8 @@ def test_a_sample_that_fails_or_is_cut_is_left_out(toy: Toy) -> None:
             return Result(request.key, error="out of luck")
         return said(request, "a very long tale " * 50)
 
-    _caption(toy, answer)
-    assert all(row["alternatives"] == [] and row["status"] == "ok" for row in _rows(toy))
+    toy.run(answer, "caption")
+    assert all(row["alternatives"] == [] and row["status"] == "ok" for row in toy.rows(stage="caption"))
 
 
 def test_what_can_never_be_answered_is_asked_once(toy: Toy) -> None:
@@ -98,10 +74,10 @@ def test_what_can_never_be_answered_is_asked_once(toy: Toy) -> None:
             return Result.too_long(request.key, 600, 512)
         return toy.right(request)
 
-    asked = [request.messages[-1]["content"] for request in _caption(toy, answer).asked]
+    asked = [request.messages[-1]["content"] for request in toy.run(answer, "caption").asked]
     assert sum("red" in content for content in asked) == 2  # one a dataset
     assert len(asked) == 2 + 4 * 12
-    assert _caption(toy, answer).opened == 0
+    assert toy.run(answer, "caption").opened == 0
 
 
 def test_answers_as_json(toy: Toy) -> None:
@@ -114,13 +90,13 @@ def test_answers_as_json(toy: Toy) -> None:
             return said(request, "no JSON at all")
         return said(request, json.dumps({"caption": toy.texts[asked]}))
 
-    engine = _caption(toy, answer)
-    rows = _rows(toy)
+    engine = toy.run(answer, "caption")
+    rows = toy.rows(stage="caption")
     assert (rows[0]["status"], rows[0]["error"]) == ("failed", "the model returned no caption")
     assert rows[1]["status"] == "ok" and rows[1]["text"] in toy.texts.values()
     keys = {request.key for request in engine.asked}
     toy.with_params(llm__repairs=0)
-    assert not keys & {request.key for request in _caption(toy).asked}
+    assert not keys & {request.key for request in toy.run(stage="caption").asked}
 
 
 def test_a_large_graph_is_summarised_and_its_row_says_so(toy: Toy) -> None:
@@ -139,10 +115,10 @@ def test_a_large_graph_is_summarised_and_its_row_says_so(toy: Toy) -> None:
 
     engine = FakeEngine(answer)
     interpret.run(toy.params, toy.paths, engine=engine)
-    _caption(toy, answer)
-    rows = _rows(toy)
+    toy.run(answer, "caption")
+    rows = toy.rows(stage="caption")
     assert [row["summarised"] for row in rows] == [True] + [False] * 7
-    assert _metrics(toy)["toy"]["summarised"] == 1
+    assert toy.metrics("caption")["toy"]["summarised"] == 1
     assert max(len(content.splitlines()) for content in asked) < 2 * toy.params.llm.max_groups
     assert rows[0]["status"] == "ok" and all(not row["missed"] for row in rows[1:])
 
@@ -153,4 +129,4 @@ def test_a_failed_row_is_tried_in_as_many_runs_as_set(toy: Toy) -> None:
     def answer(request: Request) -> Result:
         return Result(request.key, error="out of luck")
 
-    assert [len(_caption(toy, answer).asked) for _ in range(3)] == [14, 14, 0]
+    assert [len(toy.run(answer, "caption").asked) for _ in range(3)] == [14, 14, 0]

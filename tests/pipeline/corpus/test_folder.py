@@ -157,7 +157,7 @@ def test_a_further_answer_that_was_rejected_leaves_the_list(source: Source) -> N
 
 def test_a_bad_graph_leaves_its_image_in_the_gallery(source: Source) -> None:
     source.graphs[0]["relationships"][0]["object_id"] = 5  # train-red, the reference of rows 0 to 2
-    source.graphs[4]["objects"] = []  # val-green, only ever a target
+    source.graphs[4]["objects"] = None  # val-green, only ever a target
     corpus = _read(source)
     assert corpus.images.num_rows == 9 and corpus.scene_graphs.num_rows == 7
     assert [(row, field) for row, field, _ in _rejects(corpus, "scene_graphs")] == [
@@ -243,6 +243,30 @@ def test_rows_that_are_no_objects_are_rejected(source: Source) -> None:
     corpus = _read(source)
     assert [row for row, _, _ in _rejects(corpus, "scene_graphs")] == [9]
     assert [row for row, _, _ in _rejects(corpus, "queries")] == [9]
+
+
+def test_a_key_that_stands_twice_rejects_its_row(source: Source) -> None:
+    source.write()
+    twice = {
+        "scene_graphs.json": ('"scene": "park"', '"scene": "sea", "scene": "park"'),
+        "triplets.json": ('"modification": ', '"modification": "x", "modification": '),
+    }
+    for name, (once, both) in twice.items():
+        text = (source.folder / name).read_text()
+        (source.folder / name).write_text(text.replace(once, both, 1))
+    graphs = source.folder / "scene_graphs.json"
+    name = '"name": "tree"'
+    graphs.write_text(graphs.read_text()[::-1].replace(name[::-1], f"{name}, {name}"[::-1], 1)[::-1])
+    corpus = read_folder(source.folder, "somewhere/parks", workers=1)
+    assert _rejects(corpus, "scene_graphs") == [
+        (0, "row", "a key stands twice"),
+        (8, "objects[1]", "a key stands twice"),
+    ]
+    assert [row["value"] for row in corpus.rejects.rows if row["table"] == "scene_graphs"] == [
+        "scene",
+        "name",
+    ]
+    assert _rejects(corpus, "queries")[0] == (0, "row", "a key stands twice")
 
 
 def test_half_a_surrogate_pair_can_be_written_down(source: Source) -> None:

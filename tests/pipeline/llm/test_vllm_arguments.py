@@ -1,13 +1,16 @@
 """What vLLM gets on which device: everywhere what is named, on CPUs also what was measured there."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.llm import vllm_engine
 from pipeline.llm.identity import model_identity
-from pipeline.llm.vllm_arguments import CPU_DEFAULTS, VllmArguments, vllm_arguments
+from pipeline.llm.vllm_arguments import CPU_DEFAULTS, VllmArguments, check_names, vllm_arguments
 from pipeline.llm.vllm_engine import VllmEngine
 from pipeline.params import load_params
 
@@ -64,3 +67,26 @@ def test_texts_are_cached_under_what_is_named_whatever_the_device(tmp_path: Path
     assert identity["engine_args"] == {}
     float32 = PARAMS.llm.model_copy(update={"engine_args": {"dtype": "float32"}})
     assert model_identity(float32, tmp_path, ROOT) != identity
+
+
+def test_names_are_checked_without_importing_vllm() -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from pipeline.llm.vllm_arguments import check_names\n"
+        "from pipeline.params import load_params\n"
+        f"llm = load_params(Path({str(ROOT / 'params.yaml')!r})).llm\n"
+        "named = {'dtype': 'float32', 'lora': 'x', 'chat_template': 'y', 'tensor_parallel_size': 2}\n"
+        "check_names(llm.model_copy(update={'engine_args': named}), {'block_size': 32})\n"
+        "assert not {'vllm', 'torch'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=60)
+    with pytest.raises(UserError, match=r"no such engine argument.*'max_sequences'"):
+        check_names(PARAMS.llm, {"max_sequences": 5})
+
+
+def test_the_names_read_from_the_source_are_those_that_vllm_takes() -> None:
+    from vllm import EngineArgs
+
+    every = dict.fromkeys(EngineArgs.__dataclass_fields__)
+    check_names(PARAMS.llm.model_copy(update={"engine_args": every}), {})

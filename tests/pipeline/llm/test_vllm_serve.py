@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import polars as pl
 import pytest
 
 from pipeline.llm.endpoint_engine import EndpointEngine
@@ -86,12 +85,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
 @pytest.fixture(scope="module")
 def in_process(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Made while the server starts."""
-    project = Project(tmp_path_factory.mktemp("project"))
-    project.set(datasets=DATASETS)
-    for dataset in DATASETS:
-        project.set(f"worlds/{dataset}/world.yaml", families={"train": 1, "val": 1, "test": 1})
-    project.set(llm__repairs=0, speed__llm__max_num_seqs=16, speed__llm__kv_cache_memory_bytes=64_000_000)
-    project.run(sys.executable, "-m", "stages.cli", "corpus")
+    vllm = {"max_num_seqs": 16, "kv_cache_memory_bytes": 64_000_000}
+    project = Project.small(tmp_path_factory.mktemp("project"), DATASETS, llm__repairs=0, speed__llm=vllm)
     project.run(*STAGE)
     return project
 
@@ -105,13 +100,8 @@ def _endpoint(in_process: Project, serve: Serve, folder: Path, **speed: float) -
     return project
 
 
-def _rows(project: Project) -> dict[str, dict]:
-    tables = [pl.read_parquet(project.paths.pseudo_captions(dataset)) for dataset in DATASETS]
-    return {row["query_id"]: row for row in pl.concat(tables).to_dicts()}
-
-
 def _assert_same_but_for_ties(one: Project, other: Project) -> None:
-    ours, theirs = _rows(one), _rows(other)
+    ours, theirs = one.pseudo_captions(), other.pseudo_captions()
     assert ours.keys() == theirs.keys() and all(row["status"] == "ok" for row in ours.values())
     assert all(ours[name]["prompt_tokens"] == theirs[name]["prompt_tokens"] for name in ours)
     different = [name for name in ours if ours[name]["text"] != theirs[name]["text"]]

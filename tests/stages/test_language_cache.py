@@ -1,0 +1,182 @@
+"""What the language stages ask again and what not: after a change, a failure, a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.llm.types import Request, Result
+from stages import interpret
+from tests.language_toy import ROOT, FakeEngine, Toy, said
+
+
+def test_a_second_run_asks_nothing_and_writes_the_same_bytes(toy: Toy) -> None:
+    toy.run()
+    tables, metrics = toy.tables(), toy.paths.metrics("interpret").read_bytes()
+    for dataset in ("toy", "free"):
+        toy.paths.interpretations(dataset).unlink()
+    engine = toy.run()
+    assert engine.opened == 0
+    assert toy.tables() == tables and toy.paths.metrics("interpret").read_bytes() == metrics
+
+
+def test_one_graph_changed_is_one_text_generated(toy: Toy) -> None:
+    toy.run()
+    toy.write("toy", 8, recolour=3)
+    assert len(toy.run().asked) == 1
+
+
+def test_another_prompt_for_one_stage_leaves_the_other_alone_and_going_back_asks_nothing(toy: Toy) -> None:
+    toy.run()
+    toy.run(stage="caption")
+    prompt = toy.paths.root / "pipeline/prompts/caption.txt"
+    before = prompt.read_text()
+    prompt.write_text(before.replace("plain caption", "short caption"))
+    assert len(toy.run(stage="interpret").asked) == 0
+    assert len(toy.run(stage="caption").asked) == 14
+    prompt.write_text(before)
+    assert len(toy.run(stage="caption").asked) == 0
+
+
+def test_other_weights_are_another_model_and_going_back_asks_nothing(toy: Toy) -> None:
+    weights = toy.paths.root / "models/llm/model.safetensors"
+    toy.run()
+    weights.write_bytes(b"others!")
+    assert len(toy.run().asked) == 14
+    weights.write_bytes(b"weights")
+    assert len(toy.run().asked) == 0
+
+
+def test_a_higher_limit_redoes_only_what_was_cut(toy: Toy) -> None:
+    toy.with_params(llm__repairs=0, interpret__max_tokens=30)
+    long = "An aerial view " + "with a very long end " * 10
+
+    def answer(request: Request) -> Result:
+        return said(request, long) if "red" in request.messages[-1]["content"] else toy.right(request)
+
+    toy.run(answer)
+    cut = [row["finish_reason"] == "length" for row in toy.rows()]
+    assert sum(cut) == 1 and toy.metrics()["toy"]["truncated"] == 1
+    toy.with_params(llm__repairs=0, interpret__max_tokens=400)
+    assert len(toy.run(answer).asked) == 2  # one a dataset
+    assert toy.metrics()["all"]["truncated"] == 0
+    toy.with_params(llm__repairs=0, interpret__max_tokens=30)
+    assert len(toy.run(answer).asked) == 0
+    assert toy.metrics()["toy"]["truncated"] == 1
+
+
+def test_a_bad_row_fails_alone_and_is_tried_again_on_later_runs_up_to_three(toy: Toy) -> None:
+    toy.with_params(llm__repairs=0)
+    toy.run(toy.failing("blue"))
+    failed = [row for row in toy.rows() if row["status"] == "failed"]
+    assert len(failed) == 1 and failed[0]["text"] is None and failed[0]["error"] == "out of luck"
+    assert failed[0]["fact_recall"] == 0.0 and toy.metrics()["toy"]["failed"] == 1
+    assert [len(toy.run(toy.failing("blue")).asked) for _ in range(3)] == [2, 2, 0]
+
+
+def test_a_failure_that_passes_is_mended_by_the_next_run(toy: Toy) -> None:
+    toy.with_params(llm__repairs=0)
+    toy.run(toy.failing("blue"))
+    toy.run()
+    assert toy.metrics()["all"]["failed"] == 0
+
+
+def test_a_permanent_failure_is_never_asked_again(toy: Toy) -> None:
+    def answer(request: Request) -> Result:
+        found = toy.right(request)
+        return replace(found, text=None, error="too long", permanent=True, finish_reason=None)
+
+    assert len(toy.run(answer).asked) == 14  # no repair either
+    assert toy.run(answer).opened == 0
+    assert toy.metrics()["all"]["failed"] == 16
+
+
+def test_an_empty_answer_is_a_failure(toy: Toy) -> None:
+    toy.with_params(llm__repairs=0)
+    toy.run(lambda request: said(request, ' "" '))
+    assert {(row["status"], row["error"]) for row in toy.rows()} == {
+        ("failed", "the model returned no caption")
+    }
+
+
+KILLED = """
+import sys, os, time
+sys.path.insert(0, {root!r})
+from pathlib import Path
+import pipeline.vlm
+from tests.language_toy import FakeEngine, Toy, WordTokenizer
+from stages import interpret
+pipeline.vlm.load_tokenizer = lambda *_: WordTokenizer()
+import pipeline.language
+pipeline.language.PART_ROWS = 3
+toy = Toy(Path({folder!r}), rows=24)
+def answer(request):
+    time.sleep(0.02)
+    with open({log!r}, "a") as file:
+        file.write(request.key + "\\n")
+    return toy.right(request)
+print("ready", flush=True)
+interpret.run(toy.params, toy.paths, engine=FakeEngine(answer))
+"""
+
+
+@pytest.mark.usefixtures("word_tokenizer")
+@pytest.mark.parametrize("after", [0.0, 0.4])
+def test_kill_nine_loses_only_what_was_in_flight(tmp_path: Path, after: float) -> None:
+    folder, log = tmp_path / "killed", tmp_path / "log"
+    script = KILLED.format(root=str(ROOT), folder=str(folder), log=str(log))
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None and process.stdout.readline()
+    while not log.exists():
+        time.sleep(0.01)
+    time.sleep(after)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = log.read_text().split()
+
+    killed = Toy.__new__(Toy)
+    fresh = Toy(tmp_path / "fresh", rows=24)
+    killed.__dict__ = dict(fresh.__dict__)
+    killed.paths = replace(fresh.paths, root=folder)
+    stored = set(killed.cached())
+    engine = killed.run()
+    assert {request.key for request in engine.asked}.isdisjoint(stored)
+    assert len(before) - len(stored) <= 3 and len(stored) + len(engine.asked) == 46
+    fresh.run()
+    assert killed.tables() == fresh.tables()
+
+
+def test_an_interrupt_keeps_what_came_and_closes_the_engine(toy: Toy) -> None:
+    def answer(request: Request) -> Result:
+        if len(engine.asked) == 9:
+            raise KeyboardInterrupt
+        return toy.right(request)
+
+    engine = FakeEngine(answer)
+    with pytest.raises(KeyboardInterrupt):
+        interpret.run(toy.params, toy.paths, engine=engine)
+    assert engine.closed == 1 and len(toy.cached()) == 8
+    assert len(toy.run().asked) == 6
+
+
+def test_a_full_cache_imports_neither_vllm_nor_an_engine(toy: Toy) -> None:
+    toy.run()
+    params = toy.paths.root / "params.json"
+    params.write_text(toy.params.model_dump_json())
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\n"
+        "from pipeline.params import load_params\nfrom pipeline.paths import Paths\n"
+        "from stages import interpret\n"
+        f"interpret.run(load_params(Path({str(params)!r})), Paths(Path({str(toy.paths.root)!r})))\n"
+        "assert not {'vllm', 'torch', 'transformers', 'open_clip'} & set(sys.modules)\n"
+        "assert 'pipeline.llm.vllm_engine' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
