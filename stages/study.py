@@ -81,6 +81,8 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             "tune every text tower; a network that is tuned with it begins as it was trained on frozen "
             "features.",
             "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
+            f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
+            "serve the views of several pseudo captions alone.",
             f"- {len(evidence.results)} jobs, {seconds / 60:.0f} minutes of one core in all. "
             f"torch {version('torch')}, open_clip {version('open_clip_torch')}.",
         ]
