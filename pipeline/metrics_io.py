@@ -1,7 +1,9 @@
-"""Metrics files: JSON with sorted keys and floats of six digits, so that equal results are equal bytes."""
+"""Metrics as JSON with sorted keys, curves as CSV, floats of six digits: equal results are equal bytes."""
 
+import csv
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,14 @@ def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file whole, one column a key of the first row; None is an empty cell."""
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_rounded(row) for row in rows)
+
+
 def read_metrics(path: Path) -> dict[str, Any]:
     """Read a metrics file.
 
@@ -37,7 +47,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(entry) for entry in value]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from pipeline.contracts import RANKINGS, write_table
-from pipeline.metrics_io import write_metrics
+from pipeline.metrics_io import write_curve, write_metrics
 from pipeline.params import Params, VlmParams
 from pipeline.paths import Paths
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from trainer.texts import Texts
 
 log = logging.getLogger(__name__)
+CURVE_TO = 50  # the last K of the curves of recall at K
 
 
 def run(params: Params, paths: Paths, dataset: str) -> None:
-    """Write `metrics/evaluate/<dataset>.json` and `data/rankings/<dataset>.parquet`.
+    """Write `data/rankings/<dataset>.parquet`, `metrics/` and `plots/evaluate/<dataset>`.
 
     Raises:
         UserError: a table, the features or a model is not there or does not fit the others, or a split is
@@ -35,6 +36,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     from pipeline.vlm import load_vlm
     from trainer.data import load_splits
     from trainer.methods import COMPARATOR_PARTS, METHODS, Frozen, comparator_scores, term_scores
+    from trainer.metrics import recall_at
     from trainer.records import read_record
     from trainer.retrieval import rank_all
     from trainer.similarity import QueryFeatures
@@ -66,13 +68,17 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
     start = time.perf_counter()
     metrics, rows = {}, []
+    curves: list[dict[str, Any]] = [{"k": k} for k in range(1, CURVE_TO + 1)]
     for method, scores in tqdm(scored(), total=len(METHODS), desc="evaluate", unit="method", disable=None):
         rankings = rank_all(scores, test.answers)
         metrics[method] = _metrics(method, test, rankings)
         rows += _rows(method, test, rankings)
+        for point in curves:
+            point[method] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
     write_table(rows, paths.rankings(dataset), RANKINGS)
     write_metrics(paths.metrics("evaluate", dataset), metrics)
+    write_curve(paths.plots("evaluate", dataset), curves)
     write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
     hybrid = metrics["hybrid"]
     log.info("%s: hybrid R@1 %.1f, mean recall %.1f on test", dataset, hybrid["R@1"], hybrid["mean_recall"])

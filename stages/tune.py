@@ -4,7 +4,6 @@ Tunes the text encoder on the cached image features of one dataset; a run that w
 several GPUs of one machine: torchrun --nproc-per-node 4 -m stages.cli tune DATASET
 """
 
-import csv
 import hashlib
 import json
 import logging
@@ -14,8 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.contracts import replacing
-from pipeline.metrics_io import write_metrics
+from pipeline.metrics_io import write_curve, write_metrics
 from pipeline.params import Params
 from pipeline.paths import Paths
 
@@ -107,7 +105,7 @@ def _write(
         "versions": {name: version(name) for name in ("lempo", "open_clip_torch", "torch")},
     }
     save_tuned(paths.tuned(dataset), vlm, params.vlm, record, model_card(record), paths.root)
-    _write_curve(paths.plots("tune", dataset), result.history)
+    write_curve(paths.plots("tune", dataset), result.history)
     write_metrics(
         paths.metrics("tune", dataset),
         {
@@ -141,14 +139,6 @@ def _line(dataset: str, row: dict[str, Any]) -> str:
         f"{dataset} epoch {row['epoch']}: {loss}, validation R@1 {row['val_R@1']:.1f}, "
         f"mean recall {row['val_mean_recall']:.2f}"
     )
-
-
-def _write_curve(path: Path, history: list[dict[str, Any]]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in history:
-            writer.writerow({k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()})
 
 
 def _key(params: Params, identity: dict[str, Any], splits: dict[str, "Split"], texts: "Texts") -> str:

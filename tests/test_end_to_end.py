@@ -3,6 +3,7 @@
 The tests of this file share one project and build on each other in order.
 """
 
+import csv
 import json
 import re
 import time
@@ -132,10 +133,22 @@ def test_a_changed_prompt_reruns_its_stage_and_leaves_the_other(project: Project
     project.commit("Another prompt")
 
 
-def test_experiments(project: Project) -> None:
-    project.dvc("exp", "run", "-n", "shorter", "-S", "comparators.epochs=1")
-    shown = project.dvc("exp", "show", "--csv")
-    assert "shorter" in shown and "comparators.epochs" in shown
+def test_plots_show_every_curve(project: Project, tmp_path: Path) -> None:
+    project.dvc("plots", "show", "-o", str(tmp_path))
+    page = (tmp_path / "index.html").read_text()
+    for title in ("training loss", "validation recall", "recall at K on the test split"):
+        assert page.count(title) >= len(DATASETS)
+    for column in ("train_loss", "val_R@1", "hybrid_untuned"):
+        assert f'"{column}": "' in page
+
+
+def test_experiments_sweep_weights_and_the_temperature(project: Project) -> None:
+    for name, change in (("cool", "tune.temperature=0.02"), ("fixed", "method.choose=fixed")):
+        project.dvc("exp", "run", "-n", name, "-S", change)
+    shown = list(csv.DictReader(project.dvc("exp", "show", "--csv").splitlines()))
+    rows = {row["Experiment"]: row for row in shown}
+    assert float(rows["cool"]["tune.temperature"]) == 0.02 and rows["fixed"]["method.choose"] == "fixed"
+    assert all(rows[name]["airplane.hybrid.R@1"] for name in ("cool", "fixed"))
     project.git("checkout", "-q", "--", ".")
     project.dvc("checkout")
 

@@ -1,4 +1,5 @@
 # ruff: noqa: F401, F811 - fixtures are imported by their names
+import csv
 import json
 from collections.abc import Callable
 
@@ -49,6 +50,17 @@ def test_metrics_can_be_computed_again_from_the_rankings(evaluated: Paths) -> No
         rank = torch.tensor([row["rank"] for row in mine])
         again = retrieval_metrics(rank, torch.tensor([row["average_precision"] for row in mine]))
         assert again == pytest.approx({key: values[key] for key in KEYS}, abs=1e-5)
+
+
+def test_the_curves_hold_recall_at_every_k(evaluated: Paths) -> None:
+    with open(evaluated.plots("evaluate", "tiny")) as file:
+        curve = list(csv.DictReader(file))
+    assert [int(point["k"]) for point in curve] == list(range(1, 51))
+    for method, values in _metrics(evaluated).items():
+        recalls = [float(point[method]) for point in curve]
+        assert recalls == sorted(recalls)
+        for k in (1, 5, 10, 50):
+            assert recalls[k - 1] == pytest.approx(values[f"R@{k}"], abs=1e-5)
 
 
 def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:

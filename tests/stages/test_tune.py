@@ -3,13 +3,17 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import open_clip
 import pytest
 import torch
+from open_clip_train import zero_shot
+from open_clip_train.train import get_clip_metrics
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.utils.data import DataLoader
 
 from pipeline.contracts import QUERIES, read_table, write_table
 from pipeline.errors import UserError
@@ -19,7 +23,7 @@ from pipeline.paths import Paths
 from pipeline.vlm import encode_texts, load_vlm
 from stages import tune
 from stages.export import export_tuned
-from tests.trainer.tiny import make_params, project, vlm_folder
+from tests.trainer.tiny import THINGS, make_params, project, vlm_folder
 from trainer.saving import save_tuned
 
 TEXTS = ["a red car.", "make the boat blue. a white boat.", "it"]
@@ -117,6 +121,34 @@ def test_the_card_and_the_folder_for_a_hub(
     open_clip.create_model_from_pretrained(f"local-dir:{folder}")
     with pytest.raises(UserError, match="there already"):
         export_tuned(tuned, "tiny", folder)
+
+
+def test_open_clips_own_zero_shot_and_retrieval_code_takes_it(tuned: Paths) -> None:
+    folder = tuned.tuned("tiny")
+    model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    classifier = open_clip.build_zero_shot_classifier(
+        model.eval(), tokenizer, list(THINGS), [lambda name: f"a {name}."]
+    )
+    colours = torch.randint(256, (len(THINGS), 3), generator=torch.Generator().manual_seed(0))
+    images = [preprocess(Image.new("RGB", (32, 32), tuple(rgb))) for rgb in colours.tolist()]
+    loader = DataLoader(list(zip(images, range(len(THINGS)), strict=True)), batch_size=4)
+    options = SimpleNamespace(device="cpu", precision="fp32", batch_size=4)
+    first, fifth = zero_shot.run(model, classifier, loader, options)
+    with torch.no_grad():
+        seen = model.encode_image(torch.stack(images), normalize=True)
+    ours = encode_texts(
+        load_vlm(VlmParams(model=f"local-dir:{folder}", pretrained=None, precision="fp32"), "cpu"),
+        [f"a {name}." for name in THINGS],
+        batch=3,
+    )
+    order = (seen @ ours.T).argsort(1, descending=True)
+    rank = (order == torch.arange(len(THINGS))[:, None]).int().argmax(1) + 1
+    assert first == pytest.approx((rank <= 1).double().mean().item())
+    assert fifth == pytest.approx((rank <= 5).double().mean().item())
+    found = get_clip_metrics(seen, ours, model.logit_scale.exp().cpu())
+    assert found["image_to_text_R@1"] == pytest.approx((rank <= 1).double().mean().item())
+    assert found["image_to_text_mean_rank"] == pytest.approx(rank.double().mean().item())
 
 
 def test_a_language_text_over_the_context_is_counted(project: Paths, make_params: MakeParams) -> None:
