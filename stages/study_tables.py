@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from trainer.methods import COMPARATORS
 from trainer.study.jobs import TEST, metrics_of
 from trainer.study.plan import (
     ABLATIONS,
     BEYOND,
-    COMPARATORS,
     WITH_PSEUDO_CAPTION,
     WITHOUT_LANGUAGE_MODEL,
     Job,

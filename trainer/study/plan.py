@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.params import Params
+from trainer.methods import COMPARATORS
 from trainer.similarity import TERMS
 
 UNTRAINED = (
@@ -18,17 +19,7 @@ UNTRAINED = (
 )
 COMPOSERS = ("tirg", "combiner", "combiner_pseudo_caption")
 FUSIONS = ("image_plus_text", "image_plus_pseudo_caption")
-WITHOUT_LANGUAGE_MODEL = (
-    "chance",
-    "image_only",
-    "text_only",
-    "image_plus_text",
-    "weicom",
-    "tirg",
-    "combiner",
-)
-WITH_PSEUDO_CAPTION = ("image_plus_pseudo_caption", "combiner_pseudo_caption")
-COMPARATORS = (*WITHOUT_LANGUAGE_MODEL, *WITH_PSEUDO_CAPTION)
+WITHOUT_LANGUAGE_MODEL, WITH_PSEUDO_CAPTION = COMPARATORS[:-2], COMPARATORS[-2:]
 FROZEN, TUNED = "frozen", "tuned"
 TRAINED = (
     *((method, FROZEN) for method in COMPOSERS),

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.methods import COMPARATORS
 from trainer.metrics import MEAN_OF
 from trainer.significance import bootstrap_interval, paired_p_value
 from trainer.study.jobs import TEST
-from trainer.study.plan import COMPARATORS, Job
+from trainer.study.plan import Job
 from trainer.study.run import Evidence, Found
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.params import Params
+from trainer.methods import COMPARATORS
 from trainer.study.jobs import TEST
-from trainer.study.plan import COMPARATORS, FROZEN, TUNED, Job
+from trainer.study.plan import FROZEN, TUNED, Job
 from trainer.study.run import Evidence, best_trials
 from trainer.study.summary import leads, standings, strongest, values
 
