@@ -32,7 +32,7 @@ KILLS = ((WRITING, "1"), (LOADING, "0"), (WRITING, "0"), (WRITING, "0"))
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Project:
     # few rows at once, so that a kill finds some on disk and some not; a repair's key follows from a text
-    vllm = {"max_num_seqs": 4, "kv_cache_memory_bytes": 64_000_000}
+    vllm = {"max_num_seqs": 2, "kv_cache_memory_bytes": 64_000_000}
     return Project.small(tmp_path_factory.mktemp("corpus"), DATASETS, llm__repairs=0, speed__llm=vllm)
 
 
@@ -112,7 +112,7 @@ def test_killed_again_and_again_it_ends_as_a_run_that_nobody_disturbs(
             time.sleep(moments.uniform(1, 5))
         else:
             _wait_for_parts(killed, process)
-            time.sleep(moments.uniform(0, 1.5))
+            time.sleep(moments.uniform(0, 0.7))
         if process.poll() is not None:
             break  # it was too quick for us
         family = _family(process)
