@@ -17,7 +17,7 @@ from trainer.study.plan import (
     Job,
 )
 from trainer.study.run import Evidence
-from trainer.study.summary import MEASURES, Standing, leads, standings, strongest
+from trainer.study.summary import MEASURES, TESTED, Standing, leads, standings, strongest
 from trainer.study.traps import TRAPS
 
 Cell = str | float | None
@@ -45,8 +45,8 @@ def study_tables(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> l
     tables = [_claim(evidence, of, families)]
     for dataset in of:
         tables += [_methods(dataset, of[dataset]), _leads(evidence, dataset, of[dataset], families[dataset])]
-    tables += [_towers(of), _ablations(evidence, of), _terms(evidence), _traps(evidence, of)]
-    tables += [_transfer(evidence), _beyond(evidence, of), _cost(evidence)]
+    tables += [_towers(of), _ablations(evidence), _terms(evidence), _traps(evidence, of)]
+    tables += [_transfer(evidence), _beyond(evidence), _cost(evidence)]
     return tables
 
 
@@ -61,7 +61,7 @@ def _claim(
         ("best with the same LLM text", lambda d, m: strongest(of[d], WITH_PSEUDO_CAPTION, m)),
         ("hybrid, untuned", lambda d, m: "hybrid_untuned"),
     )
-    for measure in ("R@1", "mean_recall"):
+    for measure in TESTED:
         ahead = {dataset: leads(evidence, of[dataset], families[dataset], measure) for dataset in of}
         for name, pick in groups:
             found = [ahead[dataset][pick(dataset, measure)] for dataset in of]
@@ -104,7 +104,7 @@ def _leads(
     evidence: Evidence, dataset: str, of: Mapping[str, list[Standing]], families: Sequence[str]
 ) -> Table:
     rows = []
-    by_measure = {measure: leads(evidence, of, families, measure) for measure in ("R@1", "mean_recall")}
+    by_measure = {measure: leads(evidence, of, families, measure) for measure in TESTED}
     for method in (*COMPARATORS, "hybrid_untuned"):
         cells: list[Cell] = [method]
         for measure in by_measure:
@@ -152,36 +152,24 @@ def _untuned(evidence: Evidence) -> dict[str, Job]:
     return {job.dataset: job for job in evidence.results if job.method == "hybrid_untuned"}
 
 
-def _across(
-    name: str, title: str, note: str, rows: Sequence[tuple[str, Mapping[str, Job]]], evidence: Evidence
-) -> Table:
-    """One row a variant, R@1 and mean recall of every dataset and their means."""
-    datasets = list(_hybrids(evidence))
-    cells = []
-    for label, jobs in rows:
-        row: list[Cell] = [label]
-        for measure in ("R@1", "mean_recall"):
-            reached = [_test(evidence, jobs[dataset], measure) for dataset in datasets]
+def _ablations(evidence: Evidence) -> Table:
+    hybrids = _hybrids(evidence)
+    variants = {"hybrid": hybrids, "untuned": _untuned(evidence)}
+    variants |= {name: {of: evidence.named[name, of] for of in hybrids} for name in ABLATIONS}
+    rows = []
+    for name, jobs in variants.items():
+        row: list[Cell] = [name]
+        for measure in TESTED:
+            reached = [_test(evidence, jobs[dataset], measure) for dataset in hybrids]
             row += [*reached, sum(reached) / len(reached)]
-        cells.append(tuple(row))
-    columns = tuple(f"{measure}, {of}" for measure in ("R@1", "mean_recall") for of in (*datasets, "mean"))
-    return Table(name, title, note, ("", *columns), tuple(cells))
-
-
-def _ablations(evidence: Evidence, of: Mapping[str, Mapping[str, list[Standing]]]) -> Table:
-    datasets = list(of)
-    rows: list[tuple[str, Mapping[str, Job]]] = [
-        ("hybrid", _hybrids(evidence)),
-        ("untuned", _untuned(evidence)),
-    ]
-    rows += [(name, {d: evidence.named[name, d] for d in datasets}) for name in ABLATIONS]
-    return _across(
+        rows.append(tuple(row))
+    return Table(
         "ablations",
         "Ablations",
         "One seed, the hybrid's learning rate. A term that is left out takes no part in training, in the "
         "choice of weights or in the query.",
-        rows,
-        evidence,
+        ("", *(f"{measure}, {of}" for measure in TESTED for of in (*hybrids, "mean"))),
+        tuple(rows),
     )
 
 
@@ -238,7 +226,7 @@ def _transfer(evidence: Evidence) -> Table:
     )
 
 
-def _beyond(evidence: Evidence, of: Mapping[str, Mapping[str, list[Standing]]]) -> Table:
+def _beyond(evidence: Evidence) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for dataset, hybrid in _hybrids(evidence).items():
         before = evidence.results[hybrid]["validation"]["mean_recall"]

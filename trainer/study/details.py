@@ -1,5 +1,6 @@
 """What is measured of one tuned encoder beside its test metrics: its terms, other datasets, further views."""
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -12,8 +13,7 @@ from pipeline.params import Params
 from trainer.comparators.fusion import choose_share
 from trainer.heads import HybridHead
 from trainer.methods import term_scores
-from trainer.metrics import retrieval_metrics
-from trainer.retrieval import Scores, dot_scores, rank_all
+from trainer.retrieval import Scores, dot_scores
 from trainer.similarity import QueryFeatures
 from trainer.study.bench import Bench, copy_text_state, put_back
 from trainer.study.jobs import choose, head_scores, validation_metrics
@@ -77,8 +77,7 @@ def _terms(bench: Bench, chosen: dict[str, Any], params: Params) -> dict[str, di
 
 
 def _metrics(scores: Scores, bench: Bench) -> dict[str, float]:
-    found = rank_all(scores, bench.splits["test"].answers, top=1)
-    return retrieval_metrics(found.rank, found.average_precision)
+    return validation_metrics(scores, bench.splits["test"].answers)
 
 
 def _views(bench: Bench, params: Params) -> dict[str, ScoresOf]:
@@ -160,8 +159,6 @@ def vision_cost(bench: Bench, params: Params, steps: int = 3) -> dict[str, float
     The second one passes the references and targets of the batch through the image tower, forward and
     backward (random pixels: reading and decoding are not in it), with the batch's targets as negatives.
     """
-    import time
-
     model, split = bench.vlm.model, bench.splits["train"]
     rows = torch.arange(min(params.tune.batch_size, len(split)), device=split.gallery.device)
     head = HybridHead(params.method)

@@ -55,7 +55,7 @@ def run_study(params: Params, paths: Paths) -> Evidence:
 
     identity = load_model(params, paths)[0].identity
     store, datasets = Store(paths, params, identity), params.datasets
-    with _pool(params, paths, identity) as pool:
+    with _pool(params, paths, store) as pool:
         found = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
         best = best_trials(found)
         named = variants(best, {**ABLATIONS, **BEYOND})
@@ -113,7 +113,7 @@ def _details(
 
 
 @contextmanager
-def _pool(params: Params, paths: Paths, identity: dict[str, Any]) -> Iterator[ProcessPoolExecutor]:
+def _pool(params: Params, paths: Paths, store: Store) -> Iterator[ProcessPoolExecutor]:
     from pipeline.vlm import resolve_device
 
     count = 1 if resolve_device(params.speed.device) == "cuda" else params.speed.workers
@@ -121,7 +121,7 @@ def _pool(params: Params, paths: Paths, identity: dict[str, Any]) -> Iterator[Pr
         "spawn"
     )  # the parent holds threads of torch and Arrow: a fork would tear them apart
     ours, theirs = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(params, paths, identity, ours))
+    pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(params, paths, store, ours))
     try:
         yield pool
     except BaseException:
@@ -134,13 +134,12 @@ def _pool(params: Params, paths: Paths, identity: dict[str, Any]) -> Iterator[Pr
 class _Worker:
     """What a worker process keeps between jobs: the model, and the datasets it has met."""
 
-    def __init__(self, params: Params, paths: Paths, identity: dict[str, Any]) -> None:
+    def __init__(self, params: Params, paths: Paths, store: Store) -> None:
         from trainer.study.bench import load_model
 
-        self.params, self.paths = params, paths
+        self.params, self.paths, self.store = params, paths, store
         self.vlm, _ = load_model(params, paths)
         self.benches: dict[str, Any] = {}
-        self.store = Store(paths, params, identity)
 
     def bench(self, dataset: str) -> Any:
         """The dataset, read once."""
@@ -154,7 +153,7 @@ class _Worker:
 _worker: _Worker
 
 
-def _begin(params: Params, paths: Paths, identity: dict[str, Any], parent: Connection) -> None:
+def _begin(params: Params, paths: Paths, store: Store, parent: Connection) -> None:
     global _worker
     import torch
 
@@ -162,7 +161,7 @@ def _begin(params: Params, paths: Paths, identity: dict[str, Any], parent: Conne
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
     torch.set_num_threads(1)  # a job a core, and the same sums whatever the number of cores
-    _worker = _Worker(params, paths, identity)
+    _worker = _Worker(params, paths, store)
 
 
 def _end_with(parent: Connection) -> None:

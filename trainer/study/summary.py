@@ -24,7 +24,7 @@ class Standing:
 
     Attributes:
         method: of the evaluation.
-        text: the text tower, `frozen` or `tuned`, which validation prefers; the other one is in `other`.
+        text: the text tower, `frozen` or `tuned`.
         jobs: one a seed.
         mean, deviation: measure -> over the seeds; the deviation is None with one seed.
         interval: measure -> 95%, families drawn with replacement, each query's value a mean over the seeds.
@@ -50,7 +50,6 @@ class Lead:
     """
 
     over: str
-    measure: str
     difference: float
     interval: tuple[float, float]
     p: float
@@ -125,7 +124,6 @@ def leads(
         ahead = hybrid - other
         found[method] = Lead(
             method,
-            measure,
             float(ahead.mean()),
             bootstrap_interval(ahead, families),
             paired_p_value(ahead, families),
