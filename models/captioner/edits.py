@@ -21,9 +21,11 @@ _OPENERS = frozenset(" ".join(wording.ADD + wording.REMOVE + wording.MOVE + word
 def modify(rng: Random, graph: GroupGraph, names: Names) -> tuple[GroupGraph, str] | None:
     """Change a graph by one to three changes of different groups; None where none fits the graph."""
     clauses: list[str] = []
+    bare = not any(group.position or group.attributes for group in graph.groups[:2])
+    kinds = KINDS + (add, remove, remove, remove, count) * bare  # what a graph of names can be asked for
     for _ in range(rng.choice((1, 1, 1, 1, 2, 2, 3))):
         for _ in range(4):
-            change = rng.choice(KINDS)(rng, graph, names)
+            change = rng.choice(kinds)(rng, graph, names)
             if change is not None:
                 graph = change[0]
                 clauses.append(change[1])
@@ -45,17 +47,17 @@ def _swap(graph: GroupGraph, old: Group, new: Group) -> GroupGraph:
 
 
 def add(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
-    bare = rng.random() < 0.25
+    placed = any(group.position for group in graph.groups)
+    bare = rng.random() < (0.2 if placed else 0.5)
     name = names.noun(rng)
     attributes: tuple[str, ...] = ()
     if rng.random() < (0.1 if bare else 0.6):
         attributes = tuple(dict.fromkeys(names.attribute(rng) for _ in range(rng.choice((1, 1, 2)))))
     elif graph.groups and rng.random() < 0.1 and not bare:
         name, attributes = rng.choice(graph.groups).name, (names.attribute(rng),)
-    placed = any(group.position for group in graph.groups)
     group = Group(
         "" if bare else quantity(rng),
-        pluralise(name) if bare and rng.random() < 0.6 else name,
+        pluralise(name) if bare and rng.random() < 0.5 else name,
         attributes,
         rng.choice(CELLS) if rng.random() < (0.8 if placed else 0.15) and not bare else None,
     )

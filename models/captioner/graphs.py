@@ -144,34 +144,37 @@ class Names:
         draw = rng.random()
         if draw < 0.6:
             return rng.choice(SCENES)
-        return self.word(rng) if draw < 0.85 else f"{self.word(rng)} {self.word(rng)}"
+        if draw < 0.8:
+            return self.word(rng)
+        return f"{self.word(rng)}{rng.choice((' ', ''))}{self.word(rng)}"
 
 
-def quantity(rng: Random, *, plural: bool | None = None) -> str:
-    """A number in digits, or a vague word; `plural` rules the number one out (True) or in (False)."""
+def quantity(rng: Random, *, plural: bool | None = None, vague: float = 0.25) -> str:
+    """A number in digits, or with probability `vague` a word such as "some".
+
+    `plural` rules the number one out (True) or in (False).
+    """
     if plural is False:
         return "1"
+    if rng.random() < vague:
+        return rng.choice((*VAGUE_QUANTITIES, "some", "many", "several"))
     draw = rng.random()
-    if plural is None and draw < 0.35:
+    if plural is None and draw < 0.45:
         return "1"
-    if draw < 0.75:
+    if draw < 0.97:
         return str(rng.choice((2, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12)))
-    return (
-        rng.choice((*VAGUE_QUANTITIES, "some", "many", "several"))
-        if draw < 0.98
-        else str(rng.randint(13, 60))
-    )
+    return str(rng.randint(13, 60))
 
 
 def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph:
-    """A graph in one of three manners: everything said, names only (as captions give), or mixed."""
-    manner = rng.choice(("full", "full", "sparse", "mixed"))
+    """A graph in one of three manners: everything said, little but names (as captions give), or mixed."""
+    manner = rng.choice(("full", "full", "sparse", "sparse", "mixed"))
     count = min(
         rng.choice((0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10, 12)), most_groups
     )
     if count == 0 and rng.random() < 0.7:
         count = 1
-    stated = {"full": 1.0, "sparse": 0.25, "mixed": 0.6}[manner]
+    stated = {"full": 1.0, "sparse": 0.5, "mixed": 0.6}[manner]
     placed = {"full": 0.95, "sparse": 0.0, "mixed": 0.4}[manner]
     described = {"full": (0, 1, 1, 2, 2, 3), "sparse": (0, 0, 0, 0, 1), "mixed": (0, 0, 1, 1, 2)}[manner]
     groups: list[Group] = []
@@ -180,7 +183,7 @@ def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph
         name = rng.choice(groups).name if again else names.noun(rng)
         attributes = tuple(dict.fromkeys(names.attribute(rng) for _ in range(rng.choice(described))))
         group = Group(
-            quantity(rng) if rng.random() < stated else "",
+            quantity(rng, vague=0.6 if manner == "sparse" else 0.25) if rng.random() < stated else "",
             name,
             attributes,
             rng.choice(CELLS) if rng.random() < placed else None,
@@ -192,13 +195,25 @@ def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph
             groups.append(group)
     scene = names.scene(rng) if rng.random() < 0.8 else None
     graph = GroupGraph(scene, tuple(groups), ())
-    relations: dict[tuple[int, int], str] = {}
     ends = [place for place in range(count) if relatable(graph, place)]
-    if len(ends) > 1:
-        for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 2, 3, 4))):
-            subject, object_ = rng.sample(ends, 2)
-            relations.setdefault((subject, object_), names.predicate(rng))
+    draw_relations = _around_one if manner == "sparse" and rng.random() < 0.6 else _anywhere
+    relations = draw_relations(rng, ends, names) if len(ends) > 1 else {}
     return GroupGraph(scene, tuple(groups), tuple((s, p, o) for (s, o), p in relations.items()))
+
+
+def _anywhere(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int], str]:
+    relations: dict[tuple[int, int], str] = {}
+    for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 2, 3, 4))):
+        subject, object_ = rng.sample(ends, 2)
+        relations.setdefault((subject, object_), names.predicate(rng))
+    return relations
+
+
+def _around_one(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int], str]:
+    """One group related to several others, mostly in the same way, as "a house with a garden and a fence"."""
+    subject, *others = rng.sample(ends, rng.randint(2, min(5, len(ends))))
+    usual = names.predicate(rng)
+    return {(subject, o): usual if rng.random() < 0.75 else names.predicate(rng) for o in sorted(others)}
 
 
 def relatable(graph: GroupGraph, place: int) -> bool:
