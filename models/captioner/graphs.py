@@ -89,6 +89,13 @@ def made_up_word(rng: Random) -> str:
     return word if len(word) > 1 else word + rng.choice(_LETTERS)
 
 
+def code(rng: Random) -> str:
+    """What stands after a name: 4351, 27L, K9."""
+    number = str(rng.randrange(10 ** rng.randint(1, 5)))
+    letter = rng.choice(_LETTERS).upper()
+    return rng.choice((number, number, number, number + letter, letter + number))
+
+
 class Names:
     """Draws names for one purpose: training, or evaluation on real words that training never saw."""
 
@@ -108,15 +115,16 @@ class Names:
             return f"{self.word(rng)} {rng.choice(NOUNS)}"
         if draw < 0.95:
             return f"{self.word(rng)} {self.word(rng)}"
-        if draw < 0.97:
+        if draw < 0.965:
             return f"{self.word(rng)} {self.word(rng)} {self.word(rng)}"
-        if draw < 0.985:
+        if draw < 0.975:
             return f"{self.word(rng)}-{self.word(rng)}"
         first = self.word(rng)
         return rng.choice(
             (
                 first.capitalize(),
-                f"{first} {rng.randint(1, 999)}",
+                f"{first} {code(rng)}",
+                f"{first}-{code(rng)}",
                 first.upper(),
                 f"{first}'s {self.word(rng)}",
             )
@@ -146,6 +154,8 @@ class Names:
             return rng.choice(SCENES)
         if draw < 0.8:
             return self.word(rng)
+        if draw < 0.85:
+            return f"{self.word(rng)} {code(rng)}"
         return f"{self.word(rng)}{rng.choice((' ', ''))}{self.word(rng)}"
 
 
