@@ -7,7 +7,8 @@ With `--families N`, instead, N bases with four edits each, for evaluation alone
 
 import argparse
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import chain
 from multiprocessing import Pool
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from models.vlm.encoder import IMAGE_SIZE
 from pipeline.scene_graph import Group, GroupGraph, group_objects
@@ -92,26 +94,41 @@ def make_all(options: argparse.Namespace) -> Iterator[Sample]:
         yield from chain.from_iterable(pool.imap(make, seeds, chunksize=8))
 
 
+def write(samples: Iterable[Sample], count: int, folder: Path, kinds: bool) -> None:
+    """Write a set; `graphs.jsonl`, without which no folder can be read, takes its name last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("images.npy", "kinds.json", "graphs.jsonl")
+    temporary = {name: folder / f".{name}.tmp" for name in names}
+    for name in reversed(names):
+        (folder / name).unlink(missing_ok=True)
+        temporary[name].unlink(missing_ok=True)
+    shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
+    images = np.lib.format.open_memmap(temporary["images.npy"], mode="w+", dtype=np.uint8, shape=shape)
+    edits = []
+    with open(temporary["graphs.jsonl"], "w") as lines:
+        bar = tqdm(samples, desc=f"render {folder.name}", total=count, unit="scene", disable=None)
+        for number, (pixels, line, kind) in enumerate(bar):
+            images[number] = pixels
+            lines.write(line + "\n")
+            edits.append(kind)
+    images.flush()
+    if kinds:
+        temporary["kinds.json"].write_text(json.dumps(edits))
+    for name in names:
+        if temporary[name].exists():
+            os.replace(temporary[name], folder / name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=0)
     parser.add_argument("--families", type=int, default=0)
     parser.add_argument("--entropy", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    shape = (options.scenes or FAMILY * options.families, IMAGE_SIZE, IMAGE_SIZE, 3)
-    images = np.lib.format.open_memmap(options.out / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
-    kinds = []
-    with open(options.out / "graphs.jsonl", "w") as lines:
-        for number, (pixels, line, kind) in enumerate(make_all(options)):
-            images[number] = pixels
-            lines.write(line + "\n")
-            kinds.append(kind)
-    images.flush()
-    if options.families:
-        (options.out / "kinds.json").write_text(json.dumps(kinds))
+    count = options.scenes or FAMILY * options.families
+    write(make_all(options), count, options.out, kinds=bool(options.families))
 
 
 if __name__ == "__main__":

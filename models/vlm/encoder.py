@@ -4,12 +4,14 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 IMAGE_SIZE = 96
 CONTEXT_LENGTH = 96
@@ -115,6 +117,22 @@ def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
     return tokenizer
 
 
+class Texts(NamedTuple):
+    """Tokens of the shorter and the longer half of a batch, apart to save padding; `order` puts them back."""
+
+    short: torch.Tensor
+    long: torch.Tensor
+    order: torch.Tensor
+
+
+def tokenise_halves(tokenizer: Tokenizer, texts: list[str]) -> Texts:
+    """The texts' tokens, in two halves by length; at least two texts."""
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    ordered, half = [texts[row] for row in order], len(texts) // 2
+    short, long = tokenise(tokenizer, ordered[:half]), tokenise(tokenizer, ordered[half:])
+    return Texts(short, long, torch.tensor(order).argsort())
+
+
 def tokenise(tokenizer: Tokenizer, texts: list[str]) -> torch.Tensor:
     """Token ids (texts, longest text rounded up to 16), padded; a text that is cut keeps its end token."""
     rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
@@ -134,8 +152,17 @@ def encode_text(model: Any, tokens: torch.Tensor) -> torch.Tensor:
     length = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]  # (B, L, width)
     x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = x[torch.arange(len(tokens)), tokens.argmax(dim=-1)]
+    x = x[torch.arange(len(tokens), device=tokens.device), tokens.argmax(dim=-1)]
     return model.ln_final(x) @ model.text_projection  # (B, D)
+
+
+def encode_halves(model: Any, texts: Texts) -> torch.Tensor:
+    """(B, D) of a batch whose shorter and longer texts are apart, for training."""
+    # on CPU the backward pass of plain products takes less than that of the fused attention
+    on_cpu = texts.short.device.type == "cpu"
+    with sdpa_kernel(SDPBackend.MATH) if on_cpu else nullcontext():
+        parts = [encode_text(model, tokens) for tokens in (texts.short, texts.long)]
+    return torch.cat(parts)[texts.order]
 
 
 def encode_image(model: Any, x: torch.Tensor) -> torch.Tensor:

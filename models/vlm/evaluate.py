@@ -31,21 +31,25 @@ COSINES = {
 
 
 def image_features(model: Any, pixels: np.ndarray, batch: int = 100) -> torch.Tensor:
-    """(N, H, W, 3) uint8 to normalised (N, D)."""
-    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    """(N, H, W, 3) uint8 to normalised (N, D), on the model's device."""
+    device = model.logit_scale.device
+    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (MEAN, STD))
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pixels), batch):
-            x = torch.from_numpy(np.array(pixels[start : start + batch])).permute(0, 3, 1, 2)
+            x = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
             parts.append(F.normalize(encode_image(model, (x.float() / 255 - mean) / std), dim=-1))
     return torch.cat(parts)
 
 
 def text_features(model: Any, tokenizer: Tokenizer, texts: list[str], batch: int = 100) -> torch.Tensor:
-    """Normalised (N, D)."""
+    """Normalised (N, D), on the model's device."""
+    device = model.logit_scale.device
     with torch.inference_mode():
         parts = [
-            F.normalize(encode_text(model, tokenise(tokenizer, texts[start : start + batch])), dim=-1)
+            F.normalize(
+                encode_text(model, tokenise(tokenizer, texts[start : start + batch]).to(device)), dim=-1
+            )
             for start in range(0, len(texts), batch)
         ]
     return torch.cat(parts)

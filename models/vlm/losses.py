@@ -20,9 +20,9 @@ def contrastive_loss(
         The loss and the fraction of texts whose own image comes first.
     """
     logits = scale * text @ image.T  # (B, B), texts by images
-    own = torch.eye(len(logits), dtype=torch.bool)
+    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     logits = logits.masked_fill(holds & ~own, float("-inf"))
-    labels = torch.arange(len(logits))
+    labels = torch.arange(len(logits), device=logits.device)
     loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
     return loss, (logits.argmax(dim=1) == labels).float().mean()
 

@@ -1,16 +1,16 @@
-"""Train the encoder from nothing: `python -m models.vlm.train --data DIR --validation DIR --minutes 60`.
+"""Train the encoder from nothing: `python -m models.vlm.train --data DIR --validation DIR --steps 10000`.
 
 Two terms from the same image-caption pairs: a contrastive one, and a head thrown away at the end that reads
 the stated facts off either feature, so that the image tower is told of objects, and the text tower of words,
-from the first step on. Writes the folder `--out` at every evaluation.
+from the first step on. Writes the folder `--out` at every evaluation. After a kill the same command goes on
+from the last state it wrote, to the same weights.
 """
 
 import argparse
 import json
 import random
-import time
-from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,41 +18,26 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from models.vlm.captions import Caption, Fact, describe, describe_some, facts_of
+from models.vlm.batches import SHIFT, PairBatches, Pairs, write_captions
+from models.vlm.captions import Fact
 from models.vlm.data import read
 from models.vlm.encoder import (
     MEAN,
     STD,
     build_model,
+    encode_halves,
     encode_image,
-    encode_text,
     export,
-    tokenise,
     train_tokenizer,
 )
 from models.vlm.evaluate import report
 from models.vlm.losses import bag_loss, contrastive_loss
-from pipeline.scene_graph import GroupGraph
+from models.vlm.running import Figures, add_arguments, prepare, to_device, train_steps
 from pipeline.world.vocabulary import PREDICATES, SIZES
 
-SHIFT = 2  # pixels
 WARMUP, COOLDOWN = 0.04, 0.35  # fractions of the run
 HEAD_FIRST = 0.03
 MAX_SCALE = 60.0
-
-
-def fact_index(graphs: list[GroupGraph], least: int) -> dict[Fact, int]:
-    """A number for every fact that at least `least` of the graphs hold, in alphabetical order."""
-    counts = Counter(fact for graph in graphs for fact in facts_of(graph))
-    return {fact: number for number, fact in enumerate(sorted(f for f, n in counts.items() if n >= least))}
-
-
-def bag_of(captions: list[frozenset[Fact]], index: dict[Fact, int]) -> torch.Tensor:
-    """(captions, facts) of 0 and 1."""
-    bag = torch.zeros(len(captions), len(index))
-    for row, facts in enumerate(captions):
-        bag[row, [index[fact] for fact in facts if fact in index]] = 1
-    return bag
 
 
 def importance_of(fact: Fact) -> float:
@@ -61,28 +46,18 @@ def importance_of(fact: Fact) -> float:
     return 2.0 if fine else 1.0
 
 
-def write_captions(graphs: list[GroupGraph], rng: random.Random, full: float) -> list[Caption]:
-    """A caption for each graph, of every fact with probability `full`."""
-    return [(describe if rng.random() < full else describe_some)(graph, rng) for graph in graphs]
-
-
-def to_input(pixels: np.ndarray) -> torch.Tensor:
-    """(B, H, W, 3) uint8 to normalised (B, 3, H, W)."""
-    x = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 255
-    return (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-
-
-def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Other light and contrast for each image, and a shift of at most `SHIFT` pixels for the batch.
+def to_input(batch: Pairs) -> torch.Tensor:
+    """Normalised (B, 3, H, W), other light and contrast for each image, and one small shift for all.
 
     No flips, turns or crops: where a thing is, is a fact.
     """
-    gain = torch.from_numpy(rng.uniform(0.88, 1.12, (len(x), 1, 1, 1)).astype(np.float32))
-    offset = torch.from_numpy(rng.uniform(-0.12, 0.12, (len(x), 1, 1, 1)).astype(np.float32))
+    x = batch.pixels.permute(0, 3, 1, 2).float()  # (B, 3, H, W), channels last in memory
+    mean, std = (torch.tensor(value, device=x.device).view(3, 1, 1) for value in (MEAN, STD))
+    x = x * (batch.gain / (255 * std)) + (batch.offset - mean / std * batch.gain)
     size = x.shape[-1]
-    top, left = rng.integers(0, 2 * SHIFT + 1, 2)
+    top, left = batch.corner.tolist()
     padded = F.pad(x, (SHIFT,) * 4, mode="replicate")
-    return padded[:, :, top : top + size, left : left + size] * gain + offset
+    return padded[:, :, top : top + size, left : left + size].contiguous(memory_format=torch.channels_last)
 
 
 def rate_at(progress: float) -> float:
@@ -104,50 +79,39 @@ def parameter_groups(model: torch.nn.Module, head: list[torch.nn.Parameter], rat
 class Trainer:
     """The state of one run; `step` is one batch."""
 
-    def __init__(self, graphs: list[GroupGraph], tokenizer: Tokenizer, options: argparse.Namespace) -> None:
-        self.tokenizer, self.options = tokenizer, options
-        self.rng, self.noise = random.Random(options.seed), np.random.default_rng(options.seed)
+    def __init__(self, batches: PairBatches, options: argparse.Namespace, device: torch.device) -> None:
+        self.options, self.device = options, device
         self.model = build_model(options.seed).to(memory_format=torch.channels_last)
         if options.init:
             self.model.load_state_dict(load_file(options.init / "open_clip_model.safetensors"))
-        self.index = fact_index(graphs, least=max(2, len(graphs) // 4000))
-        bags = [facts_of(graph) for graph in graphs]
-        counts = Counter(fact for bag in bags for fact in bag)
-        share = torch.tensor([counts[fact] / len(graphs) for fact in self.index]).clamp(1e-4, 0.9)
-        self.importance = torch.tensor([importance_of(fact) for fact in self.index])
         dimension = self.model.text_projection.shape[1]
-        self.weight = torch.nn.Parameter(0.02 * torch.randn(len(self.index), dimension))
-        self.bias = torch.nn.Parameter(torch.logit(share))
-        groups = parameter_groups(self.model, [self.weight, self.bias], options.rate)
+        self.head = torch.nn.Linear(dimension, len(batches.index))
+        torch.nn.init.normal_(self.head.weight, std=0.02)
+        with torch.no_grad():
+            self.head.bias.copy_(torch.logit(batches.share().clamp(1e-4, 0.9)))
+        self.model, self.head = self.model.to(device), self.head.to(device)
+        self.importance = torch.tensor([importance_of(fact) for fact in batches.index], device=device)
+        groups = parameter_groups(self.model, list(self.head.parameters()), options.rate)
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 
-    def encode(self, texts: list[str]) -> torch.Tensor:
-        """(B, D), the shorter and the longer half apart, which saves padding."""
-        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        halves = order[: len(order) // 2], order[len(order) // 2 :]
-        parts = [
-            encode_text(self.model, tokenise(self.tokenizer, [texts[i] for i in half])) for half in halves
-        ]
-        return torch.cat(parts).float()[torch.tensor(order).argsort()]
+    def parts(self) -> dict[str, Any]:
+        """What a state file holds."""
+        return {"model": self.model, "head": self.head, "optimizer": self.optimizer}
 
-    def step(self, pixels: np.ndarray, graphs: list[GroupGraph], progress: float) -> dict[str, float]:
+    def step(self, batch: Pairs, progress: float) -> Figures:
         """One batch; `progress` from 0 to 1 sets the learning rate and the weight of the contrastive term."""
-        captions = write_captions(graphs, self.rng, full=0.45)
-        stated = bag_of([caption.facts for caption in captions], self.index)
-        shown = bag_of([facts_of(graph) for graph in graphs], self.index)
-        x = augment(to_input(pixels), self.noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bf16):
-            image, text = (
-                encode_image(self.model, x).float(),
-                self.encode([caption.text for caption in captions]),
-            )
+        batch = to_device(batch, self.device)
+        stated, shown = batch.stated.float(), batch.shown.float()
+        x = to_input(batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
+            image, text = encode_image(self.model, x).float(), encode_halves(self.model, batch.texts).float()
         holds = stated @ (1 - shown).T < 0.5
         contrast, accuracy = contrastive_loss(
             F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.model.logit_scale.exp(), holds
         )
         if self.options.init and progress < HEAD_FIRST:  # the head alone, until it knows the features
             image, text = image.detach(), text.detach()
-        head = self.weight, self.bias
+        head = self.head.weight, self.head.bias
         seen = bag_loss(image, *head, shown, self.importance)
         read_ = bag_loss(text, *head, stated, self.importance)
         share = 1.0 if self.options.init else min(1.0, 0.1 + progress / 0.1)
@@ -160,62 +124,49 @@ class Trainer:
         self.optimizer.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(0.0, float(np.log(MAX_SCALE)))
-        return {
-            "contrast": contrast.item(),
-            "accuracy": accuracy.item(),
-            "bag_image": seen.item(),
-            "bag_text": read_.item(),
-            "scale": self.model.logit_scale.exp().item(),
+        figures = {
+            "contrast": contrast,
+            "accuracy": accuracy,
+            "bag_image": seen,
+            "bag_text": read_,
+            "scale": self.model.logit_scale.exp(),
         }
+        return {name: value.detach() for name, value in figures.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    add_arguments(parser)
     parser.add_argument("--init", type=Path, help="an exported encoder to go on from")
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--evaluate-every", type=float, default=5.0, help="minutes")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--evaluate-every", type=int, default=1000, help="steps")
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--bag", type=float, default=1.0, help="weight of the facts head")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
+    device = prepare(options)
     images, graphs = read(options.data)
     rng = random.Random(options.seed)
     samples = [
         caption.text for caption in write_captions(rng.sample(graphs, min(4000, len(graphs))), rng, 0.7)
     ]
     known = options.init and Tokenizer.from_file(str(options.init / "tokenizer.json"))
-    trainer = Trainer(graphs, known or train_tokenizer(samples), options)
-    order = np.random.default_rng(options.seed)
-    start, evaluated, step, log = time.monotonic(), time.monotonic(), 0, Counter[str]()
-    queue: list[int] = []
-    while (progress := (time.monotonic() - start) / (60 * options.minutes)) < 1:
-        if len(queue) < options.batch:
-            queue = order.permutation(len(graphs)).tolist()
-        rows = sorted(queue[: options.batch])
-        del queue[: options.batch]
-        log.update(trainer.step(images[rows], [graphs[row] for row in rows], progress))
-        step += 1
-        if step % 20 == 0:
-            means = {name: round(total / 20, 3) for name, total in log.items()}
-            print(f"{time.monotonic() - start:6.0f}s step {step}", json.dumps(means), flush=True)
-            log.clear()
-        if step == 100 or time.monotonic() - evaluated > 60 * options.evaluate_every:
-            checkpoint(trainer, options)
-            evaluated = time.monotonic()
-    checkpoint(trainer, options)
+    tokenizer = known or train_tokenizer(samples)
+    batches = PairBatches(images, graphs, tokenizer, options.batch, options.seed)
+    trainer = Trainer(batches, options, device)
+
+    def after(step: int) -> None:
+        if step in (100, options.steps) or step % options.evaluate_every == 0:
+            evaluate(trainer.model, tokenizer, options)
+
+    train_steps(options, batches, trainer.parts(), trainer.step, after)
+    options.state.unlink(missing_ok=True)
 
 
-def checkpoint(trainer: Trainer, options: argparse.Namespace) -> None:
+def evaluate(model: Any, tokenizer: Tokenizer, options: argparse.Namespace) -> None:
     """Export the encoder as it is and print its figures on the validation scenes."""
-    trainer.model.eval()
-    export(trainer.model, trainer.tokenizer, options.out)
-    print("EVAL", json.dumps(report(trainer.model, trainer.tokenizer, options.validation)), flush=True)
-    trainer.model.train()
+    model.eval()
+    export(model, tokenizer, options.out)
+    print("EVAL", json.dumps(report(model, tokenizer, options.validation)), flush=True)
+    model.train()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Go on with the text tower alone: `python -m models.vlm.tune_text --model DIR --data DIR --minutes 10 ...`.
+"""Go on with the text tower alone: `python -m models.vlm.tune_text --model DIR --data DIR --steps 3000 ...`.
 
 The image tower stays as it is, so that its features are computed once, every second goes into captions, and a
 caption's negatives are thousands of random images instead of a batch.
@@ -6,9 +6,6 @@ caption's negatives are thousands of random images instead of a batch.
 
 import argparse
 import json
-import random
-import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from models.vlm.captions import facts_of
+from models.vlm.batches import Gallery, GalleryBatches
 from models.vlm.data import read
-from models.vlm.encoder import encode_text, export, tokenise
+from models.vlm.encoder import encode_halves, export
 from models.vlm.evaluate import image_features, report
-from models.vlm.train import bag_of, fact_index, write_captions
+from models.vlm.running import Figures, add_arguments, prepare, to_device, train_steps
 
 
 def gallery_loss(
@@ -41,72 +38,60 @@ def gallery_loss(
     return F.cross_entropy(logits.masked_fill(others, float("-inf")), own)
 
 
-def tune(model: Any, tokenizer: Tokenizer, options: argparse.Namespace) -> None:
-    """Train the text tower of `model` in place for `options.minutes`, after the image features are there."""
-    pixels, graphs = read(options.data)
-    with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
-        features = image_features(model, pixels).float().clone()  # (N, D)
-    index = fact_index(graphs, least=2)
-    lacks = 1 - bag_of([facts_of(graph) for graph in graphs], index).bfloat16()  # (N, F), exact: 0 or 1
-    visual = {id(parameter) for parameter in model.visual.parameters()}
-    parameters = [parameter for parameter in model.parameters() if id(parameter) not in visual]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True
-    )
-    rng, draw = random.Random(options.seed), np.random.default_rng(options.seed)
-    start, step, log = time.monotonic(), 0, Counter[str]()
-    while (progress := (time.monotonic() - start) / (60 * options.minutes)) < 1:
-        rows = draw.choice(len(graphs), options.gallery, replace=False)
-        captions = write_captions([graphs[row] for row in rows[: options.batch]], rng, full=0.5)
-        order = sorted(range(len(captions)), key=lambda place: len(captions[place].text))
-        texts = [captions[place].text for place in order]
-        half = len(texts) // 2
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
-            parts = [
-                encode_text(model, tokenise(tokenizer, texts[:half])),
-                encode_text(model, tokenise(tokenizer, texts[half:])),
-            ]
-        text = F.normalize(torch.cat(parts).float(), dim=-1)
-        stated = bag_of([captions[place].facts for place in order], index)
-        holds = stated.bfloat16() @ lacks[rows].T < 0.5
-        loss = gallery_loss(text, features[rows], torch.tensor(order), model.logit_scale.exp(), holds)
-        for group in optimizer.param_groups:
-            group["lr"] = options.rate * min(1.0, progress / 0.03, (1 - progress) / 0.7)
-        optimizer.zero_grad(set_to_none=True)
+class TextTrainer:
+    """The state of one run; `step` is one batch."""
+
+    def __init__(self, model: Any, features: torch.Tensor, options: argparse.Namespace) -> None:
+        self.model, self.features, self.options = model, features, options
+        visual = {id(parameter) for parameter in model.visual.parameters()}
+        self.parameters = [parameter for parameter in model.parameters() if id(parameter) not in visual]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+        )
+
+    def step(self, batch: Gallery, progress: float) -> Figures:
+        """One batch; `progress` from 0 to 1 sets the learning rate."""
+        device = self.features.device
+        batch = to_device(batch, device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.options.bf16):
+            text = encode_halves(self.model, batch.texts)
+        text = F.normalize(text.float(), dim=-1)
+        own = torch.arange(len(text), device=device)
+        scale = self.model.logit_scale.exp()
+        loss = gallery_loss(text, self.features[batch.rows], own, scale, batch.holds)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.rate * min(1.0, progress / 0.03, (1 - progress) / 0.7)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 2.0)
-        optimizer.step()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 2.0)
+        self.optimizer.step()
         with torch.no_grad():
-            model.logit_scale.clamp_(0.0, float(np.log(100)))
-        step += 1
-        log.update({"loss": loss.item(), "scale": model.logit_scale.exp().item()})
-        if step % 50 == 0:
-            means = {name: round(total / 50, 3) for name, total in log.items()}
-            print(f"{time.monotonic() - start:6.0f}s step {step}", json.dumps(means), flush=True)
-            log.clear()
+            self.model.logit_scale.clamp_(0.0, float(np.log(100)))
+        return {"loss": loss.detach(), "scale": self.model.logit_scale.detach().exp()}
 
 
 def main() -> None:
     import open_clip
 
     parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
     parser.add_argument("--model", type=Path, required=True, help="an exported encoder")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--gallery", type=int, default=4096)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
+    device = prepare(options)
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
     tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    model.eval()  # nothing in the text tower behaves otherwise in training
-    tune(model, tokenizer, options)
+    model = model.to(device).eval()  # nothing in the text tower behaves otherwise in training
+    pixels, graphs = read(options.data)
+    with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+        features = image_features(model, pixels).float().clone()  # (N, D)
+    batches = GalleryBatches(graphs, tokenizer, options.batch, options.gallery, options.seed)
+    trainer = TextTrainer(model, features, options)
+    train_steps(options, batches, {"model": model, "optimizer": trainer.optimizer}, trainer.step)
     export(model, tokenizer, options.out)
     print("EVAL", json.dumps(report(model, tokenizer, options.validation)), flush=True)
+    options.state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,142 @@
+"""Batches of both trainings: what images, captions and facts go into step number n.
+
+Each batch is a function of seed and step alone: it can be made ahead in another process, and a run that goes
+on after a kill sees the same ones.
+"""
+
+import random
+from collections import Counter
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.utils.data import Dataset
+
+from models.vlm.captions import Caption, Fact, describe, describe_some, facts_of
+from models.vlm.encoder import Texts, tokenise_halves
+from pipeline.scene_graph import GroupGraph
+
+SHIFT = 2  # pixels
+
+
+def fact_index(graphs: list[GroupGraph], least: int) -> dict[Fact, int]:
+    """A number for every fact that at least `least` of the graphs hold, in alphabetical order."""
+    counts = Counter(fact for graph in graphs for fact in facts_of(graph))
+    return {fact: number for number, fact in enumerate(sorted(f for f, n in counts.items() if n >= least))}
+
+
+def fact_numbers(bags: list[frozenset[Fact]], index: dict[Fact, int]) -> list[np.ndarray]:
+    """For each bag the numbers of its facts, those that have one."""
+    return [np.array(sorted(index[fact] for fact in bag if fact in index), dtype=np.int64) for bag in bags]
+
+
+def bag_of(numbers: list[np.ndarray], facts: int) -> torch.Tensor:
+    """(bags, facts) bool."""
+    bag = torch.zeros(len(numbers), facts, dtype=torch.bool)
+    rows = np.repeat(np.arange(len(numbers)), [len(row) for row in numbers])
+    bag[torch.from_numpy(rows), torch.from_numpy(np.concatenate(numbers))] = True
+    return bag
+
+
+def write_captions(graphs: list[GroupGraph], rng: random.Random, full: float) -> list[Caption]:
+    """A caption for each graph, of every fact with probability `full`."""
+    return [(describe if rng.random() < full else describe_some)(graph, rng) for graph in graphs]
+
+
+def draws_of(seed: int, *place: int) -> tuple[np.random.Generator, random.Random]:
+    """The random numbers of one step."""
+    draw = np.random.default_rng([seed, *place])
+    return draw, random.Random(int(draw.integers(2**62)))
+
+
+@lru_cache(maxsize=2)
+def _epoch(seed: int, epoch: int, rows: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, 1]).permutation(rows)
+
+
+class Pairs(NamedTuple):
+    """A batch of images and their captions.
+
+    pixels (B, H, W, 3) uint8; gain and offset (B, 1, 1, 1) of each image's light; corner (2,) top and left of
+    the window that is cut from the image with `SHIFT` pixels more on each side; stated and shown (B, F) bool:
+    the facts of captions and images.
+    """
+
+    pixels: torch.Tensor
+    gain: torch.Tensor
+    offset: torch.Tensor
+    corner: torch.Tensor
+    texts: Texts
+    stated: torch.Tensor
+    shown: torch.Tensor
+
+
+class PairBatches(Dataset):
+    """Batches of image-caption pairs, every image once an epoch."""
+
+    def __init__(
+        self, images: np.ndarray, graphs: list[GroupGraph], tokenizer: Tokenizer, batch: int, seed: int
+    ) -> None:
+        self.images, self.graphs, self.tokenizer, self.seed = images, graphs, tokenizer, seed
+        self.batch = min(batch, len(graphs))
+        self.index = fact_index(graphs, least=max(2, len(graphs) // 4000))
+        self.facts = fact_numbers([facts_of(graph) for graph in graphs], self.index)
+
+    def share(self) -> torch.Tensor:
+        """(F,) the share of images that show each fact."""
+        counts = np.bincount(np.concatenate(self.facts), minlength=len(self.index))
+        return torch.from_numpy(counts / len(self.graphs)).float()
+
+    def __getitem__(self, step: int) -> Pairs:
+        epoch, place = divmod(step, len(self.graphs) // self.batch)
+        order = _epoch(self.seed, epoch, len(self.graphs))
+        rows = np.sort(order[place * self.batch : (place + 1) * self.batch])
+        draw, rng = draws_of(self.seed, step)
+        captions = write_captions([self.graphs[row] for row in rows], rng, full=0.45)
+        light = (len(rows), 1, 1, 1)
+        return Pairs(
+            pixels=torch.from_numpy(self.images[rows]),
+            gain=torch.from_numpy(draw.uniform(0.88, 1.12, light).astype(np.float32)),
+            offset=torch.from_numpy(draw.uniform(-0.12, 0.12, light).astype(np.float32)),
+            corner=torch.from_numpy(draw.integers(0, 2 * SHIFT + 1, 2)),
+            texts=tokenise_halves(self.tokenizer, [c.text for c in captions]),
+            stated=bag_of(fact_numbers([c.facts for c in captions], self.index), len(self.index)),
+            shown=bag_of([self.facts[row] for row in rows], len(self.index)),
+        )
+
+
+class Gallery(NamedTuple):
+    """A batch of captions and the gallery that each has to find its image in.
+
+    rows (G,) of the gallery's images, those of the captions first; holds (B, G) bool: whether a caption
+    states nothing that an image lacks.
+    """
+
+    rows: torch.Tensor
+    texts: Texts
+    holds: torch.Tensor
+
+
+class GalleryBatches(Dataset):
+    """Batches of captions, each with a gallery of random images."""
+
+    def __init__(
+        self, graphs: list[GroupGraph], tokenizer: Tokenizer, batch: int, gallery: int, seed: int
+    ) -> None:
+        self.graphs, self.tokenizer, self.seed = graphs, tokenizer, seed
+        self.gallery = min(gallery, len(graphs))
+        self.batch = min(batch, self.gallery)
+        self.index = fact_index(graphs, least=2)
+        self.shown = bag_of(fact_numbers([facts_of(graph) for graph in graphs], self.index), len(self.index))
+
+    def __getitem__(self, step: int) -> Gallery:
+        draw, rng = draws_of(self.seed, step)
+        rows = torch.from_numpy(draw.choice(len(self.graphs), self.gallery, replace=False))
+        captions = write_captions([self.graphs[row] for row in rows[: self.batch]], rng, full=0.5)
+        stated = bag_of(fact_numbers([c.facts for c in captions], self.index), len(self.index))
+        columns = stated.any(dim=0).nonzero().squeeze(1)  # few of all facts are said in a batch
+        lacks = ~self.shown[rows.unsqueeze(1), columns]  # (G, columns)
+        holds = stated[:, columns].float() @ lacks.float().T < 0.5
+        return Gallery(rows, tokenise_halves(self.tokenizer, [c.text for c in captions]), holds)
