@@ -51,6 +51,8 @@ def tasks() -> Iterator[tuple[str, Callable[[Random], Example]]]:
     yield "world interpretation", plain_scene
     yield "world pseudo caption, training phrasings", edited_scene
     yield "world pseudo caption, test phrasings", lambda rng: edited_scene(rng, "test")
+    yield "world interpretation, held-out combinations", lambda rng: plain_scene(rng, held_out=True)
+    yield "world pseudo caption, held-out combinations", lambda rng: edited_scene(rng, held_out=True)
     held_out = Names(held_out=True)
     yield "open interpretation", lambda rng: open_example(rng, held_out, edited=False)
     yield "open pseudo caption, 1-3 changes", lambda rng: open_example(rng, held_out, edited=True)

@@ -4,7 +4,9 @@
 graph into a caption is the same tokens, whatever ending follows.
 """
 
+import json
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -63,14 +65,17 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
 class TrainingEncoder:
     """Encodes training texts; some words are cut otherwise than BPE would, alike in the whole example.
 
-    Random cuts (as in BPE dropout) teach the model to copy tokens that it has never seen side by side.
+    Random cuts (BPE dropout, Provilkov et al. 2020) teach the model to copy tokens that it has never seen
+    side by side. They are made here because the library's own dropout cannot be seeded.
     """
 
     def __init__(self, tokenizer: Tokenizer, dropout: float = 0.15) -> None:
         self._tokenizer = tokenizer
+        self._dropout = dropout
         self._usual: dict[str, list[int]] = {}
-        self._cut = Tokenizer.from_str(tokenizer.to_str())
-        self._cut.model.dropout = dropout
+        model = json.loads(tokenizer.to_str())["model"]
+        self._vocabulary: dict[str, int] = model["vocab"]
+        self._ranks = {(first, second): rank for rank, (first, second) in enumerate(model["merges"])}
         self._special: dict[str, int] = {token: tokenizer.token_to_id(token) for token in SPECIAL}
         self.end_id = self._special[END]
 
@@ -87,7 +92,7 @@ class TrainingEncoder:
                 continue
             for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(part):
                 if piece not in cuts:
-                    cuts[piece] = self._cut_piece(piece) if rng.random() < share else self._piece(piece)
+                    cuts[piece] = self._cut_piece(rng, piece) if rng.random() < share else self._piece(piece)
                 ids += cuts[piece]
         return ids
 
@@ -98,8 +103,19 @@ class TrainingEncoder:
             self._usual[piece] = [token.id for token in self._tokenizer.model.tokenize(piece)]
         return self._usual[piece]
 
-    def _cut_piece(self, piece: str) -> list[int]:
-        return [token.id for token in self._cut.model.tokenize(piece)]
+    def _cut_piece(self, rng: Random, piece: str) -> list[int]:
+        """BPE that passes over every possible merge, at every step, with the probability of dropout."""
+        parts = list(piece)
+        while True:
+            found = [
+                (rank, place)
+                for place, pair in enumerate(pairwise(parts))
+                if (rank := self._ranks.get(pair)) is not None and rng.random() >= self._dropout
+            ]
+            if not found:
+                return [self._vocabulary[part] for part in parts]
+            place = min(found)[1]
+            parts[place : place + 2] = [parts[place] + parts[place + 1]]
 
 
 def _parts(text: str) -> Iterator[str]:

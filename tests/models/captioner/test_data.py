@@ -2,23 +2,35 @@
 
 import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
+from transformers.utils.chat_template_utils import _compile_jinja_template
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from models.captioner import edits, wording
-from models.captioner.data import Example, batches, mixed, open_example, renderer, user_message, weights
+from models.captioner.data import (
+    TEMPLATE,
+    Example,
+    batches,
+    encode_rows,
+    open_example,
+    renderer,
+    user_message,
+    weights,
+)
 from models.captioner.evaluate import compare
 from models.captioner.graphs import Names, made_up_word, random_graph, words
 from models.captioner.tokens import SPECIAL, TrainingEncoder, train_tokenizer
-from models.captioner.world import edited_scene, plain_scene
-from pipeline.scene_graph import Group, GroupGraph, serialise
+from models.captioner.world import edited_scene, plain_scene, scene_groups
+from pipeline.scene_graph import Group, GroupGraph, group_objects, serialise
 from pipeline.verbalise import say_group, verbalise
 from pipeline.world.phrasings import HELD_OUT, TRAIN_PHRASINGS
+from pipeline.world.scene import sample_scene, scene_graph
+from pipeline.world.vocabulary import DATASETS
 
 WAYS = [value for value in vars(wording).values() if isinstance(value, list)]
 
@@ -138,6 +150,20 @@ def _blanked(template: str) -> str:
     return out
 
 
+def test_the_graph_of_a_scene_is_the_one_grouped_from_its_objects() -> None:
+    draws = np.random.default_rng(6)
+    for number in range(150):
+        scene = sample_scene(draws, DATASETS[number % len(DATASETS)])
+        assert scene_groups(scene) == group_objects(scene_graph(scene))
+
+
+def test_the_template_says_what_it_says_under_transformers(examples: list[Example]) -> None:
+    ours, theirs = renderer(), _compile_jinja_template(TEMPLATE.read_text())
+    for message, _, _ in examples[:200]:
+        messages = [{"role": "user", "content": message}]
+        assert ours(message) == theirs.render(messages=messages, add_generation_prompt=True)
+
+
 def test_world_examples_have_the_serialised_form() -> None:
     rng = Random(4)
     for _ in range(20):
@@ -195,6 +221,13 @@ def test_a_word_cut_at_random_is_cut_alike_in_prompt_and_answer(encoder: Trainin
     assert any(answer[k : k + len(name)] == name for k in range(len(answer)))
 
 
+def test_random_cuts_are_those_of_the_seed(encoder: TrainingEncoder, examples: list[Example]) -> None:
+    text = " ".join(caption for _, caption, _ in examples[:50])
+    cut, again, other = (encoder.encode(Random(seed), 0.5, text) for seed in (1, 1, 2))
+    assert cut == again != other
+    assert encoder._tokenizer.decode(cut[0]) == text
+
+
 def test_names_and_their_plurals_share_the_stem(encoder: TrainingEncoder) -> None:
     tokenizer = encoder._tokenizer
     for singular, plural in (
@@ -210,11 +243,10 @@ def test_names_and_their_plurals_share_the_stem(encoder: TrainingEncoder) -> Non
 
 def test_only_the_answer_is_learnt(encoder: TrainingEncoder) -> None:
     rng, names = Random(0), Names()
-    feed = batches(
-        mixed([(1.0, lambda r: open_example(r, names, edited=False))], rng), encoder, rng, 2048, 64
-    )
-    for ids, labels, counts in islice(feed, 5):
-        assert ids.shape == labels.shape == counts.shape and ids.numel() < 2 * 2048
+    drawn = [open_example(rng, names, edited=False) for _ in range(64)]
+    rows = list(encode_rows(drawn, encoder, renderer(), rng))
+    for ids, labels, counts in batches(rows, encoder.end_id, 2048, rng):
+        assert ids.shape == labels.shape == counts.shape and ids.size < 2 * 2048
         for row, wanted in zip(ids.tolist(), labels.tolist(), strict=True):
             places = [place for place, label in enumerate(wanted) if label >= 0]
             assert row[places[0]] == encoder._special["<|answer|>"]

@@ -1,0 +1,54 @@
+"""The state of an unfinished training run: one file, replaced as a whole, from which the run goes on."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_ROOT = Path(__file__).parents[2]
+_SOURCES = (
+    "models/captioner/*.py",
+    "models/captioner/*.yaml",
+    "models/captioner/*.jinja",
+    "models/captioner/words.txt",
+    "pipeline/scene_graph.py",
+    "pipeline/verbalise.py",
+    "pipeline/world/*.py",
+)
+
+
+def sources() -> str:
+    """A hash of the files that training data and model are made by."""
+    total = hashlib.sha256()
+    for path in sorted(path for pattern in _SOURCES for path in _ROOT.glob(pattern)):
+        total.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def save(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Write the state of a run with these settings (plain values); a kill leaves the old file or the new."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        torch.save({"settings": dict(settings), **state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def load(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The state in the file; None where there is no file.
+
+    Exits with a message where the file is of a run with other settings.
+    """
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    kept = state["settings"]
+    other = sorted(key for key in kept.keys() | settings.keys() if kept.get(key) != settings.get(key))
+    if other:
+        told = "; ".join(f"{key} was {kept.get(key)}, is {settings.get(key)}" for key in other)
+        raise SystemExit(f"{path} is the state of another run ({told}): delete it to start anew")
+    return state
