@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.captioner import state
+from models import state
 from models.captioner.data import renderer
 from models.captioner.export import export
 from models.captioner.graphs import words
@@ -36,7 +36,15 @@ from models.captioner.tokens import train_tokenizer
 VOCABULARY = 2048
 MOST_GROUPS = 12
 LEARNT = 0.35  # nats a token at which graphs grow by one group
-STATE = "training_state.pt"
+SOURCES = (
+    "models/captioner/*.py",
+    "models/captioner/*.yaml",
+    "models/captioner/*.jinja",
+    "models/captioner/words.txt",
+    "pipeline/scene_graph.py",
+    "pipeline/verbalise.py",
+    "pipeline/world/*.py",
+)
 
 
 @dataclass(frozen=True)
@@ -128,8 +136,9 @@ class Run:
         self.args = args
         # arguments that change the weights by more than rounding
         names = ("steps", "tokens", "rate", "width", "layers", "hidden", "seed", "tokenizer_examples")
-        self.settings = {name: getattr(args, name) for name in names} | {"sources": state.sources()}
-        kept = state.load(args.out / STATE, self.settings)
+        self.settings = {name: getattr(args, name) for name in names} | {"sources": state.sources(*SOURCES)}
+        self.state = args.out.with_name(f"{args.out.name}.state")
+        kept = state.load(self.state, self.settings)
         self.tokenizer = (
             Tokenizer.from_str(kept["tokenizer"])
             if kept
@@ -179,7 +188,7 @@ class Run:
             "curriculum": asdict(self.curriculum),
             "recipe": asdict(self.recipe),
         }
-        state.save(self.args.out / STATE, self.settings, parts)
+        state.save(self.state, self.settings, parts)
 
     def _restore(self, kept: dict[str, Any]) -> None:
         self.model.load_state_dict(kept["model"])
@@ -252,7 +261,7 @@ def main() -> None:
         if run.step % args.export_every == 0:
             run.export()
     run.export()
-    (args.out / STATE).unlink(missing_ok=True)
+    run.state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

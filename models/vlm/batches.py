@@ -94,7 +94,7 @@ class PairBatches(Dataset):
         order = _epoch(self.seed, epoch, len(self.graphs))
         rows = np.sort(order[place * self.batch : (place + 1) * self.batch])
         draw, rng = draws_of(self.seed, step)
-        captions = write_captions([self.graphs[row] for row in rows], rng, full=0.45)
+        captions = write_captions([self.graphs[row] for row in rows], rng, full=0.3)
         light = (len(rows), 1, 1, 1)
         return Pairs(
             pixels=torch.from_numpy(self.images[rows]),

@@ -16,7 +16,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from models import state
+
 REPORT_EVERY = 25  # steps
+SOURCES = ("models/vlm/*.py", "pipeline/scene_graph.py", "pipeline/verbalise.py", "pipeline/world/*.py")
 # arguments that say where and how fast, not what
 FREE = {"out", "validation", "state", "save_every", "evaluate_every", "device", "threads"}
 
@@ -55,7 +58,7 @@ def arguments_of(options: argparse.Namespace) -> dict[str, str]:
     """What has to be equal for a run to go on: arguments that change the model, files by their content."""
     content = {"data": "graphs.jsonl", "init": "open_clip_model.safetensors"}
     content["model"] = content["init"]
-    found = {}
+    found = {"sources": state.sources(*SOURCES)}
     for name, value in vars(options).items():
         if name in content and value:
             found[name] = hashlib.sha256((value / content[name]).read_bytes()).hexdigest()
@@ -72,35 +75,20 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 def save_state(path: Path, arguments: dict[str, str], step: int, parts: dict[str, Any]) -> None:
-    """Write what `parts` hold after `step` steps; the file is complete before it takes its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    """Write what `parts` hold after `step` steps."""
     states = {name: part.state_dict() for name, part in parts.items()}
-    with open(temporary, "wb") as file:
-        torch.save({"arguments": arguments, "step": step, "parts": states}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    state.save(path, arguments, {"step": step, "parts": states})
 
 
 def load_state(path: Path, arguments: dict[str, str], parts: dict[str, Any]) -> int:
     """Fill `parts` from the file, if there is one; returns the steps done.
 
     Raises:
-        SystemExit: the file is of a run with other arguments.
+        SystemExit: the file is of a run with other arguments or sources.
     """
-    if not path.is_file():
+    saved = state.load(path, arguments)
+    if saved is None:
         return 0
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    names = sorted({*arguments, *saved["arguments"]})
-    others = [n for n in names if arguments.get(n) != saved["arguments"].get(n)]
-    if others:
-        was = ", ".join(
-            f"{name} {saved['arguments'].get(name)} (now {arguments.get(name)})" for name in others
-        )
-        raise SystemExit(
-            f"{path} is of another run: {was}. Give the same arguments, or delete it to start anew."
-        )
     for name, part in parts.items():
         part.load_state_dict(saved["parts"][name])
     return saved["step"]

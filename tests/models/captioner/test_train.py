@@ -11,11 +11,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from models.captioner import state
+from models import state
 from models.captioner.pools import Background, Maker, Recipe
 from models.captioner.train import (
     MOST_GROUPS,
-    STATE,
     Curriculum,
     make_tokenizer,
     phase_at,
@@ -70,10 +69,10 @@ def test_a_pool_is_a_function_of_its_recipe() -> None:
 
 
 def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / STATE
+    path = tmp_path / "run.state"
     assert state.load(path, {"steps": 5}) is None
     state.save(path, {"steps": 5, "seed": 0}, {"step": 3, "model": {"w": torch.ones(2)}})
-    assert [file.name for file in tmp_path.iterdir()] == [STATE]
+    assert [file.name for file in tmp_path.iterdir()] == ["run.state"]
     loaded = state.load(path, {"steps": 5, "seed": 0})
     assert loaded is not None and loaded["step"] == 3
     with pytest.raises(SystemExit, match=r"another run \(steps was 5, is 6\): delete it"):
@@ -90,9 +89,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert _start(whole).wait(300) == 0
 
-    run = _start(killed)
+    run, kept = _start(killed), tmp_path / "killed.state"
     deadline = time.monotonic() + 300
-    while not (killed / STATE).exists() and run.poll() is None and time.monotonic() < deadline:
+    while not kept.exists() and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL and not (killed / "model.safetensors").exists()
@@ -101,4 +100,4 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert "goes on from step " in said and "step 150/200 loss" in said
     for name in ("model.safetensors", "tokenizer.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    assert not (killed / STATE).exists()
+    assert not kept.exists()

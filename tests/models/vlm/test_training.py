@@ -72,7 +72,7 @@ def test_training_goes_on_after_a_kill_to_the_same_weights(
         run(train, patch, scenes, tmp_path / "killed", *steps)
     state = tmp_path / "killed.state"
     assert state.exists()
-    with pytest.raises(SystemExit, match=r"of another run: rate 0.0012 \(now 0.002\)"):
+    with pytest.raises(SystemExit, match=r"of another run \(rate was 0.0012, is 0.002\)"):
         run(train, monkeypatch, scenes, tmp_path / "killed", *steps, "--rate", "2e-3")
     capsys.readouterr()
     assert run(train, monkeypatch, scenes, tmp_path / "killed", *steps) == whole

@@ -8,28 +8,20 @@ from typing import Any
 
 import torch
 
-_ROOT = Path(__file__).parents[2]
-_SOURCES = (
-    "models/captioner/*.py",
-    "models/captioner/*.yaml",
-    "models/captioner/*.jinja",
-    "models/captioner/words.txt",
-    "pipeline/scene_graph.py",
-    "pipeline/verbalise.py",
-    "pipeline/world/*.py",
-)
+_ROOT = Path(__file__).parents[1]
 
 
-def sources() -> str:
-    """A hash of the files that training data and model are made by."""
+def sources(*patterns: str) -> str:
+    """A hash of the files, under the project's root, that training data and a model are made by."""
     total = hashlib.sha256()
-    for path in sorted(path for pattern in _SOURCES for path in _ROOT.glob(pattern)):
+    for path in sorted(path for pattern in patterns for path in _ROOT.glob(pattern)):
         total.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 
 
 def save(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write the state of a run with these settings (plain values); a kill leaves the old file or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as file:
         torch.save({"settings": dict(settings), **state}, file)
