@@ -5,7 +5,6 @@ each relation. The text is read by rule, without any model, so the same text alw
 What it says of a vague "they" counts for a fact, never against one.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,9 +12,12 @@ from pipeline.faithfulness_claims import Reading, RelationClaim
 from pipeline.faithfulness_lexicon import Vocabulary, vocabulary_of
 from pipeline.faithfulness_matching import Match, match, number_conflict, number_said
 from pipeline.faithfulness_reading import read
+from pipeline.faithfulness_scenes import Scenes
 from pipeline.scene_graph import GroupGraph
 
 __all__ = ["Check", "Vocabulary", "check", "vocabulary_of"]
+
+MOST_REMEMBERED = 16_384  # readings and judgements, of texts that come again
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def check(text: str, graph: GroupGraph, vocabulary: Vocabulary) -> Check:
         vocabulary: the words of the dataset's graphs, `graph` among them; a text is caught inventing these,
             and common attributes and relations.
     """
+    if len(vocabulary.memory) > MOST_REMEMBERED:
+        vocabulary.memory.clear()
     key = (text, graph)
     found = vocabulary.memory.get(key)
     if found is None:
@@ -59,6 +63,7 @@ class _Checker:
             reading = vocabulary.memory[reading_key] = read(text, vocabulary)
         self.reading: Reading = reading
         self.match: Match = match(reading.mentions, graph, vocabulary)
+        self.own_scene = list(Scenes([graph.scene]).find(self.text)) if graph.scene else []
 
     def check(self) -> Check:
         facts = list(self._facts())
@@ -116,7 +121,7 @@ class _Checker:
         return None
 
     def _scene_said(self) -> bool:
-        return self.vocabulary.scene_pattern(self.graph.scene or "").search(self.text) is not None
+        return bool(self.own_scene)
 
     def _holds(self, claim: RelationClaim, relation: tuple[int, str, int]) -> bool:
         """Whether a claim says a relation, some subject and object of it taken."""
@@ -132,17 +137,9 @@ class _Checker:
         return False
 
     def _invented_scene(self) -> Iterator[str]:
-        pattern = self.vocabulary.other_scenes
-        if pattern is None:
-            return
-        own = self.vocabulary.scene_pattern(self.graph.scene) if self.graph.scene else None
-        for found in pattern.finditer(self.text):
-            if own is None or not (own.search(found[0]) or self._within_own_scene(found)):
-                yield f"scene {found[0]}"
-
-    def _within_own_scene(self, found: re.Match[str]) -> bool:
-        own = self.vocabulary.scene_pattern(self.graph.scene or "")
-        return any(m.start() <= found.start() and found.end() <= m.end() for m in own.finditer(self.text))
+        for start, end in self.vocabulary.other_scenes.find(self.text):
+            if not any((a <= start and end <= b) or (start <= a and b <= end) for a, b in self.own_scene):
+                yield f"scene {self.text[start:end]}"
 
     def _invented(self) -> Iterator[str]:
         for mention in self.match.unknown:

@@ -64,11 +64,11 @@ def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
             continue
         token = token.replace("‑", "-").replace("‐", "-")
         parts = token.split("-")
-        whole = token in vocabulary.phrases or token in words.POSITION_WORDS
+        whole = token in vocabulary.lengths or token in words.POSITION_WORDS
         places = all(part in words.POSITION_WORDS or part in words.POSITION_TAILS for part in parts)
         numbers = all(part in words.NUMBERS for part in parts)
-        named = any(phrase.tokens == tuple(parts) for phrase in vocabulary.phrases.get(parts[0], ()))
-        coloured = parts[-1] in ("coloured", "colored", "sized", "shaped") and parts[0] in vocabulary.phrases
+        named = tuple(parts) in vocabulary.phrases
+        coloured = parts[-1] in ("coloured", "colored", "sized", "shaped") and parts[0] in vocabulary.lengths
         if whole:
             out.append(token)
         elif places or named:
@@ -83,10 +83,7 @@ def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def _phrase(tokens: list[str], at: int, vocabulary: Vocabulary) -> Phrase | None:
-    for phrase in vocabulary.phrases.get(tokens[at], ()):
-        if tokens[at : at + len(phrase.tokens)] == list(phrase.tokens):
-            return phrase
-    return None
+    return next(vocabulary.phrases_at(tokens, at), None)
 
 
 def _predicate(tokens: list[str], at: int, vocabulary: Vocabulary) -> Phrase | None:
@@ -146,10 +143,7 @@ def _means_picture(tokens: list[str], at: int, vocabulary: Vocabulary) -> bool:
 def _names(tokens: list[str], at: int, length: int, vocabulary: Vocabulary) -> bool:
     """Whether a name starts with these position words ("center pivot")."""
     return any(
-        phrase.kind == NAME
-        and len(phrase.tokens) > length
-        and tokens[at : at + len(phrase.tokens)] == list(phrase.tokens)
-        for phrase in vocabulary.phrases.get(tokens[at], ())
+        phrase.kind == NAME and len(phrase.tokens) > length for phrase in vocabulary.phrases_at(tokens, at)
     )
 
 

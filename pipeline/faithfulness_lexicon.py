@@ -1,11 +1,12 @@
 """The phrases to look for in captions of one dataset: names, attributes, predicates, scenes, synonyms."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from pipeline import faithfulness_words as words
+from pipeline.faithfulness_scenes import Scenes, squeezed
 from pipeline.scene_graph import GroupGraph
 from pipeline.verbalise import pluralise
 
@@ -40,17 +41,30 @@ class Vocabulary:
     memory: dict = field(default_factory=dict, compare=False, hash=False, repr=False)
 
     @cached_property
-    def phrases(self) -> Mapping[str, list[Phrase]]:
-        """Phrases by their first token, long ones first."""
+    def phrases(self) -> Mapping[tuple[str, ...], list[Phrase]]:
+        """Phrases by their tokens, names before predicates before attributes."""
         table: dict[tuple[tuple[str, ...], str], Phrase] = {}
         for phrase in [*self._names(), *self._attributes(), *self._predicates()]:
             if phrase.tokens:
                 table.setdefault((phrase.tokens, phrase.kind), phrase)
         rank = {"name": 0, "predicate": 1, "attribute": 2}
-        index: dict[str, list[Phrase]] = {}
-        for phrase in sorted(table.values(), key=lambda p: (-len(p.tokens), rank[p.kind], p.tokens)):
-            index.setdefault(phrase.tokens[0], []).append(phrase)
+        index: dict[tuple[str, ...], list[Phrase]] = {}
+        for phrase in sorted(table.values(), key=lambda phrase: rank[phrase.kind]):
+            index.setdefault(phrase.tokens, []).append(phrase)
         return index
+
+    @cached_property
+    def lengths(self) -> Mapping[str, list[int]]:
+        """How many tokens phrases have, long ones first, by their first token."""
+        found: dict[str, set[int]] = {}
+        for tokens in self.phrases:
+            found.setdefault(tokens[0], set()).add(len(tokens))
+        return {first: sorted(lengths, reverse=True) for first, lengths in found.items()}
+
+    def phrases_at(self, tokens: Sequence[str], at: int) -> Iterator[Phrase]:
+        """The phrases that stand in a text from the token number `at` on, long ones first."""
+        for length in self.lengths.get(tokens[at], ()):
+            yield from self.phrases.get(tuple(tokens[at : at + length]), ())
 
     @cached_property
     def attribute_of(self) -> Mapping[str, str]:
@@ -65,32 +79,24 @@ class Vocabulary:
         return meaning
 
     @cached_property
-    def other_scenes(self) -> re.Pattern[str] | None:
+    def other_scenes(self) -> Scenes:
         """Finds scenes, those left out that are an object's name or hold one."""
-        forms = [phrase for phrases in self.phrases.values() for phrase in phrases if phrase.kind == "name"]
-        squeezed = {"".join(phrase.tokens) for phrase in forms}
-        single = {phrase.tokens[0] for phrase in forms if len(phrase.tokens) == 1}
-        scenes = [
+        names = [tokens for tokens, found in self.phrases.items() if any(p.kind == "name" for p in found)]
+        joined = {"".join(tokens) for tokens in names}
+        single = {tokens[0] for tokens in names if len(tokens) == 1}
+        return Scenes(
             scene
-            for scene in sorted(self.scenes)
-            if _squeezed(scene) not in squeezed and not single & set(tokenise(scene))
-        ]
-        return re.compile("|".join(f"(?:{_spelt(scene)})" for scene in scenes)) if scenes else None
+            for scene in self.scenes
+            if squeezed(scene) not in joined and not single & set(tokenise(scene))
+        )
 
     @cached_property
     def scene_words(self) -> frozenset[str]:
         """First words of scenes that no object's name starts with."""
         heads = {tokens[0] for scene in self.scenes if (tokens := tokenise(scene))}
         return frozenset(
-            head for head in heads if not any(phrase.kind == "name" for phrase in self.phrases.get(head, ()))
+            heads - {p.tokens[0] for found in self.phrases.values() for p in found if p.kind == "name"}
         )
-
-    def scene_pattern(self, scene: str) -> re.Pattern[str]:
-        """Finds a scene however its words are put together ("denseresidential", "dense residential")."""
-        key = ("scene", scene)
-        if key not in self.memory:
-            self.memory[key] = re.compile(_spelt(scene))
-        return self.memory[key]
 
     def _names(self) -> Iterable[Phrase]:
         known = {tuple(tokenise(name)) for name in self.names}
@@ -178,12 +184,3 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
         yield Phrase((*tokens[:-1], plural), "name", name, PLURAL)
     for singular in sorted(singulars - {last}):
         yield Phrase((*tokens[:-1], singular), "name", name, SINGULAR)
-
-
-def _squeezed(text: str) -> str:
-    return "".join(char for char in text.lower() if char.isalnum())
-
-
-def _spelt(scene: str) -> str:
-    letters = [re.escape(char) for char in _squeezed(scene)]
-    return r"\b" + r"[\s\-_]?".join(letters) + r"(?:s|es)?\b"
