@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.contracts import replacing
@@ -34,11 +35,11 @@ class ClipTokens:
         self._params, self._root = params, root
         name = identity_hash(_tokenizer_identity(params, cache, root))
         self._file = cache / "clip_tokens" / f"{name[:32]}.parquet"
-        self._counts: dict[str, int] = {}
+        self._counts: pa.Table = _SCHEMA.empty_table()
         self._context: int | None = None
         if self._file.is_file():
             table = pq.read_table(self._file)
-            self._counts = dict(zip(table["text"].to_pylist(), table["tokens"].to_pylist(), strict=True))
+            self._counts = table.select(_SCHEMA.names).cast(_SCHEMA)
             self._context = int(table.schema.metadata[_CONTEXT])
 
     @property
@@ -52,22 +53,28 @@ class ClipTokens:
     def count(self, texts: Sequence[str]) -> list[int]:
         """One number a text. open_clip is imported only for texts not counted before."""
         keys = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._counts}
-        if missing or self._context is None:
+        places = self._places(keys)
+        if self._context is None or None in places:
             from pipeline.vlm import load_tokenizer
 
+            missing = {
+                key: text for key, text, place in zip(keys, texts, places, strict=True) if place is None
+            }
             tokenizer = load_tokenizer(self._params, self._root)
             self._context = tokenizer.context_length
-            self._counts.update(zip(missing, tokenizer.count(list(missing.values())), strict=True))
-            self._remember()
-        return [self._counts[key] for key in keys]
+            self._remember(list(missing), tokenizer.count(list(missing.values())))
+            places = self._places(keys)
+        return self._counts["tokens"].take(pa.array(places, pa.int32())).to_pylist()
 
-    def _remember(self) -> None:
-        rows = sorted(self._counts.items())
-        columns = [pa.array([key for key, _ in rows]), pa.array([n for _, n in rows], pa.int32())]
-        schema = _SCHEMA.with_metadata({_CONTEXT: str(self._context).encode()})
+    def _places(self, keys: Sequence[str]) -> list[int | None]:
+        return pc.index_in(pa.array(keys, pa.string()), value_set=self._counts["text"]).to_pylist()
+
+    def _remember(self, keys: Sequence[str], counts: Sequence[int]) -> None:
+        new = pa.table([pa.array(keys, pa.string()), pa.array(counts, pa.int32())], schema=_SCHEMA)
+        self._counts = pa.concat_tables([self._counts, new]).sort_by("text").combine_chunks()
+        table = self._counts.replace_schema_metadata({_CONTEXT: str(self._context).encode()})
         with replacing(self._file) as temporary:
-            pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd")
 
 
 def _tokenizer_identity(params: VlmParams, cache: Path, root: Path) -> dict[str, Any]:

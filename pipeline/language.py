@@ -2,14 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tqdm import tqdm
-
 from pipeline.faithfulness import Check, Vocabulary, check
+from pipeline.language_session import EngineSession, Speed
 from pipeline.language_text import clean_text
-from pipeline.llm.types import Engine, EngineSpeed, Request, Result, Sampling
+from pipeline.llm.types import Engine, Request, Result, Sampling
 from pipeline.prompt_template import Message
 from pipeline.row_cache import Entry, RowCache, row_key, seed_of
 from pipeline.scene_graph import GroupGraph
@@ -19,7 +18,6 @@ log = logging.getLogger(__name__)
 
 PART_ROWS = 512
 PART_SECONDS = 2.0
-SHOWN_FAILURES = 5
 EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 
 
@@ -105,45 +103,59 @@ class Outcome:
         return (self.text is None, wrong, self.truncated)
 
 
-@dataclass
-class Speed(EngineSpeed):
-    """Counters of a run, and where its time went."""
-
-    cache_hits: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def spend(self, on: str, since: float) -> float:
-        now = time.perf_counter()
-        self.seconds[on] = self.seconds.get(on, 0.0) + now - since
-        return now
-
-
-def write_texts(
-    rows: Sequence[Row], settings: Settings, cache: RowCache, open_engine: Callable[[], Engine]
-) -> tuple[list[Outcome], Speed]:
-    """Give every row a text or an error.
-
-    Rows that ask the same share one request. A row that failed, was cut, or misses or invents a fact is asked
-    again `settings.repairs` times; the attempt with the fewest wrong facts is kept, the first one on a tie.
-    Further samples are taken as they come; one that failed, was cut or says what another says is left out.
-    Nothing is asked about an empty row, nor a second time what can never be answered.
+class TextWriter:
+    """Gives rows their texts, block by block: one engine, opened once, and only if the cache lacks something.
 
     Args:
-        rows: in any order; the result has theirs.
-        open_engine: called once, and only if the cache lacks something.
+        count: rows of all blocks.
     """
-    speed = Speed()
-    session = _EngineSession(open_engine, speed)
-    outcomes: list[Outcome | None] = [None] * len(rows)
-    roots = _keys(rows, settings, 0)
 
-    def ask(places: list[int], attempt: int) -> list[tuple[int, Entry]]:
-        keys = _keys([rows[i] for i in places], settings, attempt) if attempt else [roots[i] for i in places]
-        asked = {key: (rows[i], roots[i]) for i, key in zip(places, keys, strict=True)}
-        answers = _answers(asked, attempt, settings, cache, session)
-        return [(i, answers[key]) for i, key in zip(places, keys, strict=True)]
+    def __init__(
+        self, settings: Settings, cache: RowCache, open_engine: Callable[[], Engine], count: int
+    ) -> None:
+        self._settings, self._cache, self._count = settings, cache, count
+        self._settled = 0  # rows so far for whose first attempt no engine was asked
+        self._failed: set[str] = set()  # keys; a later block leaves them to the next run
+        self.speed = Speed()
+        self._session = EngineSession(open_engine, self.speed)
 
-    try:
+    def __enter__(self) -> "TextWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            log.warning(
+                "%s: interrupted; the %d texts generated are kept, and the next run goes on from there",
+                self._settings.stage,
+                self.speed.generated,
+            )
+        self._session.close()
+        self._cache.merge()
+
+    def write(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Give every row of a block a text or an error.
+
+        Rows that ask the same share one request. A row that failed, was cut, or misses or invents a fact is
+        asked again `settings.repairs` times; the attempt with the fewest wrong facts is kept, the first one
+        on a tie. Further samples are taken as they come; one that failed, was cut or says what another says
+        is left out. Nothing is asked about an empty row, nor a second time what can never be answered.
+
+        Args:
+            rows: in any order; the result has theirs.
+        """
+        settings, speed = self._settings, self.speed
+        outcomes: list[Outcome | None] = [None] * len(rows)
+        roots = _keys(rows, settings, 0)
+        self._settled += len(rows)
+
+        def ask(places: list[int], attempt: int) -> list[tuple[int, Entry]]:
+            keys = (
+                _keys([rows[i] for i in places], settings, attempt) if attempt else [roots[i] for i in places]
+            )
+            asked = {key: (rows[i], roots[i]) for i, key in zip(places, keys, strict=True)}
+            answers = self._answers(asked, attempt, alone=len(rows) == self._count)
+            return [(i, answers[key]) for i, key in zip(places, keys, strict=True)]
+
         open_rows = [i for i, row in enumerate(rows) if not row.empty]
         for attempt in range(settings.repairs + 1):
             if not open_rows:
@@ -168,17 +180,63 @@ def write_texts(
             for i, entry in answered:
                 _add_sample(rows[i], made[i], entry, settings)
             speed.spend("checking", since)
-    except KeyboardInterrupt:
-        log.warning(
-            "%s: interrupted; the %d texts generated are kept, and the next run goes on from there",
-            settings.stage,
-            speed.generated,
+        return made
+
+    def _answers(self, asked: dict[str, tuple[Row, str]], attempt: int, alone: bool) -> dict[str, Entry]:
+        """An entry for every key: from the cache, else from the engine, by way of the cache.
+
+        Args:
+            alone: this is the only block.
+        """
+        settings = self._settings
+        since = time.perf_counter()
+        answers = self._cache.lookup(asked, settings.max_tokens)
+        settled = {
+            key
+            for key, entry in answers.items()
+            if not entry.failed or entry.permanent or entry.tries >= settings.tries or key in self._failed
+        }
+        self.speed.spend("cache", since)
+        self.speed.cache_hits += len(settled)
+        missing = sorted(asked.keys() - settled, key=lambda key: (-_length(asked[key][0].messages), key))
+        if not attempt:
+            self._settled -= len(missing)
+            self._session.expect(self._count - self._settled)
+        if not missing:
+            return answers
+        sampling = settings.sampling(attempt)
+        requests = (
+            Request(
+                key=key,
+                messages=asked[key][0].messages,
+                sampling=sampling,
+                max_tokens=settings.max_tokens,
+                seed=None if sampling.seed is None else seed_of(key),
+                json_schema=settings.json_schema,
+            )
+            for key in missing
         )
-        raise
-    finally:
-        session.close()
-        cache.merge()
-    return made, speed
+        results = self._session.generate(
+            requests, len(missing), settings.label(attempt), first=not attempt, alone=alone
+        )
+        with _Writer(self._cache) as writer:
+            for result in results:
+                known = answers.get(result.key)
+                entry = Entry.of(
+                    result,
+                    row_key=asked[result.key][1],
+                    model=settings.model,
+                    prompt_hash=settings.prompt_hash,
+                    max_tokens=settings.max_tokens,
+                    failures=known.tries if known is not None else 0,
+                )
+                answers[result.key] = entry
+                writer.add(entry)
+                if entry.failed:
+                    self._failed.add(entry.key)
+        if unanswered := asked.keys() - answers.keys():
+            raise RuntimeError(f"the engine left {len(unanswered)} requests without a result")
+        return answers
 
 
 def _keys(rows: Sequence[Row], settings: Settings, attempt: int) -> list[str]:
@@ -231,97 +289,9 @@ def _judge(
     return outcome if outcome.badness < best.badness else best
 
 
-def _answers(
-    asked: dict[str, tuple[Row, str]],
-    attempt: int,
-    settings: Settings,
-    cache: RowCache,
-    session: "_EngineSession",
-) -> dict[str, Entry]:
-    """An entry for every key: from the cache, else from the engine, by way of the cache."""
-    since = time.perf_counter()
-    answers = cache.lookup(asked, settings.max_tokens)
-    settled = {
-        key
-        for key, entry in answers.items()
-        if not entry.failed or entry.permanent or entry.tries >= settings.tries
-    }
-    session.speed.spend("cache", since)
-    session.speed.cache_hits += len(settled)
-    missing = sorted(asked.keys() - settled, key=lambda key: (-_length(asked[key][0].messages), key))
-    if not missing:
-        return answers
-    sampling = settings.sampling(attempt)
-    requests = (
-        Request(
-            key=key,
-            messages=asked[key][0].messages,
-            sampling=sampling,
-            max_tokens=settings.max_tokens,
-            seed=None if sampling.seed is None else seed_of(key),
-            json_schema=settings.json_schema,
-        )
-        for key in missing
-    )
-    with _Writer(cache) as writer:
-        for result in session.generate(requests, len(missing), settings.label(attempt)):
-            known = answers.get(result.key)
-            entry = Entry.of(
-                result,
-                row_key=asked[result.key][1],
-                model=settings.model,
-                prompt_hash=settings.prompt_hash,
-                max_tokens=settings.max_tokens,
-                failures=known.tries if known is not None else 0,
-            )
-            answers[result.key] = entry
-            writer.add(entry)
-    if unanswered := asked.keys() - answers.keys():
-        raise RuntimeError(f"the engine left {len(unanswered)} requests without a result")
-    return answers
-
-
 def _length(messages: list[Message]) -> int:
     """Long rows go first, so that none is left alone at the end. Only the last turn differs between rows."""
     return len(messages[-1]["content"])
-
-
-class _EngineSession:
-    """Opens the engine when it is first needed and shows how it is getting on."""
-
-    def __init__(self, open_engine: Callable[[], Engine], speed: Speed) -> None:
-        self._open, self._engine, self.speed = open_engine, None, speed
-
-    _engine: Engine | None
-
-    def generate(self, requests: Iterable[Request], total: int, label: str) -> Iterator[Result]:
-        since = time.perf_counter()
-        if self._engine is None:
-            self._engine = self._open()
-            self.speed.start_seconds = time.perf_counter() - since
-            self.speed.effective = self._engine.effective()
-            since = time.perf_counter()
-        tokens = failed = 0
-        with tqdm(total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True) as bar:
-            for result in self._engine.generate(requests):
-                self.speed.add(result)
-                tokens += result.output_tokens or 0
-                bar.update()
-                bar.set_postfix_str(f"{tokens / (time.perf_counter() - since):.0f} tok/s", refresh=False)
-                if result.error is not None:
-                    failed += 1
-                    if failed <= SHOWN_FAILURES:
-                        log.warning("%s: a row failed: %s", label, result.error)
-                yield result
-        if failed > SHOWN_FAILURES:
-            log.warning("%s: %d rows failed; the tables say why", label, failed)
-        self.speed.shared_tokens = self._engine.shared_tokens()
-        self.speed.generate_seconds += time.perf_counter() - since
-
-    def close(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
 
 
 class _Writer:

@@ -2,18 +2,21 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline import verbalise as rules
+from pipeline.blocks import blocks_of
 from pipeline.clip_tokens import ClipTokens
-from pipeline.contracts import write_table
-from pipeline.language import Row, Settings, write_texts
-from pipeline.language_tables import caption_metrics, speed_figures, table_rows
+from pipeline.contracts import open_table
+from pipeline.language import Row, Settings, TextWriter
+from pipeline.language_tables import CaptionFigures, speed_figures, table_rows
 from pipeline.llm.engines import open_engine
 from pipeline.llm.identity import model_identity
 from pipeline.llm.types import Engine
@@ -59,7 +62,8 @@ def prepare(
 
 
 def run_rows(
-    rows: Sequence[Row],
+    rows: Iterable[Row],
+    count: int,
     settings: Settings,
     params: Params,
     paths: Paths,
@@ -71,27 +75,46 @@ def run_rows(
 ) -> None:
     """Give every row its text and write the tables, the metrics and the speed figures of all datasets.
 
+    Only a block of rows is held at a time.
+
     Args:
+        rows: dataset by dataset, in the order of their ids.
+        count: how many there are.
         engine: opens the engine; by default the one that the parameters name.
     """
     since = time.perf_counter()
     tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
-    if settings.json_schema is not None:
-        rows = [replace(row, messages=asking_for_json(row.messages)) for row in rows]
-    outcomes, speed = write_texts(
-        rows, settings, row_cache(paths), engine or (lambda: open_engine(params, paths.root))
-    )
     verbalise = rules.verbalise if params.llm.fallback == "rules" else None
-    made = table_rows(rows, outcomes, settings, id_column, tokenizer.count, verbalise)
-    metrics: dict[str, Any] = {"all": caption_metrics(made, tokenizer.context_length)}
-    for dataset in params.datasets:
-        part = [entry for entry, row in zip(made, rows, strict=True) if row.dataset == dataset]
-        write_table(part, table_path(dataset), schema)
-        metrics[dataset] = caption_metrics(part, tokenizer.context_length)
+    if settings.json_schema is not None:
+        rows = (replace(row, messages=asking_for_json(row.messages)) for row in rows)
+    total = CaptionFigures()
+    figures = {dataset: CaptionFigures() for dataset in params.datasets}
+    with ExitStack() as stack:
+        tables = {
+            dataset: stack.enter_context(open_table(table_path(dataset), schema))
+            for dataset in params.datasets
+        }
+        texts = stack.enter_context(
+            TextWriter(settings, row_cache(paths), engine or (lambda: open_engine(params, paths.root)), count)
+        )
+
+        def write(block: list[Row]) -> None:
+            outcomes = texts.write(block)
+            made = table_rows(block, outcomes, settings, id_column, tokenizer.count, verbalise)
+            total.add(made, tokenizer.context_length)
+            for dataset, pairs in groupby(zip(block, made, strict=True), key=lambda pair: pair[0].dataset):
+                part = [entry for _, entry in pairs]
+                tables[dataset].write(part)
+                figures[dataset].add(part, tokenizer.context_length)
+
+        for block in blocks_of(rows):
+            write(block)
+            del block  # before the next one is made
+    metrics = {"all": total.figures(), **{dataset: found.figures() for dataset, found in figures.items()}}
     write_metrics(paths.metrics(settings.stage), metrics)
-    figures = speed_figures(speed, time.perf_counter() - since)
-    write_metrics(paths.speed(settings.stage), figures)
-    print(_summary(settings.stage, metrics["all"], figures), file=sys.stderr)
+    speed = speed_figures(texts.speed, time.perf_counter() - since)
+    write_metrics(paths.speed(settings.stage), speed)
+    print(_summary(settings.stage, metrics["all"], speed), file=sys.stderr)
 
 
 def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:

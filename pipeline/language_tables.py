@@ -1,9 +1,11 @@
 """Outcomes as caption tables and as the figures of `metrics/interpret.json` and `metrics/caption.json`."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.language import Outcome, Row, Settings, Speed
+from pipeline.language import Outcome, Row, Settings
+from pipeline.language_session import Speed
 
 SOURCES = ("first", "repair", "rules")
 
@@ -74,34 +76,55 @@ def _table_row(
     }
 
 
-def caption_metrics(rows: Sequence[dict[str, Any]], context_length: int) -> dict[str, int | float | None]:
-    """The figures of a caption table. Fractions are null where no row's facts are known, never 1."""
-    known = [row for row in rows if row["facts"] is not None]
-    with_facts = [row["fact_recall"] for row in known if row["fact_recall"] is not None]
-    samples = [sample for row in rows for sample in row["alternatives"]]
-    asked = [row for row in rows if row["status"] != "empty"]
-    right = [row["text"] is not None and not row["missed"] and not row["invented"] for row in known]
-    figures: dict[str, int | float | None] = {
-        "rows": len(rows),
-        "ok": sum(row["status"] == "ok" for row in rows),
-        "failed": sum(row["status"] == "failed" for row in rows),
-        "empty": len(rows) - len(asked),
-        "truncated": sum(row["finish_reason"] == "length" for row in rows),
-        "over_clip_context": sum((row["clip_tokens"] or 0) > context_length for row in rows),
-        "fact_recall": _mean(with_facts),
-        "hallucination_rate": _mean([bool(row["invented"]) for row in known]),
-        "all_right_rate": _mean(right),
-        "first_pass_all_right_rate": _mean([bool(row["first_pass_all_right"]) for row in known]),
-        "summarised": sum(row["summarised"] for row in rows),
-        "fallback_rate": _mean([row["source"] == "rules" for row in asked]),
-    }
-    if samples:
-        judged = [one for one in samples if one["missed"] is not None]
-        figures["alternatives"] = len(samples)
-        figures["alternatives_all_right_rate"] = _mean(
-            [not one["missed"] and not one["invented"] for one in judged]
-        )
-    return figures
+class CaptionFigures:
+    """The figures of a caption table, whose rows come in blocks."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._recall: float = 0
+
+    def add(self, rows: Sequence[dict[str, Any]], context_length: int) -> None:
+        """Count rows; `context_length` is how many tokens of a text the VLM reads."""
+        counts = self._counts
+        for row in rows:
+            counts["rows"] += 1
+            counts[row["status"]] += 1
+            counts["truncated"] += row["finish_reason"] == "length"
+            counts["over_clip_context"] += (row["clip_tokens"] or 0) > context_length
+            counts["summarised"] += row["summarised"]
+            counts["rules"] += row["status"] != "empty" and row["source"] == "rules"
+            if row["facts"] is not None:
+                counts["known"] += 1
+                counts["inventing"] += bool(row["invented"])
+                counts["right"] += row["text"] is not None and not row["missed"] and not row["invented"]
+                counts["first_right"] += bool(row["first_pass_all_right"])
+                if row["fact_recall"] is not None:
+                    counts["with_facts"] += 1
+                    self._recall += row["fact_recall"]
+            for sample in row["alternatives"]:
+                counts["samples"] += 1
+                if sample["missed"] is not None:
+                    counts["judged"] += 1
+                    counts["right_samples"] += not sample["missed"] and not sample["invented"]
+
+    def figures(self) -> dict[str, int | float | None]:
+        """Fractions are null where no row's facts are known, never 1."""
+        counts = self._counts
+        known = counts["known"]
+        figures: dict[str, int | float | None] = {
+            **{name: counts[name] for name in ("rows", "ok", "failed", "empty", "truncated")},
+            "over_clip_context": counts["over_clip_context"],
+            "fact_recall": _share(self._recall, counts["with_facts"]),
+            "hallucination_rate": _share(counts["inventing"], known),
+            "all_right_rate": _share(counts["right"], known),
+            "first_pass_all_right_rate": _share(counts["first_right"], known),
+            "summarised": counts["summarised"],
+            "fallback_rate": _share(counts["rules"], counts["rows"] - counts["empty"]),
+        }
+        if counts["samples"]:
+            figures["alternatives"] = counts["samples"]
+            figures["alternatives_all_right_rate"] = _share(counts["right_samples"], counts["judged"])
+        return figures
 
 
 def speed_figures(speed: Speed, seconds: float) -> dict[str, Any]:
@@ -122,5 +145,5 @@ def speed_figures(speed: Speed, seconds: float) -> dict[str, Any]:
     }
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _share(part: float, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,11 +1,16 @@
 """`lempo caption`: graphs and modifications to captions of the images wanted (pseudo captions, PCG)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pipeline.contracts import PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS, read_table
+from pipeline.blocks import Repeatable
+from pipeline.contracts import PSEUDO_CAPTIONS, QUERIES, read_batches
 from pipeline.errors import UserError
 from pipeline.faithfulness import vocabulary_of
 from pipeline.graph_summary import summarised
+from pipeline.graph_table import GraphTable
 from pipeline.language import Row
 from pipeline.language_stage import prepare, run_rows
 from pipeline.llm.types import Engine
@@ -16,7 +21,6 @@ from pipeline.scene_graph import (
     SceneGraph,
     apply_edits,
     edits_from_row,
-    graph_from_row,
     group_objects,
     serialise,
 )
@@ -33,31 +37,32 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
             said before a model is loaded.
     """
     template, settings = prepare("caption", params.caption, ("graph", "modification"), params, paths)
-    rows = []
-    for dataset in params.datasets:
-        graphs = read_graphs(paths, dataset)
-        queries = read_table(paths.queries(dataset), QUERIES).to_pylist()
-        asked = [_asked(query, graphs, params.llm.max_groups, paths, dataset) for query in queries]
-        vocabulary = vocabulary_of(
-            [
-                *map(group_objects, graphs.values()),
-                *(wanted for _, wanted, _ in asked if wanted is not None),
-            ]
-        )
-        rows += [
-            Row(
-                dataset,
-                query["query_id"],
-                template.render(graph=serialise(graph), modification=query["modification"]),
-                wanted,
-                vocabulary,
-                summarised=less,
-                empty=not graph.groups and not (wanted and wanted.groups),
+    tables = {dataset: GraphTable(paths.scene_graphs(dataset)) for dataset in params.datasets}
+    source = Repeatable(lambda: _asked(tables, params, paths))
+    vocabularies = {
+        dataset: vocabulary_of(
+            chain(
+                map(group_objects, tables[dataset]),
+                (asked.wanted for asked in part if asked.wanted is not None),
             )
-            for query, (graph, wanted, less) in zip(queries, asked, strict=True)
-        ]
+        )
+        for dataset, part in groupby(source, key=lambda asked: asked.dataset)
+    }
+    rows = (
+        Row(
+            asked.dataset,
+            asked.query_id,
+            template.render(graph=serialise(asked.graph), modification=asked.modification),
+            asked.wanted,
+            vocabularies[asked.dataset],
+            summarised=asked.less,
+            empty=not asked.graph.groups and not (asked.wanted and asked.wanted.groups),
+        )
+        for asked in source
+    )
     run_rows(
         rows,
+        source.count,
         settings,
         params,
         paths,
@@ -68,28 +73,45 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     )
 
 
-def read_graphs(paths: Paths, dataset: str) -> dict[str, SceneGraph]:
-    """The scene graph of every image of a dataset."""
-    table = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
-    return {row["image_id"]: graph_from_row(row) for row in table}
-
-
-def _asked(
-    query: dict, graphs: dict[str, SceneGraph], most_groups: int, paths: Paths, dataset: str
-) -> tuple[GroupGraph, GroupGraph | None, bool]:
-    """What the prompt says of a query's reference, what its pseudo caption must say, and if that is less.
+class _Asked(NamedTuple):
+    """A query: what the prompt says of its reference, what its pseudo caption must say, and if that is less.
 
     It must say what the prompt says, with the edits made; None where the query has no edits.
+    """
+
+    dataset: str
+    query_id: str
+    modification: str
+    graph: GroupGraph
+    wanted: GroupGraph | None
+    less: bool
+
+
+def _asked(tables: Mapping[str, GraphTable], params: Params, paths: Paths) -> Iterator[_Asked]:
+    """Every query of every dataset.
 
     Raises:
-        UserError: the reference has no graph, or the edits do not fit it.
+        UserError: a reference has no graph, or the edits do not fit it.
     """
-    reference = graphs.get(query["reference_id"])
+    for dataset, graphs in tables.items():
+        path = paths.queries(dataset)
+        for batch in read_batches(path, QUERIES):
+            queries = batch.to_pylist()
+            references = graphs.of([query["reference_id"] for query in queries])
+            for query in queries:
+                wanted = _wanted(query, references, params.llm.max_groups, path)
+                yield _Asked(dataset, query["query_id"], query["modification"], *wanted)
+
+
+def _wanted(
+    query: Mapping[str, Any], references: Mapping[str, SceneGraph], most_groups: int, path: Path
+) -> tuple[GroupGraph, GroupGraph | None, bool]:
+    reference = references.get(query["reference_id"])
     if reference is None:
         raise UserError(
             "the query's reference has no scene graph",
             "Run the corpus stage again: it sets such queries aside",
-            file=paths.queries(dataset),
+            file=path,
             field="reference_id",
             value=query["reference_id"],
         )
@@ -103,7 +125,7 @@ def _asked(
         raise UserError(
             "the edits do not fit the reference's scene graph",
             f"Correct the edits of query {query['query_id']}, or leave them out",
-            file=paths.queries(dataset),
+            file=path,
             field="edits",
             value=error,
         ) from None

@@ -1,8 +1,11 @@
 """`lempo interpret`: scene graphs to captions of the images (scene graph interpretation, SGI)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 
-from pipeline.contracts import INTERPRETATIONS, SCENE_GRAPHS, read_table
+from pipeline.blocks import Repeatable
+from pipeline.contracts import INTERPRETATIONS, SCENE_GRAPHS, read_batches
 from pipeline.faithfulness import vocabulary_of
 from pipeline.graph_summary import summarised
 from pipeline.language import Row
@@ -10,7 +13,7 @@ from pipeline.language_stage import prepare, run_rows
 from pipeline.llm.types import Engine
 from pipeline.params import Params
 from pipeline.paths import Paths
-from pipeline.scene_graph import graph_from_row, serialise
+from pipeline.scene_graph import GroupGraph, graph_from_row, serialise
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
@@ -23,25 +26,26 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         UserError: the prompt, the model or a table is missing; said before a model is loaded.
     """
     template, settings = prepare("interpret", params.interpret, ("graph",), params, paths)
-    rows = []
-    for dataset in params.datasets:
-        table = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
-        graphs = [summarised(graph_from_row(row), params.llm.max_groups) for row in table]
-        vocabulary = vocabulary_of([graph for graph, _ in graphs])
-        rows += [
-            Row(
-                dataset,
-                row["image_id"],
-                template.render(graph=serialise(graph)),
-                graph,
-                vocabulary,
-                summarised=less,
-                empty=not graph.groups,
-            )
-            for row, (graph, less) in zip(table, graphs, strict=True)
-        ]
+    source = Repeatable(lambda: _graphs(params, paths))
+    vocabularies = {
+        dataset: vocabulary_of(graph for _, _, graph, _ in part)
+        for dataset, part in groupby(source, key=itemgetter(0))
+    }
+    rows = (
+        Row(
+            dataset,
+            image_id,
+            template.render(graph=serialise(graph)),
+            graph,
+            vocabularies[dataset],
+            summarised=less,
+            empty=not graph.groups,
+        )
+        for dataset, image_id, graph, less in source
+    )
     run_rows(
         rows,
+        source.count,
         settings,
         params,
         paths,
@@ -50,3 +54,11 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         table_path=paths.interpretations,
         engine=engine,
     )
+
+
+def _graphs(params: Params, paths: Paths) -> Iterator[tuple[str, str, GroupGraph, bool]]:
+    """For every graph: its dataset and image, what the prompt says of it, and whether that is less."""
+    for dataset in params.datasets:
+        for batch in read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS):
+            for row in batch.to_pylist():
+                yield dataset, row["image_id"], *summarised(graph_from_row(row), params.llm.max_groups)

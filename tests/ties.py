@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contracts import QUERIES, read_table
+from pipeline.graph_table import GraphTable
 from pipeline.llm.chat import ChatRenderer
 from pipeline.prompt_template import Message, load_prompt
 from pipeline.row_cache import RowCache
 from pipeline.scene_graph import group_objects, serialise
-from stages.caption import read_graphs
 from tests.project import ROOT, Project
 
 TIE = 1e-3  # logits; float32 noise between batch sizes is about a tenth of this
@@ -57,8 +57,9 @@ def caption_messages(project: Project, datasets: Sequence[str]) -> dict[str, lis
     template = load_prompt(project.folder / "pipeline/prompts/caption.txt", ("graph", "modification"))
     asked = {}
     for dataset in datasets:
-        graphs = read_graphs(project.paths, dataset)
-        for query in read_table(project.paths.queries(dataset), QUERIES).to_pylist():
+        queries = read_table(project.paths.queries(dataset), QUERIES).to_pylist()
+        graphs = GraphTable(project.paths.scene_graphs(dataset)).of([q["reference_id"] for q in queries])
+        for query in queries:
             graph = serialise(group_objects(graphs[query["reference_id"]]))
             asked[query["query_id"]] = template.render(graph=graph, modification=query["modification"])
     return asked
