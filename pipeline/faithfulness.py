@@ -17,7 +17,7 @@ from pipeline.scene_graph import GroupGraph
 
 __all__ = ["Check", "Vocabulary", "check", "vocabulary_of"]
 
-MOST_REMEMBERED = 16_384  # readings and judgements, of texts that come again
+MOST_REMEMBERED = 4_096  # readings and judgements, of texts that come again
 
 
 @dataclass(frozen=True)
