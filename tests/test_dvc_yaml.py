@@ -1,6 +1,7 @@
 """dvc.yaml names every module that a stage imports, and no parameter that changes only speed."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import yaml
 from pipeline.params import Params
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("pipeline", "stages", "trainer")
+PACKAGES = ("models", "pipeline", "stages", "trainer")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+TRAININGS = yaml.safe_load((ROOT / "models/dvc.yaml").read_text())["stages"]
 
 
 def _imported(path: Path) -> set[Path]:
@@ -45,6 +47,17 @@ def test_a_stage_depends_on_exactly_the_code_it_imports(stage: str) -> None:
     needed = _closure(ROOT / f"stages/{stage}.py")
     declared = {dep for dep in STAGES[stage]["deps"] if dep.split("/")[0] in PACKAGES and dep.endswith(".py")}
     assert declared == needed
+
+
+@pytest.mark.parametrize("stage", sorted(TRAININGS))
+def test_a_training_depends_on_exactly_the_code_of_models_that_it_imports(stage: str) -> None:
+    modules = re.findall(r"python -m (models[\w.]+)", str(TRAININGS[stage]["cmd"]))
+    needed = set().union(*(_closure(ROOT / (module.replace(".", "/") + ".py")) for module in modules))
+    declared = {dep for dep in TRAININGS[stage]["deps"] if dep.endswith(".py")}
+    assert {dep for dep in declared if dep.startswith("models/")} == {
+        file for file in needed if file.startswith("models/")
+    }
+    assert declared <= needed
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
