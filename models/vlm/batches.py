@@ -16,9 +16,10 @@ from torch.utils.data import Dataset
 
 from models.vlm.captions import Caption, Fact, describe, describe_some, facts_of
 from models.vlm.encoder import Texts, tokenise_halves
-from pipeline.scene_graph import GroupGraph
+from pipeline.scene_graph import POSITIONS, GroupGraph
 
 SHIFT = 2  # pixels
+CELLS = tuple(cell for row in POSITIONS for cell in row)
 
 
 def fact_index(graphs: list[GroupGraph], least: int) -> dict[Fact, int]:
@@ -38,6 +39,14 @@ def bag_of(numbers: list[np.ndarray], facts: int) -> torch.Tensor:
     rows = np.repeat(np.arange(len(numbers)), [len(row) for row in numbers])
     bag[torch.from_numpy(rows), torch.from_numpy(np.concatenate(numbers))] = True
     return bag
+
+
+def cell_word(fact: Fact) -> tuple[int, str] | None:
+    """The cell of the 3 x 3 grid and the word that stands with it, of a fact as ("@top left", "red")."""
+    if len(fact) != 2:
+        return None
+    cell, word = fact if fact[0].startswith("@") else fact[::-1]
+    return (CELLS.index(cell[1:]), word) if cell.startswith("@") else None
 
 
 def write_captions(graphs: list[GroupGraph], rng: random.Random, full: float) -> list[Caption]:
@@ -61,7 +70,7 @@ class Pairs(NamedTuple):
 
     pixels (B, H, W, 3) uint8; gain and offset (B, 1, 1, 1) of each image's light; corner (2,) top and left of
     the window that is cut from the image with `SHIFT` pixels more on each side; stated and shown (B, F) bool:
-    the facts of captions and images.
+    the facts of captions and images; cells (B, 9, W) bool: the words that stand with each cell in the latter.
     """
 
     pixels: torch.Tensor
@@ -71,6 +80,7 @@ class Pairs(NamedTuple):
     texts: Texts
     stated: torch.Tensor
     shown: torch.Tensor
+    cells: torch.Tensor
 
 
 class PairBatches(Dataset):
@@ -83,6 +93,12 @@ class PairBatches(Dataset):
         self.batch = min(batch, len(graphs))
         self.index = fact_index(graphs, least=max(2, len(graphs) // 4000))
         self.facts = fact_numbers([facts_of(graph) for graph in graphs], self.index)
+        placed = [cell_word(fact) for fact in self.index]
+        self.words = sorted({found[1] for found in placed if found})
+        self._cell = np.array([self._place(*found) if found else -1 for found in placed])
+
+    def _place(self, cell: int, word: str) -> int:
+        return cell * len(self.words) + self.words.index(word)
 
     def share(self) -> torch.Tensor:
         """(F,) the share of images that show each fact."""
@@ -104,7 +120,14 @@ class PairBatches(Dataset):
             texts=tokenise_halves(self.tokenizer, [c.text for c in captions]),
             stated=bag_of(fact_numbers([c.facts for c in captions], self.index), len(self.index)),
             shown=bag_of([self.facts[row] for row in rows], len(self.index)),
+            cells=self.cells(rows),
         )
+
+    def cells(self, rows: np.ndarray) -> torch.Tensor:
+        """(rows, 9, W) bool: the words that stand with each cell in the facts of these images."""
+        numbers = [self._cell[self.facts[row]] for row in rows]
+        bag = bag_of([found[found >= 0] for found in numbers], len(CELLS) * len(self.words))
+        return bag.unflatten(1, (len(CELLS), -1))
 
 
 class Gallery(NamedTuple):

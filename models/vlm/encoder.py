@@ -167,10 +167,19 @@ def encode_halves(model: Any, texts: Texts) -> torch.Tensor:
 
 def encode_image(model: Any, x: torch.Tensor) -> torch.Tensor:
     """open_clip's `encode_image`, the pooling asked for its one query alone: the same features, sooner."""
+    return pool_cells(model, cell_features(model, x))
+
+
+def cell_features(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """What the image tower pools: (B, cells, channels), the cells of a 3 x 3 grid row by row."""
     tower = model.visual
     x = tower.layer4(tower.layer3(tower.layer2(tower.layer1(tower.stem(x)))))
-    pool = tower.attnpool
-    x = x.flatten(2).transpose(1, 2)  # (B, cells, channels)
+    return x.flatten(2).transpose(1, 2)
+
+
+def pool_cells(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """Image features (B, D) of cell features."""
+    pool = model.visual.attnpool
     x = torch.cat([x.mean(dim=1, keepdim=True), x], dim=1) + pool.positional_embedding
 
     def heads(y: torch.Tensor) -> torch.Tensor:

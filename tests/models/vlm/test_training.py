@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
 from models.vlm import data, train, tune_text  # noqa: E402
-from models.vlm.batches import GalleryBatches, PairBatches, write_captions  # noqa: E402
+from models.vlm.batches import CELLS, GalleryBatches, PairBatches, write_captions  # noqa: E402
 from models.vlm.captions import facts_of  # noqa: E402
 from models.vlm.encoder import encode_halves, encode_text, tokenise, tokenise_halves, train_tokenizer  # noqa: E402
 
@@ -165,3 +165,15 @@ def test_halves_are_put_back_in_order() -> None:
         torch.testing.assert_close(
             halves, encode_text(model, tokenise(tokenizer, texts)), atol=1e-4, rtol=1e-4
         )
+
+
+def test_cells_hold_the_words_that_stand_with_them(pairs: PairBatches) -> None:
+    rows = np.arange(len(pairs.graphs))
+    cells = pairs.cells(rows)
+    assert cells.shape == (len(rows), 9, len(pairs.words))
+    for row, graph in enumerate(pairs.graphs):
+        for group in graph.groups:
+            if (group.name, f"@{group.position}") in pairs.index and group.position is not None:
+                assert cells[row, CELLS.index(group.position), pairs.words.index(group.name)]
+        empty = set(CELLS) - {group.position for group in graph.groups}
+        assert not cells[row, [CELLS.index(cell) for cell in empty]].any()
