@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from models.captioner import wording
@@ -22,8 +23,9 @@ def modify(rng: Random, graph: GroupGraph, names: Names) -> tuple[GroupGraph, st
     """Change a graph by one to three changes of different groups; None where none fits the graph."""
     clauses: list[str] = []
     bare = not any(group.position or group.attributes for group in graph.groups[:2])
-    kinds = KINDS + (add, remove, remove, remove, count) * bare  # what a graph of names can be asked for
-    for _ in range(rng.choice((1, 1, 1, 1, 2, 2, 3))):
+    terse = bare and rng.random() < 0.5
+    kinds = TERSE if terse else KINDS + (add, remove, remove, remove, count) * bare
+    for _ in range(rng.choice((1, 2, 2, 2, 3) if terse else (1, 1, 1, 1, 2, 2, 3))):
         for _ in range(4):
             change = rng.choice(kinds)(rng, graph, names)
             if change is not None:
@@ -34,8 +36,8 @@ def modify(rng: Random, graph: GroupGraph, names: Names) -> tuple[GroupGraph, st
         return None
     text = clauses[0]
     for clause in clauses[1:]:
-        text += rng.choice(wording.JOINTS) + clause
-    if rng.random() < 0.12:
+        text += (" and " if terse else rng.choice(wording.JOINTS)) + clause
+    if not terse and rng.random() < 0.12:
         text = rng.choice(wording.PRELUDES) + text
     if rng.random() < 0.2 and text.split(" ")[0] in _OPENERS:
         text = text[0].upper() + text[1:]
@@ -46,7 +48,7 @@ def _swap(graph: GroupGraph, old: Group, new: Group) -> GroupGraph:
     return apply_edits(graph, [Edit("remove", "object", old), Edit("add", "object", new)])
 
 
-def add(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
+def add(rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.ADD) -> Change | None:
     placed = any(group.position for group in graph.groups)
     bare = rng.random() < (0.2 if placed else 0.5)
     name = names.noun(rng)
@@ -63,18 +65,18 @@ def add(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
     )
     if any((g.name, g.attributes) == (group.name, group.attributes) for g in graph.groups):
         return None
-    clause = rng.choice(wording.ADD).format(new=say_new(rng, group))
+    clause = rng.choice(ways).format(new=say_new(rng, group))
     return apply_edits(graph, [Edit("add", "object", group)]), clause
 
 
-def remove(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
+def remove(
+    rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.REMOVE
+) -> Change | None:
     if not graph.groups or rng.random() < 0.03:
         absent = pluralise(names.noun(rng))
         if any(pluralise(group.name) == absent for group in graph.groups):
             return None
-        return graph, rng.choice(wording.REMOVE).format_map(
-            {"ref": f"the {absent}", "bare": absent, "is": "are"}
-        )
+        return graph, rng.choice(ways).format_map({"ref": f"the {absent}", "bare": absent, "is": "are"})
     place = rng.randrange(len(graph.groups))
     group = graph.groups[place]
     alike = [other for other in graph.groups if other.name == group.name]
@@ -89,7 +91,7 @@ def remove(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
         if found is None:
             return None
         said, gone = found, [group]
-    clause = rng.choice(wording.REMOVE).format_map(slots(said))
+    clause = rng.choice(ways).format_map(slots(said))
     return apply_edits(graph, [Edit("remove", "object", other) for other in gone]), clause
 
 
@@ -166,7 +168,7 @@ def move(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
     return _checked(graph, group, replace(group, position=position), clause)
 
 
-def count(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
+def count(rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.COUNT) -> Change | None:
     if not graph.groups or rng.random() < 0.08:
         name = names.noun(rng)
         if any(group.name == name for group in graph.groups):
@@ -193,13 +195,14 @@ def count(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
         if group.quantity.isdigit() and group.quantity in map(str, NUMBER_WORDS.values())
         else 0
     )
-    if known and rng.random() < 0.12:
+    if known and ways is wording.COUNT and rng.random() < 0.12:
         return _step(rng, graph, group, known, said, named)
     number = quantity(rng, plural=rng.choice((None, None, True)))
     if number == group.quantity:
         return None
     plural = pluralise(group.name)
-    ways = [w for w in wording.COUNT if "{old}" not in w] if not group.quantity else wording.COUNT
+    if not group.quantity:
+        ways = [way for way in ways if "{old}" not in way]
     old = number_word(int(group.quantity)) if known else group.quantity
     words = {
         **slots(said),
@@ -275,3 +278,9 @@ def relation(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
 KINDS: tuple[Callable[[Random, GroupGraph, Names], Change | None], ...] = (
     add, remove, recolour, resize, move, count, relation,
 )  # fmt: skip
+# the manner of edits that are derived from captions: "add grass and change to two cars"
+TERSE: tuple[Callable[[Random, GroupGraph, Names], Change | None], ...] = (
+    partial(add, ways=("add {new}",)),
+    partial(remove, ways=("remove {ref}",)),
+    partial(count, ways=("change to {count} {bare}",)),
+)

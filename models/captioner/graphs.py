@@ -178,7 +178,7 @@ def quantity(rng: Random, *, plural: bool | None = None, vague: float = 0.25) ->
 
 def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph:
     """A graph in one of three manners: everything said, little but names (as captions give), or mixed."""
-    manner = rng.choice(("full", "full", "sparse", "sparse", "mixed"))
+    manner = rng.choice(("full", "full", "sparse", "sparse", "sparse", "mixed"))
     count = min(
         rng.choice((0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10, 12)), most_groups
     )
@@ -206,7 +206,7 @@ def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph
     scene = names.scene(rng) if rng.random() < 0.8 else None
     graph = GroupGraph(scene, tuple(groups), ())
     ends = [place for place in range(count) if relatable(graph, place)]
-    draw_relations = _around_one if manner == "sparse" and rng.random() < 0.6 else _anywhere
+    draw_relations = _around_one if manner == "sparse" and rng.random() < 0.7 else _anywhere
     relations = draw_relations(rng, ends, names) if len(ends) > 1 else {}
     return GroupGraph(scene, tuple(groups), tuple((s, p, o) for (s, o), p in relations.items()))
 

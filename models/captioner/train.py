@@ -216,7 +216,7 @@ def steps(run: Run) -> Iterator[tuple[float, int]]:
                 ids, labels, weights = (torch.from_numpy(part).to(device) for part in batch)
                 yield run.learn((ids, labels, weights)), ids.numel()
             run.recipe = following
-            if run.step - saved >= run.args.state_every:
+            if run.step - saved >= run.args.state_every or run.step == run.args.steps:
                 run.save()
                 saved = run.step
 
@@ -261,7 +261,6 @@ def main() -> None:
         if run.step % args.export_every == 0:
             run.export()
     run.export()
-    run.state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

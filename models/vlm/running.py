@@ -136,5 +136,5 @@ def train_steps(
             print(f"step {step}/{options.steps} {pace}", json.dumps(means), flush=True)
             log, reported = {}, now
         after(step)
-        if step % options.save_every == 0 and step < options.steps:
+        if step % options.save_every == 0 or step == options.steps:
             save_state(options.state, arguments, step, parts)

@@ -181,11 +181,11 @@ def main() -> None:
     trainer = Trainer(batches, options, device)
 
     def after(step: int) -> None:
-        if step in (100, options.steps) or step % options.evaluate_every == 0:
+        if step < options.steps and (step == 100 or step % options.evaluate_every == 0):
             evaluate(trainer.model, tokenizer, options)
 
     train_steps(options, batches, trainer.parts(), trainer.step, after)
-    options.state.unlink(missing_ok=True)
+    evaluate(trainer.model, tokenizer, options)
 
 
 def evaluate(model: Any, tokenizer: Tokenizer, options: argparse.Namespace) -> None:

@@ -91,7 +91,6 @@ def main() -> None:
     train_steps(options, batches, {"model": model, "optimizer": trainer.optimizer}, trainer.step)
     export(model, tokenizer, options.out)
     print("EVAL", json.dumps(report(model, tokenizer, options.validation)), flush=True)
-    options.state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,9 @@ def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
     assert loaded is not None and loaded["step"] == 3
     with pytest.raises(SystemExit, match=r"another run \(steps was 5, is 6\): delete it"):
         state.load(path, {"steps": 6, "seed": 0})
+    state.save(path, {"steps": 5, "seed": 0}, {"step": 5})
+    assert state.load(path, {"steps": 5, "seed": 0}) == {"settings": {"steps": 5, "seed": 0}, "step": 5}
+    assert state.load(path, {"steps": 6, "seed": 0}) is None  # it ended: nothing is lost by starting anew
 
 
 def _start(out: Path) -> subprocess.Popen[str]:
@@ -100,4 +103,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert "goes on from step " in said and "step 150/200 loss" in said
     for name in ("model.safetensors", "tokenizer.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    assert not kept.exists()
+    weights = (whole / "model.safetensors").read_bytes()
+    (whole / "model.safetensors").unlink()
+    said, _ = _start(whole).communicate(timeout=300)
+    assert "goes on from step 200" in said and "loss" not in said
+    assert (whole / "model.safetensors").read_bytes() == weights
