@@ -18,6 +18,17 @@ from trainer.retrieval import Scores, dot_scores
 from trainer.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
 from trainer.weights import Choice
 
+# name -> how image and text are mixed by a share, or the network that composes them; which text it reads
+MIXED: dict[str, tuple[Callable[[Tensor, Tensor, Tensor, float], Scores], str]] = {
+    "image_plus_text": (fusion_scores, "text"),
+    "weicom": (weicom_scores, "text"),
+    "image_plus_pseudo_caption": (fusion_scores, "pseudo_caption"),
+}
+NETWORKS: dict[str, tuple[type[nn.Module], str]] = {
+    "tirg": (Tirg, "text"),
+    "combiner": (Combiner, "text"),
+    "combiner_pseudo_caption": (Combiner, "pseudo_caption"),
+}
 COMPARATORS = (
     "chance",
     "image_only",
@@ -50,19 +61,51 @@ def comparator_scores(
     train: Frozen, validation: Frozen, test: Frozen, params: ComparatorParams, seed: int
 ) -> Iterator[tuple[str, Scores]]:
     """Name and test scores of each of `COMPARATORS`; those that learn are trained here."""
-    image, gallery = test.split.image, test.split.gallery
-    yield "chance", chance_scores(len(test.split), len(gallery), seed)
-    yield "image_only", dot_scores(image, gallery)
-    yield "text_only", dot_scores(test.text["text"], gallery)
-    yield "image_plus_text", _mixed(fusion_scores, "text", validation, test)
-    yield "weicom", _mixed(weicom_scores, "text", validation, test)
-    for name, build, part in (("tirg", Tirg, "text"), ("combiner", Combiner, "text")):
-        yield name, _composed(build, part, train, validation, test, params, seed)
-    yield "image_plus_pseudo_caption", _mixed(fusion_scores, "pseudo_caption", validation, test)
-    yield (
-        "combiner_pseudo_caption",
-        _composed(Combiner, "pseudo_caption", train, validation, test, params, seed),
-    )
+    for name in COMPARATORS:
+        if name in MIXED:
+            share = choose_share(partial(mixed_scores, name, validation), validation.split.answers)
+            yield name, mixed_scores(name, test, share)
+        elif name in NETWORKS:
+            module = train_network(name, train, validation, params, seed)
+            yield name, network_scores(name, module, test)
+        else:
+            yield name, plain_scores(name, test, seed)
+
+
+def plain_scores(name: str, frozen: Frozen, seed: int) -> Scores:
+    """Scores of a comparator that chooses and learns nothing.
+
+    Raises:
+        ValueError: no such comparator.
+    """
+    split = frozen.split
+    if name == "chance":
+        return chance_scores(len(split), len(split.gallery), seed)
+    if name == "image_only":
+        return dot_scores(split.image, split.gallery)
+    if name == "text_only":
+        return dot_scores(frozen.text["text"], split.gallery)
+    raise ValueError(f"no such comparator: {name}")
+
+
+def mixed_scores(name: str, frozen: Frozen, share: float) -> Scores:
+    """Scores of one of `MIXED` with this share of the text."""
+    mix, part = MIXED[name]
+    return mix(frozen.split.image, frozen.text[part], frozen.split.gallery, share)
+
+
+def train_network(
+    name: str, train: Frozen, validation: Frozen, params: ComparatorParams, seed: int
+) -> nn.Module:
+    """One of `NETWORKS`, trained on the frozen features."""
+    build, part = NETWORKS[name]
+    return train_composer(build, train.composition(part), validation.composition(part), params, seed)
+
+
+def network_scores(name: str, module: nn.Module, frozen: Frozen) -> Scores:
+    """Scores of a trained network of `NETWORKS`."""
+    _, part = NETWORKS[name]
+    return dot_scores(compose(module, frozen.split.image, frozen.text[part]), frozen.split.gallery)
 
 
 def term_scores(features: QueryFeatures, gallery: Tensor, choice: Choice) -> Iterator[tuple[str, Scores]]:
@@ -71,27 +114,3 @@ def term_scores(features: QueryFeatures, gallery: Tensor, choice: Choice) -> Ite
     for name, queries in zip(TERMS, terms, strict=True):
         yield name, dot_scores(queries, gallery)
     yield "hybrid", dot_scores(hybrid_query(terms, choice.weights), gallery)
-
-
-def _mixed(
-    mix: Callable[[Tensor, Tensor, Tensor, float], Scores], part: str, validation: Frozen, test: Frozen
-) -> Scores:
-    """Test scores of image and text mixed by the share that is best on validation."""
-
-    def scores(frozen: Frozen, share: float) -> Scores:
-        return mix(frozen.split.image, frozen.text[part], frozen.split.gallery, share)
-
-    return scores(test, choose_share(partial(scores, validation), validation.split.answers))
-
-
-def _composed(
-    build: type[nn.Module],
-    part: str,
-    train: Frozen,
-    validation: Frozen,
-    test: Frozen,
-    params: ComparatorParams,
-    seed: int,
-) -> Scores:
-    module = train_composer(build, train.composition(part), validation.composition(part), params, seed)
-    return dot_scores(compose(module, test.split.image, test.text[part]), test.split.gallery)

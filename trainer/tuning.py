@@ -23,12 +23,12 @@ from trainer.determinism import seeded
 from trainer.heads import Chosen, Head
 from trainer.lora import merge_adapters
 from trainer.losses import Temperature, batch_loss, distillation_loss, gallery_loss, hard_loss, hardest
-from trainer.metrics import retrieval_metrics
 from trainer.parallel import Workers
-from trainer.retrieval import dot_scores, rank_all
+from trainer.retrieval import dot_scores
 from trainer.schedule import epoch_batches, learning_rate
 from trainer.texts import Texts
 from trainer.trainable import parameter_groups, select_trainable
+from trainer.validation import objective, score_metrics
 
 OnEpoch = Callable[[dict[str, Any]], None]
 
@@ -68,7 +68,7 @@ class _Epoch:
 
     @property
     def objective(self) -> tuple[float, float]:
-        return round(self.metrics["mean_recall"], 9), round(self.metrics["mAP"], 9)
+        return objective(self.metrics)
 
 
 @dataclass
@@ -265,8 +265,7 @@ class Tuning:
         self._check_finite(text[self.head.parts[0]])
         chosen = self.head.choose(split.image, text, split.gallery, split.answers)
         query = self.head.queries(split.image, text, chosen)
-        rankings = rank_all(dot_scores(query, split.gallery), split.answers, top=1)
-        metrics = retrieval_metrics(rankings.rank, rankings.average_precision)
+        metrics = score_metrics(dot_scores(query, split.gallery), split.answers)
         return _Epoch(epoch, chosen, metrics, self.temperature().item())
 
     def _check_finite(self, values: Tensor) -> None:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from trainer.answers import NONE, Answers
-from trainer.metrics import mean_recall, retrieval_metrics
-from trainer.retrieval import dot_scores, rank_all
+from trainer.metrics import mean_recall
+from trainer.retrieval import dot_scores
 from trainer.similarity import (
     SHARES,
     TERMS,
@@ -25,6 +25,7 @@ from trainer.similarity import (
     term_queries,
     triplet_query,
 )
+from trainer.validation import score_metrics
 
 WEIGHT_STEPS = 20  # a grid of 0.05 on the simplex, 231 points
 MIXTURE_STEPS = 10  # a grid of 0.1, 66 points
@@ -111,8 +112,7 @@ def evaluate_choice(
 ) -> dict[str, float]:
     """Retrieval metrics of the hybrid similarity."""
     query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
-    rankings = rank_all(dot_scores(query, gallery), answers, top=1)
-    return retrieval_metrics(rankings.rank, rankings.average_precision)
+    return score_metrics(dot_scores(query, gallery), answers)
 
 
 def candidate_ranks(

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from trainer.answers import Answers
-from trainer.metrics import retrieval_metrics
-from trainer.retrieval import Scores, dot_scores, rank_all
+from trainer.retrieval import Scores, dot_scores
+from trainer.validation import objective, score_metrics
 
 SHARES = tuple(step / 20 for step in range(21))
 
@@ -24,10 +24,4 @@ def fusion_scores(image: Tensor, text: Tensor, gallery: Tensor, share: float) ->
 
 def choose_share(scores_of: Callable[[float], Scores], answers: Answers) -> float:
     """The share of `SHARES` with the best mean recall, then mAP, then the smallest, on these queries."""
-
-    def objective(share: float) -> tuple[float, float]:
-        rankings = rank_all(scores_of(share), answers, top=1)
-        metrics = retrieval_metrics(rankings.rank, rankings.average_precision)
-        return round(metrics["mean_recall"], 9), round(metrics["mAP"], 9)
-
-    return max(SHARES, key=objective)
+    return max(SHARES, key=lambda share: objective(score_metrics(scores_of(share), answers)))

@@ -11,9 +11,9 @@ from pipeline.params import ComparatorParams
 from trainer.answers import Answers
 from trainer.determinism import seeded
 from trainer.losses import Temperature, gallery_loss
-from trainer.metrics import retrieval_metrics
-from trainer.retrieval import dot_scores, rank_all
+from trainer.retrieval import dot_scores
 from trainer.schedule import epoch_batches
+from trainer.validation import objective, score_metrics
 
 INITIAL_TEMPERATURE = 0.05  # learned from there
 
@@ -61,7 +61,7 @@ def train_composer(
             ],
             lr=params.learning_rate,
         )
-        best, reached, best_epoch = copy.deepcopy(module.state_dict()), _objective(module, validation), 0
+        best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation), 0
         for epoch in range(1, params.epochs + 1):
             module.train()
             for rows in epoch_batches(torch.arange(len(train.image)), params.batch_size, seed, epoch):
@@ -71,9 +71,9 @@ def train_composer(
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
-            objective = _objective(module, validation)
-            if objective > reached:
-                best, reached, best_epoch = copy.deepcopy(module.state_dict()), objective, epoch
+            now = _reached(module, validation)
+            if now > reached:
+                best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
             elif epoch - best_epoch >= params.patience:
                 break
         module.load_state_dict(best)
@@ -88,8 +88,6 @@ def compose(module: nn.Module, image: Tensor, text: Tensor, batch: int = 4096) -
     return torch.cat([module(r, m) for r, m in pieces])
 
 
-def _objective(module: nn.Module, data: Composition) -> tuple[float, float]:
+def _reached(module: nn.Module, data: Composition) -> tuple[float, float]:
     queries = compose(module, data.image, data.text)
-    rankings = rank_all(dot_scores(queries, data.gallery), data.answers, top=1)
-    metrics = retrieval_metrics(rankings.rank, rankings.average_precision)
-    return round(metrics["mean_recall"], 9), round(metrics["mAP"], 9)
+    return objective(score_metrics(dot_scores(queries, data.gallery), data.answers))

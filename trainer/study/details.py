@@ -16,7 +16,8 @@ from trainer.methods import term_scores
 from trainer.retrieval import Scores, dot_scores
 from trainer.similarity import QueryFeatures
 from trainer.study.bench import Bench, copy_text_state, put_back
-from trainer.study.jobs import choose, head_scores, validation_metrics
+from trainer.study.jobs import choose, head_scores
+from trainer.validation import score_metrics
 from trainer.weights import Choice
 
 ScoresOf = Callable[[str], Scores]  # split -> scores
@@ -77,7 +78,7 @@ def _terms(bench: Bench, chosen: dict[str, Any], params: Params) -> dict[str, di
 
 
 def _metrics(scores: Scores, bench: Bench) -> dict[str, float]:
-    return validation_metrics(scores, bench.splits["test"].answers)
+    return score_metrics(scores, bench.splits["test"].answers)
 
 
 def _views(bench: Bench, params: Params) -> dict[str, ScoresOf]:
@@ -104,8 +105,8 @@ def _with_view(base: ScoresOf, extra: ScoresOf, bench: Bench) -> dict[str, Any]:
     share = choose_share(partial(mixed, "val"), answers)
     return {
         "share": share,
-        "validation": validation_metrics(mixed("val", share), answers),
-        "validation_without": validation_metrics(hybrid["val"], answers),
+        "validation": score_metrics(mixed("val", share), answers),
+        "validation_without": score_metrics(hybrid["val"], answers),
         "test": _metrics(mixed("test", share), bench),
         "test_without": _metrics(hybrid["test"], bench),
     }

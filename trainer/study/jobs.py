@@ -10,30 +10,22 @@ from torch import Tensor, nn
 
 from pipeline.params import Params
 from trainer.answers import Answers, index_mask
-from trainer.comparators.chance import chance_scores
-from trainer.comparators.combiner import Combiner
 from trainer.comparators.fusion import choose_share, fusion_scores
-from trainer.comparators.tirg import Tirg
-from trainer.comparators.training import compose, train_composer
-from trainer.comparators.weicom import weicom_scores
 from trainer.data import Split
 from trainer.heads import ComposerHead, FusionHead, Head, HybridHead
+from trainer.methods import MIXED, NETWORKS, mixed_scores, network_scores, plain_scores, train_network
 from trainer.metrics import retrieval_metrics
 from trainer.retrieval import Rankings, Scores, dot_scores, rank_all
 from trainer.study.bench import Bench, copy_text_state, put_back
 from trainer.study.plan import TUNED, Job
 from trainer.tuning import Tuning
+from trainer.validation import score_metrics
 
 Result = dict[str, Any]  # what a job found, as JSON can hold it
 Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q values each
 TEST = "test"
 
-_NETWORKS: dict[str, tuple[type[nn.Module], str]] = {
-    "tirg": (Tirg, "text"),
-    "combiner": (Combiner, "text"),
-    "combiner_pseudo_caption": (Combiner, "pseudo_caption"),
-}
-_FUSED = {"image_plus_text": "text", "image_plus_pseudo_caption": "pseudo_caption"}
+_FUSED = {name: part for name, (mix, part) in MIXED.items() if mix is fusion_scores}
 
 
 def run_job(job: Job, bench: Bench, params: Params) -> tuple[Result, dict[str, Tensor] | None]:
@@ -50,7 +42,7 @@ def run_job(job: Job, bench: Bench, params: Params) -> tuple[Result, dict[str, T
         if before is not None:
             scores, result = _tuned(job, bench, params)
             kept = copy_text_state(bench.vlm.model) if job.keep else None
-        elif job.method in _NETWORKS:
+        elif job.method in NETWORKS:
             scores, result = _frozen_network(job, bench, params)
         else:
             scores, result = _untrained(job, bench, params)
@@ -83,12 +75,6 @@ def metrics_of(view: dict[str, list[Any]]) -> dict[str, float]:
     return retrieval_metrics(torch.tensor(view["rank"]), torch.tensor(view["average_precision"]))
 
 
-def validation_metrics(scores: Scores, answers: Answers) -> dict[str, float]:
-    """The same, of scores."""
-    found = rank_all(scores, answers, top=1)
-    return retrieval_metrics(found.rank, found.average_precision)
-
-
 def _without(scores: Scores, places: Tensor, answers: Answers) -> Scores:
     """The scores with the images at `places` (Q, T) below all others."""
 
@@ -106,46 +92,24 @@ def _untrained(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
         scores = head_scores(head, bench, params)
         chosen = choose(head, bench, params)
         return scores("test", chosen), _result(scores("val", chosen), bench, chosen)
-    choices = {"image_plus_text": fusion_scores, "image_plus_pseudo_caption": fusion_scores}
-    mix: Any = {**choices, "weicom": weicom_scores}.get(job.method)
-    if mix is not None:
-        part = _FUSED.get(job.method, "text")
-
-        def shared(split: str, share: float) -> Scores:
-            frozen = bench.frozen[split]
-            return mix(frozen.split.image, frozen.text[part], frozen.split.gallery, share)
-
-        share = choose_share(partial(shared, "val"), bench.splits["val"].answers)
-        return shared("test", share), _result(shared("val", share), bench, {"share": share})
-    return _plain(job, bench, "test"), _result(_plain(job, bench, "val"), bench, {})
-
-
-def _plain(job: Job, bench: Bench, name: str) -> Scores:
-    split = bench.splits[name]
-    if job.method == "chance":
-        return chance_scores(len(split), len(split.gallery), job.seed)
-    if job.method == "image_only":
-        return dot_scores(split.image, split.gallery)
-    if job.method == "text_only":
-        return dot_scores(bench.frozen[name].text["text"], split.gallery)
-    raise ValueError(f"no such method: {job.method}")
+    validation, test = bench.frozen["val"], bench.frozen["test"]
+    if job.method in MIXED:
+        share = choose_share(partial(mixed_scores, job.method, validation), validation.split.answers)
+        at_best = mixed_scores(job.method, validation, share)
+        return mixed_scores(job.method, test, share), _result(at_best, bench, {"share": share})
+    plain = partial(plain_scores, job.method, seed=job.seed)
+    return plain(test), _result(plain(validation), bench, {})
 
 
 def _frozen_network(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
-    module, part = _trained_network(job, bench, params, job.rate)
-
-    def scores(name: str) -> Scores:
-        frozen = bench.frozen[name]
-        return dot_scores(compose(module, frozen.split.image, frozen.text[part]), frozen.split.gallery)
-
-    return scores("test"), _result(scores("val"), bench, {})
+    module = _trained_network(job, bench, params, job.rate)
+    test, validation = (network_scores(job.method, module, bench.frozen[name]) for name in ("test", "val"))
+    return test, _result(validation, bench, {})
 
 
-def _trained_network(job: Job, bench: Bench, params: Params, rate: float) -> tuple[nn.Module, str]:
-    build, part = _NETWORKS[job.method]
+def _trained_network(job: Job, bench: Bench, params: Params, rate: float) -> nn.Module:
     loop = params.comparators.model_copy(update={"learning_rate": rate})
-    train, validation = (bench.frozen[name].composition(part) for name in ("train", "val"))
-    return train_composer(build, train, validation, loop, job.seed), part
+    return train_network(job.method, bench.frozen["train"], bench.frozen["val"], loop, job.seed)
 
 
 def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
@@ -174,10 +138,10 @@ def _head(job: Job, bench: Bench, params: Params, terms: tuple[str, ...] | None)
     """What is tuned with the encoder; a network begins as it was trained on the frozen features."""
     if job.method in _FUSED:
         return FusionHead(_FUSED[job.method])
-    if job.method in _NETWORKS:
-        module, part = _trained_network(job, bench, params, params.comparators.learning_rate)
+    if job.method in NETWORKS:
+        module = _trained_network(job, bench, params, params.comparators.learning_rate)
         factor = params.comparators.learning_rate / params.tune.learning_rate
-        return ComposerHead(module, part, factor, params.comparators.weight_decay)
+        return ComposerHead(module, NETWORKS[job.method][1], factor, params.comparators.weight_decay)
     return HybridHead(params.method) if terms is None else HybridHead(params.method, terms)
 
 
@@ -205,4 +169,4 @@ def choose(head: Head, bench: Bench, params: Params) -> dict[str, Any]:
 
 
 def _result(validation: Scores, bench: Bench, chosen: dict[str, Any]) -> Result:
-    return {"validation": validation_metrics(validation, bench.splits["val"].answers), "chosen": chosen}
+    return {"validation": score_metrics(validation, bench.splits["val"].answers), "chosen": chosen}

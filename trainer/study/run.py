@@ -18,6 +18,7 @@ from pipeline.params import Params
 from pipeline.paths import Paths
 from trainer.study.plan import ABLATIONS, BEYOND, Job, further_seeds, trials, untrained, variants
 from trainer.study.store import Store
+from trainer.validation import objective
 
 log = logging.getLogger(__name__)
 
@@ -69,15 +70,11 @@ def run_study(params: Params, paths: Paths) -> Evidence:
 def best_trials(found: Found) -> list[Job]:
     """Of the trials of each dataset, method and text tower, the one with the best validation."""
 
-    def objective(job: Job) -> tuple[float, float]:
-        reached = found[job]["validation"]
-        return reached["mean_recall"], reached["mAP"]
-
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in found:
         if job.rate:
             groups.setdefault((job.dataset, job.method, job.text), []).append(job)
-    return [max(jobs, key=objective) for jobs in groups.values()]
+    return [max(jobs, key=lambda job: objective(found[job]["validation"])) for jobs in groups.values()]
 
 
 def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str) -> Found:
