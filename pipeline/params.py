@@ -121,16 +121,19 @@ class Weights(_Section):
 
 
 class Mixture(_Section):
-    """Shares of image, modification and interpretation in the triplet query (a, b, d)."""
+    """Shares of image, modification and interpretation in the triplet query (a, b, d).
+
+    The interpretation says what the reference shows; a share below 0 takes that out of the image.
+    """
 
     image: Share
     text: Share
-    graph: Share
+    graph: Annotated[float, Field(ge=-1, le=1)]
 
     @model_validator(mode="after")
     def _not_zero(self) -> "Mixture":
-        if self.image + self.text + self.graph <= 0:
-            raise ValueError("at least one of image, text and graph must be above 0")
+        if self.image + self.text + abs(self.graph) <= 0:
+            raise ValueError("at least one of image, text and graph must not be 0")
         return self
 
 

@@ -5,7 +5,7 @@ Measures every method on the test split of one dataset; what a method chooses, i
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -35,7 +35,14 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     from pipeline.features import read_features
     from pipeline.vlm import load_vlm
     from trainer.data import load_splits
-    from trainer.methods import COMPARATOR_PARTS, METHODS, Frozen, comparator_scores, term_scores
+    from trainer.methods import (
+        COMPARATOR_PARTS,
+        METHODS,
+        Frozen,
+        comparator_scores,
+        term_scores,
+        triplet_alone,
+    )
     from trainer.metrics import recall_at
     from trainer.records import read_record
     from trainer.retrieval import rank_all
@@ -57,14 +64,15 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     asked = Frozen(test, test.encode(vlm.model, texts, batch))
     untuned = QueryFeatures(test.image, **asked.text)
     del vlm  # one model in memory at a time
-    tuned = _tuned_features(params, paths, dataset, test, texts)
+    tuned_val, tuned = _tuned_features(params, paths, dataset, (val, test), texts)
     spent = {"load_and_encode": time.perf_counter() - start}
 
     def scored() -> Iterator[tuple[str, "Scores"]]:
         yield from comparator_scores(known, validation, asked, params.comparators, params.seed)
-        of_untuned = dict(term_scores(untuned, test.gallery, Choice.of(record["untuned"])))
-        yield "hybrid_untuned", of_untuned["hybrid"]
-        yield from term_scores(tuned, test.gallery, Choice.of(record))
+        before, choice = Choice.of(record["untuned"]), Choice.of(record)
+        yield "hybrid_untuned", dict(term_scores(untuned, test.gallery, before, before.mixture))["hybrid"]
+        alone = triplet_alone(tuned_val, val, choice, params.method.choose)
+        yield from term_scores(tuned, test.gallery, choice, alone)
 
     start = time.perf_counter()
     metrics, rows = {}, []
@@ -85,15 +93,15 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
 
 def _tuned_features(
-    params: Params, paths: Paths, dataset: str, test: "Split", texts: "Texts"
-) -> "QueryFeatures":
-    """The tuned encoder's features of the test queries; its tokenizer is a copy, so tokens are kept."""
+    params: Params, paths: Paths, dataset: str, splits: Sequence["Split"], texts: "Texts"
+) -> list["QueryFeatures"]:
+    """The tuned encoder's features of each split's queries; its tokenizer is a copy, so tokens are kept."""
     from pipeline.vlm import load_vlm
 
     folder = paths.tuned(dataset).relative_to(paths.root)
     source = VlmParams(model=f"local-dir:{folder}", pretrained=None, precision=params.vlm.precision)
     vlm = load_vlm(source, params.speed.device, paths.root)
-    return test.features(vlm.model, texts, params.speed.encode_batch)
+    return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 
 
 def _metrics(method: str, test: "Split", rankings: "Rankings") -> dict[str, Any]:

@@ -28,7 +28,8 @@ class Split:
         reference: int64 (Q,), the reference's place in the gallery.
         answers: what is right and what is removed.
         texts: the text of each part of `TEXT_PARTS`, Q strings each.
-        missing_captions: queries with no interpretation or no pseudo caption; the modification stands for it.
+        missing_captions: queries with no interpretation or no pseudo caption. The modification stands for it;
+            in the triplet, whose graph may count against an image, an empty text does.
     """
 
     query_ids: list[str]
@@ -123,7 +124,7 @@ def load_splits(
             answers=_answers(rows, place, reference_removed, paths, dataset),
             texts={
                 "text": m,
-                "graph": [said or asked for said, asked in zip(c, m, strict=True)],
+                "graph": [said or "" for said in c],
                 "language": [language_text(asked, said) for said, asked in zip(c, m, strict=True)],
                 "pseudo_caption": [said or asked for said, asked in zip(p, m, strict=True)],
             },

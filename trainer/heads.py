@@ -62,10 +62,12 @@ class HybridHead(Head):
     Args:
         method: how weights and mixture are chosen.
         terms: those that take part; the others have the weight 0.
+        signed: whether the graph's share of the triplet may be chosen below 0.
     """
 
-    def __init__(self, method: MethodParams, terms: Sequence[str] = TERMS) -> None:
+    def __init__(self, method: MethodParams, terms: Sequence[str] = TERMS, signed: bool = True) -> None:
         super().__init__()
+        self.signed = signed
         self.terms = tuple(terms)
         self.parts = tuple(part for term in self.terms for part in _PARTS_OF[term])
         self.how = method.choose
@@ -96,7 +98,7 @@ class HybridHead(Head):
 
     def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
         if self.how == "validation":
-            return search(self._features(image, text), gallery, answers, self.terms).record()
+            return search(self._features(image, text), gallery, answers, self.terms, self.signed).record()
         return (self.fixed if self.learned is None else self.learned.choice()).record()
 
     def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:

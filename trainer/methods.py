@@ -15,8 +15,8 @@ from trainer.comparators.training import Composition, compose, train_composer
 from trainer.comparators.weicom import weicom_scores
 from trainer.data import Split
 from trainer.retrieval import Scores, dot_scores
-from trainer.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
-from trainer.weights import Choice
+from trainer.similarity import TERMS, Mixture, QueryFeatures, hybrid_query, term_queries, triplet_query
+from trainer.weights import Choice, search
 
 # name -> how image and text are mixed by a share, or the network that composes them; which text it reads
 MIXED: dict[str, tuple[Callable[[Tensor, Tensor, Tensor, float], Scores], str]] = {
@@ -108,9 +108,30 @@ def network_scores(name: str, module: nn.Module, frozen: Frozen) -> Scores:
     return dot_scores(compose(module, frozen.split.image, frozen.text[part]), frozen.split.gallery)
 
 
-def term_scores(features: QueryFeatures, gallery: Tensor, choice: Choice) -> Iterator[tuple[str, Scores]]:
-    """Name and scores of each similarity alone, in the order of `TERMS`, then of the hybrid one."""
-    terms = term_queries(features, choice.mixture)  # (3, Q, D)
-    for name, queries in zip(TERMS, terms, strict=True):
+def term_scores(
+    features: QueryFeatures, gallery: Tensor, choice: Choice, alone: Mixture
+) -> Iterator[tuple[str, Scores]]:
+    """Name and scores of each similarity alone, in the order of `TERMS`, then of the hybrid one.
+
+    Args:
+        choice: of the hybrid similarity.
+        alone: the mixture with which the triplet stands alone.
+    """
+    triplet = triplet_query(features.image, features.text, features.graph, alone)
+    for name, queries in zip(TERMS, (triplet, features.language, features.pseudo_caption), strict=True):
         yield name, dot_scores(queries, gallery)
-    yield "hybrid", dot_scores(hybrid_query(terms, choice.weights), gallery)
+    hybrid = hybrid_query(term_queries(features, choice.mixture), choice.weights)
+    yield "hybrid", dot_scores(hybrid, gallery)
+
+
+def triplet_alone(features: QueryFeatures, validation: Split, choice: Choice, how: str) -> Mixture:
+    """The mixture that serves the triplet best without the other terms.
+
+    Args:
+        features: of the validation queries.
+        choice: of the hybrid similarity, whose mixture it is where nothing is searched.
+        how: `method.choose`.
+    """
+    if how != "validation":
+        return choice.mixture
+    return search(features, validation.gallery, validation.answers, ("triplet",)).mixture

@@ -16,7 +16,7 @@ TERMS = ("triplet", "language", "pseudo_caption")
 SHARES = ("image", "text", "graph")
 
 Weights = tuple[float, float, float]  # of TERMS: non-negative, sum 1
-Mixture = tuple[float, float, float]  # of SHARES: a, b, d of the triplet query
+Mixture = tuple[float, float, float]  # of SHARES: a, b, d of the triplet query; d may be below 0
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,11 @@ TEXT_PARTS = QUERY_PARTS[1:]
 def triplet_query(image: Tensor, text: Tensor, graph: Tensor, mixture: Sequence[float] | Tensor) -> Tensor:
     """normalise(a image + b text + d graph).
 
+    The graph's text says what the reference shows: with d below 0 that is taken out of the image's feature.
+
     Args:
         image, text, graph: (B, D), L2-normalised.
-        mixture: a, b, d, non-negative.
+        mixture: a, b, d.
 
     Returns:
         (B, D), L2-normalised.

@@ -1,12 +1,13 @@
 """The weights of the three similarities and the triplet's mixture, searched on validation.
 
 The objective is the mean recall, ties go to the mean average precision, then to the candidate that comes
-first in the grid. The mixture is chosen for the triplet alone, then weights and mixture in turn, each given
-the other, until neither improves: a few hundred candidates in place of the whole product of both grids.
+first in the grid. Every mixture is tried with a few weights, then weights and mixture in turn, each given the
+other, until neither improves: about a thousand candidates in place of the whole product of both grids.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import copysign
 from typing import Any
 
 import torch
@@ -28,10 +29,10 @@ from trainer.similarity import (
 from trainer.validation import score_metrics
 
 WEIGHT_STEPS = 20  # a grid of 0.05 on the simplex, 231 points
-MIXTURE_STEPS = 10  # a grid of 0.1, 66 points
+MIXTURE_STEPS = 10  # a grid of 0.1, 121 points, 66 of them with no share below 0
 ROUNDS = 3
 _CHUNK_SCORES = 2**22  # scores held at once, over candidates and queries
-_TRIPLET_ALONE: Weights = (1.0, 0.0, 0.0)
+_STARTS: tuple[Weights, ...] = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.5, 0.0, 0.5))
 _EVEN: Mixture = (1 / 3, 1 / 3, 1 / 3)
 
 
@@ -68,8 +69,18 @@ def simplex_grid(steps: int) -> list[tuple[float, float, float]]:
     ]
 
 
+def mixture_grid(steps: int) -> list[Mixture]:
+    """Every (a, b, d) with a, b >= 0, |a| + |b| + |d| = 1 and multiples of 1/steps."""
+    points = simplex_grid(steps)
+    return list(dict.fromkeys((a, b, sign * d) for sign in (1, -1) for a, b, d in points))
+
+
 def search(
-    features: QueryFeatures, gallery: Tensor, answers: Answers, terms: Sequence[str] = TERMS
+    features: QueryFeatures,
+    gallery: Tensor,
+    answers: Answers,
+    terms: Sequence[str] = TERMS,
+    signed: bool = True,
 ) -> Choice:
     """The choice with the best mean recall on these queries.
 
@@ -78,15 +89,19 @@ def search(
         gallery: (N, D).
         answers: of the Q queries.
         terms: those that may have a weight above 0.
+        signed: whether the graph's share of the triplet may be below 0.
     """
     used = [term in terms for term in TERMS]
-    weightings = [
-        w for w in simplex_grid(WEIGHT_STEPS) if all(u or not x for u, x in zip(used, w, strict=True))
-    ]
+
+    def only_used(weightings: Sequence[Weights]) -> list[Weights]:
+        return [w for w in weightings if all(u or not x for u, x in zip(used, w, strict=True))]
+
+    weightings = only_used(simplex_grid(WEIGHT_STEPS))
     if not used[0]:
         return _best(features, gallery, answers, [Choice(w, _EVEN) for w in weightings])[0]
-    mixtures = simplex_grid(MIXTURE_STEPS)
-    best, objective = _best(features, gallery, answers, [Choice(_TRIPLET_ALONE, m) for m in mixtures])
+    mixtures = mixture_grid(MIXTURE_STEPS) if signed else simplex_grid(MIXTURE_STEPS)
+    starts = [Choice(w, m) for w in only_used(_STARTS) for m in mixtures]
+    best, objective = _best(features, gallery, answers, starts)
     for turn in range(2 * ROUNDS):
         if turn % 2 == 0:
             candidates = [Choice(w, best.mixture) for w in weightings]
@@ -102,7 +117,7 @@ def search(
 
 
 def floored(choice: Choice, terms: Sequence[str] = TERMS, floor: float = 0.1) -> Choice:
-    """The choice with the weight of each of `terms`, and every share, at least `floor`, so that all learn."""
+    """The choice with the weight of each of `terms`, and every share's size, at least `floor`: all learn."""
     allowed = [term in terms for term in TERMS]
     return Choice(_floored(choice.weights, allowed, floor), _floored(choice.mixture, [True] * 3, floor))
 
@@ -170,8 +185,9 @@ def _best(
 def _floored(
     shares: tuple[float, float, float], allowed: Sequence[bool], floor: float
 ) -> tuple[float, float, float]:
-    total, room = sum(shares), 1 - floor * sum(allowed)
+    total, room = sum(map(abs, shares)), 1 - floor * sum(allowed)
     x, y, z = (
-        floor + room * share / total if may else 0.0 for share, may in zip(shares, allowed, strict=True)
+        copysign(floor + room * abs(share) / total, share) if may else 0.0
+        for share, may in zip(shares, allowed, strict=True)
     )
     return x, y, z

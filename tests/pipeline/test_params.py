@@ -19,7 +19,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("tune.epoch", 3, ["field 'tune.epoch'", "unknown"]),
     ("tune.trainable", "first:2", ["field 'tune.trainable'", "'first:2'"]),
     ("method.weights", {"triplet": 1, "language": 1, "pseudo_caption": 0}, ["method.weights", "sum to 1"]),
-    ("method.mixture", {"image": 0, "text": 0, "graph": 0}, ["method.mixture", "above 0"]),
+    ("method.mixture", {"image": 0, "text": 0, "graph": 0}, ["method.mixture", "must not be 0"]),
     ("vlm.pretrained", "weights.pt", ["vlm.pretrained", "pickled"]),
     ("llm.engine", "endpoint", ["llm", "llm.endpoint"]),
     ("speed.llm", {"block_size": 32, "dtype": "bfloat16"}, ["speed.llm", "'dtype'", "llm.engine_args"]),

@@ -7,7 +7,15 @@ from trainer.answers import make_answers
 from trainer.metrics import mean_recall
 from trainer.retrieval import dot_scores, rank_all
 from trainer.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
-from trainer.weights import Choice, candidate_ranks, evaluate_choice, floored, search, simplex_grid
+from trainer.weights import (
+    Choice,
+    candidate_ranks,
+    evaluate_choice,
+    floored,
+    mixture_grid,
+    search,
+    simplex_grid,
+)
 
 
 def test_grid_covers_the_simplex() -> None:
@@ -17,13 +25,20 @@ def test_grid_covers_the_simplex() -> None:
     assert {(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)} <= set(grid)
 
 
+def test_mixtures_have_the_graph_for_or_against() -> None:
+    grid = mixture_grid(10)
+    assert len(grid) == len(set(grid)) == 66 + 55
+    assert set(simplex_grid(10)) == {point for point in grid if point[2] >= 0}
+    assert all(min(a, b) >= 0 and a + b + abs(d) == pytest.approx(1) for a, b, d in grid)
+
+
 @pytest.mark.parametrize("most_right", [1, 5])
 def test_ranks_of_candidates_are_those_of_ranking_each(
     most_right: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features, gallery = random_features(12, 8, 1), random_unit(30, 8, 2)
     answers = random_answers(12, 30, 3, most_right)
-    candidates = [Choice(w, m) for w in simplex_grid(2) for m in simplex_grid(2)]
+    candidates = [Choice(w, m) for w in simplex_grid(2) for m in mixture_grid(2)]
     whole = candidate_ranks(features, gallery, answers, candidates)
     for choice, ranks in zip(candidates, whole, strict=True):
         query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
@@ -52,12 +67,28 @@ def test_search_finds_the_part_that_knows(part: str, place: tuple[str, int]) -> 
     assert shares[place[1]] == max(shares)
 
 
+def test_search_takes_the_reference_out_of_its_image() -> None:
+    """The image is the reference's content and the target; the graph's text is that content."""
+    gallery, content = random_unit(40, 16, 5), 3 * random_unit(40, 16, 6)
+    image = torch.nn.functional.normalize(gallery + content, dim=-1)
+    features = random_features(40, 16, 7)
+    graph = torch.nn.functional.normalize(content, dim=-1)
+    features = QueryFeatures(**{**vars(features), "image": image, "graph": graph})
+    answers = make_answers(list(range(40)), [[q] for q in range(40)], [-1] * 40, 40)
+    choice = search(features, gallery, answers)
+    assert choice.mixture[2] < 0
+    assert evaluate_choice(features, gallery, answers, choice)["R@1"] == 100
+    unsigned = search(features, gallery, answers, signed=False)
+    assert min(unsigned.mixture) >= 0
+    assert evaluate_choice(features, gallery, answers, unsigned)["R@1"] < 50
+
+
 def test_search_is_no_worse_than_any_weighting_of_its_mixture() -> None:
     features, gallery, answers = random_features(30, 6, 1), random_unit(40, 6, 2), random_answers(30, 40, 3)
     choice = search(features, gallery, answers)
     reached = evaluate_choice(features, gallery, answers, choice)["mean_recall"]
     rivals = [Choice(w, choice.mixture) for w in simplex_grid(20)]
-    rivals += [Choice((1.0, 0.0, 0.0), m) for m in simplex_grid(10)]
+    rivals += [Choice((1.0, 0.0, 0.0), m) for m in mixture_grid(10)]
     assert reached >= mean_recall(candidate_ranks(features, gallery, answers, rivals)).max().item() - 1e-9
 
 
@@ -66,6 +97,10 @@ def test_floored_keeps_every_term_and_their_order() -> None:
     assert choice.weights == pytest.approx((0.1, 0.275, 0.625))
     assert choice.mixture == pytest.approx((0.8, 0.1, 0.1))
     assert sum(choice.weights) == pytest.approx(1)
+
+
+def test_floored_keeps_signs() -> None:
+    assert floored(Choice((1.0, 0.0, 0.0), (0.5, 0.0, -0.5))).mixture == pytest.approx((0.45, 0.1, -0.45))
 
 
 def test_floored_leaves_out_a_term_that_takes_no_part() -> None:

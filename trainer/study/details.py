@@ -12,9 +12,8 @@ from torch.nn.functional import normalize
 from pipeline.params import Params
 from trainer.comparators.fusion import choose_share
 from trainer.heads import HybridHead
-from trainer.methods import term_scores
+from trainer.methods import term_scores, triplet_alone
 from trainer.retrieval import Scores, dot_scores
-from trainer.similarity import QueryFeatures
 from trainer.study.bench import Bench, copy_text_state, put_back
 from trainer.study.jobs import choose, head_scores
 from trainer.validation import score_metrics
@@ -69,11 +68,15 @@ def measure_details(
 
 
 def _terms(bench: Bench, chosen: dict[str, Any], params: Params) -> dict[str, dict[str, float]]:
-    test = bench.splits["test"]
-    features: QueryFeatures = test.features(bench.vlm.model, bench.texts, params.speed.encode_batch)
+    validation, test = bench.splits["val"], bench.splits["test"]
+    known, features = (
+        split.features(bench.vlm.model, bench.texts, params.speed.encode_batch)
+        for split in (validation, test)
+    )
+    choice = Choice.of(chosen)
+    alone = triplet_alone(known, validation, choice, params.method.choose)
     return {
-        name: _metrics(scores, bench)
-        for name, scores in term_scores(features, test.gallery, Choice.of(chosen))
+        name: _metrics(scores, bench) for name, scores in term_scores(features, test.gallery, choice, alone)
     }
 
 

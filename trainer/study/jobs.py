@@ -25,6 +25,7 @@ Result = dict[str, Any]  # what a job found, as JSON can hold it
 Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q values each
 TEST = "test"
 
+_OF_HEAD = ("terms", "signed")  # options of the hybrid similarity; others are parameters of `tune`
 _FUSED = {name: part for name, (mix, part) in MIXED.items() if mix is fusion_scores}
 
 
@@ -114,7 +115,7 @@ def _trained_network(job: Job, bench: Bench, params: Params, rate: float) -> nn.
 
 def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
     options = dict(job.options)
-    head = _head(job, bench, params, options.pop("terms", None))
+    head = _head(job, bench, params, {name: options.pop(name) for name in _OF_HEAD if name in options})
     result = Tuning(
         bench.vlm.model,
         bench.splits["train"],
@@ -134,7 +135,7 @@ def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
     return head_scores(head, bench, params)("test", result.chosen), found
 
 
-def _head(job: Job, bench: Bench, params: Params, terms: tuple[str, ...] | None) -> Head:
+def _head(job: Job, bench: Bench, params: Params, options: dict[str, Any]) -> Head:
     """What is tuned with the encoder; a network begins as it was trained on the frozen features."""
     if job.method in _FUSED:
         return FusionHead(_FUSED[job.method])
@@ -142,7 +143,7 @@ def _head(job: Job, bench: Bench, params: Params, terms: tuple[str, ...] | None)
         module = _trained_network(job, bench, params, params.comparators.learning_rate)
         factor = params.comparators.learning_rate / params.tune.learning_rate
         return ComposerHead(module, NETWORKS[job.method][1], factor, params.comparators.weight_decay)
-    return HybridHead(params.method) if terms is None else HybridHead(params.method, terms)
+    return HybridHead(params.method, **options)
 
 
 def head_scores(head: Head, bench: Bench, params: Params) -> Callable[[str, dict[str, Any]], Scores]:

@@ -33,6 +33,7 @@ ABLATIONS: dict[str, Options] = {
     "triplet + language": (("terms", ("triplet", "language")),),
     "triplet + pseudo_caption": (("terms", ("triplet", "pseudo_caption")),),
     "language + pseudo_caption": (("terms", ("language", "pseudo_caption")),),
+    "the interpretation's share of the triplet not below 0": (("signed", False),),
     "negatives of the batch": (("negatives", "batch"),),
 }
 BEYOND: dict[str, Options] = {
@@ -51,7 +52,8 @@ class Job:
         text: whether the text tower stays as it was (`frozen`) or is trained too (`tuned`).
         rate: learning rate; 0 where nothing is trained.
         seed: of the order of the queries and of what is initialised.
-        options: `terms` of the hybrid similarity, and parameters of `tune` that differ from params.yaml.
+        options: `terms` and `signed` of the hybrid similarity, and parameters of `tune` that differ from
+            params.yaml.
         keep: whether the tuned text tower is kept for later measurements.
     """
 
