@@ -184,7 +184,7 @@ def _terms(evidence: Evidence) -> Table:
     return Table(
         "terms",
         "Each similarity alone, of the untuned and of the tuned encoder",
-        "One seed. The encoder is the hybrid's; the mixture of the triplet is the one chosen for the hybrid.",
+        "One seed. The encoder is the hybrid's; the mixture of the triplet is chosen for it alone.",
         ("dataset", "similarity", "R@1, untuned", "R@1, tuned", "mean_recall, untuned", "mean_recall, tuned"),
         tuple(rows),
     )
