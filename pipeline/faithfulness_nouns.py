@@ -21,6 +21,7 @@ from pipeline.faithfulness_items import (
     Item,
 )
 from pipeline.faithfulness_lexicon import PLURAL, SINGULAR
+from pipeline.verbalise import pluralise
 
 
 def find_mentions(passage: Passage) -> None:
@@ -39,10 +40,10 @@ def find_mentions(passage: Passage) -> None:
 
 
 def _is_scene(passage: Passage, at: int) -> bool:
-    """As in "A tennis court scene": the name says what kind of place it is."""
+    """As in "A tennis court scene", or "A building scene" of "buildings": what kind of place it is."""
     after = passage.items[at + 1] if at + 1 < len(passage.items) else None
-    named = passage.items[at].text
-    return after is not None and after.text == "scene" and named in passage.vocabulary.scenes
+    named, scenes = passage.items[at].text, passage.vocabulary.scenes
+    return after is not None and after.text == "scene" and (named in scenes or pluralise(named) in scenes)
 
 
 def _mention(passage: Passage, at: int, name: str, end: int) -> Mention:

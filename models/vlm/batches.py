@@ -1,4 +1,4 @@
-"""Batches of both trainings: what images, captions and facts go into step number n.
+"""Batches of the training: what images, captions and facts go into step number n.
 
 Each batch is a function of seed and step alone: it can be made ahead in another process, and a run that goes
 on after a kill sees the same ones.
@@ -128,38 +128,3 @@ class PairBatches(Dataset):
         numbers = [self._cell[self.facts[row]] for row in rows]
         bag = bag_of([found[found >= 0] for found in numbers], len(CELLS) * len(self.words))
         return bag.unflatten(1, (len(CELLS), -1))
-
-
-class Gallery(NamedTuple):
-    """A batch of captions and the gallery that each has to find its image in.
-
-    rows (G,) of the gallery's images, those of the captions first; holds (B, G) bool: whether a caption
-    states nothing that an image lacks.
-    """
-
-    rows: torch.Tensor
-    texts: Texts
-    holds: torch.Tensor
-
-
-class GalleryBatches(Dataset):
-    """Batches of captions, each with a gallery of random images."""
-
-    def __init__(
-        self, graphs: list[GroupGraph], tokenizer: Tokenizer, batch: int, gallery: int, seed: int
-    ) -> None:
-        self.graphs, self.tokenizer, self.seed = graphs, tokenizer, seed
-        self.gallery = min(gallery, len(graphs))
-        self.batch = min(batch, self.gallery)
-        self.index = fact_index(graphs, least=2)
-        self.shown = bag_of(fact_numbers([facts_of(graph) for graph in graphs], self.index), len(self.index))
-
-    def __getitem__(self, step: int) -> Gallery:
-        draw, rng = draws_of(self.seed, step)
-        rows = torch.from_numpy(draw.choice(len(self.graphs), self.gallery, replace=False))
-        captions = write_captions([self.graphs[row] for row in rows[: self.batch]], rng, full=0.5)
-        stated = bag_of(fact_numbers([c.facts for c in captions], self.index), len(self.index))
-        columns = stated.any(dim=0).nonzero().squeeze(1)  # few of all facts are said in a batch
-        lacks = ~self.shown[rows.unsqueeze(1), columns]  # (G, columns)
-        holds = stated[:, columns].float() @ lacks.float().T < 0.5
-        return Gallery(rows, tokenise_halves(self.tokenizer, [c.text for c in captions]), holds)

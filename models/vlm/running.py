@@ -1,4 +1,4 @@
-"""What both trainings share: arguments, device, the loop over steps, its lines of progress, its state file.
+"""How a training runs: arguments, device, the loop over steps, its lines of progress, its state file.
 
 A batch is a function of seed and step alone (`models.vlm.batches`), so that the state of a run is its
 weights, its optimiser and the number of steps done: no random state is left over between two steps.
@@ -27,7 +27,7 @@ Figures = dict[str, torch.Tensor]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that every training has."""
+    """The options of any training."""
     cores = len(os.sched_getaffinity(0))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--data", type=Path, required=True)
@@ -57,7 +57,6 @@ def prepare(options: argparse.Namespace) -> torch.device:
 def arguments_of(options: argparse.Namespace) -> dict[str, str]:
     """What has to be equal for a run to go on: arguments that change the model, files by their content."""
     content = {"data": "graphs.jsonl", "init": "open_clip_model.safetensors"}
-    content["model"] = content["init"]
     found = {"sources": state.sources(*SOURCES)}
     for name, value in vars(options).items():
         if name in content and value:

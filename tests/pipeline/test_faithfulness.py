@@ -199,3 +199,11 @@ def test_hostile_text_is_judged_like_any_other() -> None:
     ]
     for text in texts:
         assert check(text, graph, WORDS).missed
+
+
+def test_a_scene_named_after_its_objects_is_no_object() -> None:
+    graph = GroupGraph("buildings", (Group("many", "building"), Group("", "grass")), ())
+    words = vocabulary_of([graph])
+    for said in ("A buildings scene", "A building scene"):
+        assert check(f"{said} with many buildings and grass.", graph, words).all_right
+    assert check("A scene with a building and grass.", graph, words).invented == ("1 building",)

@@ -19,7 +19,6 @@ from models.vlm.captions import facts_of  # noqa: E402
 from models.vlm.encoder import encode_image, encode_text, tokenise  # noqa: E402
 from models.vlm.evaluate import captions_for, image_features, pair_accuracy, recall, text_features  # noqa: E402
 from models.vlm.losses import bag_loss, contrastive_loss  # noqa: E402
-from models.vlm.tune_text import gallery_loss  # noqa: E402
 from pipeline.scene_graph import GroupGraph, group_objects  # noqa: E402
 from pipeline.world.render import render  # noqa: E402
 from pipeline.world.scene import sample_scene, scene_graph  # noqa: E402
@@ -129,22 +128,6 @@ def test_contrastive_loss_leaves_other_right_answers_out() -> None:
 
     assert contrastive_loss(image, text, scale, none)[0].item() == pytest.approx(by_loops(set()), rel=1e-5)
     assert contrastive_loss(image, text, scale, one)[0].item() == pytest.approx(by_loops({(0, 1)}), rel=1e-4)
-
-
-def test_gallery_loss_by_loops() -> None:
-    generator = torch.Generator().manual_seed(1)
-    text = F.normalize(torch.randn(4, 6, generator=generator), dim=-1)
-    gallery = F.normalize(torch.randn(9, 6, generator=generator), dim=-1)
-    own = torch.tensor([3, 0, 7, 7])
-    holds = torch.rand(4, 9, generator=generator) < 0.4
-    holds[torch.arange(4), own] = True
-    total = 0.0
-    for i in range(4):
-        scores = [5 * float(text[i] @ gallery[j]) for j in range(9)]
-        kept = sum(np.exp(scores[j]) for j in range(9) if j == own[i] or not holds[i, j])
-        total -= np.log(np.exp(scores[int(own[i])]) / kept) / 4
-    loss = gallery_loss(text, gallery, own, torch.tensor(5.0), holds)
-    assert loss.item() == pytest.approx(total, rel=1e-5)
 
 
 def test_bag_loss_sees_what_tells_features_apart() -> None:

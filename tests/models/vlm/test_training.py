@@ -1,4 +1,4 @@
-"""Trainings give the same weights whether or not they are killed on the way; half a set cannot be read."""
+"""A training gives the same weights whether or not it is killed on the way; half a set cannot be read."""
 
 import shutil
 import sys
@@ -13,9 +13,8 @@ import torch
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
-from models.vlm import data, train, tune_text  # noqa: E402
-from models.vlm.batches import CELLS, GalleryBatches, PairBatches, write_captions  # noqa: E402
-from models.vlm.captions import facts_of  # noqa: E402
+from models.vlm import data, train  # noqa: E402
+from models.vlm.batches import CELLS, PairBatches  # noqa: E402
 from models.vlm.encoder import encode_halves, encode_text, tokenise, tokenise_halves, train_tokenizer  # noqa: E402
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -84,18 +83,6 @@ def test_training_goes_on_after_a_kill_to_the_same_weights(
     assert run(train, monkeypatch, scenes, tmp_path / "other", *steps, "--seed", "1") != whole
 
 
-def test_tuning_goes_on_after_a_kill_to_the_same_weights(
-    monkeypatch: pytest.MonkeyPatch, scenes: Path, tmp_path: Path
-) -> None:
-    options = ("--model", str(ROOT / "models" / "vlm"), "--steps", "10", "--gallery", "32")
-    whole = run(tune_text, monkeypatch, scenes, tmp_path / "whole", *options)
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
-        patch.setattr(tune_text.TextTrainer, "step", killed_at(7, tune_text.TextTrainer.step))
-        run(tune_text, patch, scenes, tmp_path / "killed", *options)
-    assert (tmp_path / "killed.state").exists()
-    assert run(tune_text, monkeypatch, scenes, tmp_path / "killed", *options) == whole
-
-
 def test_half_a_set_cannot_be_read(tmp_path: Path) -> None:
     def samples() -> Iterator[data.Sample]:
         yield from data.make_scene((1, 0))
@@ -130,20 +117,6 @@ def test_a_caption_states_what_its_image_shows(pairs: PairBatches) -> None:
     batch = pairs[2]
     assert batch.stated.any(dim=1).all()
     assert not (batch.stated & ~batch.shown).any()
-
-
-def test_a_gallery_holds_by_sets(pairs: PairBatches) -> None:
-    gallery = GalleryBatches(pairs.graphs, pairs.tokenizer, batch=6, gallery=20, seed=3)
-    batch = gallery[4]
-    from models.vlm.batches import draws_of
-
-    draw, rng = draws_of(3, 4)
-    rows = draw.choice(40, 20, replace=False)
-    captions = write_captions([pairs.graphs[row] for row in rows[:6]], rng, full=0.5)
-    kept = set(gallery.index)
-    expected = [[c.facts & kept <= facts_of(pairs.graphs[row]) for row in rows] for c in captions]
-    assert batch.rows.tolist() == rows.tolist()
-    assert batch.holds.tolist() == expected
 
 
 def test_input_is_the_shifted_image(pairs: PairBatches) -> None:
