@@ -78,6 +78,8 @@ def remove(
             return None
         return graph, rng.choice(ways).format_map({"ref": f"the {absent}", "bare": absent, "is": "are"})
     place = rng.randrange(len(graph.groups))
+    if graph.relations and rng.random() < 0.3:
+        place = rng.choice(graph.relations)[0]  # what relations begin with is where they have to be left out
     group = graph.groups[place]
     alike = [other for other in graph.groups if other.name == group.name]
     if len(alike) > 1 and rng.random() < 0.3:
