@@ -3,7 +3,6 @@
 Each caption looks for its image among those of its own dataset's families (see `models.vlm.evaluate`).
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.vlm.data import FAMILY, read
-from models.vlm.evaluate import captions_for, image_features, recall, text_features
+from models.vlm.evaluate import captions_for, image_features, named, recall, text_features
 from pipeline.verbalise import verbalise
 from pipeline.world.vocabulary import DATASETS
 
@@ -34,15 +33,8 @@ def by_dataset(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, dict
 
 
 def main() -> None:
-    import open_clip
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True)
-    options = parser.parse_args()
-    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
-    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    print(json.dumps(by_dataset(model.eval(), tokenizer, options.validation / "families"), indent=1))
+    model, tokenizer, validation = named(__doc__)
+    print(json.dumps(by_dataset(model, tokenizer, validation / "families"), indent=1))
 
 
 if __name__ == "__main__":

@@ -111,16 +111,20 @@ def report(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
     return figures
 
 
-def main() -> None:
+def named(description: str | None) -> tuple[Any, Tokenizer, Path]:
+    """The model, in evaluation mode, its tokenizer and the folder that the command line names."""
     import open_clip
 
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--validation", type=Path, required=True)
     options = parser.parse_args()
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
-    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    print(json.dumps(report(model.eval(), tokenizer, options.validation), indent=1))
+    return model.eval(), Tokenizer.from_file(str(options.model / "tokenizer.json")), options.validation
+
+
+def main() -> None:
+    print(json.dumps(report(*named(__doc__)), indent=1))
 
 
 if __name__ == "__main__":
