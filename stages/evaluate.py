@@ -45,7 +45,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     )
     from trainer.metrics import recall_at
     from trainer.records import read_record
-    from trainer.retrieval import rank_all
+    from trainer.retrieval import dot_scores, rank_all
     from trainer.similarity import QueryFeatures
     from trainer.texts import Texts
     from trainer.weights import Choice
@@ -70,7 +70,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     def scored() -> Iterator[tuple[str, "Scores"]]:
         yield from comparator_scores(known, validation, asked, params.comparators, params.seed)
         before, choice = Choice.of(record["untuned"]), Choice.of(record)
-        yield "hybrid_untuned", dict(term_scores(untuned, test.gallery, before, before.mixture))["hybrid"]
+        yield "hybrid_untuned", dot_scores(before.queries(untuned), test.gallery)
         alone = triplet_alone(tuned_val, val, choice, params.method.choose)
         yield from term_scores(tuned, test.gallery, choice, alone)
 

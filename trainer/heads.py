@@ -102,8 +102,7 @@ class HybridHead(Head):
         return (self.fixed if self.learned is None else self.learned.choice()).record()
 
     def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
-        choice = Choice.of(chosen)
-        return hybrid_query(term_queries(self._features(image, text), choice.mixture), choice.weights)
+        return Choice.of(chosen).queries(self._features(image, text))
 
     def _features(self, image: Tensor, text: TextFeatures) -> QueryFeatures:
         unused = torch.zeros_like(image)  # of a term whose weight is 0

@@ -15,7 +15,7 @@ from trainer.comparators.training import Composition, compose, train_composer
 from trainer.comparators.weicom import weicom_scores
 from trainer.data import Split
 from trainer.retrieval import Scores, dot_scores
-from trainer.similarity import TERMS, Mixture, QueryFeatures, hybrid_query, term_queries, triplet_query
+from trainer.similarity import TERMS, Mixture, QueryFeatures, triplet_query
 from trainer.weights import Choice, search
 
 # name -> how image and text are mixed by a share, or the network that composes them; which text it reads
@@ -120,8 +120,7 @@ def term_scores(
     triplet = triplet_query(features.image, features.text, features.graph, alone)
     for name, queries in zip(TERMS, (triplet, features.language, features.pseudo_caption), strict=True):
         yield name, dot_scores(queries, gallery)
-    hybrid = hybrid_query(term_queries(features, choice.mixture), choice.weights)
-    yield "hybrid", dot_scores(hybrid, gallery)
+    yield "hybrid", dot_scores(choice.queries(features), gallery)
 
 
 def triplet_alone(features: QueryFeatures, validation: Split, choice: Choice, how: str) -> Mixture:

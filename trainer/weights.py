@@ -43,6 +43,10 @@ class Choice:
     weights: Weights
     mixture: Mixture
 
+    def queries(self, features: QueryFeatures) -> Tensor:
+        """Query vectors (B, D) of the hybrid similarity; see `hybrid_query`."""
+        return hybrid_query(term_queries(features, self.mixture), self.weights)
+
     def record(self) -> dict[str, dict[str, float]]:
         """{"weights": {...}, "mixture": {...}} under the names that `params.yaml` gives them."""
         return {
@@ -126,8 +130,7 @@ def evaluate_choice(
     features: QueryFeatures, gallery: Tensor, answers: Answers, choice: Choice
 ) -> dict[str, float]:
     """Retrieval metrics of the hybrid similarity."""
-    query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
-    return score_metrics(dot_scores(query, gallery), answers)
+    return score_metrics(dot_scores(choice.queries(features), gallery), answers)
 
 
 def candidate_ranks(

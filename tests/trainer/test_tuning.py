@@ -16,7 +16,7 @@ from tests.trainer.tiny import REPOSITORY
 from trainer.data import load_splits
 from trainer.heads import HybridHead
 from trainer.losses import gallery_loss
-from trainer.similarity import TEXT_PARTS, QueryFeatures, hybrid_query, term_queries
+from trainer.similarity import TEXT_PARTS, QueryFeatures
 from trainer.texts import Texts
 from trainer.tuning import TuneResult, Tuning
 from trainer.weights import Choice
@@ -96,7 +96,7 @@ def test_a_step_is_that_of_the_naive_gradient(project: Paths, make_params: MakeP
     encoded = (vlm.model.encode_text(vlm.tokenize(split.texts[part]), normalize=True) for part in TEXT_PARTS)
     features = QueryFeatures(split.image, *encoded)
     choice = Choice.of(result.training)
-    query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
+    query = choice.queries(features)
     loss = gallery_loss(query, split.gallery, split.answers, params.tune.temperature)
     assert result.history[1]["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
 

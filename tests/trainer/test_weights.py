@@ -6,7 +6,7 @@ from trainer import weights
 from trainer.answers import make_answers
 from trainer.metrics import mean_recall
 from trainer.retrieval import dot_scores, rank_all
-from trainer.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
+from trainer.similarity import TERMS, QueryFeatures
 from trainer.weights import (
     Choice,
     candidate_ranks,
@@ -41,7 +41,7 @@ def test_ranks_of_candidates_are_those_of_ranking_each(
     candidates = [Choice(w, m) for w in simplex_grid(2) for m in mixture_grid(2)]
     whole = candidate_ranks(features, gallery, answers, candidates)
     for choice, ranks in zip(candidates, whole, strict=True):
-        query = hybrid_query(term_queries(features, choice.mixture), choice.weights)
+        query = choice.queries(features)
         assert torch.equal(ranks, rank_all(dot_scores(query, gallery), answers).rank)
     monkeypatch.setattr(weights, "_CHUNK_SCORES", 600)  # a few queries and a few candidates at a time
     assert torch.equal(candidate_ranks(features, gallery, answers, candidates), whole)
