@@ -172,6 +172,17 @@ class Toy:
         """The answer that says every fact."""
         return said(request, self.texts[request.messages[-1]["content"]])
 
+    def interrupted(self, after: int) -> "FakeEngine":
+        """An engine that gives so many right answers before somebody presses Ctrl-C."""
+
+        def answer(request: Request) -> Result:
+            if len(engine.asked) > after:
+                raise KeyboardInterrupt
+            return self.right(request)
+
+        engine = FakeEngine(answer)
+        return engine
+
 
 def said(request: Request, text: str) -> Result:
     """A text as an engine would return it, cut at the request's limit (a token is a word)."""

@@ -73,12 +73,7 @@ def test_an_interrupt_in_a_later_block_counts_all_texts_and_leaves_the_old_table
     shutil.rmtree(toy.paths.cache)
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 3)
 
-    def answer(request: Request) -> Result:
-        if len(engine.asked) == 10:
-            raise KeyboardInterrupt
-        return toy.right(request)
-
-    engine = FakeEngine(answer)
+    engine = toy.interrupted(after=9)
     with pytest.raises(KeyboardInterrupt):
         interpret.run(toy.params, toy.paths, engine=engine)
     assert "the 9 texts generated are kept" in caplog.text

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.llm.types import Request, Result
 from stages import interpret
-from tests.language_toy import ROOT, FakeEngine, Toy, said
+from tests.language_toy import ROOT, Toy, said
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(toy: Toy) -> None:
@@ -154,12 +154,7 @@ def test_kill_nine_loses_only_what_was_in_flight(tmp_path: Path, after: float) -
 
 
 def test_an_interrupt_keeps_what_came_and_closes_the_engine(toy: Toy) -> None:
-    def answer(request: Request) -> Result:
-        if len(engine.asked) == 9:
-            raise KeyboardInterrupt
-        return toy.right(request)
-
-    engine = FakeEngine(answer)
+    engine = toy.interrupted(after=8)
     with pytest.raises(KeyboardInterrupt):
         interpret.run(toy.params, toy.paths, engine=engine)
     assert engine.closed == 1 and len(toy.cached()) == 8
