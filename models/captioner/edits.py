@@ -14,21 +14,19 @@ from pipeline.scene_graph import NUMBER_WORDS, Edit, Group, GroupGraph, apply_ed
 from pipeline.verbalise import is_plural, number_word, pluralise
 
 Change = tuple[GroupGraph, str]  # the graph after one change, and the clause that asks for it
-_OPENERS = frozenset(" ".join(wording.ADD + wording.REMOVE + wording.MOVE + wording.ATTRIBUTE).split()) | {
-    "the"
-}
 
 
 def modify(rng: Random, graph: GroupGraph, names: Names) -> tuple[GroupGraph, str] | None:
     """Change a graph by one to three changes of different groups; None where none fits the graph."""
     clauses: list[str] = []
-    bare = not any(group.position or group.attributes for group in graph.groups[:2])
+    bare = not any(group.position for group in graph.groups)
     terse = bare and rng.random() < 0.5
     kinds = TERSE if terse else KINDS + (add, remove, remove, remove, count) * bare
-    for _ in range(rng.choice((1, 2, 2, 2, 3) if terse else (1, 1, 1, 1, 2, 2, 3))):
+    given = frozenset(graph.groups)
+    for _ in range(rng.choice((1, 1, 2, 2, 3) if terse else (1, 1, 1, 1, 2, 2, 3))):
         for _ in range(4):
             change = rng.choice(kinds)(rng, graph, names)
-            if change is not None:
+            if change is not None and given.issuperset(set(graph.groups) - set(change[0].groups)):
                 graph = change[0]
                 clauses.append(change[1])
                 break
@@ -39,9 +37,7 @@ def modify(rng: Random, graph: GroupGraph, names: Names) -> tuple[GroupGraph, st
         text += (" and " if terse else rng.choice(wording.JOINTS)) + clause
     if not terse and rng.random() < 0.12:
         text = rng.choice(wording.PRELUDES) + text
-    if rng.random() < 0.2 and text.split(" ")[0] in _OPENERS:
-        text = text[0].upper() + text[1:]
-    return graph, text + ("." if rng.random() < 0.2 else "")
+    return graph, text
 
 
 def _swap(graph: GroupGraph, old: Group, new: Group) -> GroupGraph:
@@ -284,5 +280,5 @@ KINDS: tuple[Callable[[Random, GroupGraph, Names], Change | None], ...] = (
 TERSE: tuple[Callable[[Random, GroupGraph, Names], Change | None], ...] = (
     partial(add, ways=("add {new}",)),
     partial(remove, ways=("remove {ref}",)),
-    partial(count, ways=("change to {count} {bare}",)),
+    *(partial(count, ways=("change to {count} {bare}",)),) * 2,
 )

@@ -220,10 +220,10 @@ def _anywhere(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int
 
 
 def _around_one(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int], str]:
-    """One group related to several others, mostly in the same way, as "a house with a garden and a fence"."""
+    """One group related to several others in a way or two, as "a house with a fence, surrounded by trees"."""
     subject, *others = rng.sample(ends, rng.randint(2, min(5, len(ends))))
-    usual = names.predicate(rng)
-    return {(subject, o): usual if rng.random() < 0.75 else names.predicate(rng) for o in sorted(others)}
+    ways = [names.predicate(rng) for _ in range(rng.choice((1, 2, 2, 3)))]
+    return {(subject, o): rng.choice(ways) for o in sorted(others)}
 
 
 def relatable(graph: GroupGraph, place: int) -> bool:

@@ -60,7 +60,7 @@ class Phase:
 
 PHASES = (
     Phase(until=0.35, least_groups=1, world=0.4, edited=0.6, heavy=1.0),  # to copy what the graph says
-    Phase(until=1.0, least_groups=MOST_GROUPS, world=0.5, edited=0.8, heavy=4.0),  # to change it
+    Phase(until=1.0, least_groups=MOST_GROUPS, world=0.5, edited=0.9, heavy=4.0),  # to change it
 )
 
 

@@ -186,7 +186,7 @@ def test_the_template_puts_the_modification_first_and_marks_what_it_names() -> N
         None, (Group("2", "car", ("red", "old"), "top left"), Group("1", "car", ("red",), "top")), ()
     )
     assert render(user_message(cars, "Move the old, red cars at the top left to the left.")) == (
-        "<|mod|> Move the old, red cars at the top left to the left.<|graph|>"
+        "<|mod|> move the old, red cars at the top left to the left<|graph|>"
         "<|g1|><|named|> 2 car: red<|named|>, old<|named|>; at top left<|named|>"
         "<|g2|><|named|> 1 car: red<|named|>; at top<|answer|>"
     )

@@ -33,7 +33,7 @@ TINY = (
 def test_phases_follow_the_progress_of_the_run() -> None:
     early, late = recipe_at(0.3, 9, 0, 0, 4096), recipe_at(0.35, 12, 1, 0, 4096)
     assert (early.world, early.edited, early.heavy) == (0.4, 0.6, 1.0)
-    assert (late.world, late.edited, late.heavy) == (0.5, 0.8, 4.0)
+    assert (late.world, late.edited, late.heavy) == (0.5, 0.9, 4.0)
     assert phase_at(1.0).least_groups == MOST_GROUPS
 
 
