@@ -103,7 +103,7 @@ def test_every_parameter_is_documented() -> None:
 
 def test_a_misspelt_key_is_called_unknown(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text((ROOT / "params.yaml").read_text().replace("  epochs: 10", "  epohcs: 10"))
+    path.write_text((ROOT / "params.yaml").read_text().replace("  epochs:", "  epohcs:", 1))
     with pytest.raises(UserError, match=r"'tune\.epohcs': the key is unknown"):
         load_params(path)
 
