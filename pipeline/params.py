@@ -166,11 +166,17 @@ class ComparatorParams(_Section):
     batch_size: Annotated[int, Field(ge=2, strict=True)]
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
+    temperature: Positive
+
+
+class TrialParams(_Section):
+    rate: Positive
+    temperature: Positive
 
 
 class StudyParams(_Section):
     seeds: Count
-    rate_factors: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    trials: Annotated[tuple[TrialParams, ...], Field(min_length=1)]
 
 
 class ReportParams(_Section):

@@ -57,12 +57,17 @@ def _families(paths: Paths, dataset: str) -> list[str]:
 
 
 def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
+    from trainer.study.plan import FROZEN, TUNED, tried
+
     params = evidence.params
     sizes = ", ".join(
         f"`{dataset}` {len(of)} test queries in {len(set(of))} families" for dataset, of in families.items()
     )
     seconds = sum(result["seconds"] for result in evidence.results.values())
-    factors = ", ".join(f"{factor:g}" for factor in params.study.rate_factors)
+    tuned, frozen = (
+        ", ".join(f"{rate:g} and {temperature:g}" for rate, temperature in tried(params, text))
+        for text in (TUNED, FROZEN)
+    )
     return "\n".join(
         [
             "# Results",
@@ -75,11 +80,10 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             "nothing about photographs.",
             f"- Data: {sizes}.",
             f"- {params.study.seeds} seeds of every trained method. Every trained method gets the same "
-            f"{len(params.study.rate_factors)} trials on validation with the first seed: learning rates of "
-            f"{factors} times {params.tune.learning_rate:g} (text tower tuned) or "
-            f"{params.comparators.learning_rate:g} (frozen). The same loop, loss, gallery and early stopping "
-            "tune every text tower; a network that is tuned with it begins as it was trained on frozen "
-            "features.",
+            f"{len(params.study.trials)} trials on validation with the first seed, pairs of learning rate "
+            f"and temperature: {tuned} (text tower tuned) or {frozen} (frozen; the temperature is learned "
+            "from there). The same loop, loss, gallery and early stopping tune every text tower; a network "
+            "that is tuned with it begins as it was trained on frozen features.",
             "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
             f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
             "serve the views of several pseudo captions alone.",

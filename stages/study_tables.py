@@ -129,13 +129,15 @@ def _towers(of: Mapping[str, Mapping[str, list[Standing]]]) -> Table:
                 if len(methods[method]) > 1:
                     test = _spread(one.mean["mean_recall"], one.deviation["mean_recall"])
                     first = _spread(one.mean["R@1"], one.deviation["R@1"])
-                    rate = f"{one.jobs[0].rate:g}" if one.jobs[0].rate else ""
-                    rows.append((dataset, method, one.text, rate, f"{one.validation:.1f}", first, test))
+                    job = one.jobs[0]
+                    trial = (f"{job.rate:g}", f"{job.temperature:g}") if job.rate else ("", "")
+                    rows.append((dataset, method, one.text, *trial, f"{one.validation:.1f}", first, test))
     return Table(
         "text towers",
         "Comparators with a frozen and with a tuned text tower",
-        "The learning rate is that of the trial that validation prefers. Validation: mean recall, seed one.",
-        ("dataset", "method", "text tower", "learning rate", "validation", "R@1", "mean_recall"),
+        "Learning rate and temperature are those of the trial that validation prefers. Validation: mean "
+        "recall, seed one.",
+        ("dataset", "method", "text tower", "rate", "temperature", "validation", "R@1", "mean_recall"),
         tuple(rows),
     )
 

@@ -16,7 +16,9 @@ from trainer.comparators.weicom import gaussian_cdf, weicom_scores
 from trainer.metrics import retrieval_metrics
 from trainer.retrieval import Scores, dot_scores, rank_all
 
-PARAMS = ComparatorParams(epochs=30, patience=30, batch_size=32, learning_rate=3e-3, weight_decay=0.01)
+PARAMS = ComparatorParams(
+    epochs=30, patience=30, batch_size=32, learning_rate=3e-3, weight_decay=0.01, temperature=0.05
+)
 
 
 def test_chance_is_seeded_the_same_in_any_chunk_and_uniform() -> None:

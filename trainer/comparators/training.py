@@ -15,8 +15,6 @@ from trainer.retrieval import dot_scores
 from trainer.schedule import epoch_batches
 from trainer.validation import objective, score_metrics
 
-INITIAL_TEMPERATURE = 0.05  # learned from there
-
 
 @dataclass(frozen=True)
 class Composition:
@@ -53,7 +51,7 @@ def train_composer(
     with seeded(seed):
         device = train.gallery.device
         module = build(train.gallery.shape[1]).to(device)
-        temperature = Temperature(INITIAL_TEMPERATURE, learned=True).to(device)
+        temperature = Temperature(params.temperature, learned=True).to(device)
         optimizer = torch.optim.AdamW(
             [
                 {"params": list(module.parameters()), "weight_decay": params.weight_decay},

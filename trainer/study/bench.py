@@ -59,10 +59,7 @@ def load_bench(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Bench:
     texts = Texts.of(vlm, every)
     splits = {name: split.to(vlm.device) for name, split in loaded.items()}
     batch = params.speed.encode_batch
-    frozen = {
-        name: Frozen(split, split.encode(vlm.model, texts, batch, COMPARATOR_PARTS))
-        for name, split in splits.items()
-    }
+    frozen = {name: Frozen(split, _by_part(split, vlm, texts, batch)) for name, split in splits.items()}
     traps = _traps(paths, dataset, loaded["test"])
     return Bench(vlm, splits, texts, frozen, traps, alternatives, gallery_texts)
 
@@ -89,6 +86,12 @@ def put_back(model: Any, state: dict[str, Tensor]) -> None:
     own = dict(model.named_parameters())
     for name, value in state.items():
         own[name].copy_(value)
+
+
+def _by_part(split: Split, vlm: Vlm, texts: Texts, batch: int) -> dict[str, Tensor]:
+    """Features of each part, encoded apart: those of the modifications are the same whatever an LLM says."""
+    encoded = [split.encode(vlm.model, texts, batch, (part,)) for part in COMPARATOR_PARTS]
+    return {part: features for one in encoded for part, features in one.items()}
 
 
 def _alternatives(paths: Paths, dataset: str, splits: dict[str, Split]) -> dict[str, list[list[str]]]:

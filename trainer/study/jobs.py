@@ -103,13 +103,13 @@ def _untrained(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
 
 
 def _frozen_network(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
-    module = _trained_network(job, bench, params, job.rate)
+    module = _trained_network(job, bench, params, job.rate, job.temperature)
     test, validation = (network_scores(job.method, module, bench.frozen[name]) for name in ("test", "val"))
     return test, _result(validation, bench, {})
 
 
-def _trained_network(job: Job, bench: Bench, params: Params, rate: float) -> nn.Module:
-    loop = params.comparators.model_copy(update={"learning_rate": rate})
+def _trained_network(job: Job, bench: Bench, params: Params, rate: float, temperature: float) -> nn.Module:
+    loop = params.comparators.model_copy(update={"learning_rate": rate, "temperature": temperature})
     return train_network(job.method, bench.frozen["train"], bench.frozen["val"], loop, job.seed)
 
 
@@ -122,7 +122,7 @@ def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
         bench.splits["val"],
         bench.texts,
         head,
-        params.tune.model_copy(update={"learning_rate": job.rate, **options}),
+        params.tune.model_copy(update={"learning_rate": job.rate, "temperature": job.temperature, **options}),
         seed=job.seed,
         batch=params.speed.encode_batch,
     ).run()
@@ -140,9 +140,10 @@ def _head(job: Job, bench: Bench, params: Params, options: dict[str, Any]) -> He
     if job.method in _FUSED:
         return FusionHead(_FUSED[job.method])
     if job.method in NETWORKS:
-        module = _trained_network(job, bench, params, params.comparators.learning_rate)
-        factor = params.comparators.learning_rate / params.tune.learning_rate
-        return ComposerHead(module, NETWORKS[job.method][1], factor, params.comparators.weight_decay)
+        own = params.comparators
+        module = _trained_network(job, bench, params, own.learning_rate, own.temperature)
+        factor = own.learning_rate / params.tune.learning_rate
+        return ComposerHead(module, NETWORKS[job.method][1], factor, own.weight_decay)
     return HybridHead(params.method, **options)
 
 

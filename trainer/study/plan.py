@@ -1,7 +1,7 @@
 """What a study runs: every training and every measurement as one job, named by all that it depends on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.params import Params
@@ -51,6 +51,7 @@ class Job:
         method: of the evaluation.
         text: whether the text tower stays as it was (`frozen`) or is trained too (`tuned`).
         rate: learning rate; 0 where nothing is trained.
+        temperature: of the loss; learned from there where a network is trained on frozen features.
         seed: of the order of the queries and of what is initialised.
         options: `terms` and `signed` of the hybrid similarity, and parameters of `tune` that differ from
             params.yaml.
@@ -61,19 +62,24 @@ class Job:
     method: str
     text: str = FROZEN
     rate: float = 0.0
+    temperature: float = 0.0
     seed: int = 0
     options: Options = ()
     keep: bool = False
 
     def __str__(self) -> str:
-        parts = [self.dataset, self.method, self.text, f"rate {self.rate:g}", f"seed {self.seed}"]
+        parts = [self.dataset, self.method, self.text, f"rate {self.rate:g}"]
+        parts += [f"temperature {self.temperature:g}", f"seed {self.seed}"]
         return ", ".join(parts + [f"{name} {value}" for name, value in self.options])
 
 
-def rates(params: Params, text: str) -> list[float]:
-    """The learning rates that are tried on validation, as many for every trained method."""
-    base = params.tune.learning_rate if text == TUNED else params.comparators.learning_rate
-    return [base * factor for factor in params.study.rate_factors]
+def tried(params: Params, text: str) -> list[tuple[float, float]]:
+    """Learning rates and temperatures that are tried on validation, as many for every trained method."""
+    base = params.tune if text == TUNED else params.comparators
+    return [
+        (base.learning_rate * factors.rate, base.temperature * factors.temperature)
+        for factors in params.study.trials
+    ]
 
 
 def untrained(params: Params, datasets: Sequence[str]) -> list[Job]:
@@ -82,29 +88,29 @@ def untrained(params: Params, datasets: Sequence[str]) -> list[Job]:
 
 
 def trials(params: Params, datasets: Sequence[str]) -> list[Job]:
-    """Every trained method at every rate, with the first seed; the longest first."""
+    """Every trial of every trained method, with the first seed; the longest first."""
     return [
-        Job(dataset, method, text, rate, params.seed, keep=method == "hybrid")
+        Job(dataset, method, text, rate, temperature, params.seed, keep=method == "hybrid")
         for method, text in reversed(TRAINED)
         for dataset in datasets
-        for rate in rates(params, text)
+        for rate, temperature in tried(params, text)
     ]
 
 
 def further_seeds(params: Params, best: Sequence[Job]) -> list[Job]:
     """The best trial of each method again with the other seeds."""
     return [
-        Job(job.dataset, job.method, job.text, job.rate, params.seed + number)
+        replace(job, seed=params.seed + number, keep=False)
         for number in range(1, params.study.seeds)
         for job in best
     ]
 
 
 def variants(best: Sequence[Job], options: dict[str, Options]) -> dict[tuple[str, str], Job]:
-    """The hybrid at its best rate with other options: (name, dataset) -> job."""
+    """The hybrid's best trial with other options: (name, dataset) -> job."""
     hybrids = [job for job in best if job.method == "hybrid"]
     return {
-        (name, job.dataset): Job(job.dataset, "hybrid", TUNED, job.rate, job.seed, changed)
+        (name, job.dataset): replace(job, options=changed, keep=False)
         for name, changed in options.items()
         for job in hybrids
     }

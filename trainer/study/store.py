@@ -18,6 +18,7 @@ from pipeline.features import read_features
 from pipeline.metrics_io import write_metrics
 from pipeline.params import Params
 from pipeline.paths import Paths
+from trainer.methods import USES_CAPTIONS
 from trainer.study.plan import Job
 
 _TRAINING = ("*.py", "comparators/*.py", "study/jobs.py", "study/traps.py")
@@ -28,8 +29,8 @@ class Store:
 
     Args:
         paths: of the project.
-        params: those that the results depend on are part of a job's name, and so are the tables, the features
-            and the trainer's code.
+        params: those that the results depend on are part of a job's name, and so are the tables that its
+            method reads, the features and the trainer's code.
         identity: of the model.
     """
 
@@ -38,18 +39,20 @@ class Store:
         means = {name: getattr(params, name).model_dump() for name in ("method", "tune", "comparators")}
         self._common = [means, identity, torch.__version__, _sha256_of_code(_TRAINING)]
         self._details = _sha256_of_code(("study/details.py",))
-        self._inputs = {dataset: _inputs(paths, dataset) for dataset in params.datasets}
+        self._scenes = {dataset: _scenes(paths, dataset) for dataset in params.datasets}
+        self._language = {dataset: _language(paths, dataset) for dataset in params.datasets}
 
     def job_key(self, job: Job) -> str:
         """The key of a job."""
-        return self._key(asdict(job), (job.dataset,))
+        return self._key(asdict(job), (job.dataset,), job.method in USES_CAPTIONS)
 
     def details_key(self, job: Job) -> str:
         """The key of what is measured of the text tower that a job kept, on every dataset."""
-        return self._key([asdict(job), self._details], tuple(self._inputs))
+        return self._key([asdict(job), self._details], tuple(self._scenes), captions=True)
 
-    def _key(self, what: Any, datasets: tuple[str, ...]) -> str:
-        inputs = [self._inputs[dataset] for dataset in datasets]
+    def _key(self, what: Any, datasets: tuple[str, ...], captions: bool) -> str:
+        tables = (self._scenes, self._language) if captions else (self._scenes,)
+        inputs = [table[dataset] for table in tables for dataset in datasets]
         text = json.dumps([what, inputs, self._common], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -79,16 +82,18 @@ def _sha256_of_code(patterns: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _inputs(paths: Paths, dataset: str) -> list[str]:
-    tables = (
-        paths.images(dataset),
-        paths.queries(dataset),
-        paths.scene_graphs(dataset),
-        paths.interpretations(dataset),
-        paths.pseudo_captions(dataset),
-    )
+def _scenes(paths: Paths, dataset: str) -> list[str]:
+    tables = _hashes(paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
+    read_features(paths.features(dataset))  # says what is wrong with them
+    return [*tables, sha256_file(paths.features(dataset) / "vectors.npy")]
+
+
+def _language(paths: Paths, dataset: str) -> list[str]:
+    return _hashes(paths.interpretations(dataset), paths.pseudo_captions(dataset))
+
+
+def _hashes(*tables: Path) -> list[str]:
     for table in tables:
         if not table.is_file():
             raise UserError("the table is missing", "Run `dvc repro` first", file=table)
-    read_features(paths.features(dataset))  # says what is wrong with them
-    return [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")]
+    return [sha256_file(table) for table in tables]

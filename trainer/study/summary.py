@@ -1,7 +1,7 @@
 """The figures of a study: means and deviations over seeds, intervals and tests over families."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,17 +72,12 @@ def seed_values(found: Found, jobs: Sequence[Job], measure: str, view: str = TES
 
 def seeds_of(evidence: Evidence, job: Job) -> tuple[Job, ...]:
     """The job with every seed."""
-    wanted = (job.dataset, job.method, job.text, job.rate, job.options)
-    return tuple(
-        sorted(
-            (
-                other
-                for other in evidence.results
-                if (other.dataset, other.method, other.text, other.rate, other.options) == wanted
-            ),
-            key=lambda other: other.seed,
-        )
-    )
+
+    def seedless(one: Job) -> Job:
+        return replace(one, seed=0, keep=False)
+
+    own = (other for other in evidence.results if seedless(other) == seedless(job))
+    return tuple(sorted(own, key=lambda other: other.seed))
 
 
 def standing(evidence: Evidence, job: Job, families: Sequence[str]) -> Standing:

@@ -26,9 +26,10 @@ def evidence(make_params: Callable[..., Params]) -> Evidence:
     del results[Job("d", "combiner")]
     results[Job("d", "combiner", FROZEN, 0.1)] = result([1, 9, 9, 9, 9, 9], 30.0)
     results[Job("d", "combiner", TUNED, 0.1)] = result([1, 1, 9, 9, 9, 9], 20.0)
-    results[Job("d", "hybrid", TUNED, 0.1, 0)] = result([1, 1, 1, 1, 9, 9], 60.0)
-    results[Job("d", "hybrid", TUNED, 0.1, 1)] = result([1, 1, 9, 9, 9, 9], 50.0)
-    results[Job("d", "hybrid", TUNED, 0.2, 0)] = result([9, 9, 9, 9, 9, 9], 10.0)
+    results[Job("d", "hybrid", TUNED, 0.1, seed=0)] = result([1, 1, 1, 1, 9, 9], 60.0)
+    results[Job("d", "hybrid", TUNED, 0.1, seed=1)] = result([1, 1, 9, 9, 9, 9], 50.0)
+    results[Job("d", "hybrid", TUNED, 0.2, seed=0)] = result([9, 9, 9, 9, 9, 9], 10.0)
+    results[Job("d", "hybrid", TUNED, 0.1, temperature=0.3)] = result([9, 9, 9, 9, 9, 9], 10.0)
     trials = {job: found for job, found in results.items() if job.seed == 0}
     return Evidence(make_params(), results, best_trials(trials), {}, {}, {})
 

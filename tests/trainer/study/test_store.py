@@ -1,0 +1,56 @@
+
+"""What a language model says is part of a job's name where the job reads it, and only there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts import PSEUDO_CAPTIONS, read_table, write_table
+from pipeline.params import Params
+from pipeline.paths import Paths
+from tests.trainer.tiny import make_dataset, make_params, vlm_folder
+from trainer.study.bench import load_bench, load_model
+from trainer.study.jobs import run_job
+from trainer.study.plan import TRAINED, UNTRAINED, Job
+from trainer.study.store import Store
+
+__all__ = ["make_params", "vlm_folder"]
+READ_CAPTIONS = {"image_plus_pseudo_caption", "combiner_pseudo_caption", "hybrid_untuned", "hybrid"}
+JOBS = [Job("one", method) for method in UNTRAINED] + [
+    Job("one", method, text, rate=1e-3, temperature=0.05) for method, text in TRAINED
+]
+
+
+@pytest.fixture
+def projects(make_params: Callable[..., Params], tmp_path: Path) -> tuple[Params, list[Paths]]:
+    params = make_params(datasets=("one",), tune={"epochs": 1}, comparators={"epochs": 1})
+    said, otherwise = Paths(tmp_path / "said"), Paths(tmp_path / "otherwise")
+    for paths in (said, otherwise):
+        make_dataset(paths, params, "one")
+    table = otherwise.pseudo_captions("one")
+    rows = [{**row, "text": "a blue court."} for row in read_table(table, PSEUDO_CAPTIONS).to_pylist()]
+    write_table(rows, table, PSEUDO_CAPTIONS)
+    return params, [said, otherwise]
+
+
+def test_other_captions_rename_only_the_jobs_that_read_them(projects: tuple[Params, list[Paths]]) -> None:
+    params, both = projects
+    one, other = (Store(paths, params, load_model(params, paths)[0].identity) for paths in both)
+    renamed = {job.method for job in JOBS if one.job_key(job) != other.job_key(job)}
+    kept = {job.method for job in JOBS if one.job_key(job) == other.job_key(job)}
+    assert renamed == READ_CAPTIONS and not kept & READ_CAPTIONS
+    assert one.details_key(JOBS[-1]) != other.details_key(JOBS[-1])
+
+
+@pytest.mark.parametrize("job", [job for job in JOBS if job.method not in READ_CAPTIONS], ids=str)
+def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
+    projects: tuple[Params, list[Paths]], job: Job
+) -> None:
+    params, both = projects
+    found = []
+    for paths in both:
+        vlm, _ = load_model(params, paths)
+        result, _ = run_job(job, load_bench(params, paths, "one", vlm), params)
+        found.append({**result, "seconds": 0})
+    assert found[0] == found[1]
