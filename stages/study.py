@@ -82,8 +82,9 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             f"- {params.study.seeds} seeds of every trained method. Every trained method gets the same "
             f"{len(params.study.trials)} trials on validation with the first seed, pairs of learning rate "
             f"and temperature: {tuned} (text tower tuned) or {frozen} (frozen; the temperature is learned "
-            "from there). The same loop, loss, gallery and early stopping tune every text tower; a network "
-            "that is tuned with it begins as it was trained on frozen features.",
+            "from there). The same loop, loss, gallery and early stopping tune every text tower; that of a "
+            "network is tuned as the weighted sum of image and text, then the network is trained on its "
+            "features.",
             "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
             f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
             "serve the views of several pseudo captions alone.",

@@ -1,8 +1,8 @@
 """What makes one query vector of the features of a query, and what of that is learned or chosen.
 
 The tuning loop gives a head the reference's image feature and the features of the texts that the head reads,
-and scores the gallery with what comes back; so the hybrid similarity, its parts and every comparator are
-tuned by the same loop, with the same loss, gallery and early stopping.
+and scores the gallery with what comes back; so the hybrid similarity, its parts and the weighted sums of
+comparators are tuned by the same loop, with the same loss, gallery and early stopping.
 """
 
 from abc import ABC, abstractmethod
@@ -140,36 +140,3 @@ class FusionHead(Head):
 
     def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
         return fused_query(image, text[self.parts[0]], chosen["share"])
-
-
-class ComposerHead(Head):
-    """A network that composes the image and one text, trained beside the encoder.
-
-    Args:
-        composer: takes image and text (B, D); begins where it is, so it may have been trained on frozen
-            features before.
-        part: the text.
-        factor: its learning rate over the encoder's.
-        weight_decay: of its parameters.
-    """
-
-    def __init__(self, composer: nn.Module, part: str, factor: float, weight_decay: float) -> None:
-        super().__init__()
-        self.composer, self.parts = composer, (part,)
-        self.factor, self.weight_decay = factor, weight_decay
-
-    def groups(self) -> list[dict[str, Any]]:
-        own = list(self.composer.parameters())
-        return [{"params": own, "weight_decay": self.weight_decay, "factor": self.factor}]
-
-    def start(self, untuned: Chosen) -> Chosen:
-        return untuned
-
-    def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
-        return self.composer(image, text[self.parts[0]])
-
-    def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
-        return {}
-
-    def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
-        return self.composer(image, text[self.parts[0]])

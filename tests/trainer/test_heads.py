@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -9,10 +8,8 @@ from pipeline.params import Params
 from pipeline.paths import Paths
 from pipeline.vlm import load_vlm
 from tests.trainer.test_tuning import run
-from trainer.comparators.combiner import Combiner
-from trainer.comparators.tirg import Tirg
 from trainer.data import load_splits
-from trainer.heads import ComposerHead, FusionHead, Head, HybridHead
+from trainer.heads import FusionHead, Head, HybridHead
 from trainer.metrics import retrieval_metrics
 from trainer.retrieval import dot_scores, rank_all
 from trainer.similarity import TEXT_PARTS
@@ -25,8 +22,6 @@ HEADS: dict[str, MakeHead] = {
     "language": lambda params: HybridHead(params.method, ("language",)),
     "two terms": lambda params: HybridHead(params.method, ("triplet", "pseudo_caption")),
     "fusion": lambda params: FusionHead("text"),
-    "tirg": lambda params: ComposerHead(Tirg(16), "text", 10.0, 0.01),
-    "combiner": lambda params: ComposerHead(Combiner(16), "pseudo_caption", 10.0, 0.01),
 }
 
 
@@ -60,14 +55,6 @@ def test_a_term_that_takes_no_part_is_never_read(
     for chosen in (result.chosen, result.untuned, result.training):
         assert {term for term, weight in chosen["weights"].items() if weight} <= set(terms)
     assert unread and not unread & set(head.parts)
-
-
-def test_the_same_seed_gives_the_same_composer(project: Paths, make_params: MakeParams) -> None:
-    def once() -> Any:
-        torch.manual_seed(0)
-        return run(project, make_params(), head=HEADS["combiner"](make_params()))[0].history
-
-    assert once() == once()
 
 
 def test_distilling_keeps_the_features(project: Paths, make_params: MakeParams) -> None:

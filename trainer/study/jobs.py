@@ -1,19 +1,19 @@
 """Runs one job of a study: trains what is trained, chooses on validation, ranks the test split."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.params import Params
 from trainer.answers import Answers, index_mask
 from trainer.comparators.fusion import choose_share, fusion_scores
 from trainer.data import Split
-from trainer.heads import ComposerHead, FusionHead, Head, HybridHead
-from trainer.methods import MIXED, NETWORKS, mixed_scores, network_scores, plain_scores, train_network
+from trainer.heads import FusionHead, Head, HybridHead
+from trainer.methods import MIXED, NETWORKS, Frozen, mixed_scores, network_scores, plain_scores, train_network
 from trainer.metrics import retrieval_metrics
 from trainer.retrieval import Rankings, Scores, dot_scores, rank_all
 from trainer.study.bench import Bench, copy_text_state, put_back
@@ -26,7 +26,9 @@ Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q
 TEST = "test"
 
 _OF_HEAD = ("terms", "signed")  # options of the hybrid similarity; others are parameters of `tune`
+# the text that stands beside the image in a weighted sum, by the method whose text tower is tuned as that sum
 _FUSED = {name: part for name, (mix, part) in MIXED.items() if mix is fusion_scores}
+_FUSED |= {name: part for name, (_, part) in NETWORKS.items()}
 
 
 def run_job(job: Job, bench: Bench, params: Params) -> tuple[Result, dict[str, Tensor] | None]:
@@ -44,7 +46,7 @@ def run_job(job: Job, bench: Bench, params: Params) -> tuple[Result, dict[str, T
             scores, result = _tuned(job, bench, params)
             kept = copy_text_state(bench.vlm.model) if job.keep else None
         elif job.method in NETWORKS:
-            scores, result = _frozen_network(job, bench, params)
+            scores, result = _network(job, bench.frozen, bench, params)
         else:
             scores, result = _untrained(job, bench, params)
         result["views"] = test_views(scores, bench)
@@ -102,20 +104,23 @@ def _untrained(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
     return plain(test), _result(plain(validation), bench, {})
 
 
-def _frozen_network(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
-    module = _trained_network(job, bench, params, job.rate, job.temperature)
-    test, validation = (network_scores(job.method, module, bench.frozen[name]) for name in ("test", "val"))
+def _network(job: Job, features: Mapping[str, Frozen], bench: Bench, params: Params) -> tuple[Scores, Result]:
+    """Train a network on features, with the factors of the job's trial on its own rate and temperature."""
+    base, own = (params.tune if job.text == TUNED else params.comparators), params.comparators
+    scaled = {
+        "learning_rate": own.learning_rate * job.rate / base.learning_rate,
+        "temperature": own.temperature * job.temperature / base.temperature,
+    }
+    module = train_network(
+        job.method, features["train"], features["val"], own.model_copy(update=scaled), job.seed
+    )
+    test, validation = (network_scores(job.method, module, features[name]) for name in ("test", "val"))
     return test, _result(validation, bench, {})
-
-
-def _trained_network(job: Job, bench: Bench, params: Params, rate: float, temperature: float) -> nn.Module:
-    loop = params.comparators.model_copy(update={"learning_rate": rate, "temperature": temperature})
-    return train_network(job.method, bench.frozen["train"], bench.frozen["val"], loop, job.seed)
 
 
 def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
     options = dict(job.options)
-    head = _head(job, bench, params, {name: options.pop(name) for name in _OF_HEAD if name in options})
+    head = _head(job, params, {name: options.pop(name) for name in _OF_HEAD if name in options})
     result = Tuning(
         bench.vlm.model,
         bench.splits["train"],
@@ -126,24 +131,21 @@ def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
         seed=job.seed,
         batch=params.speed.encode_batch,
     ).run()
-    found = {
-        "validation": result.metrics,
-        "chosen": result.chosen,
-        "best_epoch": result.best_epoch,
-        "epochs": len(result.history) - 1,
-    }
-    return head_scores(head, bench, params)("test", result.chosen), found
+    epochs = {"best_epoch": result.best_epoch, "epochs": len(result.history) - 1}
+    if job.method in NETWORKS:
+        tuned = {
+            name: Frozen(split, encoded(split, head, bench, params)) for name, split in bench.splits.items()
+        }
+        scores, found = _network(job, tuned, bench, params)
+        return scores, found | epochs
+    found = {"validation": result.metrics, "chosen": result.chosen}
+    return head_scores(head, bench, params)("test", result.chosen), found | epochs
 
 
-def _head(job: Job, bench: Bench, params: Params, options: dict[str, Any]) -> Head:
-    """What is tuned with the encoder; a network begins as it was trained on the frozen features."""
+def _head(job: Job, params: Params, options: dict[str, Any]) -> Head:
+    """What the text tower is tuned as: for a network, which is trained on its features afterwards, a sum."""
     if job.method in _FUSED:
         return FusionHead(_FUSED[job.method])
-    if job.method in NETWORKS:
-        own = params.comparators
-        module = _trained_network(job, bench, params, own.learning_rate, own.temperature)
-        factor = own.learning_rate / params.tune.learning_rate
-        return ComposerHead(module, NETWORKS[job.method][1], factor, own.weight_decay)
     return HybridHead(params.method, **options)
 
 

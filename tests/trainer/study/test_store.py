@@ -1,4 +1,3 @@
-
 """What a language model says is part of a job's name where the job reads it, and only there."""
 
 from collections.abc import Callable
