@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import trainer
-from pipeline.contracts import replacing, sha256_file
+from pipeline.contracts import INTERPRETATIONS, PSEUDO_CAPTIONS, read_table, replacing, sha256_file
 from pipeline.errors import UserError
 from pipeline.features import read_features
 from pipeline.metrics_io import write_metrics
@@ -41,18 +41,19 @@ class Store:
         self._details = _sha256_of_code(("study/details.py",))
         self._scenes = {dataset: _scenes(paths, dataset) for dataset in params.datasets}
         self._language = {dataset: _language(paths, dataset) for dataset in params.datasets}
+        self._samples = {dataset: _samples(paths, dataset) for dataset in params.datasets}
 
     def job_key(self, job: Job) -> str:
         """The key of a job."""
-        return self._key(asdict(job), (job.dataset,), job.method in USES_CAPTIONS)
+        read = (self._scenes, self._language) if job.method in USES_CAPTIONS else (self._scenes,)
+        return self._key(asdict(job), [table[job.dataset] for table in read])
 
     def details_key(self, job: Job) -> str:
         """The key of what is measured of the text tower that a job kept, on every dataset."""
-        return self._key([asdict(job), self._details], tuple(self._scenes), captions=True)
+        every = [list(table.values()) for table in (self._scenes, self._language, self._samples)]
+        return self._key([asdict(job), self._details], every)
 
-    def _key(self, what: Any, datasets: tuple[str, ...], captions: bool) -> str:
-        tables = (self._scenes, self._language) if captions else (self._scenes,)
-        inputs = [table[dataset] for table in tables for dataset in datasets]
+    def _key(self, what: Any, inputs: list[Any]) -> str:
         text = json.dumps([what, inputs, self._common], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -83,17 +84,32 @@ def _sha256_of_code(patterns: Sequence[str]) -> str:
 
 
 def _scenes(paths: Paths, dataset: str) -> list[str]:
-    tables = _hashes(paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
+    tables = (paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
     read_features(paths.features(dataset))  # says what is wrong with them
-    return [*tables, sha256_file(paths.features(dataset) / "vectors.npy")]
+    return [
+        *(sha256_file(_there(table)) for table in tables),
+        sha256_file(paths.features(dataset) / "vectors.npy"),
+    ]
 
 
 def _language(paths: Paths, dataset: str) -> list[str]:
-    return _hashes(paths.interpretations(dataset), paths.pseudo_captions(dataset))
+    """Of the texts alone: how they were made changes nothing."""
+    interpretations = read_table(
+        _there(paths.interpretations(dataset)), INTERPRETATIONS, ["image_id", "text"]
+    )
+    captions = read_table(_there(paths.pseudo_captions(dataset)), PSEUDO_CAPTIONS, ["query_id", "text"])
+    return [_sha256(table.to_pydict()) for table in (interpretations, captions)]
 
 
-def _hashes(*tables: Path) -> list[str]:
-    for table in tables:
-        if not table.is_file():
-            raise UserError("the table is missing", "Run `dvc repro` first", file=table)
-    return [sha256_file(table) for table in tables]
+def _samples(paths: Paths, dataset: str) -> str:
+    return _sha256(read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["alternatives"]).to_pydict())
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _there(table: Path) -> Path:
+    if not table.is_file():
+        raise UserError("the table is missing", "Run `dvc repro` first", file=table)
+    return table
