@@ -42,6 +42,19 @@ def test_other_captions_rename_only_the_jobs_that_read_them(projects: tuple[Para
     assert one.details_key(JOBS[-1]) != other.details_key(JOBS[-1])
 
 
+def test_further_samples_rename_only_the_details(projects: tuple[Params, list[Paths]]) -> None:
+    params, (one, other) = projects
+    table = other.pseudo_captions("one")
+    rows = read_table(one.pseudo_captions("one"), PSEUDO_CAPTIONS).to_pylist()
+    sample = {"text": "a green court.", "missed": None, "invented": None}
+    write_table(
+        [{**row, "row_key": "other", "alternatives": [sample]} for row in rows], table, PSEUDO_CAPTIONS
+    )
+    before, after = (Store(paths, params, load_model(params, paths)[0].identity) for paths in (one, other))
+    assert [before.job_key(job) for job in JOBS] == [after.job_key(job) for job in JOBS]
+    assert before.details_key(JOBS[-1]) != after.details_key(JOBS[-1])
+
+
 @pytest.mark.parametrize("job", [job for job in JOBS if job.method not in READ_CAPTIONS], ids=str)
 def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
     projects: tuple[Params, list[Paths]], job: Job
