@@ -85,19 +85,17 @@ def _sha256_of_code(patterns: Sequence[str]) -> str:
 
 def _scenes(paths: Paths, dataset: str) -> list[str]:
     tables = (paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
+    for table in tables:
+        if not table.is_file():
+            raise UserError("the table is missing", "Run `dvc repro` first", file=table)
     read_features(paths.features(dataset))  # says what is wrong with them
-    return [
-        *(sha256_file(_there(table)) for table in tables),
-        sha256_file(paths.features(dataset) / "vectors.npy"),
-    ]
+    return [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")]
 
 
 def _language(paths: Paths, dataset: str) -> list[str]:
     """Of the texts alone: how they were made changes nothing."""
-    interpretations = read_table(
-        _there(paths.interpretations(dataset)), INTERPRETATIONS, ["image_id", "text"]
-    )
-    captions = read_table(_there(paths.pseudo_captions(dataset)), PSEUDO_CAPTIONS, ["query_id", "text"])
+    interpretations = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"])
+    captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["query_id", "text"])
     return [_sha256(table.to_pydict()) for table in (interpretations, captions)]
 
 
@@ -107,9 +105,3 @@ def _samples(paths: Paths, dataset: str) -> str:
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
-
-
-def _there(table: Path) -> Path:
-    if not table.is_file():
-        raise UserError("the table is missing", "Run `dvc repro` first", file=table)
-    return table
