@@ -3,16 +3,33 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.yaml_file import read_mapping, validated
 
 _ALLOWED = "docs/parameters.md lists what is allowed"
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not true or false")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+LEARNED_TEMPERATURE = (0.01, 1.0)  # where trainer.losses keeps one that is learned
 
 
 def _printable(value: str) -> str:
@@ -61,8 +78,8 @@ class LlmParams(_Section):
     revision: Name | None
     engine: Literal["vllm", "ray", "endpoint"]
     endpoint: Name | None
-    temperature: Annotated[float, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)]
+    temperature: Annotated[Number, Field(ge=0)]
+    top_p: Annotated[Number, Field(gt=0, le=1)]
     repairs: FromZero
     repair_temperature: Positive
     tries: Count
@@ -128,7 +145,7 @@ class Mixture(_Section):
 
     image: Share
     text: Share
-    graph: Annotated[float, Field(ge=-1, le=1)]
+    graph: Annotated[Number, Field(ge=-1, le=1)]
 
     @model_validator(mode="after")
     def _not_zero(self) -> "Mixture":
@@ -148,16 +165,26 @@ class TuneParams(_Section):
     trainable: Annotated[str, Field(pattern=r"^(all|(last|lora):[1-9][0-9]*)$")]
     negatives: Literal["gallery", "batch"]
     hard_negatives: FromZero
-    distill: Annotated[float, Field(ge=0)]
+    distill: Annotated[Number, Field(ge=0)]
     epochs: FromZero
     patience: Count
     batch_size: Annotated[int, Field(ge=2, strict=True)]
     learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[Number, Field(ge=0)]
     warmup_share: Share
     gradient_clip: Positive
     temperature: Positive
     learn_temperature: bool
+
+    @model_validator(mode="after")
+    def _learnable(self) -> "TuneParams":
+        low, high = LEARNED_TEMPERATURE
+        if self.learn_temperature and not low <= self.temperature <= high:
+            raise ValueError(
+                f"a learned temperature stays within {low:g} and {high:g}: set tune.temperature to a value "
+                f"there, not {self.temperature:g}, or tune.learn_temperature to false"
+            )
+        return self
 
 
 class ComparatorParams(_Section):
@@ -165,8 +192,8 @@ class ComparatorParams(_Section):
     patience: Count
     batch_size: Annotated[int, Field(ge=2, strict=True)]
     learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    temperature: Positive
+    weight_decay: Annotated[Number, Field(ge=0)]
+    temperature: Annotated[Number, Field(ge=LEARNED_TEMPERATURE[0], le=LEARNED_TEMPERATURE[1])]
 
 
 class TrialParams(_Section):
@@ -174,9 +201,23 @@ class TrialParams(_Section):
     temperature: Positive
 
 
+class TrialsParams(_Section):
+    tune: Annotated[tuple[TrialParams, ...], Field(min_length=1)]
+    comparators: tuple[TrialParams, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> "TrialsParams":
+        if len(self.tune) != len(self.comparators):
+            raise ValueError(
+                f"{len(self.tune)} trials for tune and {len(self.comparators)} for comparators: "
+                "every trained method gets as many"
+            )
+        return self
+
+
 class StudyParams(_Section):
     seeds: Count
-    trials: Annotated[tuple[TrialParams, ...], Field(min_length=1)]
+    trials: TrialsParams
 
 
 class ReportParams(_Section):

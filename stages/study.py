@@ -57,17 +57,14 @@ def _families(paths: Paths, dataset: str) -> list[str]:
 
 
 def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
-    from trainer.study.plan import FROZEN, TUNED, tried
+    from trainer.study.plan import settings
 
     params = evidence.params
     sizes = ", ".join(
         f"`{dataset}` {len(of)} test queries in {len(set(of))} families" for dataset, of in families.items()
     )
     seconds = sum(result["seconds"] for result in evidence.results.values())
-    tuned, frozen = (
-        ", ".join(f"{rate:g} and {temperature:g}" for rate, temperature in tried(params, text))
-        for text in (TUNED, FROZEN)
-    )
+    tower, network = (", ".join(map(str, of)) for of in zip(*settings(params), strict=True))
     return "\n".join(
         [
             "# Results",
@@ -79,12 +76,12 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             "are the embedded ones, the figures show how the method behaves on the procedural world, and "
             "nothing about photographs.",
             f"- Data: {sizes}.",
-            f"- {params.study.seeds} seeds of every trained method. Every trained method gets the same "
-            f"{len(params.study.trials)} trials on validation with the first seed, pairs of learning rate "
-            f"and temperature: {tuned} (text tower tuned) or {frozen} (frozen; the temperature is learned "
-            "from there). The same loop, loss, gallery and early stopping tune every text tower; that of a "
-            "network is tuned as the weighted sum of image and text, then the network is trained on its "
-            "features.",
+            f"- {params.study.seeds} seeds of every trained method. Every trained method gets "
+            f"{len(params.study.trials.tune)} trials on validation with the first seed, of learning rate "
+            f"and temperature: {tower} to tune the text tower, {network} to train a network (its temperature "
+            "is learned from there). The same loop, loss, gallery and early stopping tune every text tower; "
+            "for a network it is tuned as the weighted sum of image and text, then the network is trained on "
+            "its features, each trial with the pairs at the same place of both lists.",
             "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
             f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
             "serve the views of several pseudo captions alone.",

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from tabulate import tabulate
 
@@ -130,7 +130,7 @@ def _towers(of: Mapping[str, Mapping[str, list[Standing]]]) -> Table:
                     test = _spread(one.mean["mean_recall"], one.deviation["mean_recall"])
                     first = _spread(one.mean["R@1"], one.deviation["R@1"])
                     job = one.jobs[0]
-                    trial = (f"{job.rate:g}", f"{job.temperature:g}") if job.rate else ("", "")
+                    trial = tuple(f"{value:g}" for value in astuple(job.setting)) if job.setting else ("", "")
                     rows.append((dataset, method, one.text, *trial, f"{one.validation:.1f}", first, test))
     return Table(
         "text towers",

@@ -37,6 +37,11 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("corpus.root", "a\0b", ["field 'corpus.root'", "cannot be printed"]),
     ("tune.batch_size", "64", ["field 'tune.batch_size'"]),
     ("tune.epochs", True, ["field 'tune.epochs'"]),
+    ("tune.weight_decay", False, ["field 'tune.weight_decay'", "number", "'False'"]),
+    ("method.weights.triplet", True, ["field 'method.weights.triplet'", "number"]),
+    ("tune.learn_temperature", True, ["field 'tune'", "tune.temperature", "0.005", "within 0.01 and 1"]),
+    ("comparators.temperature", 0.005, ["field 'comparators.temperature'", "0.01"]),
+    ("study.trials.tune", [{"rate": 1, "temperature": 1}], ["study.trials", "1 trials for tune and 4"]),
 ]
 
 

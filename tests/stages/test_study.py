@@ -23,6 +23,7 @@ from trainer.study.traps import TRAPS
 
 __all__ = ["make_params", "vlm_folder"]
 DATASETS = ("one", "two")
+TRIALS = ({"rate": 0.5, "temperature": 1}, {"rate": 1, "temperature": 3})
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory, make_params: object) -> tu
         datasets=DATASETS,
         tune={"epochs": 1},
         comparators={"epochs": 1},
-        study={"seeds": 2, "trials": ({"rate": 0.5, "temperature": 1}, {"rate": 1, "temperature": 3})},
+        study={"seeds": 2, "trials": {"tune": TRIALS, "comparators": TRIALS}},
         speed={"workers": 2, "device": "cpu"},
     )
     paths = Paths(tmp_path_factory.mktemp("study"))
@@ -55,7 +56,7 @@ def cells(paths: Paths, table: str) -> list[dict[str, str]]:
 
 def test_every_job_was_run_once(studied: tuple[Params, Paths]) -> None:
     params, paths = studied
-    trials = len(TRAINED) * len(params.study.trials)
+    trials = len(TRAINED) * len(TRIALS)
     seeds = len(TRAINED) * (params.study.seeds - 1)
     a_dataset = len(UNTRAINED) + trials + seeds + len(ABLATIONS) + len(BEYOND) + 1  # and the details
     assert len(list((paths.cache / "study").glob("*.json"))) == a_dataset * len(DATASETS)

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from pipeline.params import LEARNED_TEMPERATURE
 from tests.trainer.cases import random_answers, random_unit, right_sets
 from tests.trainer.reference import loss_of
 from trainer.answers import Answers, make_answers
@@ -117,7 +118,7 @@ def test_temperature_is_learned_within_bounds_or_fixed() -> None:
     assert not list(fixed.parameters())
     learned = Temperature(0.05, learned=True)
     assert learned().item() == pytest.approx(0.05)
-    for logarithm, bound in ((-9.0, 0.01), (9.0, 1.0)):
+    for logarithm, bound in zip((-9.0, 9.0), LEARNED_TEMPERATURE, strict=True):
         learned.logarithm.data.fill_(logarithm)
         assert learned().item() == pytest.approx(bound)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from trainer.methods import MIXED, NETWORKS, Frozen, mixed_scores, network_score
 from trainer.metrics import retrieval_metrics
 from trainer.retrieval import Rankings, Scores, dot_scores, rank_all
 from trainer.study.bench import Bench, copy_text_state, put_back
-from trainer.study.plan import TUNED, Job
+from trainer.study.plan import Job, Setting
 from trainer.tuning import Tuning
 from trainer.validation import score_metrics
 
@@ -39,14 +40,14 @@ def run_job(job: Job, bench: Bench, params: Params) -> tuple[Result, dict[str, T
         kind of trap), what was `chosen`, `seconds`; and the tuned text tower where the job keeps it.
     """
     start = time.perf_counter()
-    before = copy_text_state(bench.vlm.model) if job.text == TUNED else None
+    before = copy_text_state(bench.vlm.model) if job.tower else None
     kept = None
     try:
-        if before is not None:
-            scores, result = _tuned(job, bench, params)
+        if job.tower:
+            scores, result = _tuned(job, job.tower, bench, params)
             kept = copy_text_state(bench.vlm.model) if job.keep else None
-        elif job.method in NETWORKS:
-            scores, result = _network(job, bench.frozen, bench, params)
+        elif job.network:
+            scores, result = _network(job, job.network, bench.frozen, bench, params)
         else:
             scores, result = _untrained(job, bench, params)
         result["views"] = test_views(scores, bench)
@@ -104,21 +105,16 @@ def _untrained(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
     return plain(test), _result(plain(validation), bench, {})
 
 
-def _network(job: Job, features: Mapping[str, Frozen], bench: Bench, params: Params) -> tuple[Scores, Result]:
-    """Train a network on features, with the factors of the job's trial on its own rate and temperature."""
-    base, own = (params.tune if job.text == TUNED else params.comparators), params.comparators
-    scaled = {
-        "learning_rate": own.learning_rate * job.rate / base.learning_rate,
-        "temperature": own.temperature * job.temperature / base.temperature,
-    }
-    module = train_network(
-        job.method, features["train"], features["val"], own.model_copy(update=scaled), job.seed
-    )
+def _network(
+    job: Job, setting: Setting, features: Mapping[str, Frozen], bench: Bench, params: Params
+) -> tuple[Scores, Result]:
+    own = params.comparators.model_copy(update=asdict(setting))
+    module = train_network(job.method, features["train"], features["val"], own, job.seed)
     test, validation = (network_scores(job.method, module, features[name]) for name in ("test", "val"))
     return test, _result(validation, bench, {})
 
 
-def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
+def _tuned(job: Job, setting: Setting, bench: Bench, params: Params) -> tuple[Scores, Result]:
     options = dict(job.options)
     head = _head(job, params, {name: options.pop(name) for name in _OF_HEAD if name in options})
     result = Tuning(
@@ -127,16 +123,16 @@ def _tuned(job: Job, bench: Bench, params: Params) -> tuple[Scores, Result]:
         bench.splits["val"],
         bench.texts,
         head,
-        params.tune.model_copy(update={"learning_rate": job.rate, "temperature": job.temperature, **options}),
+        params.tune.model_copy(update=asdict(setting) | options),
         seed=job.seed,
         batch=params.speed.encode_batch,
     ).run()
     epochs = {"best_epoch": result.best_epoch, "epochs": len(result.history) - 1}
-    if job.method in NETWORKS:
+    if job.network:
         tuned = {
             name: Frozen(split, encoded(split, head, bench, params)) for name, split in bench.splits.items()
         }
-        scores, found = _network(job, tuned, bench, params)
+        scores, found = _network(job, job.network, tuned, bench, params)
         return scores, found | epochs
     found = {"validation": result.metrics, "chosen": result.chosen}
     return head_scores(head, bench, params)("test", result.chosen), found | epochs

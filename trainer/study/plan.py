@@ -43,15 +43,30 @@ BEYOND: dict[str, Options] = {
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What a training is tried with.
+
+    Attributes:
+        learning_rate: of AdamW.
+        temperature: of the loss; a network learns it from there.
+    """
+
+    learning_rate: float
+    temperature: float
+
+    def __str__(self) -> str:
+        return f"{self.learning_rate:g} and {self.temperature:g}"
+
+
+@dataclass(frozen=True)
 class Job:
     """One training or measurement.
 
     Attributes:
         dataset: whose tables and features it reads.
         method: of the evaluation.
-        text: whether the text tower stays as it was (`frozen`) or is trained too (`tuned`).
-        rate: learning rate; 0 where nothing is trained.
-        temperature: of the loss; learned from there where a network is trained on frozen features.
+        tower: how the text tower is tuned; None where it stays as it was.
+        network: how the network on top of both towers is trained; None where there is none.
         seed: of the order of the queries and of what is initialised.
         options: `terms` and `signed` of the hybrid similarity, and parameters of `tune` that differ from
             params.yaml.
@@ -60,26 +75,37 @@ class Job:
 
     dataset: str
     method: str
-    text: str = FROZEN
-    rate: float = 0.0
-    temperature: float = 0.0
+    tower: Setting | None = None
+    network: Setting | None = None
     seed: int = 0
     options: Options = ()
     keep: bool = False
 
+    @property
+    def text(self) -> str:
+        """Whether the text tower stays as it was or is trained too."""
+        return TUNED if self.tower else FROZEN
+
+    @property
+    def setting(self) -> Setting | None:
+        """Of the tower, or of the network where that alone is trained; None where nothing is."""
+        return self.tower or self.network
+
     def __str__(self) -> str:
-        parts = [self.dataset, self.method, self.text, f"rate {self.rate:g}"]
-        parts += [f"temperature {self.temperature:g}", f"seed {self.seed}"]
-        return ", ".join(parts + [f"{name} {value}" for name, value in self.options])
+        parts = [self.dataset, self.method, self.text]
+        parts += [f"rate and temperature {self.setting}"] if self.setting else []
+        parts += [f"seed {self.seed}", *(f"{name} {value}" for name, value in self.options)]
+        return ", ".join(parts)
 
 
-def tried(params: Params, text: str) -> list[tuple[float, float]]:
-    """Learning rates and temperatures that are tried on validation, as many for every trained method."""
-    base = params.tune if text == TUNED else params.comparators
-    return [
-        (base.learning_rate * factors.rate, base.temperature * factors.temperature)
-        for factors in params.study.trials
-    ]
+def settings(params: Params) -> list[tuple[Setting, Setting]]:
+    """What is tried on validation, for a tower and for a network: as many trials for every method."""
+    both = (params.tune, params.study.trials.tune), (params.comparators, params.study.trials.comparators)
+    tower, network = (
+        [Setting(base.learning_rate * by.rate, base.temperature * by.temperature) for by in factors]
+        for base, factors in both
+    )
+    return list(zip(tower, network, strict=True))
 
 
 def untrained(params: Params, datasets: Sequence[str]) -> list[Job]:
@@ -90,10 +116,17 @@ def untrained(params: Params, datasets: Sequence[str]) -> list[Job]:
 def trials(params: Params, datasets: Sequence[str]) -> list[Job]:
     """Every trial of every trained method, with the first seed; the longest first."""
     return [
-        Job(dataset, method, text, rate, temperature, params.seed, keep=method == "hybrid")
+        Job(
+            dataset,
+            method,
+            tower if text == TUNED else None,
+            network if method in COMPOSERS else None,
+            params.seed,
+            keep=method == "hybrid",
+        )
         for method, text in reversed(TRAINED)
         for dataset in datasets
-        for rate, temperature in tried(params, text)
+        for tower, network in settings(params)
     ]
 
 

@@ -72,7 +72,7 @@ def best_trials(found: Found) -> list[Job]:
 
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in found:
-        if job.rate:
+        if job.setting:
             groups.setdefault((job.dataset, job.method, job.text), []).append(job)
     return [max(jobs, key=lambda job: objective(found[job]["validation"])) for jobs in groups.values()]
 

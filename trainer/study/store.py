@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipeline.metrics_io import write_metrics
 from pipeline.params import Params
 from pipeline.paths import Paths
 from trainer.methods import USES_CAPTIONS
-from trainer.study.plan import Job
+from trainer.study.plan import Job, Setting
 
 _TRAINING = ("*.py", "comparators/*.py", "study/jobs.py", "study/traps.py")
 
@@ -36,7 +36,9 @@ class Store:
 
     def __init__(self, paths: Paths, params: Params, identity: dict[str, Any]) -> None:
         self.folder = paths.cache / "study"
-        means = {name: getattr(params, name).model_dump() for name in ("method", "tune", "comparators")}
+        means = {"method": params.method.model_dump()}
+        for name in ("tune", "comparators"):
+            means[name] = getattr(params, name).model_dump(exclude={field.name for field in fields(Setting)})
         self._common = [means, identity, torch.__version__, _sha256_of_code(_TRAINING)]
         self._details = _sha256_of_code(("study/details.py",))
         self._scenes = {dataset: _scenes(paths, dataset) for dataset in params.datasets}

@@ -100,7 +100,7 @@ def standing(evidence: Evidence, job: Job, families: Sequence[str]) -> Standing:
 
 def standings(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[str, list[Standing]]:
     """Every method's figures, by method; of two text towers the one that validation prefers comes first."""
-    jobs = [job for job in evidence.results if job.dataset == dataset and not job.rate]
+    jobs = [job for job in evidence.results if job.dataset == dataset and not job.setting]
     jobs += [job for job in evidence.best if job.dataset == dataset]
     found: dict[str, list[Standing]] = {}
     for job in jobs:

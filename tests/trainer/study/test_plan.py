@@ -2,10 +2,15 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.params import Params
-from trainer.study.plan import TRAINED, TUNED, further_seeds, trials, untrained
+from pipeline.params import ComparatorParams, Params, TuneParams
+from trainer.study.plan import COMPOSERS, TRAINED, TUNED, Setting, further_seeds, trials, untrained
 
-TRIALS = [{"rate": 1, "temperature": 1}, {"rate": 2, "temperature": 1}, {"rate": 1, "temperature": 3}]
+FACTORS = [(1, 1), (2, 1), (1, 3)]
+OF_NETWORKS = [(0.5, 1), (1, 1), (1, 2)]
+TRIALS = {
+    name: [{"rate": rate, "temperature": temperature} for rate, temperature in factors]
+    for name, factors in (("tune", FACTORS), ("comparators", OF_NETWORKS))
+}
 
 
 def test_every_trained_method_gets_as_many_trials_and_seeds(make_params: Callable[..., Params]) -> None:
@@ -15,14 +20,25 @@ def test_every_trained_method_gets_as_many_trials_and_seeds(make_params: Callabl
     for dataset in ("one", "two"):
         for method, text in TRAINED:
             own = [j for j in tried if (j.dataset, j.method, j.text) == (dataset, method, text)]
-            base = params.tune if text == TUNED else params.comparators
-            factors = [(job.rate / base.learning_rate, job.temperature / base.temperature) for job in own]
-            assert factors == [
-                (pytest.approx(trial["rate"]), pytest.approx(trial["temperature"])) for trial in TRIALS
-            ]
+            tower, network = text == TUNED, method in COMPOSERS
+            assert _factors([job.tower for job in own], params.tune) == (FACTORS if tower else [None] * 3)
+            assert _factors([job.network for job in own], params.comparators) == (
+                OF_NETWORKS if network else [None] * 3
+            )
             assert {job.seed for job in own} == {params.seed}
     best = tried[::3]
     more = further_seeds(params, best)
     assert len(more) == len(best) * 3
     assert {job.seed for job in more} == {params.seed + number for number in (1, 2, 3)}
-    assert not set(more) & set(tried) and not any(job.rate for job in untrained(params, ["one"]))
+    assert not set(more) & set(tried) and not any(job.setting for job in untrained(params, ["one"]))
+
+
+def _factors(settings: list[Setting | None], base: TuneParams | ComparatorParams) -> list[object]:
+    return [
+        one
+        and (
+            pytest.approx(one.learning_rate / base.learning_rate),
+            pytest.approx(one.temperature / base.temperature),
+        )
+        for one in settings
+    ]

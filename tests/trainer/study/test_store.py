@@ -11,13 +11,15 @@ from pipeline.paths import Paths
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
 from trainer.study.bench import load_bench, load_model
 from trainer.study.jobs import run_job
-from trainer.study.plan import TRAINED, UNTRAINED, Job
+from trainer.study.plan import COMPOSERS, TRAINED, TUNED, UNTRAINED, Job, Setting
 from trainer.study.store import Store
 
 __all__ = ["make_params", "vlm_folder"]
 READ_CAPTIONS = {"image_plus_pseudo_caption", "combiner_pseudo_caption", "hybrid_untuned", "hybrid"}
+SETTING = Setting(1e-3, 0.05)
 JOBS = [Job("one", method) for method in UNTRAINED] + [
-    Job("one", method, text, rate=1e-3, temperature=0.05) for method, text in TRAINED
+    Job("one", method, SETTING if text == TUNED else None, SETTING if method in COMPOSERS else None)
+    for method, text in TRAINED
 ]
 
 

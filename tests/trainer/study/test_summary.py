@@ -6,10 +6,11 @@ import pytest
 from pipeline.params import Params
 from trainer.methods import COMPARATORS
 from trainer.study.jobs import TEST
-from trainer.study.plan import FROZEN, TUNED, Job
+from trainer.study.plan import FROZEN, TUNED, Job, Setting
 from trainer.study.run import Evidence, best_trials
 from trainer.study.summary import leads, standings, strongest, values
 
+MILD, STEEP = Setting(0.1, 0.05), Setting(0.2, 0.05)
 FAMILIES = ["a", "a", "b", "b", "c", "c"]
 
 
@@ -24,12 +25,12 @@ def evidence(make_params: Callable[..., Params]) -> Evidence:
         Job("d", method): result([9, 9, 9, 9, 9, 9], 10.0) for method in (*COMPARATORS, "hybrid_untuned")
     }
     del results[Job("d", "combiner")]
-    results[Job("d", "combiner", FROZEN, 0.1)] = result([1, 9, 9, 9, 9, 9], 30.0)
-    results[Job("d", "combiner", TUNED, 0.1)] = result([1, 1, 9, 9, 9, 9], 20.0)
-    results[Job("d", "hybrid", TUNED, 0.1, seed=0)] = result([1, 1, 1, 1, 9, 9], 60.0)
-    results[Job("d", "hybrid", TUNED, 0.1, seed=1)] = result([1, 1, 9, 9, 9, 9], 50.0)
-    results[Job("d", "hybrid", TUNED, 0.2, seed=0)] = result([9, 9, 9, 9, 9, 9], 10.0)
-    results[Job("d", "hybrid", TUNED, 0.1, temperature=0.3)] = result([9, 9, 9, 9, 9, 9], 10.0)
+    results[Job("d", "combiner", network=MILD)] = result([1, 9, 9, 9, 9, 9], 30.0)
+    results[Job("d", "combiner", MILD, MILD)] = result([1, 1, 9, 9, 9, 9], 20.0)
+    results[Job("d", "hybrid", MILD, seed=0)] = result([1, 1, 1, 1, 9, 9], 60.0)
+    results[Job("d", "hybrid", MILD, seed=1)] = result([1, 1, 9, 9, 9, 9], 50.0)
+    results[Job("d", "hybrid", STEEP, seed=0)] = result([9, 9, 9, 9, 9, 9], 10.0)
+    results[Job("d", "hybrid", Setting(0.1, 0.3))] = result([9, 9, 9, 9, 9, 9], 10.0)
     trials = {job: found for job, found in results.items() if job.seed == 0}
     return Evidence(make_params(), results, best_trials(trials), {}, {}, {})
 
@@ -43,8 +44,8 @@ def test_values_are_hits_and_precision() -> None:
 
 
 def test_the_trial_and_the_text_tower_that_validation_prefers_stand(evidence: Evidence) -> None:
-    assert Job("d", "hybrid", TUNED, 0.1) in evidence.best
-    assert Job("d", "hybrid", TUNED, 0.2) not in evidence.best
+    assert Job("d", "hybrid", MILD) in evidence.best
+    assert Job("d", "hybrid", STEEP) not in evidence.best
     of = standings(evidence, "d", FAMILIES)
     assert [one.text for one in of["combiner"]] == [FROZEN, TUNED]  # though the other is better on test
     assert strongest(of, ("weicom", "combiner"), "R@1") == "combiner"
