@@ -171,8 +171,7 @@ def _work(job: Job, key: str) -> dict[str, Any]:
     from trainer.study.jobs import run_job
 
     result, state = run_job(job, _worker.bench(job.dataset), _worker.params)
-    _worker.store.write(key, result, state)
-    return result
+    return _worker.store.write(key, result, state)
 
 
 def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> None:

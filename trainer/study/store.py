@@ -15,7 +15,7 @@ import trainer
 from pipeline.contracts import INTERPRETATIONS, PSEUDO_CAPTIONS, read_table, replacing, sha256_file
 from pipeline.errors import UserError
 from pipeline.features import read_features
-from pipeline.metrics_io import write_metrics
+from pipeline.metrics_io import read_metrics, write_metrics
 from pipeline.params import Params
 from pipeline.paths import Paths
 from trainer.methods import USES_CAPTIONS
@@ -62,15 +62,23 @@ class Store:
     def read(self, key: str) -> dict[str, Any] | None:
         """A result, or None."""
         path = self.folder / f"{key}.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return read_metrics(path) if path.is_file() else None
 
-    def write(self, key: str, result: dict[str, Any], state: dict[str, Tensor] | None = None) -> None:
-        """Keep a result, and the text tower that belongs to it."""
+    def write(
+        self, key: str, result: dict[str, Any], state: dict[str, Tensor] | None = None
+    ) -> dict[str, Any]:
+        """Keep a result, and the text tower that belongs to it.
+
+        Returns:
+            The result as `read` gives it: a study that goes on chooses what one in a single run does.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
             with replacing(self.folder / f"{key}.safetensors") as temporary:
                 save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary)
-        write_metrics(self.folder / f"{key}.json", result)
+        path = self.folder / f"{key}.json"
+        write_metrics(path, result)
+        return read_metrics(path)
 
     def state(self, key: str) -> dict[str, Tensor]:
         """The text tower of a job that was to keep it."""

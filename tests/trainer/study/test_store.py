@@ -57,6 +57,15 @@ def test_further_samples_rename_only_the_details(projects: tuple[Params, list[Pa
     assert before.details_key(JOBS[-1]) != after.details_key(JOBS[-1])
 
 
+def test_a_result_is_the_same_in_the_run_that_found_it_and_in_the_next(
+    projects: tuple[Params, list[Paths]],
+) -> None:
+    params, (paths, _) = projects
+    store = Store(paths, params, load_model(params, paths)[0].identity)
+    thirds = {"validation": {"mean_recall": 200 / 3, "mAP": 100 / 3}}
+    assert store.write("key", thirds) == store.read("key") != thirds
+
+
 @pytest.mark.parametrize("job", [job for job in JOBS if job.method not in READ_CAPTIONS], ids=str)
 def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
     projects: tuple[Params, list[Paths]], job: Job
