@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.params import Params
+from pipeline.errors import UserError
+from pipeline.params import LEARNED_TEMPERATURE, Params
 from trainer.methods import COMPARATORS
 from trainer.similarity import TERMS
 
@@ -99,12 +100,28 @@ class Job:
 
 
 def settings(params: Params) -> list[tuple[Setting, Setting]]:
-    """What is tried on validation, for a tower and for a network: as many trials for every method."""
+    """What is tried on validation, for a tower and for a network: as many trials for every method.
+
+    Raises:
+        UserError: a temperature that is to be learned would start where it cannot be.
+    """
     both = (params.tune, params.study.trials.tune), (params.comparators, params.study.trials.comparators)
     tower, network = (
         [Setting(base.learning_rate * by.rate, base.temperature * by.temperature) for by in factors]
         for base, factors in both
     )
+    low, high = LEARNED_TEMPERATURE
+    learned = [("comparators", network)] + [("tune", tower)] * params.tune.learn_temperature
+    for name, tried in learned:
+        for setting in tried:
+            if not low <= setting.temperature <= high:
+                raise UserError(
+                    f"a learned temperature stays within {low:g} and {high:g}",
+                    f"Change this factor or {name}.temperature",
+                    file="params.yaml",
+                    field=f"study.trials.{name}",
+                    value=f"{setting.temperature:g}",
+                )
     return list(zip(tower, network, strict=True))
 
 

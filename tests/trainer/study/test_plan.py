@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.params import ComparatorParams, Params, TuneParams
 from trainer.study.plan import COMPOSERS, TRAINED, TUNED, Setting, further_seeds, trials, untrained
 
@@ -31,6 +32,23 @@ def test_every_trained_method_gets_as_many_trials_and_seeds(make_params: Callabl
     assert len(more) == len(best) * 3
     assert {job.seed for job in more} == {params.seed + number for number in (1, 2, 3)}
     assert not set(more) & set(tried) and not any(job.setting for job in untrained(params, ["one"]))
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("name", ["tune", "comparators"])
+def test_a_trial_that_cannot_learn_its_temperature_is_named(
+    make_params: Callable[..., Params], name: str, learned: bool
+) -> None:
+    one, low = {"rate": 1, "temperature": 1}, {"rate": 1, "temperature": 0.001}
+    of = {"tune": [one], "comparators": [one], name: [low]}
+    params = make_params(
+        study={"seeds": 2, "trials": of}, tune={"temperature": 0.02, "learn_temperature": learned}
+    )
+    if name == "comparators" or learned:
+        with pytest.raises(UserError, match=rf"study\.trials\.{name}.*within 0\.01 and 1"):
+            trials(params, ["one"])
+    else:
+        assert trials(params, ["one"])
 
 
 def _factors(settings: list[Setting | None], base: TuneParams | ComparatorParams) -> list[object]:
