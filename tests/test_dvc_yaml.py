@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.params import Params
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "pipeline", "stages", "trainer")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -72,10 +74,15 @@ def test_params_are_leaves_that_exist(stage: str) -> None:
         assert not name.startswith("speed")
 
 
+def test_every_tracked_kind_of_parameter_reaches_a_stage() -> None:
+    tracked = {name.split(".")[0] for stage in STAGES.values() for name in stage["params"]}
+    assert tracked == set(Params.model_fields) - {"speed", "study"}  # the study is no stage
+
+
 def test_every_parameter_reaches_a_stage() -> None:
     tracked = {name for stage in STAGES.values() for name in stage["params"]}
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    leaves = _leaves({name: of for name, of in values.items() if name not in ("speed", "study")})  # no stages
+    leaves = _leaves({name: of for name, of in values.items() if name not in ("speed", "study")})
     assert not [leaf for leaf in leaves if not any(f"{leaf}.".startswith(f"{name}.") for name in tracked)]
 
 

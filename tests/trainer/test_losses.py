@@ -118,7 +118,8 @@ def test_temperature_is_learned_within_bounds_or_fixed() -> None:
     assert not list(fixed.parameters())
     learned = Temperature(0.05, learned=True)
     assert learned().item() == pytest.approx(0.05)
-    for logarithm, bound in zip((-9.0, 9.0), LEARNED_TEMPERATURE, strict=True):
+    assert LEARNED_TEMPERATURE == (0.01, 1.0)  # params.yaml is refused outside
+    for logarithm, bound in ((-9.0, 0.01), (9.0, 1.0)):
         learned.logarithm.data.fill_(logarithm)
         assert learned().item() == pytest.approx(bound)
 

@@ -132,6 +132,7 @@ def untrained(params: Params, datasets: Sequence[str]) -> list[Job]:
 
 def trials(params: Params, datasets: Sequence[str]) -> list[Job]:
     """Every trial of every trained method, with the first seed; the longest first."""
+    tried = settings(params)
     return [
         Job(
             dataset,
@@ -143,7 +144,7 @@ def trials(params: Params, datasets: Sequence[str]) -> list[Job]:
         )
         for method, text in reversed(TRAINED)
         for dataset in datasets
-        for tower, network in settings(params)
+        for tower, network in tried
     ]
 
 
