@@ -31,7 +31,7 @@ lint: install
 install: $(INSTALLED)
 
 # PyTorch's own CPU index has CPU builds of torch and torchvision; where it cannot be reached, pip's
-# configured sources must hold a CPU build of torch, and pipeline/torchvision_ops.py mends torchvision.
+# configured sources must hold a CPU build of torch, and pipeline/base/torchvision_ops.py mends torchvision.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,1 +1,1 @@
-"""What the stages are made of. Knows nothing of DVC."""
+"""What the stages are made of, room by room; knows nothing of DVC."""

@@ -1,1 +1,1 @@
-"""One file = one DVC stage = one `lempo` command = one function: paths and settings in, files out."""
+"""One file for one DVC stage: one command, one function `run`; parameters and paths in, files out."""

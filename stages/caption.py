@@ -5,25 +5,19 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.blocks import Repeatable
-from pipeline.contracts import PSEUDO_CAPTIONS, QUERIES, read_batches
-from pipeline.errors import UserError
-from pipeline.faithfulness import vocabulary_of
-from pipeline.graph_summary import summarised
-from pipeline.graph_table import GraphTable
-from pipeline.language import Row
-from pipeline.language_stage import prepare, run_rows
+from pipeline.base.errors import UserError
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import PSEUDO_CAPTIONS, QUERIES
+from pipeline.base.tables import read_batches
+from pipeline.captions.rows import Row
+from pipeline.captions.run import Repeatable, prepare, run_rows
+from pipeline.faithfulness.check import vocabulary_of
+from pipeline.graph.edits import apply_edits, edits_from_row
+from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects, serialise
+from pipeline.graph.summary import summarised
+from pipeline.graph.table import GraphTable
 from pipeline.llm.types import Engine
-from pipeline.params import Params
-from pipeline.paths import Paths
-from pipeline.scene_graph import (
-    GroupGraph,
-    SceneGraph,
-    apply_edits,
-    edits_from_row,
-    group_objects,
-    serialise,
-)
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:

@@ -9,13 +9,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipeline.contracts import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS, SPLITS, write_table
-from pipeline.corpus.source import check_source, read_source
+from pipeline.base.errors import UserError
+from pipeline.base.metrics_io import write_metrics
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS, SPLITS
+from pipeline.base.tables import write_table
 from pipeline.corpus.tables import Corpus
-from pipeline.errors import UserError
-from pipeline.metrics_io import write_metrics
-from pipeline.params import Params
-from pipeline.paths import Paths
+from stages.sources import check_source, read_source
 
 TABLES = ("images", "scene_graphs", "queries")
 _SHOWN = 3  # rejects named when there are too many

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.contracts import IMAGES, read_table
-from pipeline.embedding import Seconds, Source, embed_images
-from pipeline.feature_cache import FeatureCache, distinct
-from pipeline.features import write_features
-from pipeline.metrics_io import write_metrics
-from pipeline.params import Params
-from pipeline.paths import Paths
-from pipeline.vlm import Vlm, load_vlm
+from pipeline.base.metrics_io import write_metrics
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES
+from pipeline.base.tables import read_table
+from pipeline.vision.embedding import Seconds, Source, embed_images
+from pipeline.vision.feature_cache import FeatureCache, distinct
+from pipeline.vision.features import write_features
+from pipeline.vision.vlm import Vlm, load_vlm
 
 _PART_ROWS = 2048  # features of so many images are kept at once; a kill loses no more
 

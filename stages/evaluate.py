@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline.contracts import RANKINGS, write_table
-from pipeline.metrics_io import write_curve, write_metrics
-from pipeline.params import Params, VlmParams
-from pipeline.paths import Paths
+from pipeline.base.metrics_io import write_curve, write_metrics
+from pipeline.base.params import Params, VlmParams
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import RANKINGS
+from pipeline.base.tables import write_table
 
 if TYPE_CHECKING:
-    from trainer.data import Split
-    from trainer.retrieval import Rankings, Scores
-    from trainer.similarity import QueryFeatures
-    from trainer.texts import Texts
+    from pipeline.vision.texts import Texts
+    from trainer.retrieval.ranking import Rankings, Scores
+    from trainer.retrieval.similarity import QueryFeatures
+    from trainer.retrieval.splits import Split
 
 log = logging.getLogger(__name__)
 CURVE_TO = 50  # the last K of the curves of recall at K
@@ -32,10 +33,10 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         UserError: a table, the features or a model is not there or does not fit the others, or a split is
             empty.
     """
-    from pipeline.features import read_features
-    from pipeline.vlm import load_vlm
-    from trainer.data import load_splits
-    from trainer.methods import (
+    from pipeline.vision.features import read_features
+    from pipeline.vision.texts import Texts
+    from pipeline.vision.vlm import load_vlm
+    from trainer.methods.registry import (
         COMPARATOR_PARTS,
         METHODS,
         Frozen,
@@ -43,12 +44,12 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         term_scores,
         triplet_alone,
     )
-    from trainer.metrics import recall_at
-    from trainer.records import read_record
-    from trainer.retrieval import dot_scores, rank_all
-    from trainer.similarity import QueryFeatures
-    from trainer.texts import Texts
-    from trainer.weights import Choice
+    from trainer.retrieval.metrics import recall_at
+    from trainer.retrieval.ranking import dot_scores, rank_all
+    from trainer.retrieval.similarity import QueryFeatures
+    from trainer.retrieval.splits import load_splits
+    from trainer.retrieval.weights import Choice
+    from trainer.tuning.folder import read_record
 
     record = read_record(paths.tuned(dataset))
     start = time.perf_counter()
@@ -96,7 +97,7 @@ def _tuned_features(
     params: Params, paths: Paths, dataset: str, splits: Sequence["Split"], texts: "Texts"
 ) -> list["QueryFeatures"]:
     """The tuned encoder's features of each split's queries; its tokenizer is a copy, so tokens are kept."""
-    from pipeline.vlm import load_vlm
+    from pipeline.vision.vlm import load_vlm
 
     folder = paths.tuned(dataset).relative_to(paths.root)
     source = VlmParams(model=f"local-dir:{folder}", pretrained=None, precision=params.vlm.precision)
@@ -105,8 +106,8 @@ def _tuned_features(
 
 
 def _metrics(method: str, test: "Split", rankings: "Rankings") -> dict[str, Any]:
-    from trainer.methods import USES_CAPTIONS
-    from trainer.metrics import retrieval_metrics
+    from trainer.methods.registry import USES_CAPTIONS
+    from trainer.retrieval.metrics import retrieval_metrics
 
     metrics: dict[str, Any] = retrieval_metrics(rankings.rank, rankings.average_precision)
     if method in USES_CAPTIONS:

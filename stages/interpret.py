@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from pipeline.blocks import Repeatable
-from pipeline.contracts import INTERPRETATIONS, SCENE_GRAPHS, read_batches
-from pipeline.faithfulness import vocabulary_of
-from pipeline.graph_summary import summarised
-from pipeline.language import Row
-from pipeline.language_stage import prepare, run_rows
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import INTERPRETATIONS, SCENE_GRAPHS
+from pipeline.base.tables import read_batches
+from pipeline.captions.rows import Row
+from pipeline.captions.run import Repeatable, prepare, run_rows
+from pipeline.faithfulness.check import vocabulary_of
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row, serialise
+from pipeline.graph.summary import summarised
 from pipeline.llm.types import Engine
-from pipeline.params import Params
-from pipeline.paths import Paths
-from pipeline.scene_graph import GroupGraph, graph_from_row, serialise
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:

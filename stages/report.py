@@ -4,17 +4,11 @@ One static HTML page of all results: no scripts, no other files, no request to a
 """
 
 import logging
-from pathlib import Path
-from typing import Any
 
-from pipeline.contracts import replacing
-from pipeline.metrics_io import read_metrics
-from pipeline.params import Params
-from pipeline.paths import Paths
-from stages import report_tables
-from stages.report_queries import METHODS, THUMBNAIL, TOP, shown_queries
-
-TEMPLATE = Path(__file__).with_name("report_template.html")
+from pipeline.base.files import replacing
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.report.page import gather, render
 
 log = logging.getLogger(__name__)
 
@@ -29,47 +23,3 @@ def run(params: Params, paths: Paths) -> None:
     with replacing(paths.report) as temporary:
         temporary.write_text(html, encoding="utf-8")
     log.info("report: %s, %.1f MB", paths.report, len(html.encode()) / 1e6)
-
-
-def gather(params: Params, paths: Paths) -> dict[str, Any]:
-    """All that the template shows."""
-    rejected, rejected_count = report_tables.rejects(paths)
-    datasets = []
-    for name in params.datasets:
-        datasets.append(
-            {
-                "name": name,
-                "methods": report_tables.method_rows(read_metrics(paths.metrics("evaluate", name))),
-                "kinds": report_tables.kind_rows(paths, name, METHODS[0]),
-                "tune": read_metrics(paths.metrics("tune", name)),
-                "curves": report_tables.curves(paths.plots("tune", name)),
-            }
-        )
-    return {
-        "datasets": datasets,
-        "corpus": read_metrics(paths.metrics("corpus")),
-        "rejects": rejected,
-        "rejected_count": rejected_count,
-        "captions": report_tables.caption_quality(paths, params.datasets),
-        "models": report_tables.models(paths, params.datasets),
-        "queries": shown_queries(paths, params.datasets, params.report.queries),
-    }
-
-
-def render(shown: dict[str, Any]) -> str:
-    """The page; every text in it is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["percent"] = lambda share: "–" if share is None else f"{100 * share:.1f}%"
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
-        **shown,
-        measures=report_tables.MEASURES,
-        caption_figures=report_tables.CAPTION_FIGURES,
-        curve=(report_tables.CURVE_WIDTH, report_tables.CURVE_HEIGHT),
-        thumbnail=THUMBNAIL,
-        top=TOP,
-    )

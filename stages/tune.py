@@ -1,7 +1,7 @@
 """lempo tune DATASET
 
 Tunes the text encoder on the cached image features of one dataset; a run that was killed is continued. On
-several GPUs of one machine: torchrun --nproc-per-node 4 -m stages.cli tune DATASET
+several GPUs of one machine: torchrun --nproc-per-node 4 -m lempo.cli tune DATASET
 """
 
 import hashlib
@@ -10,21 +10,23 @@ import logging
 import shutil
 import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.metrics_io import write_curve, write_metrics
-from pipeline.params import Params
-from pipeline.paths import Paths
+from pipeline.base.code import code_hash
+from pipeline.base.metrics_io import write_curve, write_metrics
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
 
 if TYPE_CHECKING:
-    from pipeline.vlm import Vlm
-    from trainer.data import Split
-    from trainer.parallel import Workers
-    from trainer.texts import Texts
-    from trainer.tuning import TuneResult
+    from pipeline.vision.texts import Texts
+    from pipeline.vision.vlm import Vlm
+    from trainer.retrieval.splits import Split
+    from trainer.tuning.loop import TuneResult
+    from trainer.tuning.parallel import Workers
 
 log = logging.getLogger(__name__)
+
+ROOMS = ("pipeline/base", "pipeline/vision", "trainer/retrieval", "trainer/tuning", "stages/tune.py")
 
 
 def run(params: Params, paths: Paths, dataset: str) -> None:
@@ -34,20 +36,20 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         UserError: a table, the features or the model is not there or does not fit the others, or a split that
             tuning needs is empty.
     """
-    from pipeline.vlm import resolve_device
-    from trainer.parallel import joined
+    from pipeline.vision.vlm import resolve_device
+    from trainer.tuning.parallel import joined
 
     with joined(resolve_device(params.speed.device)) as workers:
         _run(params, paths, dataset, workers)
 
 
 def _run(params: Params, paths: Paths, dataset: str, workers: "Workers") -> None:
-    from pipeline.features import read_features
-    from pipeline.vlm import load_vlm
-    from trainer.data import load_splits
-    from trainer.heads import HybridHead
-    from trainer.texts import Texts
-    from trainer.tuning import Tuning
+    from pipeline.vision.features import read_features
+    from pipeline.vision.texts import Texts
+    from pipeline.vision.vlm import load_vlm
+    from trainer.retrieval.splits import load_splits
+    from trainer.tuning.heads import HybridHead
+    from trainer.tuning.loop import Tuning
 
     start = time.perf_counter()
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
@@ -89,8 +91,7 @@ def _write(
     splits: dict[str, "Split"],
     result: "TuneResult",
 ) -> None:
-    from trainer.card import model_card
-    from trainer.saving import save_tuned
+    from trainer.tuning.folder import model_card, save_tuned
 
     chosen = _chosen(result)
     validation = {"untuned": result.untuned_metrics, "tuned": result.metrics}
@@ -142,16 +143,13 @@ def _line(dataset: str, row: dict[str, Any]) -> str:
 
 
 def _key(params: Params, identity: dict[str, Any], splits: dict[str, "Split"], texts: "Texts") -> str:
-    """Names a run by all that its result depends on, the trainer's code included."""
+    """Names a run by all that its result depends on, the code included."""
     import torch
-
-    import trainer
 
     digest = hashlib.sha256()
     means = {name: getattr(params, name).model_dump() for name in ("method", "tune", "vlm")}
     digest.update(json.dumps([means, params.seed, identity, torch.__version__], sort_keys=True).encode())
-    for source in sorted(Path(trainer.__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
+    digest.update(code_hash(*ROOMS).encode())
     digest.update(texts.tokens.numpy().tobytes())
     for split in splits.values():
         tensors = [

@@ -9,31 +9,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from pipeline.contracts import (
-    INTERPRETATIONS,
-    PSEUDO_CAPTIONS,
-    QUERIES,
-    SCENE_GRAPHS,
-    read_table,
-    write_table,
-)
-from pipeline.language_stage import row_cache
+from pipeline.base.metrics_io import read_metrics
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.tables import read_table, write_table
+from pipeline.captions.run import row_cache
+from pipeline.graph.edits import Edit, apply_edits, edit_to_row
+from pipeline.graph.scene_graph import Group, GroupGraph, graph_from_row, group_objects, serialise
+from pipeline.graph.verbalise import verbalise
+from pipeline.llm.prompt import load_prompt
 from pipeline.llm.types import Request, Result, Sampling
-from pipeline.metrics_io import read_metrics
-from pipeline.params import Params
-from pipeline.paths import Paths
-from pipeline.prompt_template import load_prompt
-from pipeline.scene_graph import (
-    Edit,
-    Group,
-    GroupGraph,
-    apply_edits,
-    edit_to_row,
-    graph_from_row,
-    group_objects,
-    serialise,
-)
-from pipeline.verbalise import verbalise
 from stages import caption, interpret
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +32,7 @@ Answer = Callable[[Request], Result]
 
 def caption_requests(count: int) -> list[tuple[Request, GroupGraph]]:
     """Requests as `interpret` makes them, no two alike, and the graphs that their answers must say."""
-    template = load_prompt(ROOT / "pipeline/prompts/interpret.txt", ("graph",))
+    template = load_prompt(ROOT / "prompts/interpret.txt", ("graph",))
     things = ("car", "airplane", "hangar", "pond", "truck", "house", "court", "tree")
     kinds = itertools.product(things, COLOURS[:-1], things, COLOURS[:-1])
     made = []
@@ -66,7 +52,7 @@ class Toy:
 
     def __init__(self, root: Path, rows: int = 8, **changes: Any) -> None:
         self.paths = Paths(root)
-        shutil.copytree(ROOT / "pipeline/prompts", root / "pipeline/prompts")
+        shutil.copytree(ROOT / "prompts", root / "prompts")
         model = root / "models/llm"
         model.mkdir(parents=True)
         (model / "config.json").write_text("{}")

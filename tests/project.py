@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from pipeline.contracts import PSEUDO_CAPTIONS, read_table
-from pipeline.paths import Paths
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import PSEUDO_CAPTIONS
+from pipeline.base.tables import read_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +46,7 @@ class Project:
         project.set(datasets=datasets, **changes)
         for dataset in datasets:
             project.set(f"worlds/{dataset}/world.yaml", families={"train": 1, "val": 1, "test": 1})
-        project.run(sys.executable, "-m", "stages.cli", "corpus")
+        project.run(sys.executable, "-m", "lempo.cli", "corpus")
         return project
 
     @property

@@ -5,12 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.contracts import QUERIES, read_table
-from pipeline.graph_table import GraphTable
+from pipeline.base.schemas import QUERIES
+from pipeline.base.tables import read_table
+from pipeline.captions.row_cache import RowCache
+from pipeline.graph.scene_graph import group_objects, serialise
+from pipeline.graph.table import GraphTable
 from pipeline.llm.chat import ChatRenderer
-from pipeline.prompt_template import Message, load_prompt
-from pipeline.row_cache import RowCache
-from pipeline.scene_graph import group_objects, serialise
+from pipeline.llm.prompt import Message, load_prompt
 from tests.project import ROOT, Project
 
 TIE = 1e-3  # logits; float32 noise between batch sizes is about a tenth of this
@@ -54,7 +55,7 @@ def scorer() -> Scorer:
 
 def caption_messages(project: Project, datasets: Sequence[str]) -> dict[str, list[Message]]:
     """What `caption` asks about every query."""
-    template = load_prompt(project.folder / "pipeline/prompts/caption.txt", ("graph", "modification"))
+    template = load_prompt(project.folder / "prompts/caption.txt", ("graph", "modification"))
     asked = {}
     for dataset in datasets:
         queries = read_table(project.paths.queries(dataset), QUERIES).to_pylist()

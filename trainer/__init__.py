@@ -1,1 +1,1 @@
-"""Similarities, losses, tuning, comparators and retrieval metrics: pure tensor functions and a small loop."""
+"""What learns and measures: features and texts in, a tuned text encoder and its figures out."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.base.errors import Problem
 from pipeline.corpus.json_rows import Repeating
-from pipeline.errors import Problem
 
 ID_LENGTH = 200
 NAME_LENGTH = 100  # of an object, an attribute or a predicate

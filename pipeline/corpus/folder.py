@@ -13,7 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.contracts import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
+from pipeline.base.errors import UserError
+from pipeline.base.images import SUFFIXES, Probe, probe_all
+from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.json_rows import read_rows
@@ -21,9 +23,7 @@ from pipeline.corpus.plain_edits import EditReader
 from pipeline.corpus.queries import Gallery, named_images, query_row
 from pipeline.corpus.scene_graphs import graph_row
 from pipeline.corpus.tables import Corpus, Rejects, Rows
-from pipeline.errors import UserError
-from pipeline.images import SUFFIXES, Probe, probe_all
-from pipeline.scene_graph import GroupGraph, graph_from_row, group_objects
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 
 GRAPHS_FILE, QUERIES_FILE, IMAGES_FOLDER = "scene_graphs.json", "triplets.json", "images"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 
 _CHUNK = 1 << 20  # characters
 _OF_NUMBERS = "0123456789.eE+-"

@@ -8,8 +8,9 @@ that would need them.
 import re
 from collections.abc import Iterable
 
-from pipeline.scene_graph import NUMBER_WORDS, VAGUE_QUANTITIES, Edit, Group, GroupGraph
-from pipeline.verbalise import pluralise
+from pipeline.graph.edits import Edit
+from pipeline.graph.scene_graph import NUMBER_WORDS, VAGUE_QUANTITIES, Group, GroupGraph
+from pipeline.graph.verbalise import pluralise
 
 _CLAUSE = re.compile(r"(?:,| and)\s+(?=(?:add|remove|change to) )")
 _QUANTITIES = (*NUMBER_WORDS, *VAGUE_QUANTITIES)

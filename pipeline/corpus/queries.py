@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contracts import SPLITS
+from pipeline.base.schemas import SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.plain_edits import EditReader
-from pipeline.scene_graph import GroupGraph, apply_edits, edit_to_row, edits_from_row
+from pipeline.graph.edits import apply_edits, edit_to_row, edits_from_row
+from pipeline.graph.scene_graph import GroupGraph
 
 KINDS = ("add", "remove", "recolour", "resize", "move", "count", "relation", "free")
 _EDIT_TEXTS = ("quantity", "name", "position", "subject", "predicate", "object")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.contracts import IMAGES, QUERIES, SCENE_GRAPHS
+from pipeline.base.errors import Problem
+from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS
 from pipeline.corpus.checks import Rejected, printable
-from pipeline.errors import Problem
 
 _BLOCK = 8192
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.prompt_template import Message
+from pipeline.llm.prompt import Message
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
 

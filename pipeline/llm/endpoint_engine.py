@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from pipeline.errors import UserError
-from pipeline.llm.identity import remember, remembered
+from pipeline.base.errors import UserError
+from pipeline.base.files import remember, remembered
+from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.types import Request, Result, one_line
-from pipeline.params import LlmParams, SpeedParams
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.base.params import Params
 from pipeline.llm.types import Engine
-from pipeline.params import Params
 
 
 def open_engine(params: Params, root: Path) -> Engine:

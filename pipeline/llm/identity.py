@@ -1,15 +1,12 @@
 """Which model writes a text: the part of a row's key that changes when the model does, wherever it lies."""
 
-import hashlib
-import json
-import os
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pipeline.contracts import replacing, sha256_file
-from pipeline.errors import UserError
-from pipeline.params import LlmParams
+from pipeline.base.errors import UserError
+from pipeline.base.files import file_hashes
+from pipeline.base.params import LlmParams
 
 OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: ours, the others are vLLM's
 _WEIGHTS = ("*.safetensors", "*.gguf")
@@ -119,46 +116,3 @@ def _hub_commit(model: str, revision: str | None) -> str | None:
         return None
     reference = Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "refs" / (revision or "main")
     return reference.read_text().strip() if reference.is_file() else None
-
-
-def file_hashes(files: list[Path], cache: Path) -> dict[str, str]:
-    """File name to sha256. A file of a known path, size and time is not read again: weights take minutes."""
-    store = cache / "file_hashes.json"
-    known = remembered(store)
-    hashes, changed = {}, False
-    for path in files:
-        stat = path.stat()
-        place, stamp = os.path.realpath(path), [stat.st_size, stat.st_mtime_ns]
-        entry = known.get(place)
-        if entry is None or entry[:2] != stamp:
-            entry, changed = [*stamp, sha256_file(path)], True
-            known[place] = entry
-        hashes[path.name] = entry[2]
-    if changed:
-        remember(known, store)
-    return hashes
-
-
-def remembered(store: Path) -> dict[str, Any]:
-    """The JSON object in a file of the cache folder; {} where it is missing or damaged: it is made anew."""
-    try:
-        known = json.loads(store.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def remember(known: dict[str, Any], store: Path) -> None:
-    """Write what `remembered` reads."""
-    with replacing(store) as temporary:
-        temporary.write_text(json.dumps(known, indent=0, sort_keys=True))
-
-
-def identity_hash(identity: dict[str, Any]) -> str:
-    """Hex sha256 of an identity."""
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, plain UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.orphans import Watch
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
 from pipeline.llm.types import Request, Result, one_line
 from pipeline.llm.vllm_arguments import vllm_arguments
-from pipeline.params import LlmParams, SpeedParams
 
 PIECE_ROWS = 65_536  # of one Ray dataset: bounds what is held, and each piece loads the engines anew
 BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipeline.prompt_template import Message
+from pipeline.llm.prompt import Message
 
 
 @dataclass(frozen=True)

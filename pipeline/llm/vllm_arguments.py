@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text, local_folder
 from pipeline.llm.types import one_line
-from pipeline.params import LlmParams
 
 # docs/parameters.md has the figures; on other devices vLLM's own defaults are right
 CPU_DEFAULTS: dict[str, Any] = {

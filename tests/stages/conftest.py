@@ -9,7 +9,7 @@ from tests.language_toy import Toy, WordTokenizer
 
 @pytest.fixture
 def word_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.vlm.load_tokenizer", lambda *_: WordTokenizer())
+    monkeypatch.setattr("pipeline.vision.vlm.load_tokenizer", lambda *_: WordTokenizer())
 
 
 @pytest.fixture

@@ -6,17 +6,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.contracts import (
-    IMAGES,
-    INTERPRETATIONS,
-    PSEUDO_CAPTIONS,
-    QUERIES,
-    RANKINGS,
-    REJECTS,
-    write_table,
-)
-from pipeline.metrics_io import write_metrics
-from pipeline.paths import Paths
+from pipeline.base.metrics_io import write_metrics
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, RANKINGS, REJECTS
+from pipeline.base.tables import write_table
 
 METHODS = ("chance", "image_only", "image_plus_text", "pseudo_caption", "hybrid_untuned", "hybrid")
 KINDS = ("add", "move")

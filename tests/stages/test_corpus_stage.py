@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.contracts import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS, read_table
-from pipeline.errors import UserError
-from pipeline.metrics_io import read_metrics
-from pipeline.params import Params, load_params
-from pipeline.paths import Paths
+from pipeline.base.errors import UserError
+from pipeline.base.metrics_io import read_metrics
+from pipeline.base.params import Params, load_params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS
+from pipeline.base.tables import read_table
 from stages import corpus
 from tests.pipeline.corpus.source import Source
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import embedding
-from pipeline.errors import UserError
-from pipeline.features import read_features
-from pipeline.metrics_io import read_metrics
-from pipeline.params import Params
-from pipeline.paths import Paths
-from pipeline.vlm import load_vlm
+from pipeline.base.errors import UserError
+from pipeline.base.metrics_io import read_metrics
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.vision import embedding
+from pipeline.vision.features import read_features
+from pipeline.vision.vlm import load_vlm
 from stages import corpus, embed
 from tests.pipeline.corpus.source import Source
 from tests.trainer.tiny import make_params, vlm_folder

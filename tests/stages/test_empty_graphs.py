@@ -6,16 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contracts import (
-    INTERPRETATIONS,
-    PSEUDO_CAPTIONS,
-    REJECTS,
-    SCENE_GRAPHS,
-    read_table,
-    write_table,
-)
-from pipeline.language import EMPTY_GRAPH
-from stages.captions_view import show_captions
+from lempo.captions import show_captions
+from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, REJECTS, SCENE_GRAPHS
+from pipeline.base.tables import read_table, write_table
+from pipeline.captions.writer import EMPTY_GRAPH
 from tests.language_toy import FakeEngine, Toy, said
 from tests.pipeline.corpus.source import Source
 from tests.project import Project
@@ -84,7 +78,7 @@ def test_the_pipeline_runs_over_them(tmp_path: Path) -> None:
     project.set(speed__llm__kv_cache_memory_bytes=64_000_000)
     stages = [["corpus"], ["interpret"], ["caption"], ["embed"], ["tune", "parks"], ["evaluate", "parks"]]
     for stage in [*stages, ["report"]]:
-        project.run(sys.executable, "-m", "stages.cli", *stage)
+        project.run(sys.executable, "-m", "lempo.cli", *stage)
     assert read_table(project.paths.rejects, REJECTS).num_rows == 0
     texts = read_table(project.paths.interpretations("parks"), INTERPRETATIONS).to_pylist()
     assert {row["image_id"]: row["status"] for row in texts} == {

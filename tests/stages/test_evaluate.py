@@ -6,14 +6,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pipeline.contracts import QUERIES, RANKINGS, read_table, write_table
-from pipeline.errors import UserError
-from pipeline.params import Params
-from pipeline.paths import Paths
+from pipeline.base.errors import UserError
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import QUERIES, RANKINGS
+from pipeline.base.tables import read_table, write_table
 from stages import evaluate, tune
 from tests.trainer.tiny import make_dataset, make_params, project, vlm_folder
-from trainer.methods import METHODS, USES_CAPTIONS
-from trainer.metrics import retrieval_metrics
+from trainer.methods.registry import METHODS, USES_CAPTIONS
+from trainer.retrieval.metrics import retrieval_metrics
 
 MakeParams = Callable[..., Params]
 KEYS = {"R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall"}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 SEED = 11
 DATASETS = ["airplane", "mixed"]
-STAGE = (sys.executable, "-m", "stages.cli", "caption")
+STAGE = (sys.executable, "-m", "lempo.cli", "caption")
 LOADING, WRITING = "loading", "writing"
 # the first engine runs in processes of its own, as it does for users; the others start in seconds
 KILLS = ((WRITING, "1"), (LOADING, "0"), (WRITING, "0"), (WRITING, "0"))

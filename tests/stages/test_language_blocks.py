@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import blocks
-from pipeline.contracts import QUERIES, read_table, write_table
-from pipeline.errors import UserError
-from pipeline.language import Row
+from pipeline.base.errors import UserError
+from pipeline.base.schemas import QUERIES
+from pipeline.base.tables import read_table, write_table
+from pipeline.captions import run as blocks
+from pipeline.captions.rows import Row
 from pipeline.llm.types import Request, Result
 from stages import caption, interpret
 from tests.language_toy import FakeEngine, Toy, said

@@ -34,7 +34,7 @@ def test_one_graph_changed_is_one_text_generated(toy: Toy) -> None:
 def test_another_prompt_for_one_stage_leaves_the_other_alone_and_going_back_asks_nothing(toy: Toy) -> None:
     toy.run()
     toy.run(stage="caption")
-    prompt = toy.paths.root / "pipeline/prompts/caption.txt"
+    prompt = toy.paths.root / "prompts/caption.txt"
     before = prompt.read_text()
     prompt.write_text(before.replace("plain caption", "short caption"))
     assert len(toy.run(stage="interpret").asked) == 0
@@ -111,9 +111,9 @@ from pathlib import Path
 import pipeline.vlm
 from tests.language_toy import FakeEngine, Toy, WordTokenizer
 from stages import interpret
-pipeline.vlm.load_tokenizer = lambda *_: WordTokenizer()
+pipeline.vision.vlm.load_tokenizer = lambda *_: WordTokenizer()
 import pipeline.language
-pipeline.language.PART_ROWS = 3
+pipeline.captions.writer.PART_ROWS = 3
 toy = Toy(Path({folder!r}), rows=24)
 def answer(request):
     time.sleep(0.02)
@@ -168,7 +168,7 @@ def test_a_full_cache_imports_neither_vllm_nor_an_engine(toy: Toy) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from pathlib import Path\n"
-        "from pipeline.params import load_params\nfrom pipeline.paths import Paths\n"
+        "from pipeline.base.params import load_params\nfrom pipeline.base.paths import Paths\n"
         "from stages import interpret\n"
         f"interpret.run(load_params(Path({str(params)!r})), Paths(Path({str(toy.paths.root)!r})))\n"
         "assert not {'vllm', 'torch', 'transformers', 'open_clip'} & set(sys.modules)\n"

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from pipeline.contracts import SCENE_GRAPHS, read_table, write_table
+from lempo.captions import show_captions
+from pipeline.base.schemas import SCENE_GRAPHS
+from pipeline.base.tables import read_table, write_table
+from pipeline.captions.answer import SCHEMA
 from pipeline.llm.types import Request, Result
-from pipeline.structured_output import SCHEMA
 from stages import interpret
-from stages.captions_view import show_captions
 from tests.language_toy import FakeEngine, Toy, said
 
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.llm.types import Request, Result
 from stages import interpret
 from tests.language_toy import FakeEngine, Toy, said
@@ -135,11 +135,11 @@ def test_rules_say_what_no_attempt_got_right_only_where_the_parameter_allows(toy
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"interpret__prompt": "pipeline/prompts/none.txt"}, "no such prompt file"),
-        ({"interpret__prompt": "pipeline/prompts/caption.txt"}, "placeholder is unknown"),
+        ({"interpret__prompt": "prompts/none.txt"}, "no such prompt file"),
+        ({"interpret__prompt": "prompts/caption.txt"}, "placeholder is unknown"),
         ({"llm__model": "models/none"}, "no such model folder"),
         ({"llm__model": "./none"}, "no such model folder"),
-        ({"llm__model": "pipeline/prompts"}, "no .safetensors"),
+        ({"llm__model": "prompts"}, "no .safetensors"),
     ],
 )
 def test_a_mistake_in_the_parameters_ends_the_stage_at_once(toy: Toy, changes: dict, words: str) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import UserError
-from pipeline.params import Params, load_params
-from pipeline.paths import Paths
+from pipeline.base.errors import UserError
+from pipeline.base.params import Params, load_params
+from pipeline.base.paths import Paths
+from pipeline.report.queries import shown_queries
+from pipeline.report.tables import curves, method_rows
 from stages import report
-from stages.report_queries import shown_queries
-from stages.report_tables import curves, method_rows
 from tests.stages.results import make_results
 
 ROOT = Path(__file__).parents[2]

@@ -15,16 +15,18 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
-from pipeline.contracts import QUERIES, read_table, write_table
-from pipeline.errors import UserError
-from pipeline.metrics_io import write_metrics
-from pipeline.params import Params, VlmParams
-from pipeline.paths import Paths
-from pipeline.vlm import encode_texts, load_vlm
+from lempo.export import export_tuned
+from pipeline.base.errors import UserError
+from pipeline.base.metrics_io import write_metrics
+from pipeline.base.params import Params, VlmParams
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import QUERIES
+from pipeline.base.tables import read_table, write_table
+from pipeline.vision.texts import encode_texts
+from pipeline.vision.vlm import load_vlm
 from stages import tune
-from stages.export import export_tuned
 from tests.trainer.tiny import THINGS, make_params, project, vlm_folder
-from trainer.saving import save_tuned
+from trainer.tuning.folder import save_tuned
 
 TEXTS = ["a red car.", "make the boat blue. a white boat.", "it"]
 MakeParams = Callable[..., Params]

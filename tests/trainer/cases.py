@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from trainer.answers import Answers, make_answers
-from trainer.similarity import QUERY_PARTS, QueryFeatures
+from trainer.retrieval.answers import Answers, make_answers
+from trainer.retrieval.similarity import QUERY_PARTS, QueryFeatures
 
 
 def random_answers(

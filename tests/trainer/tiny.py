@@ -10,19 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.contracts import (
-    IMAGES,
-    INTERPRETATIONS,
-    PSEUDO_CAPTIONS,
-    QUERIES,
-    SCENE_GRAPHS,
-    SPLITS,
-    write_table,
-)
-from pipeline.features import write_features
-from pipeline.params import Params, load_params
-from pipeline.paths import Paths
-from pipeline.vlm import load_vlm
+from pipeline.base.params import Params, load_params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS, SPLITS
+from pipeline.base.tables import write_table
+from pipeline.vision.features import write_features
+from pipeline.vision.vlm import load_vlm
 
 REPOSITORY = Path(__file__).parents[2]
 COLOURS = ("red", "blue", "white", "green", "grey", "brown", "black", "yellow")

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pipeline.params import Params
-from trainer.comparators.fusion import choose_share
-from trainer.heads import HybridHead
-from trainer.methods import term_scores, triplet_alone
-from trainer.retrieval import Scores, dot_scores
-from trainer.study.bench import Bench, copy_text_state, put_back
+from pipeline.base.params import Params
+from trainer.methods.registry import term_scores, triplet_alone
+from trainer.retrieval.fusion import choose_share
+from trainer.retrieval.metrics import score_metrics
+from trainer.retrieval.ranking import Scores, dot_scores
+from trainer.retrieval.weights import Choice
+from trainer.study.data import Bench, copy_text_state, put_back
 from trainer.study.jobs import choose, head_scores
-from trainer.validation import score_metrics
-from trainer.weights import Choice
+from trainer.tuning.heads import HybridHead
 
 ScoresOf = Callable[[str], Scores]  # split -> scores
 GALLERY_TEXTS = "interpretations of the gallery's images as a second view"

@@ -9,18 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.params import Params
-from trainer.answers import Answers, index_mask
-from trainer.comparators.fusion import choose_share, fusion_scores
-from trainer.data import Split
-from trainer.heads import FusionHead, Head, HybridHead
-from trainer.methods import MIXED, NETWORKS, Frozen, mixed_scores, network_scores, plain_scores, train_network
-from trainer.metrics import retrieval_metrics
-from trainer.retrieval import Rankings, Scores, dot_scores, rank_all
-from trainer.study.bench import Bench, copy_text_state, put_back
+from pipeline.base.params import Params
+from trainer.methods.registry import (
+    MIXED,
+    NETWORKS,
+    Frozen,
+    mixed_scores,
+    network_scores,
+    plain_scores,
+    train_network,
+)
+from trainer.retrieval.answers import Answers, index_mask
+from trainer.retrieval.fusion import choose_share, fusion_scores
+from trainer.retrieval.metrics import retrieval_metrics, score_metrics
+from trainer.retrieval.ranking import Rankings, Scores, dot_scores, rank_all
+from trainer.retrieval.splits import Split
+from trainer.study.data import Bench, copy_text_state, put_back
 from trainer.study.plan import Job, Setting
-from trainer.tuning import Tuning
-from trainer.validation import score_metrics
+from trainer.tuning.heads import FusionHead, Head, HybridHead
+from trainer.tuning.loop import Tuning
 
 Result = dict[str, Any]  # what a job found, as JSON can hold it
 Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q values each

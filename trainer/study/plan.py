@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.errors import UserError
-from pipeline.params import LEARNED_TEMPERATURE, Params
-from trainer.methods import COMPARATORS
-from trainer.similarity import TERMS
+from pipeline.base.errors import UserError
+from pipeline.base.params import LEARNED_TEMPERATURE, Params
+from trainer.methods.registry import COMPARATORS
+from trainer.retrieval.similarity import TERMS
 
 UNTRAINED = (
     "chance",

@@ -14,11 +14,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.params import Params
-from pipeline.paths import Paths
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from trainer.retrieval.metrics import objective
 from trainer.study.plan import ABLATIONS, BEYOND, Job, further_seeds, trials, untrained, variants
 from trainer.study.store import Store
-from trainer.validation import objective
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     Raises:
         UserError: a table, the features or the model is not there.
     """
-    from trainer.study.bench import load_model
+    from trainer.study.data import load_model
 
     identity = load_model(params, paths)[0].identity
     store, datasets = Store(paths, params, identity), params.datasets
@@ -111,7 +111,7 @@ def _details(
 
 @contextmanager
 def _pool(params: Params, paths: Paths, store: Store) -> Iterator[ProcessPoolExecutor]:
-    from pipeline.vlm import resolve_device
+    from pipeline.vision.vlm import resolve_device
 
     count = 1 if resolve_device(params.speed.device) == "cuda" else params.speed.workers
     context = get_context(
@@ -132,7 +132,7 @@ class _Worker:
     """What a worker process keeps between jobs: the model, and the datasets it has met."""
 
     def __init__(self, params: Params, paths: Paths, store: Store) -> None:
-        from trainer.study.bench import load_model
+        from trainer.study.data import load_model
 
         self.params, self.paths, self.store = params, paths, store
         self.vlm, _ = load_model(params, paths)
@@ -140,7 +140,7 @@ class _Worker:
 
     def bench(self, dataset: str) -> Any:
         """The dataset, read once."""
-        from trainer.study.bench import load_bench
+        from trainer.study.data import load_bench
 
         if dataset not in self.benches:
             self.benches[dataset] = load_bench(self.params, self.paths, dataset, self.vlm)

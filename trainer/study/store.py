@@ -2,26 +2,38 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import trainer
-from pipeline.contracts import INTERPRETATIONS, PSEUDO_CAPTIONS, read_table, replacing, sha256_file
-from pipeline.errors import UserError
-from pipeline.features import read_features
-from pipeline.metrics_io import read_metrics, write_metrics
-from pipeline.params import Params
-from pipeline.paths import Paths
-from trainer.methods import USES_CAPTIONS
+from pipeline.base.code import code_hash
+from pipeline.base.errors import UserError
+from pipeline.base.files import replacing, sha256_file
+from pipeline.base.metrics_io import read_metrics, write_metrics
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
+from pipeline.base.tables import read_table
+from pipeline.vision.features import read_features
+from trainer.methods.registry import USES_CAPTIONS
 from trainer.study.plan import Job, Setting
 
-_TRAINING = ("*.py", "comparators/*.py", "study/jobs.py", "study/traps.py")
+JOB_ROOMS = (
+    "pipeline/base",
+    "pipeline/graph",
+    "pipeline/vision",
+    "trainer/methods",
+    "trainer/retrieval",
+    "trainer/tuning",
+    "trainer/study/data.py",
+    "trainer/study/jobs.py",
+    "trainer/study/plan.py",
+    "trainer/study/traps.py",
+)
+DETAILS_ROOMS = ("trainer/study/details.py",)  # beside those of the jobs
 
 
 class Store:
@@ -39,8 +51,8 @@ class Store:
         means = {"method": params.method.model_dump()}
         for name in ("tune", "comparators"):
             means[name] = getattr(params, name).model_dump(exclude={field.name for field in fields(Setting)})
-        self._common = [means, identity, torch.__version__, _sha256_of_code(_TRAINING)]
-        self._details = _sha256_of_code(("study/details.py",))
+        self._common = [means, identity, torch.__version__, code_hash(*JOB_ROOMS)]
+        self._details = code_hash(*DETAILS_ROOMS)
         self._scenes = {dataset: _scenes(paths, dataset) for dataset in params.datasets}
         self._language = {dataset: _language(paths, dataset) for dataset in params.datasets}
         self._samples = {dataset: _samples(paths, dataset) for dataset in params.datasets}
@@ -83,14 +95,6 @@ class Store:
     def state(self, key: str) -> dict[str, Tensor]:
         """The text tower of a job that was to keep it."""
         return load_file(self.folder / f"{key}.safetensors")
-
-
-def _sha256_of_code(patterns: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for pattern in patterns:
-        for source in sorted(Path(trainer.__file__).parent.glob(pattern)):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()
 
 
 def _scenes(paths: Paths, dataset: str) -> list[str]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.methods import COMPARATORS
-from trainer.metrics import MEAN_OF
-from trainer.significance import bootstrap_interval, paired_p_value
+from trainer.methods.registry import COMPARATORS
+from trainer.retrieval.metrics import MEAN_OF
 from trainer.study.jobs import TEST
 from trainer.study.plan import Job
 from trainer.study.run import Evidence, Found
+from trainer.study.significance import bootstrap_interval, paired_p_value
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
 TESTED = ("R@1", "mean_recall")

@@ -9,8 +9,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from torch import Tensor, tensor
 
-from pipeline.scene_graph import GroupGraph
-from trainer.answers import NONE
+from pipeline.graph.scene_graph import GroupGraph
+from trainer.retrieval.answers import NONE
 
 TWINS, EDITS, NEAR = "twins of the target", "other edits of the reference", "scenes one fact from the target"
 TRAPS = (TWINS, EDITS, NEAR)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.contracts import REJECTS, write_table
+from pipeline.base.errors import UserError
+from pipeline.base.schemas import REJECTS
+from pipeline.base.tables import write_table
 from pipeline.corpus.folder import read_folder
-from pipeline.corpus.source import check_source
 from pipeline.corpus.tables import Corpus
-from pipeline.errors import UserError
+from stages.sources import check_source
 from tests.pipeline.corpus.source import Source
 
 

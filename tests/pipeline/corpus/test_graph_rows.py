@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contracts import SCENE_GRAPHS
+from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.scene_graphs import graph_row
-from pipeline.scene_graph import graph_from_row, group_objects, serialise
+from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
 
 GRAPH: dict[str, Any] = {
     "image_id": "a",

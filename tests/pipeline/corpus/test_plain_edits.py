@@ -3,7 +3,8 @@
 import pytest
 
 from pipeline.corpus.plain_edits import EditReader
-from pipeline.scene_graph import Edit, Group, GroupGraph, apply_edits
+from pipeline.graph.edits import Edit, apply_edits
+from pipeline.graph.scene_graph import Group, GroupGraph
 
 TREES, CARS = Group("many", "tree", ("green",)), Group("2", "car")
 GRAPH = GroupGraph("freeway", (TREES, CARS), ((1, "next to", 0),))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.params import load_params
 from pipeline.llm import endpoint_engine
 from pipeline.llm.endpoint_engine import EndpointEngine, reported_model
 from pipeline.llm.types import Request, Sampling
-from pipeline.params import load_params
 
 PARAMS = load_params(Path(__file__).parents[3] / "params.yaml")
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.files import identity_hash
+from pipeline.base.params import LlmParams, load_params
 from pipeline.llm import identity
-from pipeline.llm.identity import identity_hash, model_identity
-from pipeline.params import LlmParams, load_params
+from pipeline.llm.identity import model_identity
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import EngineSpeed, Result
+from pipeline.llm.vllm_engine import SharedPrefix
 
 PROMPTS = st.lists(st.lists(st.integers(0, 1), max_size=12), min_size=1, max_size=6)
 

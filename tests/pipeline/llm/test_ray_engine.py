@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.params import Params, load_params
 from pipeline.llm import ray_engine
 from pipeline.llm.engines import open_engine
 from pipeline.llm.identity import model_identity
@@ -22,7 +23,6 @@ from pipeline.llm.ray_engine import RayEngine
 from pipeline.llm.ray_rows import ERROR, ROW
 from pipeline.llm.types import Request, Result, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
-from pipeline.params import Params, load_params
 from tests.language_toy import caption_requests
 from tests.pipeline.llm.test_ray_rows import END, Plain
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
 from pipeline.llm.types import Request, Result, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.params import load_params
 from pipeline.llm import vllm_engine
 from pipeline.llm.identity import model_identity
 from pipeline.llm.vllm_arguments import CPU_DEFAULTS, VllmArguments, check_names, vllm_arguments
 from pipeline.llm.vllm_engine import VllmEngine
-from pipeline.params import load_params
 
 ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -74,7 +74,7 @@ def test_names_are_checked_without_importing_vllm() -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from pipeline.llm.vllm_arguments import check_names\n"
-        "from pipeline.params import load_params\n"
+        "from pipeline.base.params import load_params\n"
         f"llm = load_params(Path({str(ROOT / 'params.yaml')!r})).llm\n"
         "named = {'dtype': 'float32', 'lora': 'x', 'chat_template': 'y', 'tensor_parallel_size': 2}\n"
         "check_names(llm.model_copy(update={'engine_args': named}), {'block_size': 32})\n"

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.contracts import INTERPRETATIONS, read_table
-from pipeline.errors import UserError
+from pipeline.base.errors import UserError
+from pipeline.base.params import LlmParams, load_params
+from pipeline.base.schemas import INTERPRETATIONS
+from pipeline.base.tables import read_table
+from pipeline.captions.answer import caption_in
 from pipeline.llm.types import Request, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
-from pipeline.params import LlmParams, load_params
-from pipeline.structured_output import caption_in
 from stages import interpret
 from tests.language_toy import Toy, WordTokenizer
 from tests.pipeline.llm.tiny_llama import make_tiny_llama
@@ -147,10 +148,10 @@ def test_an_adapter_changes_what_is_said(
 def test_a_stage_runs_on_it_from_graphs_to_tables(
     engine: VllmEngine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.vlm.load_tokenizer", lambda *_: WordTokenizer())
+    monkeypatch.setattr("pipeline.vision.vlm.load_tokenizer", lambda *_: WordTokenizer())
     monkeypatch.setattr(engine, "close", lambda: None)
     toy = Toy(tmp_path, interpret__max_tokens=16, llm__model=str(model))
-    prompt = toy.paths.root / "pipeline/prompts/interpret.txt"
+    prompt = toy.paths.root / "prompts/interpret.txt"
     prompt.write_text("## user\n{graph}\n")
     interpret.run(toy.params, toy.paths, engine=lambda: engine)
     rows = read_table(toy.paths.interpretations("toy"), INTERPRETATIONS).to_pylist()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.faithfulness import check, vocabulary_of
+from pipeline.base.params import load_params
+from pipeline.faithfulness.check import check, vocabulary_of
 from pipeline.llm.vllm_engine import VllmEngine
-from pipeline.params import load_params
 from tests.language_toy import ROOT, caption_requests
 
 pytestmark = pytest.mark.slow

@@ -14,16 +14,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pipeline.base.params import load_params
 from pipeline.llm.endpoint_engine import EndpointEngine
 from pipeline.llm.types import Request, Sampling
-from pipeline.params import load_params
 from tests.project import ROOT, Project
 from tests.ties import TIE, caption_messages, raw_texts, scorer
 
 pytestmark = pytest.mark.slow
 
 DATASETS = ["airplane", "mixed"]
-STAGE = (sys.executable, "-m", "stages.cli", "caption")
+STAGE = (sys.executable, "-m", "lempo.cli", "caption")
 
 
 class Serve:

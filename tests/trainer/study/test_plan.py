@@ -2,8 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.errors import UserError
-from pipeline.params import ComparatorParams, Params, TuneParams
+from pipeline.base.errors import UserError
+from pipeline.base.params import ComparatorParams, Params, TuneParams
 from trainer.study.plan import COMPOSERS, TRAINED, TUNED, Setting, further_seeds, trials, untrained
 
 FACTORS = [(1, 1), (2, 1), (1, 3)]

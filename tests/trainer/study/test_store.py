@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contracts import PSEUDO_CAPTIONS, read_table, write_table
-from pipeline.params import Params
-from pipeline.paths import Paths
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import PSEUDO_CAPTIONS
+from pipeline.base.tables import read_table, write_table
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
-from trainer.study.bench import load_bench, load_model
+from trainer.study.data import load_bench, load_model
 from trainer.study.jobs import run_job
 from trainer.study.plan import COMPOSERS, TRAINED, TUNED, UNTRAINED, Job, Setting
 from trainer.study.store import Store

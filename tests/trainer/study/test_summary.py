@@ -3,8 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.params import Params
-from trainer.methods import COMPARATORS
+from pipeline.base.params import Params
+from trainer.methods.registry import COMPARATORS
 from trainer.study.jobs import TEST
 from trainer.study.plan import FROZEN, TUNED, Job, Setting
 from trainer.study.run import Evidence, best_trials

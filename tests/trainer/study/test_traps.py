@@ -1,4 +1,4 @@
-from pipeline.scene_graph import Group, GroupGraph
+from pipeline.graph.scene_graph import Group, GroupGraph
 from trainer.study.traps import EDITS, NEAR, TWINS, facts, near_keys, trap_places
 
 CAR, TREE, POOL = Group("1", "car", ("red",)), Group("2", "tree"), Group("1", "pool")

@@ -1,1 +1,0 @@
-"""Measurements: each module writes its figures into `benchmarks/results.json`."""

@@ -1,0 +1,135 @@
+"""Render the training set: `python -m embedded.vlm.data --out DIR --scenes 30000 --entropy 7001`.
+
+Writes `images.npy` (scenes, size, size, 3) uint8 and `graphs.jsonl`, one graph of groups a line. Scenes are
+drawn from an entropy of their own, apart from every corpus seed, each by itself: no near misses, no queries.
+With `--families N`, instead, N bases with four edits each, for evaluation alone, and `kinds.json`.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from itertools import chain
+from multiprocessing import Pool
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from embedded.vlm.encoder import IMAGE_SIZE
+from embedded.world.edits import random_change, sample_scene
+from embedded.world.families import hashed_rng
+from embedded.world.model import Scene
+from embedded.world.pictures import encode_jpeg
+from embedded.world.render import render
+from embedded.world.scene import sample_base, scene_graph
+from embedded.world.vocabulary import DATASETS, EDIT_KINDS
+from pipeline.graph.scene_graph import Group, GroupGraph, group_objects
+
+FAMILY = 5  # a base and four edits of it
+RENDER_SIZE = 256  # pixels; what a corpus stores, then shrunk as open_clip's preprocessing does
+
+Sample = tuple[np.ndarray, str, str]  # pixels, graph, kind of edit or ""
+
+
+def picture(scene: Scene) -> np.ndarray:
+    """The scene as the encoder gets it from a corpus: drawn, through JPEG, shrunk; (size, size, 3) uint8."""
+    with Image.open(BytesIO(encode_jpeg(render(scene, RENDER_SIZE)))) as image:
+        return np.asarray(image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR))
+
+
+def graph_to_json(graph: GroupGraph) -> str:
+    """One line of `graphs.jsonl`."""
+    groups = [[g.quantity, g.name, list(g.attributes), g.position] for g in graph.groups]
+    return json.dumps([graph.scene, groups, graph.relations])
+
+
+def graph_from_json(line: str) -> GroupGraph:
+    """The inverse of `graph_to_json`."""
+    scene, groups, relations = json.loads(line)
+    return GroupGraph(
+        scene,
+        tuple(Group(number, name, tuple(attributes), where) for number, name, attributes, where in groups),
+        tuple((subject, predicate, object_) for subject, predicate, object_ in relations),
+    )
+
+
+def read(folder: Path) -> tuple[np.ndarray, list[GroupGraph]]:
+    """Memory-mapped images and their graphs."""
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    graphs = [graph_from_json(line) for line in (folder / "graphs.jsonl").read_text().splitlines()]
+    return images[: len(graphs)], graphs
+
+
+def sample_of(scene: Scene, kind: str = "") -> Sample:
+    """What is written of a scene."""
+    return picture(scene), graph_to_json(group_objects(scene_graph(scene))), kind
+
+
+def make_scene(seed: tuple[int, int]) -> list[Sample]:
+    """Scene number `seed[1]` under entropy `seed[0]`."""
+    scene = sample_scene(hashed_rng("encoder", *seed), DATASETS[seed[1] % len(DATASETS)])
+    return [sample_of(scene)]
+
+
+def make_family(seed: tuple[int, int]) -> list[Sample]:
+    """A base and `FAMILY - 1` edits of it, of different kinds, at the same place."""
+    rng = hashed_rng("encoder families", *seed)
+    while True:
+        base = sample_base(rng, DATASETS[seed[1] % len(DATASETS)])
+        kinds = [EDIT_KINDS[i] for i in rng.choice(len(EDIT_KINDS), FAMILY - 1, replace=False)]
+        changes = [random_change(rng, base, kind) for kind in kinds]
+        if all(changes):
+            edited = [change.apply(base) for change in changes if change is not None]
+            return [sample_of(s, kind) for s, kind in zip((base, *edited), ("", *kinds), strict=True)]
+
+
+def make_all(options: argparse.Namespace) -> Iterator[Sample]:
+    """Every sample in order, made by `options.workers` processes."""
+    make, count = (make_family, options.families) if options.families else (make_scene, options.scenes)
+    seeds = [(options.entropy, number) for number in range(count)]
+    with Pool(options.workers) as pool:
+        yield from chain.from_iterable(pool.imap(make, seeds, chunksize=8))
+
+
+def write(samples: Iterable[Sample], count: int, folder: Path, kinds: bool) -> None:
+    """Write a set; `graphs.jsonl`, without which no folder can be read, takes its name last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("images.npy", "kinds.json", "graphs.jsonl")
+    temporary = {name: folder / f".{name}.tmp" for name in names}
+    for name in reversed(names):
+        (folder / name).unlink(missing_ok=True)
+        temporary[name].unlink(missing_ok=True)
+    shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
+    images = np.lib.format.open_memmap(temporary["images.npy"], mode="w+", dtype=np.uint8, shape=shape)
+    edits = []
+    with open(temporary["graphs.jsonl"], "w") as lines:
+        bar = tqdm(samples, desc=f"render {folder.name}", total=count, unit="scene", disable=None)
+        for number, (pixels, line, kind) in enumerate(bar):
+            images[number] = pixels
+            lines.write(line + "\n")
+            edits.append(kind)
+    images.flush()
+    if kinds:
+        temporary["kinds.json"].write_text(json.dumps(edits))
+    for name in names:
+        if temporary[name].exists():
+            os.replace(temporary[name], folder / name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scenes", type=int, default=0)
+    parser.add_argument("--families", type=int, default=0)
+    parser.add_argument("--entropy", type=int, required=True)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    count = options.scenes or FAMILY * options.families
+    write(make_all(options), count, options.out, kinds=bool(options.families))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Measure an exported encoder: `python -m embedded.vlm.evaluate --model models/vlm --validation DIR`.
+
+`DIR` holds scenes that training never saw and, in `DIR/families`, groups of a base scene and edits of it at
+the same place, one fact apart (written by `embedded.vlm.data --families`).
+"""
+
+import argparse
+import json
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+
+from embedded.vlm.captions import describe
+from embedded.vlm.data import FAMILY, read
+from embedded.vlm.encoder import MEAN, STD, encode_image, encode_text, tokenise
+from embedded.world.vocabulary import DATASETS
+from pipeline.graph.scene_graph import GroupGraph
+from pipeline.graph.verbalise import verbalise
+
+COSINES = {
+    "colour": ("a red car", "a blue car"),
+    "name": ("two white cars", "two white houses"),
+    "count": ("two red cars", "four red cars"),
+    "position": ("car at the top left", "car at the bottom right"),
+}
+
+
+def image_features(model: Any, pixels: np.ndarray, batch: int = 100) -> torch.Tensor:
+    """(N, H, W, 3) uint8 to normalised (N, D), on the model's device."""
+    device = model.logit_scale.device
+    mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (MEAN, STD))
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), batch):
+            x = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
+            parts.append(F.normalize(encode_image(model, (x.float() / 255 - mean) / std), dim=-1))
+    return torch.cat(parts)
+
+
+def text_features(model: Any, tokenizer: Tokenizer, texts: list[str], batch: int = 100) -> torch.Tensor:
+    """Normalised (N, D), on the model's device."""
+    device = model.logit_scale.device
+    with torch.inference_mode():
+        parts = [
+            F.normalize(
+                encode_text(model, tokenise(tokenizer, texts[start : start + batch]).to(device)), dim=-1
+            )
+            for start in range(0, len(texts), batch)
+        ]
+    return torch.cat(parts)
+
+
+def captions_for(graphs: list[GroupGraph], seed: int = 5) -> list[str]:
+    """One caption of every fact for each graph."""
+    rng = random.Random(seed)
+    return [describe(graph, rng).text for graph in graphs]
+
+
+def recall(scores: torch.Tensor, ks: tuple[int, ...] = (1, 10)) -> dict[str, float]:
+    """Percent of rows of a square (queries, gallery) matrix whose own column is among the first k."""
+    own = scores.diagonal().unsqueeze(1)
+    rank = (scores > own).sum(dim=1)
+    return {f"R@{k}": round(100 * (rank < k).float().mean().item(), 1) for k in ks}
+
+
+def pair_accuracy(scores: torch.Tensor, kinds: list[str]) -> dict[str, float]:
+    """Of two scenes one fact apart, percent of captions that are closer to their own image.
+
+    Args:
+        scores: (N, N) captions by images; rows come in families of `FAMILY`, the base first.
+        kinds: what each scene's edit changed, "" for a base.
+    """
+    right: dict[str, list[float]] = defaultdict(list)
+    for row, kind in enumerate(kinds):
+        if not kind:
+            continue
+        base = row - row % FAMILY
+        right[kind].append(float(scores[base, base] > scores[base, row]))
+        right[kind].append(float(scores[row, row] > scores[row, base]))
+    return {kind: round(100 * float(np.mean(values)), 1) for kind, values in sorted(right.items())}
+
+
+def report(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+    """Every figure that the model card quotes; `model` is in evaluation mode."""
+    pixels, graphs = read(folder)
+    pixels, graphs = pixels[:500], graphs[:500]
+    images = image_features(model, pixels)  # (500, D)
+    scores = text_features(model, tokenizer, captions_for(graphs)) @ images.T
+    other = text_features(model, tokenizer, [verbalise(graph) for graph in graphs]) @ images.T
+    figures: dict[str, Any] = {"scenes": len(graphs), **recall(scores)}
+    figures["image_to_text"] = recall(scores.T)
+    figures["captioner_style"] = recall(other)
+    first, second = (
+        text_features(model, tokenizer, [pair[side] for pair in COSINES.values()]) for side in (0, 1)
+    )
+    cosines = (first * second).sum(dim=1).tolist()
+    figures["cosine"] = {name: round(value, 3) for name, value in zip(COSINES, cosines, strict=True)}
+    if (folder / "families").is_dir():
+        pixels, graphs = read(folder / "families")
+        kinds = json.loads((folder / "families" / "kinds.json").read_text())
+        images = image_features(model, pixels)
+        scores = text_features(model, tokenizer, captions_for(graphs)) @ images.T
+        other = text_features(model, tokenizer, [verbalise(graph) for graph in graphs]) @ images.T
+        figures["families"] = {"scenes": len(graphs), **recall(scores), "pairs": pair_accuracy(scores, kinds)}
+        figures["families_captioner_style"] = recall(other) | {"pairs": pair_accuracy(other, kinds)}
+    return figures
+
+
+def by_dataset(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, dict[str, Any]]:
+    """Recall of each dataset's captions among the images of its own families.
+
+    Returns:
+        {dataset: number of scenes, recall with captions as in training and with the captioner's sentences}.
+    """
+    pixels, graphs = read(folder)
+    images = image_features(model, pixels)  # (N, D)
+    texts = {"captions": captions_for(graphs), "captioner_style": [verbalise(graph) for graph in graphs]}
+    features = {name: text_features(model, tokenizer, said) for name, said in texts.items()}
+    dataset = torch.arange(len(graphs)) // FAMILY % len(DATASETS)  # as `embedded.vlm.data` draws them
+    found: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(DATASETS):
+        rows = (dataset == number).nonzero()[:, 0]
+        found[name] = {"scenes": len(rows)}
+        for style, text in features.items():
+            found[name][style] = recall(text[rows] @ images[rows].T)
+    return found
+
+
+def main() -> None:
+    import open_clip
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--validation", type=Path, required=True)
+    parser.add_argument("--by-dataset", action="store_true", help="recall among the families of each dataset")
+    options = parser.parse_args()
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
+    model.eval()
+    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
+    if options.by_dataset:
+        figures = by_dataset(model, tokenizer, options.validation / "families")
+    else:
+        figures = report(model, tokenizer, options.validation)
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

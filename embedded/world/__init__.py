@@ -1,0 +1,4 @@
+"""Draws aerial scenes with exact scene graphs and queries.
+
+In: a `world.yaml`. Out: JPEG files, and rows of images, scene graphs and queries.
+"""

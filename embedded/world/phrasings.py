@@ -1,0 +1,244 @@
+"""Modification texts: how a person might say a change, unambiguous for the graph it is made to."""
+
+from itertools import combinations
+
+import numpy as np
+
+from embedded.world.edits import Change
+from embedded.world.model import Scene, SceneGroup
+from embedded.world.vocabulary import plural
+from pipeline.graph.scene_graph import NUMBER_WORDS
+
+# {ref} names the group and may state the value that changes; {bare} leaves it out where it can, so templates
+# with {old} or {from}, which state it themselves, use {bare}. {is}, {they} and {them} agree in number.
+TRAIN_PHRASINGS: dict[str, tuple[str, ...]] = {
+    "add": (
+        "add {new} at {to}",
+        "put {new} at {to}",
+        "there should also be {new} at {to}",
+        "I want {new} added at {to}",
+        "place {new} at {to}",
+        "at {to}, add {new}",
+        "the same scene with {new} at {to} as well",
+        "{new} should appear at {to}",
+        "add to the picture {new} at {to}",
+        "with {new} added at {to}",
+    ),
+    "remove": (
+        "remove {ref}",
+        "take {ref} away",
+        "delete {ref}",
+        "the same scene without {ref}",
+        "get rid of {ref}",
+        "{ref} should be gone",
+        "I do not want {ref}",
+        "clear {ref} away",
+        "there should no longer be any {any}",
+        "without {ref}",
+    ),
+    "recolour": (
+        "make {ref} {to}",
+        "paint {ref} {to}",
+        "change the colour of {bare} from {old} to {to}",
+        "{bare} should be {to} instead of {old}",
+        "turn {ref} {to}",
+        "{ref} should be {to}",
+        "I want {bare} in {to}",
+        "repaint {ref} so that {they} {is} {to}",
+        "recolour {ref} to {to}",
+        "{bare} {is} {to}, not {old}",
+        "the colour of {bare} should be {to}",
+    ),
+    "resize": (
+        "make {ref} {to}",
+        "change {bare} from {old} to {to}",
+        "{bare} should be {to} instead of {old}",
+        "resize {ref} to {to}",
+        "I want {ref} to be {to}",
+        "{bare} {is} {to}, not {old}",
+        "change the size of {ref} to {to}",
+        "{ref} should be {to} in size",
+        "turn {bare} from {old} into {to}",
+        "the size of {bare} should be {to}",
+    ),
+    "move": (
+        "move {ref} to {to}",
+        "move {bare} from {from} to {to}",
+        "{bare} should be at {to} instead of {from}",
+        "put {ref} at {to} instead",
+        "shift {ref} to {to}",
+        "I want {ref} at {to}",
+        "take {bare} from {from} and put {them} at {to}",
+        "place {bare} at {to}, not at {from}",
+        "relocate {ref} to {to}",
+        "{ref} should move to {to}",
+    ),
+    "count": (
+        "change the number of {many} to {to}",
+        "there should be {new} instead of {old}",
+        "I want {new}, not {old}",
+        "make it {new} instead of {old}",
+        "there should be {new}",
+        "change {ref} to {new}",
+        "have {new} instead of {old}",
+        "the number of {many} should be {to}",
+        "show {new} rather than {old}",
+        "set the number of {many} to {to}",
+    ),
+    "relation": (
+        "put {ref} {to} {anchor}",
+        "{ref} should be {to} {anchor}",
+        "{ref} should be {to} instead of {old} {anchor}",
+        "move {ref} so that {they} {is} {to} {anchor}",
+        "I want {ref} {to} {anchor}",
+        "place {ref} {to} {anchor} instead",
+        "take {ref} from {old} {anchor} and put {them} {to} it",
+        "have {ref} {to}, not {old} {anchor}",
+        "move {ref} from {old} to {to} {anchor}",
+    ),
+}
+HELD_OUT: dict[str, tuple[str, ...]] = {  # for the test split alone
+    "add": ("include {new} at {to}", "introduce {new} at {to}", "what it would be with {new} at {to}"),
+    "remove": ("leave out {ref}", "erase {ref}", "the same but minus {ref}"),
+    "recolour": ("swap the {old} of {bare} for {to}", "let {ref} be {to}", "give {ref} the colour {to}"),
+    "resize": ("let {ref} be {to}", "{ref} would be {to}", "rather than {old}, {bare} should be {to}"),
+    "move": ("bring {ref} over to {to}", "let {ref} stand at {to}", "rather at {to} than at {from}: {bare}"),
+    "count": ("let there be {new}", "rather {new} than {old}", "it should show {new}"),
+    "relation": (
+        "let {ref} stand {to} {anchor}",
+        "let {ref} go {to} {anchor}, not {old} it",
+        "bring {ref} {to} {anchor}",
+    ),
+}
+_WORDS = {str(number): word for word, number in NUMBER_WORDS.items()}
+_DIGITS = 0.15  # how often a number is not a word
+_CHANGING = {"recolour": "colour", "resize": "size", "move": "position"}
+_SIDES = {"left of": "to the left of", "right of": "to the right of"}
+
+
+def phrase_modification(rng: np.random.Generator, base: Scene, change: Change, split: str) -> str:
+    """One sentence that asks for `change` in a picture of `base`.
+
+    A group whose name stands more than once is named with attributes or position that no other such group
+    has. Phrasings of `HELD_OUT` come in the test split only.
+    """
+    templates = TRAIN_PHRASINGS[change.kind] + (HELD_OUT[change.kind] if split == "test" else ())
+    if change.kind == "move" and change.old is not None and not _known_by_attributes(base, change.old):
+        templates = tuple(one for one in templates if "{from}" not in one)  # {ref} says it already
+    template = templates[int(rng.integers(len(templates)))]
+    text = template.format_map(_words(rng, base, change, template))
+    if rng.random() < 0.35:
+        text = text[0].upper() + text[1:] + "."
+    return text
+
+
+def _words(rng: np.random.Generator, base: Scene, change: Change, template: str) -> dict[str, str]:
+    if change.relation is not None:
+        return _relation_words(rng, base, change)
+    if change.kind == "add":
+        assert change.new is not None
+        return {"new": indefinite(rng, change.new), "to": f"the {change.new.position}"}
+    assert change.old is not None
+    group, new, field = change.old, change.new, _CHANGING.get(change.kind)
+    bare = description(rng, base, group, without=field)
+    said = bare if "{old}" in template or field == "position" else description(rng, base, group)
+    words = {
+        "bare": definite(rng, group, bare),
+        "ref": definite(rng, group, said),
+        "any": noun(group, 2, said),
+        "from": f"the {group.position}",
+        **_agreement(group),
+    }
+    if change.kind == "count" and new is not None:
+        digits = rng.random() < _DIGITS
+        words["ref"] = definite(rng, group, said, counted=False)
+        words["many"] = noun(group, 2, said)
+        words["to"], words["old"] = number(new.count, digits), number(group.count, digits)
+        words["new"] = f"{words['to']} {noun(group, new.count, said)}"
+    elif field and new is not None:
+        words["to"] = f"the {new.position}" if field == "position" else getattr(new, field)
+        words["old"] = getattr(group, field)
+    return words
+
+
+def _agreement(group: SceneGroup) -> dict[str, str]:
+    one = group.count == 1
+    return {"they": "it" if one else "they", "them": "it" if one else "them", "is": "is" if one else "are"}
+
+
+def _relation_words(rng: np.random.Generator, base: Scene, change: Change) -> dict[str, str]:
+    assert change.relation is not None and change.predicate is not None
+    satellite, anchor = base.group(change.relation.satellite), base.group(change.relation.anchor)
+    to, old = change.predicate, change.relation.predicate
+    if rng.random() < 0.5:
+        to, old = _SIDES.get(to, to), _SIDES.get(old, old)
+    return {
+        "ref": definite(rng, satellite, description(rng, base, satellite, place_share=0)),
+        "anchor": definite(rng, anchor, description(rng, base, anchor, place_share=0)),
+        "to": to,
+        "old": old,
+        **_agreement(satellite),
+    }
+
+
+def description(
+    rng: np.random.Generator,
+    base: Scene,
+    group: SceneGroup,
+    without: str | None = None,
+    place_share: float = 0.2,
+) -> frozenset[str]:
+    """Fields (`size`, `colour`, `position`) to say of a group so that no other group is meant.
+
+    `without` names a field to leave out where the others suffice.
+    """
+    clear = _clear_descriptions(base, group)
+    clear = [chosen for chosen in clear if without not in chosen] or clear
+    if rng.random() >= place_share:
+        clear = [chosen for chosen in clear if "position" not in chosen] or clear
+    return clear[int(rng.integers(len(clear)))]
+
+
+def _clear_descriptions(base: Scene, group: SceneGroup) -> list[frozenset[str]]:
+    """The sets of fields that no other group of that name shares."""
+    fields = [field for field in ("size", "colour") if getattr(group, field)] + ["position"]
+    rivals = [g for g in base.groups if g.name == group.name and g.uid != group.uid]
+    sets = [frozenset(chosen) for n in range(len(fields) + 1) for chosen in combinations(fields, n)]
+    return [
+        chosen
+        for chosen in sets
+        if not any(all(getattr(r, field) == getattr(group, field) for field in chosen) for r in rivals)
+    ]
+
+
+def _known_by_attributes(base: Scene, group: SceneGroup) -> bool:
+    return any("position" not in chosen for chosen in _clear_descriptions(base, group))
+
+
+def noun(group: SceneGroup, quantity: int, said: frozenset[str]) -> str:
+    """The group's name with the fields said of it: "small cars at the left"."""
+    words = [getattr(group, field) for field in ("size", "colour") if field in said]
+    place = f" at the {group.position}" if "position" in said else ""
+    return " ".join([*words, plural(group.name, quantity)]) + place
+
+
+def definite(rng: np.random.Generator, group: SceneGroup, said: frozenset[str], counted: bool = True) -> str:
+    """ "the red car", "the two cars at the left"; `counted` False never says how many."""
+    say_count = rng.random() < 0.25 and counted and group.count > 1
+    many = f"{number(group.count, rng.random() < _DIGITS)} " if say_count else ""
+    return f"the {many}{noun(group, group.count, said)}"
+
+
+def indefinite(rng: np.random.Generator, group: SceneGroup) -> str:
+    """ "a small red car", "three cars": every field but the position."""
+    words = noun(
+        group, group.count, frozenset(field for field in ("size", "colour") if getattr(group, field))
+    )
+    if group.count > 1 or rng.random() < 0.3:
+        return f"{number(group.count, rng.random() < _DIGITS)} {words}"
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def number(value: int, digits: bool) -> str:
+    """A number in digits or as a word."""
+    return str(value) if digits else _WORDS[str(value)]

@@ -1,0 +1,50 @@
+"""Pictures as files, each drawn once and kept."""
+
+import hashlib
+import io
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from embedded.world.model import Scene
+from embedded.world.render import render
+from pipeline.base.code import code_hash
+from pipeline.base.files import replacing
+
+JPEG_QUALITY = 90
+
+
+def write_picture(scene: Scene, size: int, path: Path, kept: Path) -> str:
+    """Write a scene's JPEG to `path`, drawn or from the folder `kept`; return its sha256.
+
+    Pictures are kept by what they show, their size and the code that draws, as `<two letters>/<key>.jpg`.
+    """
+    key = hashlib.sha256(f"{_drawing_code()}/{size}/{scene!r}".encode()).hexdigest()
+    source = kept / key[:2] / f"{key}.jpg"
+    if source.is_file():
+        data = source.read_bytes()
+    else:
+        data = encode_jpeg(render(scene, size))
+        with replacing(source) as temporary:
+            temporary.write_bytes(data)
+    if not (path.is_file() and path.read_bytes() == data):
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """JPEG bytes of a (height, width, 3) uint8 picture."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+@cache
+def _drawing_code() -> str:
+    """A hash of what turns a scene into bytes: the world's code, the libraries it draws with."""
+    versions = f"{np.__version__} {PIL.__version__} {JPEG_QUALITY}"
+    return hashlib.sha256(f"{versions} {code_hash('embedded/world')}".encode()).hexdigest()

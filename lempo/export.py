@@ -1,0 +1,38 @@
+"""`lempo export`: a tuned model as a folder for a model hub."""
+
+import json
+import shutil
+from pathlib import Path
+
+from pipeline.base.errors import UserError
+from pipeline.base.paths import Paths
+
+
+def export_tuned(paths: Paths, dataset: str, folder: Path) -> None:
+    """Copy `data/tuned/<dataset>` and write its card again, with what `evaluate` measured on the test split.
+
+    Raises:
+        UserError: the dataset was not tuned or not evaluated, or the folder is there already.
+    """
+    from trainer.tuning.folder import CARD_NAME, model_card, read_record
+
+    record = read_record(paths.tuned(dataset))
+    measured = paths.metrics("evaluate", dataset)
+    if not measured.is_file():
+        raise UserError("the metrics of this dataset are missing", "Run `dvc repro`", file=measured)
+    if folder.exists():
+        raise UserError("the folder is there already", "Name a new one", field="FOLDER", value=folder)
+    try:
+        methods = json.loads(measured.read_text(encoding="utf-8"))
+        test = {name: methods[name] for name in ("hybrid", "hybrid_untuned", "image_plus_text")}
+        card = model_card(record, test)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "the metrics or the record of the tuned model are damaged",
+            "Run `dvc repro`",
+            file=measured,
+            value=error,
+        ) from None
+    shutil.copytree(paths.tuned(dataset), folder)
+    (folder / CARD_NAME).write_text(card, encoding="utf-8")
+    print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

@@ -1,0 +1,93 @@
+"""lempo study
+
+The evidence: several seeds of every trained method, learning rates tried on validation, ablations, intervals
+and paired tests. What a run that was killed had finished is not run again.
+"""
+
+import logging
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.base.files import replacing
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import QUERIES
+from pipeline.base.tables import read_table
+
+if TYPE_CHECKING:
+    from trainer.study.run import Evidence
+
+log = logging.getLogger(__name__)
+
+
+def run(params: Params, paths: Paths, out: Path = Path("docs")) -> None:
+    """Write `results.md`, `results.csv` and `results.tex` into a folder.
+
+    Args:
+        out: relative to the project's root.
+
+    Raises:
+        UserError: a table, the features or the model is not there: `dvc repro` makes them.
+    """
+    from trainer.study.run import run_study
+    from trainer.study.tables import study_tables, to_csv, to_latex, to_markdown
+
+    start = time.perf_counter()
+    evidence = run_study(params, paths)
+    families = {dataset: _families(paths, dataset) for dataset in params.datasets}
+    tables = study_tables(evidence, families)
+    folder = paths.root / out
+    texts = {
+        "results.md": _preface(evidence, families) + "\n\n" + to_markdown(tables) + "\n",
+        "results.csv": to_csv(tables),
+        "results.tex": to_latex(tables),
+    }
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    log.info(
+        "study: %s, %.0f s", ", ".join(str(folder / name) for name in texts), time.perf_counter() - start
+    )
+
+
+def _families(paths: Paths, dataset: str) -> list[str]:
+    """The family of every test query, in the table's order; where there is none, its reference."""
+    rows = read_table(paths.queries(dataset), QUERIES, ["split", "family", "reference_id"]).to_pylist()
+    return [row["family"] or row["reference_id"] for row in rows if row["split"] == "test"]
+
+
+def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
+    from trainer.study.plan import settings
+
+    params = evidence.params
+    sizes = ", ".join(
+        f"`{dataset}` {len(of)} test queries in {len(set(of))} families" for dataset, of in families.items()
+    )
+    seconds = sum(result["seconds"] for result in evidence.results.values())
+    tower, network = (", ".join(map(str, of)) for of in zip(*settings(params), strict=True))
+    return "\n".join(
+        [
+            "# Results",
+            "",
+            "Written by `lempo study` after `dvc repro`; every figure below is computed by it. The same "
+            "figures in a line each: `results.csv`; as LaTeX: `results.tex`.",
+            "",
+            f"- Models: `{params.llm.model}` (language), `{params.vlm.model}` (vision and text). Where these "
+            "are the embedded ones, the figures show how the method behaves on the procedural world, and "
+            "nothing about photographs.",
+            f"- Data: {sizes}.",
+            f"- {params.study.seeds} seeds of every trained method. Every trained method gets "
+            f"{len(params.study.trials.tune)} trials on validation with the first seed, of learning rate "
+            f"and temperature: {tower} to tune the text tower, {network} to train a network (its temperature "
+            "is learned from there). The same loop, loss, gallery and early stopping tune every text tower; "
+            "for a network it is tuned as the weighted sum of image and text, then the network is trained on "
+            "its features, each trial with the pairs at the same place of both lists.",
+            "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
+            f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
+            "serve the views of several pseudo captions alone.",
+            f"- {len(evidence.results)} jobs, {seconds / 60:.0f} minutes of one core in all. "
+            f"torch {version('torch')}, open_clip {version('open_clip_torch')}.",
+        ]
+    )

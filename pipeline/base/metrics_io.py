@@ -1,0 +1,56 @@
+"""Metrics as JSON with sorted keys, curves as CSV, floats of six digits: equal results are equal bytes."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import replacing
+
+DIGITS = 6
+
+
+def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
+    """Write a metrics file whole.
+
+    Raises:
+        ValueError: a figure is NaN or infinite; what is not known is None.
+    """
+    text = json.dumps(_rounded(metrics), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file whole, one column a key of the first row; None is an empty cell."""
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_rounded(row) for row in rows)
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a metrics file.
+
+    Raises:
+        UserError: it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("the metrics are missing", "Run `dvc repro`", file=path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError("the file is no JSON", "Run `dvc repro`", file=path, value=error) from None
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, float) and math.isfinite(value):
+        return round(value, DIGITS)
+    return value

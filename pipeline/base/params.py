@@ -1,0 +1,299 @@
+"""`params.yaml`, read once and checked: unknown keys and impossible values end a command before any work."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from pipeline.base.yaml_file import read_mapping, validated
+
+_ALLOWED = "docs/parameters.md lists what is allowed"
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not true or false")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+LEARNED_TEMPERATURE = (0.01, 1.0)  # where trainer.tuning.losses keeps one that is learned
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("the text holds a character that cannot be printed")
+    return value
+
+
+Name = Annotated[
+    str, Field(min_length=1), AfterValidator(_printable)
+]  # of a model, a file, a folder, a server
+
+
+# vLLM's engine arguments that decide what a model says: the row cache knows those of llm.engine_args
+_TEXT_ARGUMENTS = {
+    "chat_template", "chat_template_kwargs", "code_revision", "dtype", "generation_config", "hf_config_path",
+    "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors", "lora", "max_lora_rank",
+    "max_model_len", "override_generation_config", "quantization", "quantization_config",
+    "speculative_config", "structured_outputs_config", "tokenizer", "tokenizer_mode", "tokenizer_revision",
+    "trust_remote_code",
+}  # fmt: skip
+_OWN_PARAMETERS = {"model": "llm.model", "revision": "llm.revision", "seed": "seed"}
+
+
+def _no_own_parameter(value: dict[str, Any]) -> dict[str, Any]:
+    for name, parameter in _OWN_PARAMETERS.items():
+        if name in value:
+            raise ValueError(f"'{name}' is a parameter of its own: set {parameter}")
+    return value
+
+
+EngineArguments = Annotated[dict[str, Any], AfterValidator(_no_own_parameter)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+class CorpusParams(_Section):
+    root: Name
+    max_reject_share: Share
+
+
+class LlmParams(_Section):
+    model: Name
+    revision: Name | None
+    engine: Literal["vllm", "ray", "endpoint"]
+    endpoint: Name | None
+    temperature: Annotated[Number, Field(ge=0)]
+    top_p: Annotated[Number, Field(gt=0, le=1)]
+    repairs: FromZero
+    repair_temperature: Positive
+    tries: Count
+    fallback: Literal["none", "rules"]
+    output: Literal["text", "json"]
+    max_groups: Annotated[int, Field(ge=2, strict=True)]
+    engine_args: EngineArguments
+
+    @model_validator(mode="after")
+    def _endpoint_named(self) -> "LlmParams":
+        if self.engine == "endpoint" and not self.endpoint:
+            raise ValueError("engine 'endpoint' needs llm.endpoint, the server's base URL")
+        return self
+
+
+class LanguageParams(_Section):
+    prompt: Name
+    max_tokens: Count
+
+
+class CaptionParams(LanguageParams):
+    samples: Count
+    sample_temperature: Positive
+
+
+class VlmParams(_Section):
+    model: Name
+    pretrained: Name | None
+    precision: Literal["fp32", "fp16", "bf16"]
+
+    @field_validator("pretrained")
+    @classmethod
+    def _no_pickle(cls, value: str | None) -> str | None:
+        if value and value.endswith((".pt", ".pth", ".bin", ".pkl", ".ckpt")):
+            raise ValueError("pickled weights are not loaded: convert the file to .safetensors first")
+        return value
+
+
+class EmbedParams(_Section):
+    dtype: Literal["float16", "float32"]
+
+
+class Weights(_Section):
+    """Weights of the similarities in the hybrid one; non-negative, sum 1."""
+
+    triplet: Share
+    language: Share
+    pseudo_caption: Share
+
+    @model_validator(mode="after")
+    def _sum_is_one(self) -> "Weights":
+        total = self.triplet + self.language + self.pseudo_caption
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the weights must sum to 1, not {total:g}")
+        return self
+
+
+class Mixture(_Section):
+    """Shares of image, modification and interpretation in the triplet query (a, b, d).
+
+    The interpretation says what the reference shows; a share below 0 takes that out of the image.
+    """
+
+    image: Share
+    text: Share
+    graph: Annotated[Number, Field(ge=-1, le=1)]
+
+    @model_validator(mode="after")
+    def _not_zero(self) -> "Mixture":
+        if self.image + self.text + abs(self.graph) <= 0:
+            raise ValueError("at least one of image, text and graph must not be 0")
+        return self
+
+
+class MethodParams(_Section):
+    reference: Literal["removed", "kept"]
+    choose: Literal["validation", "learned", "fixed"]
+    weights: Weights
+    mixture: Mixture
+
+
+class TuneParams(_Section):
+    trainable: Annotated[str, Field(pattern=r"^(all|(last|lora):[1-9][0-9]*)$")]
+    negatives: Literal["gallery", "batch"]
+    hard_negatives: FromZero
+    distill: Annotated[Number, Field(ge=0)]
+    epochs: FromZero
+    patience: Count
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    learning_rate: Positive
+    weight_decay: Annotated[Number, Field(ge=0)]
+    warmup_share: Share
+    gradient_clip: Positive
+    temperature: Positive
+    learn_temperature: bool
+
+    @model_validator(mode="after")
+    def _learnable(self) -> "TuneParams":
+        low, high = LEARNED_TEMPERATURE
+        if self.learn_temperature and not low <= self.temperature <= high:
+            raise ValueError(
+                f"a learned temperature stays within {low:g} and {high:g}: set tune.temperature to a value "
+                f"there, not {self.temperature:g}, or tune.learn_temperature to false"
+            )
+        return self
+
+
+class ComparatorParams(_Section):
+    epochs: FromZero
+    patience: Count
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    learning_rate: Positive
+    weight_decay: Annotated[Number, Field(ge=0)]
+    temperature: Annotated[Number, Field(ge=LEARNED_TEMPERATURE[0], le=LEARNED_TEMPERATURE[1])]
+
+
+class TrialParams(_Section):
+    rate: Positive
+    temperature: Positive
+
+
+class TrialsParams(_Section):
+    tune: Annotated[tuple[TrialParams, ...], Field(min_length=1)]
+    comparators: tuple[TrialParams, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> "TrialsParams":
+        if len(self.tune) != len(self.comparators):
+            raise ValueError(
+                f"{len(self.tune)} trials for tune and {len(self.comparators)} for comparators: "
+                "every trained method gets as many"
+            )
+        return self
+
+
+class StudyParams(_Section):
+    seeds: Count
+    trials: TrialsParams
+
+
+class ReportParams(_Section):
+    queries: FromZero
+
+
+class RayParams(_Section):
+    address: Name | None
+    replicas: Count
+    cpus_per_replica: Count
+
+    @field_validator("address")
+    @classmethod
+    def _no_client(cls, value: str | None) -> str | None:
+        if value and value.startswith("ray://"):
+            raise ValueError(
+                "Ray Data cannot run through ray://: use a machine of the cluster, and host:port"
+            )
+        return value
+
+
+class SpeedParams(_Section):
+    workers: Annotated[int, Field(ge=1, le=1024, strict=True)]
+    device: Literal["auto", "cpu", "cuda"]
+    embed_batch: Count
+    encode_batch: Count
+    llm: EngineArguments
+    ray: RayParams
+    endpoint_concurrency: Count
+    endpoint_timeout_s: Positive
+    endpoint_retries: FromZero
+
+    @field_validator("llm")
+    @classmethod
+    def _no_other_texts(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in sorted(value.keys() & _TEXT_ARGUMENTS):
+            raise ValueError(f"'{name}' can change texts: put it into llm.engine_args")
+        return value
+
+
+class Params(_Section):
+    """All of `params.yaml`."""
+
+    datasets: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")], ...], Field(min_length=1)
+    ]
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+    corpus: CorpusParams
+    llm: LlmParams
+    interpret: LanguageParams
+    caption: CaptionParams
+    vlm: VlmParams
+    embed: EmbedParams
+    method: MethodParams
+    tune: TuneParams
+    comparators: ComparatorParams
+    study: StudyParams
+    report: ReportParams
+    speed: SpeedParams
+
+    @field_validator("datasets")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a dataset is named twice")
+        if "all" in value:
+            raise ValueError("'all' is taken: in the metrics it means all datasets")
+        return value
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the parameters.
+
+    Raises:
+        UserError: the file is missing or no YAML, a key is unknown or missing, or a value is impossible.
+    """
+    return validated(
+        Params, read_mapping(path, "Run the command in the project's folder", _ALLOWED), path, _ALLOWED
+    )

@@ -1,0 +1,86 @@
+"""Token counts of texts under the VLM's tokenizer, remembered: loading open_clip takes seconds."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.base.files import file_hashes, identity_hash, replacing
+from pipeline.base.params import VlmParams
+from pipeline.vision.source import LOCAL, locate
+
+_SCHEMA = pa.schema([pa.field("text", pa.string()), pa.field("tokens", pa.int32())])
+_TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
+_CONTEXT = b"context_length"
+
+
+class ClipTokens:
+    """Counts tokens of texts, start and end included, uncut.
+
+    Args:
+        params: the VLM; relative folders are relative to `root`.
+        cache: folder of remembered counts.
+
+    Raises:
+        UserError: the VLM is not there.
+    """
+
+    def __init__(self, params: VlmParams, cache: Path, root: Path) -> None:
+        self._params, self._root = params, root
+        name = identity_hash(_tokenizer_identity(params, cache, root))
+        self._file = cache / "clip_tokens" / f"{name[:32]}.parquet"
+        self._counts: pa.Table = _SCHEMA.empty_table()
+        self._context: int | None = None
+        if self._file.is_file():
+            table = pq.read_table(self._file)
+            self._counts = table.select(_SCHEMA.names).cast(_SCHEMA)
+            self._context = int(table.schema.metadata[_CONTEXT])
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the VLM reads of a text."""
+        if self._context is None:
+            self.count([])
+        assert self._context is not None
+        return self._context
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """One number a text. open_clip is imported only for texts not counted before."""
+        keys = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
+        places = self._places(keys)
+        if self._context is None or None in places:
+            from pipeline.vision.vlm import load_tokenizer
+
+            missing = {
+                key: text for key, text, place in zip(keys, texts, places, strict=True) if place is None
+            }
+            tokenizer = load_tokenizer(self._params, self._root)
+            self._context = tokenizer.context_length
+            self._remember(list(missing), tokenizer.count(list(missing.values())))
+            places = self._places(keys)
+        return self._counts["tokens"].take(pa.array(places, pa.int32())).to_pylist()
+
+    def _places(self, keys: Sequence[str]) -> list[int | None]:
+        return pc.index_in(pa.array(keys, pa.string()), value_set=self._counts["text"]).to_pylist()
+
+    def _remember(self, keys: Sequence[str], counts: Sequence[int]) -> None:
+        new = pa.table([pa.array(keys, pa.string()), pa.array(counts, pa.int32())], schema=_SCHEMA)
+        self._counts = pa.concat_tables([self._counts, new]).sort_by("text").combine_chunks()
+        table = self._counts.replace_schema_metadata({_CONTEXT: str(self._context).encode()})
+        with replacing(self._file) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+
+def _tokenizer_identity(params: VlmParams, cache: Path, root: Path) -> dict[str, Any]:
+    source = locate(params, root)
+    identity: dict[str, Any] = {"open_clip": version("open_clip_torch")}
+    if not params.model.startswith(LOCAL):
+        return {**identity, "model": params.model}
+    folder = Path(source.name.removeprefix(LOCAL))
+    files = sorted(path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file())
+    return {**identity, "files": file_hashes(files, cache)}

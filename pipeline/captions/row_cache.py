@@ -1,0 +1,285 @@
+"""The row cache: every text an LLM wrote here, found again by what was asked.
+
+Content-addressed and append-only: Parquet parts, each written to a temporary name, fsynced and renamed, never
+changed afterwards. Any number of processes may add parts at once. It outlives code changes, and no DVC stage
+owns it.
+
+`max_tokens` is not in a key. A text that stopped by itself answers every request whose limit is at least its
+length; a text that was cut answers only the limit that cut it. So raising the limit redoes only what was cut.
+"""
+
+import fcntl
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import canonical_json, replacing
+from pipeline.llm.prompt import Message
+from pipeline.llm.types import Result, Sampling
+
+PART_ROWS = 65_536
+MERGE_ABOVE_PARTS = 32
+STALE_SECONDS = 3600
+
+ENTRIES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("row_key", pa.string(), nullable=False),  # the key of the row's first attempt
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("prompt_hash", pa.string(), nullable=False),
+        pa.field("max_tokens", pa.int32(), nullable=False),
+        pa.field("text", pa.string()),  # null: the request failed
+        pa.field("error", pa.string()),
+        pa.field("permanent", pa.bool_(), nullable=False),
+        pa.field("tries", pa.int32(), nullable=False),  # failures of this key so far; 0 where there is a text
+        pa.field("finish_reason", pa.string()),
+        pa.field("prompt_tokens", pa.int32()),
+        pa.field("output_tokens", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stored text or failure."""
+
+    key: str
+    row_key: str
+    model: str
+    prompt_hash: str
+    max_tokens: int
+    text: str | None
+    error: str | None
+    permanent: bool
+    tries: int
+    finish_reason: str | None
+    prompt_tokens: int | None
+    output_tokens: int | None
+
+    @property
+    def failed(self) -> bool:
+        return self.text is None
+
+    @staticmethod
+    def of(
+        result: Result, *, row_key: str, model: str, prompt_hash: str, max_tokens: int, failures: int
+    ) -> "Entry":
+        """The entry for a result; `failures` is how often the key had failed before."""
+        return Entry(
+            key=result.key,
+            row_key=row_key,
+            model=model,
+            prompt_hash=prompt_hash,
+            max_tokens=max_tokens,
+            text=result.text,
+            error=result.error,
+            permanent=result.permanent,
+            tries=failures + 1 if result.text is None else 0,
+            finish_reason=result.finish_reason,
+            prompt_tokens=result.prompt_tokens,
+            output_tokens=result.output_tokens,
+        )
+
+    def answers(self, max_tokens: int) -> bool:
+        """Whether a request with this limit would have got this text."""
+        if self.failed:
+            return False
+        if self.finish_reason == "length":
+            return self.max_tokens == max_tokens
+        return self.output_tokens is None or self.output_tokens <= max_tokens
+
+
+def row_key(
+    identity: dict[str, Any],
+    messages: list[Message],
+    sampling: Sampling,
+    output_schema: dict[str, Any] | None = None,
+    attempt: int = 0,
+) -> str:
+    """sha256 over all that decides a text: model, rendered prompt, sampling, output schema, attempt."""
+    content: dict[str, Any] = {
+        "model": identity,
+        "messages": messages,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "output_schema": output_schema,
+    }
+    if attempt:
+        content["attempt"] = attempt
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def seed_of(key: str) -> int:
+    """The seed of one request, from its key: the same whatever the order of the rows (31 bits)."""
+    return int(key[:8], 16) & 0x7FFFFFFF
+
+
+class RowCache:
+    """The parts under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def lookup(self, keys: Iterable[str], max_tokens: int) -> dict[str, Entry]:
+        """What is stored for these keys: a text that answers `max_tokens`, else the key's last failure.
+
+        Keys with neither are absent. Only the texts of the keys asked for are loaded.
+        """
+        wanted = pa.array(sorted(set(keys)), pa.string())
+        found: dict[str, Entry] = {}
+        if len(wanted) == 0:
+            return found
+        for rows in self._matching(wanted):
+            for entry in rows:
+                if entry.failed or entry.answers(max_tokens):
+                    known = found.get(entry.key)
+                    if known is None or _preference(entry) < _preference(known):
+                        found[entry.key] = entry
+        return found
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Store entries in one new part; on return they are on disk."""
+        if entries:
+            self._write(pa.Table.from_pylist([asdict(entry) for entry in entries], schema=ENTRIES))
+
+    def parts(self) -> list[Path]:
+        return sorted(self.folder.glob("*.parquet"))
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.parts())
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Entries by model and prompt: `model`, `prompt_hash`, `texts`, `truncated`, `failures`."""
+        counts: dict[tuple[str, str], list[int]] = {}
+        columns = ["model", "prompt_hash", "error", "finish_reason"]
+        with self._alone(wait=True):
+            for part in self.parts():
+                for row in _read(part, columns).to_pylist():
+                    count = counts.setdefault((row["model"], row["prompt_hash"]), [0, 0, 0])
+                    count[0] += row["error"] is None
+                    count[1] += row["finish_reason"] == "length"
+                    count[2] += row["error"] is not None
+        return [
+            {"model": model, "prompt_hash": prompt, "texts": c[0], "truncated": c[1], "failures": c[2]}
+            for (model, prompt), c in sorted(counts.items())
+        ]
+
+    def prune(self, used: set[str]) -> tuple[int, int]:
+        """Keep only entries of the rows in `used` (row keys); returns numbers of entries (kept, removed)."""
+        wanted, kept, removed = pa.array(sorted(used), pa.string()), 0, 0
+        with self._alone(wait=True):
+            for part in self.parts():
+                table = _read(part)
+                remaining = table.filter(pc.is_in(table["row_key"], wanted))
+                kept, removed = kept + remaining.num_rows, removed + table.num_rows - remaining.num_rows
+                if remaining.num_rows == table.num_rows:
+                    continue
+                if remaining.num_rows:
+                    self._write(remaining)
+                part.unlink(missing_ok=True)
+        return kept, removed
+
+    def merge(self) -> None:
+        """Put many small parts into few large ones, and clear what killed writers left behind.
+
+        Safe at any moment: the large part is on disk before a small one goes, and an entry that stands twice
+        counts once. Where another process is at it, nothing is done.
+        """
+        if not self.folder.is_dir():
+            return
+        with self._alone(wait=False) as mine:
+            if not mine:
+                return
+            for temporary in self.folder.glob(".*.tmp"):
+                with suppress(FileNotFoundError):  # its writer has just renamed it
+                    if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
+                        temporary.unlink()
+            sizes = {part: pq.read_metadata(part).num_rows for part in self.parts()}
+            small = [part for part, rows in sizes.items() if rows < PART_ROWS // 2]
+            if len(small) <= MERGE_ABOVE_PARTS:
+                return
+            group: list[Path] = []
+            for part in small:
+                group.append(part)
+                if sum(sizes[path] for path in group) >= PART_ROWS or part == small[-1]:
+                    self._write(pa.concat_tables([_read(path) for path in group]))
+                    for path in group:
+                        path.unlink(missing_ok=True)
+                    group = []
+
+    @contextmanager
+    def _alone(self, wait: bool) -> Iterator[bool]:
+        """Hold the right to remove parts, which only one process has at a time; False where it is taken."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _write(self, table: pa.Table) -> None:
+        with replacing(self.folder / f"{uuid.uuid4().hex}.parquet") as temporary:
+            pq.write_table(table, temporary, compression="zstd", row_group_size=8192)
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)  # the new name itself
+        finally:
+            os.close(descriptor)
+
+    def _matching(self, wanted: pa.Array) -> Iterator[list[Entry]]:
+        done: set[Path] = set()
+        while True:
+            fresh = [part for part in self.parts() if part not in done]
+            if not fresh:
+                return
+            for part in fresh:  # a part merged away by another process reappears inside a new one
+                done.add(part)
+                try:
+                    file = pq.ParquetFile(part)
+                    for group in range(file.num_row_groups):
+                        hit = pc.is_in(file.read_row_group(group, columns=["key"])["key"], wanted)
+                        if pc.any(hit).as_py():
+                            rows = file.read_row_group(group).filter(hit).to_pylist()
+                            yield [Entry(**row) for row in rows]
+                except FileNotFoundError:
+                    continue
+                except (pa.ArrowInvalid, TypeError, KeyError) as error:
+                    raise _damaged(part, error) from None
+
+
+def _preference(entry: Entry) -> tuple[Any, ...]:
+    """Texts before failures, the failure with most tries first; the order of the parts has no say."""
+    if entry.failed:
+        return (1, -entry.tries, entry.error or "")
+    return (0, entry.output_tokens or 0, entry.text)
+
+
+def _read(part: Path, columns: list[str] | None = None) -> pa.Table:
+    try:
+        return pq.ParquetFile(part).read(columns=columns)
+    except pa.ArrowInvalid as error:
+        raise _damaged(part, error) from None
+
+
+def _damaged(part: Path, error: Exception) -> UserError:
+    return UserError(
+        "the part of the row cache is damaged",
+        "Delete this file; its texts are generated again",
+        file=part,
+        value=" ".join(str(error).split()),
+    )

@@ -1,0 +1,186 @@
+"""The phrases to look for in captions of one dataset: names, attributes, predicates, scenes, synonyms."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pipeline.faithfulness import words
+from pipeline.faithfulness.scenes import Scenes, squeezed
+from pipeline.graph.scene_graph import GroupGraph
+from pipeline.graph.verbalise import pluralise
+
+SINGULAR, PLURAL, EITHER = "singular", "plural", "either"
+
+
+def tokenise(text: str) -> list[str]:
+    """Lower-case words and the punctuation that ends clauses; hyphens stay inside words."""
+    return [token.replace("’", "'") for token in words.TOKEN.findall(text.lower().replace("_", " "))]
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A sequence of tokens and what it stands for."""
+
+    tokens: tuple[str, ...]
+    kind: str  # name | attribute | predicate
+    value: str  # as the graphs write it
+    number: str = EITHER  # of a name
+    readings: tuple[tuple[str, bool], ...] = ()  # of a predicate: (predicate, turned round)
+    short: bool = False  # "court" for "tennis court": good for speaking of it again
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Every word that the graphs of a dataset use: what a text can be caught inventing."""
+
+    names: frozenset[str]
+    attributes: frozenset[str]
+    predicates: frozenset[str]
+    scenes: frozenset[str]
+    memory: dict = field(default_factory=dict, compare=False, hash=False, repr=False)
+
+    @cached_property
+    def phrases(self) -> Mapping[tuple[str, ...], list[Phrase]]:
+        """Phrases by their tokens, names before predicates before attributes."""
+        table: dict[tuple[tuple[str, ...], str], Phrase] = {}
+        for phrase in [*self._names(), *self._attributes(), *self._predicates()]:
+            if phrase.tokens:
+                table.setdefault((phrase.tokens, phrase.kind), phrase)
+        rank = {"name": 0, "predicate": 1, "attribute": 2}
+        index: dict[tuple[str, ...], list[Phrase]] = {}
+        for phrase in sorted(table.values(), key=lambda phrase: rank[phrase.kind]):
+            index.setdefault(phrase.tokens, []).append(phrase)
+        return index
+
+    @cached_property
+    def lengths(self) -> Mapping[str, list[int]]:
+        """How many tokens phrases have, long ones first, by their first token."""
+        found: dict[str, set[int]] = {}
+        for tokens in self.phrases:
+            found.setdefault(tokens[0], set()).add(len(tokens))
+        return {first: sorted(lengths, reverse=True) for first, lengths in found.items()}
+
+    def phrases_at(self, tokens: Sequence[str], at: int) -> Iterator[Phrase]:
+        """The phrases that stand in a text from the token number `at` on, long ones first."""
+        for length in self.lengths.get(tokens[at], ()):
+            yield from self.phrases.get(tuple(tokens[at : at + length]), ())
+
+    @cached_property
+    def attribute_of(self) -> Mapping[str, str]:
+        """Attribute to the one it is compared as: synonyms that the graphs do not tell apart are one."""
+        meaning = {attribute: attribute for attribute in self.attributes}
+        for group in words.ATTRIBUTE_SYNONYMS:
+            used = [word for word in group if word in self.attributes]
+            if len(used) <= 1:
+                meaning |= dict.fromkeys(group, used[0] if used else group[0])
+            else:
+                meaning |= {word: word for word in group}
+        return meaning
+
+    @cached_property
+    def other_scenes(self) -> Scenes:
+        """Finds scenes, those left out that are an object's name or hold one."""
+        names = [tokens for tokens, found in self.phrases.items() if any(p.kind == "name" for p in found)]
+        joined = {"".join(tokens) for tokens in names}
+        single = {tokens[0] for tokens in names if len(tokens) == 1}
+        return Scenes(
+            scene
+            for scene in self.scenes
+            if squeezed(scene) not in joined and not single & set(tokenise(scene))
+        )
+
+    @cached_property
+    def scene_words(self) -> frozenset[str]:
+        """First words of scenes that no object's name starts with."""
+        heads = {tokens[0] for scene in self.scenes if (tokens := tokenise(scene))}
+        return frozenset(
+            heads - {p.tokens[0] for found in self.phrases.values() for p in found if p.kind == "name"}
+        )
+
+    def _names(self) -> Iterable[Phrase]:
+        known = {tuple(tokenise(name)) for name in self.names}
+        heads: dict[str, list[str]] = {}
+        for name in sorted(self.names):
+            tokens = tuple(tokenise(name))
+            yield from _name_forms(tokens, name)
+            if len(tokens) > 1:
+                heads.setdefault(tokens[-1], []).append(name)
+        for group in words.NAME_SYNONYMS:
+            used = [word for word in group if word in self.names]
+            if len(used) == 1:
+                for word in group:
+                    tokens = tuple(tokenise(word))
+                    if tokens not in known:
+                        yield from _name_forms(tokens, used[0])
+        for head, names in heads.items():
+            if len(names) == 1 and (head,) not in known:
+                for phrase in _name_forms((head,), names[0]):
+                    yield Phrase(phrase.tokens, "name", names[0], phrase.number, short=True)
+
+    def _attributes(self) -> Iterable[Phrase]:
+        for attribute in sorted({*self.attributes, *words.COMMON_ATTRIBUTES, *self.attribute_of}):
+            tokens = tuple(tokenise(attribute))
+            if len(tokens) != 1 or tokens[0] not in words.NUMBERS:
+                yield Phrase(tokens, "attribute", self.attribute_of.get(attribute, attribute))
+
+    def _predicates(self) -> Iterable[Phrase]:
+        readings: dict[str, dict[tuple[str, bool], None]] = {}
+        classes = [dict(group) for group in words.PREDICATE_CLASSES]
+        for predicate in sorted({*self.predicates, *words.COMMON_PREDICATES}):
+            readings.setdefault(predicate, {})[(predicate, False)] = None
+            bare = predicate
+            if not any(predicate in group for group in classes):
+                bare = re.sub(r"^\w+ed ", "", predicate)  # "parked near" is said by "near"
+            for group in classes:
+                if bare not in group:
+                    continue
+                for form, way in group.items():
+                    if form in self.predicates and form not in (predicate, bare) and way == group[bare]:
+                        continue  # the graphs tell the two apart
+                    turned = way != group[bare]
+                    for said in {form, predicate.replace(bare, form)}:
+                        readings.setdefault(said, {})[(predicate, turned)] = None
+                        if way == "~" and bare == predicate:
+                            readings[said][(predicate, True)] = None
+        for form, found in readings.items():
+            yield Phrase(tuple(tokenise(form)), "predicate", form, readings=tuple(found))
+
+
+def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
+    """The words of these graphs."""
+    names: set[str] = set()
+    attributes: set[str] = set()
+    predicates: set[str] = set()
+    scenes: set[str] = set()
+    for graph in graphs:
+        if graph.scene:
+            scenes.add(graph.scene.lower())
+        for group in graph.groups:
+            names.add(group.name.lower())
+            attributes.update(attribute.lower() for attribute in group.attributes)
+        predicates.update(predicate.lower() for _, predicate, _ in graph.relations)
+    return Vocabulary(frozenset(names), frozenset(attributes), frozenset(predicates), frozenset(scenes))
+
+
+def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
+    if not tokens:
+        return
+    last = tokens[-1]
+    plurals = {pluralise(last), words.IRREGULAR_PLURALS.get(last, pluralise(last))}
+    for ending, plural in (("fe", "ves"), ("f", "ves")):
+        if last.endswith(ending) and last not in words.IRREGULAR_PLURALS:
+            plurals.add(last.removesuffix(ending) + plural)
+    singulars = {one for one, many in words.IRREGULAR_PLURALS.items() if many == last and one != last}
+    if last.endswith("ies"):
+        singulars.add(last[:-3] + "y")
+    elif last.endswith("s") and not last.endswith(("ss", "us", "is")):
+        singulars.add(last[:-1])
+        if last.endswith(("ses", "xes", "zes", "ches", "shes")):
+            singulars.add(last[:-2])
+    looks_plural = bool(singulars)
+    yield Phrase(tokens, "name", name, EITHER if looks_plural or last in plurals else SINGULAR)
+    for plural in sorted(plurals - {last}):
+        yield Phrase((*tokens[:-1], plural), "name", name, PLURAL)
+    for singular in sorted(singulars - {last}):
+        yield Phrase((*tokens[:-1], singular), "name", name, SINGULAR)

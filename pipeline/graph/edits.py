@@ -1,0 +1,105 @@
+"""Edits of scene graphs: the facts that a modification removes and adds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.graph.scene_graph import Group, GroupGraph, phrase
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One fact removed or added: a group (`kind` object) or a relation between two named groups."""
+
+    op: str
+    kind: str
+    group: Group | None = None
+    subject: str | None = None
+    predicate: str | None = None
+    object: str | None = None
+
+
+def edits_from_row(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Edit, ...] | None:
+    """The `edits` of a query row, or None where the table has none."""
+    if rows is None:
+        return None
+    return tuple(
+        Edit(
+            op=row["op"],
+            kind=row["kind"],
+            group=Group(row["quantity"] or "", row["name"], tuple(row["attributes"] or ()), row["position"])
+            if row["kind"] == "object"
+            else None,
+            subject=row["subject"],
+            predicate=row["predicate"],
+            object=row["object"],
+        )
+        for row in rows
+    )
+
+
+def edit_to_row(edit: Edit) -> dict[str, Any]:
+    """An edit as a row of the `edits` column."""
+    group = edit.group
+    return {
+        "op": edit.op,
+        "kind": edit.kind,
+        "quantity": group.quantity if group else None,
+        "name": group.name if group else None,
+        "attributes": list(group.attributes) if group else None,
+        "position": group.position if group else None,
+        "subject": edit.subject,
+        "predicate": edit.predicate,
+        "object": edit.object,
+    }
+
+
+def apply_edits(graph: GroupGraph, edits: Sequence[Edit]) -> GroupGraph:
+    """The graph that a pseudo caption must say.
+
+    A group removed and one of the same name added is a change of that group: it keeps its place in the order
+    and its relations. A group only removed takes its relations with it.
+
+    Raises:
+        ValueError: an edit removes what the graph does not hold, or relates a group it does not hold.
+    """
+    groups: list[Group | None] = list(graph.groups)
+    relations = list(graph.relations)
+    added = [edit.group for edit in edits if edit.kind == "object" and edit.op == "add" and edit.group]
+    for edit in edits:
+        if edit.kind != "object" or edit.op != "remove" or edit.group is None:
+            continue
+        if edit.group not in groups:
+            raise ValueError(f"no such group to remove: {edit.group}")
+        place = groups.index(edit.group)
+        successor = next((group for group in added if group.name == edit.group.name), None)
+        groups[place] = successor
+        if successor is None:
+            relations = [relation for relation in relations if place not in (relation[0], relation[2])]
+        else:
+            added.remove(successor)
+    groups.extend(added)
+    for edit in edits:
+        if edit.kind == "relation":
+            ends = tuple(_index_of(groups, name) for name in (edit.subject, edit.object))
+            relation = (ends[0], edit.predicate or "", ends[1])
+            if edit.op == "add":
+                relations.append(relation)
+            elif relation in relations:
+                relations.remove(relation)
+            else:
+                raise ValueError(f"no such relation to remove: {relation}")
+    kept = [place for place, group in enumerate(groups) if group is not None]
+    renumbered = {place: number for number, place in enumerate(kept)}
+    return replace(
+        graph,
+        groups=tuple(group for group in groups if group is not None),
+        relations=tuple((renumbered[s], predicate, renumbered[o]) for s, predicate, o in relations),
+    )
+
+
+def _index_of(groups: Sequence[Group | None], name: str | None) -> int:
+    for place, group in enumerate(groups):
+        if group is not None and name in (group.name, phrase(group)):
+            return place
+    raise ValueError(f"no such group to relate: {name}")

@@ -1,0 +1,41 @@
+"""Scene graphs of a dataset by their ids, without a Python object for each of them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.base.schemas import SCENE_GRAPHS
+from pipeline.base.tables import READ_ROWS, read_table
+from pipeline.graph.scene_graph import SceneGraph, graph_from_row
+
+KEPT_GRAPHS = 4 * READ_ROWS
+
+
+class GraphTable:
+    """The scene graph table, in Arrow's memory; of the graphs made from it only the latest are kept.
+
+    Raises:
+        UserError: the table is missing or is not the schema's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._table = read_table(path, SCENE_GRAPHS).combine_chunks()  # a take would do so each time
+        self._known: dict[str, SceneGraph] = {}
+
+    def __iter__(self) -> Iterator[SceneGraph]:
+        for batch in self._table.select(["image_id"]).to_batches(READ_ROWS):
+            yield from self.of(batch["image_id"].to_pylist()).values()
+
+    def of(self, ids: Sequence[str]) -> dict[str, SceneGraph]:
+        """The graphs of some images, a few thousand at most at a time; ids without a graph are absent."""
+        wanted = dict.fromkeys(ids)
+        if len(self._known.keys() | wanted.keys()) > KEPT_GRAPHS:
+            self._known.clear()
+        missing = pa.array([name for name in wanted if name not in self._known], pa.string())
+        if len(missing):
+            places = pc.index_in(missing, value_set=self._table["image_id"]).drop_null()
+            for row in self._table.take(places).to_pylist():
+                self._known[row["image_id"]] = graph_from_row(row)
+        return {name: self._known[name] for name in wanted if name in self._known}

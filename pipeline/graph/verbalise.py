@@ -1,0 +1,76 @@
+"""Rules that say a grouped scene graph in words: every fact once, names and attributes as they are written.
+
+The embedded captioner learns this language, and the rules are what a row falls back to where a language model
+failed and the parameters allow it. One fact has one form, so a caption can be checked word by word:
+
+    An airport scene with two small white planes at the top left, one hangar at the center and many green
+    trees. The planes are next to the hangar.
+"""
+
+from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, phrase
+
+_WORD_OF = {str(number): word for word, number in NUMBER_WORDS.items()}
+_VOWELS = "aeiou"
+
+
+def number_word(n: int) -> str:
+    """1 to 12 in words, any other number in digits."""
+    return _WORD_OF.get(str(n), str(n))
+
+
+def pluralise(name: str) -> str:
+    """The plural of a name's last word, by the regular rules alone.
+
+    Consonant + y becomes -ies; s, x, z, ch and sh take -es; everything else takes -s. A word that ends with a
+    single s (but not -us or -is) is taken for a plural already and stays.
+    """
+    lower = name.lower()
+    if lower.endswith("y") and lower[-2:-1].isalpha() and lower[-2] not in _VOWELS:
+        return name[:-1] + "ies"
+    if lower.endswith("s") and not lower.endswith(("ss", "us", "is")):
+        return name
+    return name + ("es" if lower.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+
+def is_plural(quantity: str) -> bool:
+    """Whether a name takes its plural after this quantity; no quantity leaves the name as it is written."""
+    return quantity not in ("", "1")
+
+
+def say_group(group: Group) -> str:
+    """A group without the scene around it: "two small red cars at the top left"."""
+    name = pluralise(group.name) if is_plural(group.quantity) else group.name
+    words = [_WORD_OF.get(group.quantity, group.quantity), *group.attributes, name]
+    if group.position:
+        words.append(f"at the {group.position}")
+    return " ".join(filter(None, words))
+
+
+def say_relation(graph: GroupGraph, relation: tuple[int, str, int]) -> str:
+    """A relation as a sentence: "The small red cars are next to the hangar."
+
+    A group goes by its name alone, unless another group of the graph has the same name.
+    """
+    subject, predicate, object_ = relation
+    verb = "are" if is_plural(graph.groups[subject].quantity) else "is"
+    return f"The {_mention(graph, subject)} {verb} {predicate} the {_mention(graph, object_)}."
+
+
+def verbalise(graph: GroupGraph) -> str:
+    """One caption that states every fact of the graph, in the graph's order, and nothing else."""
+    if graph.scene:
+        opening = f"{'An' if graph.scene[0].lower() in _VOWELS else 'A'} {graph.scene} scene"
+    else:
+        opening = "An aerial view"
+    said = [say_group(group) for group in graph.groups]
+    if len(said) > 1:
+        said = [*said[:-2], f"{said[-2]} and {said[-1]}"]
+    first = f"{opening} with {', '.join(said)}." if said else f"{opening}."
+    return " ".join([first, *(say_relation(graph, relation) for relation in graph.relations)])
+
+
+def _mention(graph: GroupGraph, index: int) -> str:
+    group = graph.groups[index]
+    alone = sum(other.name == group.name for other in graph.groups) == 1
+    said = group.name if alone else phrase(group)
+    return pluralise(said) if is_plural(group.quantity) else said

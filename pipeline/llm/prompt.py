@@ -1,0 +1,110 @@
+"""Prompts are text files: turns that open with `## system`, `## user` or `## assistant`, and placeholders.
+
+The last turn is the user's and holds the row (`{graph}`, `{modification}`); the turns before it are shared by
+all rows, so they come first and an engine with a prefix cache computes them once.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.errors import UserError
+
+ROLES = ("system", "user", "assistant")
+_HEADING = re.compile(r"^##[ \t]+(\S+)[ \t]*$", re.MULTILINE)
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+Message = dict[str, str]  # {"role": ..., "content": ...}, as chat templates and OpenAI's API take it
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """Turns with placeholders. `hash` is the sha256 of the file's text."""
+
+    turns: tuple[tuple[str, str], ...]
+    hash: str
+
+    def render(self, **values: str) -> list[Message]:
+        """Messages with the placeholders filled in, in one pass: braces inside a value stay as they are."""
+        return [
+            {"role": role, "content": _PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), text)}
+            for role, text in self.turns
+        ]
+
+
+def load_prompt(path: Path, placeholders: Sequence[str]) -> PromptTemplate:
+    """Read a prompt file and check that it can be used.
+
+    Args:
+        path: the text file.
+        placeholders: names that the last turn must hold in braces, the only ones allowed anywhere.
+
+    Raises:
+        UserError: the file is missing or no UTF-8, a role is unknown, the turns are in an order that no chat
+            template takes, or a placeholder is missing or unknown.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(
+            "there is no such prompt file", "Correct the path in params.yaml, or write the file", file=path
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            "the prompt file is no UTF-8 text", "Save it as UTF-8", file=path, value=error
+        ) from None
+    parts = _HEADING.split(text)
+    if parts[0].strip():
+        raise UserError(
+            "there is text before the first turn",
+            "Start the file with a line `## system` or `## user`",
+            file=path,
+            value=parts[0].strip().splitlines()[0],
+        )
+    turns = tuple((role, body.strip()) for role, body in zip(parts[1::2], parts[2::2], strict=True))
+    _check_roles(turns, path)
+    _check_placeholders(turns, placeholders, path)
+    return PromptTemplate(turns, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _check_roles(turns: tuple[tuple[str, str], ...], path: Path) -> None:
+    for role, body in turns:
+        if role not in ROLES:
+            raise UserError(
+                f"the role of a turn is none of {', '.join(ROLES)}", "Correct it", file=path, value=role
+            )
+        if not body:
+            raise UserError("a turn is empty", "Write its text, or remove its heading", file=path, value=role)
+    roles = [role for role, _ in turns]
+    talk = roles[1:] if roles[:1] == ["system"] else roles
+    expected = ["user", "assistant"] * (len(talk) // 2) + ["user"]
+    if talk != expected:
+        raise UserError(
+            "the turns are in the wrong order",
+            "After an optional system turn, user and assistant take turns and the user comes last",
+            file=path,
+            value=", ".join(roles) or "no turn",
+        )
+
+
+def _check_placeholders(turns: tuple[tuple[str, str], ...], allowed: Sequence[str], path: Path) -> None:
+    in_last = set(_PLACEHOLDER.findall(turns[-1][1]))
+    for name in allowed:
+        if name not in in_last:
+            raise UserError(
+                "a placeholder is missing from the last turn",
+                f"Write {{{name}}} there",
+                file=path,
+                field=name,
+            )
+    for _, body in turns:
+        for name in _PLACEHOLDER.findall(body):
+            if name not in allowed:
+                raise UserError(
+                    "the placeholder is unknown",
+                    "Use " + " and ".join(f"{{{known}}}" for known in allowed),
+                    file=path,
+                    value=f"{{{name}}}",
+                )

@@ -1,0 +1,1 @@
+"""The report: one HTML page made from tables and metrics."""

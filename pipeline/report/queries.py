@@ -1,0 +1,166 @@
+"""The queries that the report shows: chosen without looking at results, with pictures."""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.base.errors import UserError
+from pipeline.base.images import thumbnail_uri
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, RANKINGS
+from pipeline.base.tables import read_table
+
+METHODS = ("hybrid", "image_plus_text")
+TOP = 5
+THUMBNAIL = 96  # pixels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A thumbnail. `right` says whether the image answers the query."""
+
+    image_id: str
+    uri: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one method answers: the rank of the best right answer and the first images."""
+
+    method: str
+    rank: int
+    top: list[Picture]
+
+
+@dataclass(frozen=True)
+class ShownQuery:
+    """A query with its texts, or why there is none; `missed` and `invented` name wrong facts."""
+
+    dataset: str
+    query_id: str
+    kind: str
+    modification: str
+    interpretation: str
+    pseudo_caption: str
+    missed: list[str]
+    invented: list[str]
+    reference: Picture
+    target: Picture
+    answers: int
+    results: list[Result]
+
+
+def shown_queries(paths: Paths, datasets: tuple[str, ...], count: int) -> list[ShownQuery]:
+    """`count` test queries, spread evenly over datasets and kinds.
+
+    Raises:
+        UserError: a table or an image is missing.
+    """
+    chosen = _choose(paths, datasets, count)
+    return [
+        query for dataset in datasets if chosen[dataset] for query in _shown(paths, dataset, chosen[dataset])
+    ]
+
+
+def _choose(paths: Paths, datasets: tuple[str, ...], count: int) -> dict[str, list[str]]:
+    """Query ids by dataset. The order in a kind is that of the ids' hashes: no result has a say in it."""
+    waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for dataset in datasets:
+        table = read_table(paths.rankings(dataset), RANKINGS, ["query_id", "kind", "method"])
+        table = table.filter(pc.equal(table["method"], METHODS[0]))
+        for query_id, kind in zip(table["query_id"].to_pylist(), table["kind"].to_pylist(), strict=True):
+            waiting[dataset, kind].append(query_id)
+    for ids in waiting.values():
+        ids.sort(key=lambda query_id: hashlib.sha256(query_id.encode()).digest(), reverse=True)
+    kinds = {dataset: [key for key in sorted(waiting) if key[0] == dataset] for dataset in datasets}
+    chosen: dict[str, list[str]] = {dataset: [] for dataset in datasets}
+    left, turn = count, 0
+    while left and any(waiting.values()):
+        dataset = datasets[turn % len(datasets)]
+        turn += 1
+        # the kinds of a dataset take turns; one that has run out is passed over
+        for key in list(kinds[dataset]):
+            kinds[dataset].append(kinds[dataset].pop(0))
+            if waiting[key]:
+                chosen[dataset].append(waiting[key].pop())
+                left -= 1
+                break
+    return chosen
+
+
+def _shown(paths: Paths, dataset: str, ids: list[str]) -> list[ShownQuery]:
+    queries = _rows(paths.queries(dataset), QUERIES, "query_id", ids)
+    captions = _rows(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", ids)
+    references = [row["reference_id"] for row in queries.values()]
+    interpretations = _rows(paths.interpretations(dataset), INTERPRETATIONS, "image_id", references)
+    table = read_table(paths.rankings(dataset), RANKINGS)
+    table = table.filter(pc.is_in(table["query_id"], pa.array(ids)))
+    ranked = {(row["query_id"], row["method"]): row for row in table.to_pylist() if row["method"] in METHODS}
+    images = read_table(paths.images(dataset), IMAGES, ["image_id", "path"])
+    files = dict(zip(images["image_id"].to_pylist(), images["path"].to_pylist(), strict=True))
+
+    def picture(image_id: str, right: bool = False) -> Picture:
+        return Picture(image_id, _thumbnail(paths.root / files[image_id]), right)
+
+    shown = []
+    for query_id in sorted(ids, key=lambda query_id: (queries[query_id]["kind"], query_id)):
+        query = queries[query_id]
+        caption = captions.get(query_id, {})
+        right = set(query["target_ids"])
+        shown.append(
+            ShownQuery(
+                dataset=dataset,
+                query_id=query_id,
+                kind=query["kind"],
+                modification=query["modification"],
+                interpretation=_text(interpretations.get(query["reference_id"])),
+                pseudo_caption=_text(caption),
+                missed=caption.get("missed") or [],
+                invented=caption.get("invented") or [],
+                reference=picture(query["reference_id"]),
+                target=picture(query["target_id"], True),
+                answers=len(right),
+                results=[
+                    Result(
+                        method,
+                        ranked[query_id, method]["rank"],
+                        [picture(image, image in right) for image in ranked[query_id, method]["top"][:TOP]],
+                    )
+                    for method in METHODS
+                    if (query_id, method) in ranked
+                ],
+            )
+        )
+    return shown
+
+
+def _text(row: dict[str, Any] | None) -> str:
+    if not row:
+        return "(not in the table)"
+    return row["text"] if row["text"] is not None else f"({row['status']}: {row['error']})"
+
+
+def _rows(path: Path, schema: pa.Schema, key: str, ids: list[str]) -> dict[str, dict[str, Any]]:
+    table = read_table(path, schema)
+    table = table.filter(pc.is_in(table[key], pa.array(ids, pa.string())))
+    return {row[key]: row for row in table.to_pylist()}
+
+
+@cache
+def _thumbnail(path: Path) -> str:
+    try:
+        return thumbnail_uri(path, THUMBNAIL)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "an image of the corpus can no longer be read",
+            "Restore it, or run `dvc repro`",
+            file=path,
+            value=error,
+        ) from None

@@ -1,0 +1,212 @@
+"""The figures of the report, gathered from metrics, tables and curves; nothing here knows of HTML."""
+
+import csv
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import UserError
+from pipeline.base.metrics_io import read_metrics
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, RANKINGS, REJECTS
+from pipeline.base.tables import read_table
+
+MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
+# what one would use without an LLM; given the same LLM text; the terms of the tuned encoder; all of them
+METHOD_GROUPS = (
+    (
+        "without a language model",
+        ("chance", "image_only", "text_only", "image_plus_text", "weicom", "tirg", "combiner"),
+    ),
+    ("given the pseudo caption", ("image_plus_pseudo_caption", "combiner_pseudo_caption")),
+    ("one similarity alone, tuned", ("triplet", "language", "pseudo_caption")),
+    ("hybrid similarity", ("hybrid_untuned", "hybrid")),
+)
+CAPTION_FIGURES = (
+    ("rows", "rows"),
+    ("failed", "failed"),
+    ("empty", "of empty graphs"),
+    ("truncated", "truncated"),
+    ("over_clip_context", "over CLIP context"),
+    ("fact_recall", "fact recall"),
+    ("hallucination_rate", "hallucination rate"),
+    ("all_right_rate", "all right"),
+    ("first_pass_all_right_rate", "all right, first pass"),
+    ("fallback_rate", "by rule"),
+)
+CURVES = (("train_loss", "training loss"), ("val_mean_recall", "validation mean recall, %"))
+_SHOWN_REJECTS = 50
+_CARD_LENGTH = 800  # characters
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One line of the table of methods; `best` holds the measures in which none is better."""
+
+    group: str
+    method: str
+    values: dict[str, float]
+    best: frozenset[str]
+
+
+def method_rows(metrics: dict[str, dict[str, Any]]) -> list[MethodRow]:
+    """Rows by group; methods that no group names come last."""
+    named = {method for _, methods in METHOD_GROUPS for method in methods}
+    groups = (*METHOD_GROUPS, ("others", tuple(sorted(set(metrics) - named))))
+    highest = {measure: max(values[measure] for values in metrics.values()) for measure in MEASURES}
+    return [
+        MethodRow(
+            group,
+            method,
+            {measure: metrics[method][measure] for measure in MEASURES},
+            frozenset(measure for measure in MEASURES if metrics[method][measure] == highest[measure]),
+        )
+        for group, methods in groups
+        for method in methods
+        if method in metrics
+    ]
+
+
+def kind_rows(paths: Paths, dataset: str, method: str) -> list[dict[str, Any]]:
+    """R@1, R@5 and R@10 in percent, and the number of queries, by kind of modification."""
+    import pyarrow.compute as pc
+
+    table = read_table(paths.rankings(dataset), RANKINGS, ["kind", "method", "rank"])
+    table = table.filter(pc.equal(table["method"], method))
+    count: Counter[str] = Counter()
+    hits: Counter[tuple[str, int]] = Counter()
+    for kind, rank in zip(table["kind"].to_pylist(), table["rank"].to_pylist(), strict=True):
+        count[kind] += 1
+        hits.update((kind, k) for k in (1, 5, 10) if rank <= k)
+    return [
+        {
+            "kind": kind,
+            "queries": count[kind],
+            **{f"R@{k}": 100 * hits[kind, k] / count[kind] for k in (1, 5, 10)},
+        }
+        for kind in sorted(count)
+    ]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line of one column over the epochs, with `points` as x,y of an SVG of `WIDTH` x `HEIGHT`."""
+
+    title: str
+    points: str
+    dots: list[tuple[float, float]]
+    low: float
+    high: float
+    epochs: tuple[int, int]
+
+
+CURVE_WIDTH, CURVE_HEIGHT = 260, 90
+
+
+def curves(path: Path) -> list[Curve]:
+    """The curves of one tuning run; a column without two values has none.
+
+    Raises:
+        UserError: the file is missing or no table of numbers.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        found = []
+        for column, title in CURVES:
+            values = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
+            if len(values) >= 2:
+                found.append(_curve(title, [(x, y) for x, y in values if math.isfinite(y)]))
+        return found
+    except FileNotFoundError:
+        raise UserError("the tuning curve is missing", "Run `dvc repro`", file=path) from None
+    except (ValueError, KeyError, UnicodeDecodeError) as error:
+        raise UserError("the tuning curve is no table", "Run `dvc repro`", file=path, value=error) from None
+
+
+def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
+    epochs, figures = [x for x, _ in values], [y for _, y in values]
+    low, high = min(figures), max(figures)
+    across, up = max(1, epochs[-1] - epochs[0]), (high - low) or 1.0
+    dots = [
+        (
+            round(6 + (x - epochs[0]) / across * (CURVE_WIDTH - 12), 1),
+            round(CURVE_HEIGHT - 6 - (y - low) / up * (CURVE_HEIGHT - 12), 1),
+        )
+        for x, y in values
+    ]
+    points = " ".join(f"{x},{y}" for x, y in dots)
+    return Curve(title, points, dots, low, high, (epochs[0], epochs[-1]))
+
+
+def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One row a stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
+    rows = []
+    for stage, title in (("interpret", "interpretations"), ("caption", "pseudo captions")):
+        metrics = read_metrics(paths.metrics(stage))
+        for dataset in datasets:
+            figures = metrics.get(dataset, {})
+            rows.append(
+                {"stage": title, "dataset": dataset, **{k: figures.get(k) for k, _ in CAPTION_FIGURES}}
+            )
+    return rows
+
+
+def rejects(paths: Paths) -> tuple[list[dict[str, Any]], int]:
+    """The first rejects, and how many there are."""
+    table = read_table(paths.rejects, REJECTS)
+    return table.slice(0, _SHOWN_REJECTS).to_pylist(), table.num_rows
+
+
+def models(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What was run: name, identity, and how a model's own card begins where it is a folder with one."""
+    identity = read_metrics(paths.metrics("embed")).get("model", {})
+    found = [
+        {
+            "role": "vision language model",
+            "name": identity.get("model", "unknown"),
+            "identity": {
+                key: value for key, value in identity.items() if key != "model" and value is not None
+            },
+            "card": _card(paths.root, str(identity.get("model", "")).removeprefix("local-dir:")),
+        }
+    ]
+    used: dict[str, dict[str, set[str]]] = {}
+    for title, locate, schema in (
+        ("interpretations", paths.interpretations, INTERPRETATIONS),
+        ("pseudo captions", paths.pseudo_captions, PSEUDO_CAPTIONS),
+    ):
+        for dataset in datasets:
+            table = read_table(locate(dataset), schema, ["model", "prompt_hash"]).group_by(
+                ["model", "prompt_hash"]
+            )
+            for row in table.aggregate([]).to_pylist():
+                prompts = used.setdefault(row["model"], {})
+                prompts.setdefault(f"prompt of the {title}", set()).add(row["prompt_hash"])
+    for name in sorted(used):
+        found.append(
+            {
+                "role": "language model",
+                "name": name,
+                "identity": {key: ", ".join(sorted(value)) for key, value in used[name].items()},
+                "card": _card(paths.root, name),
+            }
+        )
+    return found
+
+
+def _card(root: Path, folder: str) -> str | None:
+    """The first paragraph of a model folder's README.md, or None."""
+    file = root / folder / "README.md"
+    if not folder or not file.is_file():
+        return None
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if text.startswith("---\n"):  # the metadata block that model hubs put first
+        text = text.partition("\n---\n")[2]
+    for paragraph in text.split("\n\n"):
+        lines = [line for line in paragraph.strip().splitlines() if not line.startswith("#")]
+        if lines:
+            return " ".join(lines).replace("**", "").replace("`", "")[:_CARD_LENGTH]
+    return None

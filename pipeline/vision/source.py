@@ -1,0 +1,193 @@
+"""Where a vision language model comes from, checked in milliseconds: nothing heavy is imported before."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import UserError
+from pipeline.base.params import VlmParams
+
+LOCAL, HUB = "local-dir:", "hf-hub:"
+CONFIG_NAME = "open_clip_config.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth")
+_PREFERRED = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+
+
+@dataclass(frozen=True)
+class VlmSource:
+    """A model as open_clip is asked for it.
+
+    `name` and `pretrained` are open_clip's arguments, `weights` the safetensors file if there is one here,
+    `config` the `open_clip_config.json` of a local folder.
+    """
+
+    name: str
+    pretrained: str | None
+    weights: Path | None
+    config: dict[str, Any] | None
+
+    @property
+    def is_local(self) -> bool:
+        return self.weights is not None
+
+
+def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
+    """Find what `vlm.model` and `vlm.pretrained` name; relative paths are relative to `root`.
+
+    Raises:
+        UserError: the folder or file is missing, holds no config or no safetensors weights, or a built-in
+            model has no `pretrained` (its weights would be random).
+    """
+    if params.model.startswith(LOCAL):
+        return _locate_folder(params, root / params.model.removeprefix(LOCAL))
+    if params.model.startswith(HUB):
+        _refuse_pretrained(params)
+        return VlmSource(params.model, None, None, None)
+    if params.pretrained is None:
+        _check_name(params)
+        raise UserError(
+            "a built-in model needs pretrained weights",
+            "Name an open_clip tag or a .safetensors file, or set vlm.model to local-dir:<folder>",
+            file="params.yaml",
+            field="vlm.pretrained",
+        )
+    if params.pretrained.endswith(".safetensors"):
+        file = root / params.pretrained
+        if not file.is_file():
+            raise UserError(
+                "there is no such weights file",
+                "Correct the path; it is relative to the project's folder",
+                file="params.yaml",
+                field="vlm.pretrained",
+                value=params.pretrained,
+            )
+        return VlmSource(params.model, str(file), file, None)
+    return VlmSource(params.model, params.pretrained, None, None)
+
+
+def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
+    _refuse_pretrained(params)
+    if not folder.is_dir():
+        raise UserError(
+            "there is no such model folder",
+            "Correct the path; it is relative to the project's folder",
+            file="params.yaml",
+            field="vlm.model",
+            value=params.model,
+        )
+    file = folder / CONFIG_NAME
+    if not file.is_file():
+        raise UserError(
+            f"the model folder has no {CONFIG_NAME}",
+            "Name a folder that open_clip wrote, with its config and .safetensors weights",
+            file="params.yaml",
+            field="vlm.model",
+            value=params.model,
+        )
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError("the model's config is no JSON", "Restore it", file=file, value=error) from None
+    if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
+        raise UserError("the model's config has no 'model_cfg'", "Restore it", file=file, field="model_cfg")
+    return VlmSource(LOCAL + str(folder), None, _weights_in(folder), config)
+
+
+def _weights_in(folder: Path) -> Path:
+    """The one weights file that open_clip will choose; never a pickle."""
+    found = {path.name: path for path in folder.glob("*.safetensors")}
+    for name in _PREFERRED:
+        if name in found:
+            return found[name]
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise UserError(
+            "the model folder holds pickled weights, which are not loaded",
+            f"Convert them to {_PREFERRED[0]} and remove the pickle",
+            file=folder / pickles[0],
+        )
+    if len(found) != 1:
+        raise UserError(
+            "the model folder must hold one .safetensors file",
+            f"Name the weights {_PREFERRED[0]}",
+            file=folder,
+            value=", ".join(sorted(found)) or "none",
+        )
+    return next(iter(found.values()))
+
+
+def _refuse_pretrained(params: VlmParams) -> None:
+    if params.pretrained is not None:
+        raise UserError(
+            "a local-dir: or hf-hub: model brings its own weights",
+            "Set vlm.pretrained to null",
+            file="params.yaml",
+            field="vlm.pretrained",
+            value=params.pretrained,
+        )
+
+
+def check_built_in(source: VlmSource, params: VlmParams) -> None:
+    """Refuse a built-in model or tag that open_clip does not know (imports open_clip).
+
+    Raises:
+        UserError: the model or the tag is unknown; the remedy names close matches or the known tags.
+    """
+    if source.name.startswith((LOCAL, HUB)):
+        return
+    import open_clip
+
+    _check_name(params)
+    tags = open_clip.list_pretrained_tags_by_model(source.name.replace("/", "-"))
+    if source.weights is None and source.pretrained not in tags:
+        raise UserError(
+            "open_clip has no such weights for this model",
+            f"Choose one of {', '.join(tags) or '(none)'}, or a .safetensors file",
+            file="params.yaml",
+            field="vlm.pretrained",
+            value=params.pretrained,
+        )
+
+
+def _check_name(params: VlmParams) -> None:
+    import difflib
+
+    import open_clip
+
+    known = open_clip.list_models()
+    if params.model.replace("/", "-") not in known:
+        close = ", ".join(difflib.get_close_matches(params.model, known, n=3)) or "local-dir:<folder>"
+        raise UserError(
+            "open_clip knows no such model",
+            f"Perhaps you mean {close}",
+            file="params.yaml",
+            field="vlm.model",
+            value=params.model,
+        )
+
+
+@contextmanager
+def offline(active: bool) -> Iterator[None]:
+    """Keep Hugging Face libraries off the network inside the block, and only there.
+
+    Another model of the same process may still have to come from a hub, so nothing stays set.
+    """
+    if not active:
+        yield
+        return
+    import huggingface_hub.constants as constants
+
+    before = os.environ.get("HF_HUB_OFFLINE"), constants.HF_HUB_OFFLINE
+    os.environ["HF_HUB_OFFLINE"], constants.HF_HUB_OFFLINE = "1", True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before[1]
+        if before[0] is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = before[0]

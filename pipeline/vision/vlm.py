@@ -1,0 +1,180 @@
+"""The vision language model: any CLIP-like model that open_clip loads, its identity, its text features."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import sha256_file
+from pipeline.base.params import VlmParams
+from pipeline.vision import source as vlm_source
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+
+class TextTokenizer:
+    """The tokenizer of a VLM, usable without the model."""
+
+    def __init__(self, tokenizer: Any, context_length: int) -> None:
+        self._tokenizer = tokenizer
+        self.context_length = context_length
+
+    def __call__(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Tokens (N, context_length), padded, and cut at the end where a text is longer."""
+        return self._tokenizer(list(texts), context_length=self.context_length)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, uncut, start and end tokens included."""
+        tokenizer = self._tokenizer
+        if hasattr(tokenizer, "encode"):  # open_clip's own BPE: bare tokens
+            return [len(tokenizer.encode(text)) + 2 for text in texts]
+        if hasattr(tokenizer, "clean_fn"):
+            cleaned = [tokenizer.clean_fn(text) for text in texts]
+        else:
+            from open_clip.tokenizer import basic_clean, canonicalize_text
+
+            cleaned = [canonicalize_text(basic_clean(text)) for text in texts]
+        if not cleaned:
+            return []
+        bare = getattr(tokenizer, "tokenizer_mode", "") == "clips"
+        encoded = tokenizer.tokenizer(cleaned, add_special_tokens=not bare, truncation=False, verbose=False)
+        return [len(ids) + (2 if bare else 0) for ids in encoded["input_ids"]]
+
+
+@dataclass(frozen=True)
+class Vlm:
+    """A loaded model, in eval mode.
+
+    `identity` says what its features depend on: model, pretrained, precision, weights_sha256, preprocessing
+    and the version of open_clip.
+    """
+
+    model: Any
+    preprocess: Any  # PIL image -> float tensor (3, H, W)
+    tokenizer: TextTokenizer
+    dimension: int
+    device: str
+    identity: dict[str, Any]
+
+    @property
+    def context_length(self) -> int:
+        return self.tokenizer.context_length
+
+    def tokenize(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Tokens (N, context_length), int64, on the CPU."""
+        return self.tokenizer(texts)
+
+    def open_image(self, image: "Image.Image") -> "torch.Tensor":
+        """One decoded image as the model wants it, (3, H, W)."""
+        return self.preprocess(image)
+
+
+def resolve_device(name: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`.
+
+    Raises:
+        UserError: `cuda` is asked for and not there.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name == "cuda" and not available:
+        raise UserError(
+            "no CUDA device is available", "Set it to auto or cpu", file="params.yaml", field="speed.device"
+        )
+    return name
+
+
+def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) -> Vlm:
+    """Load a model through open_clip, in eval mode.
+
+    Args:
+        params: model and weights; relative paths are relative to `root`.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: the model, its weights or the device is not there, or the weights do not fit the model.
+    """
+    source = vlm_source.locate(params, root)
+    vlm_source.check_built_in(source, params)
+    import open_clip
+
+    device = resolve_device(device)
+    with vlm_source.offline(source.is_local):
+        try:
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                source.name, pretrained=source.pretrained, precision=params.precision, device=device
+            )
+        except Exception as error:  # open_clip and safetensors raise what they like
+            raise UserError(
+                "open_clip cannot load the model",
+                "Check the folder or name, and that the weights belong to this model",
+                file="params.yaml",
+                field="vlm.model",
+                value=f"{params.model}: {' '.join(str(error).split())}",
+            ) from None
+    model.eval()
+    tokenizer = load_tokenizer(params, root)
+    return Vlm(
+        model=model,
+        preprocess=preprocess,
+        tokenizer=tokenizer,
+        dimension=_dimension(model, tokenizer, device),
+        device=device,
+        identity={
+            "model": params.model,
+            "pretrained": params.pretrained,
+            "precision": params.precision,
+            "weights_sha256": sha256_file(source.weights) if source.weights else _sha256_of_state(model),
+            "preprocessing": " ".join(repr(model.visual.preprocess_cfg).split()),
+            "open_clip": open_clip.__version__,
+        },
+    )
+
+
+def load_tokenizer(params: VlmParams, root: Path = Path(".")) -> TextTokenizer:
+    """Load the tokenizer alone, without building the model.
+
+    Raises:
+        UserError: the model or its tokenizer is not there.
+    """
+    source = vlm_source.locate(params, root)
+    vlm_source.check_built_in(source, params)
+    import open_clip
+
+    with vlm_source.offline(source.is_local):
+        try:
+            tokenizer = open_clip.get_tokenizer(source.name)
+        except Exception as error:  # open_clip and safetensors raise what they like
+            raise UserError(
+                "open_clip cannot load the model's tokenizer",
+                "Check that the folder holds its tokenizer files",
+                file="params.yaml",
+                field="vlm.model",
+                value=f"{params.model}: {' '.join(str(error).split())}",
+            ) from None
+    return TextTokenizer(tokenizer, tokenizer.context_length)
+
+
+def _dimension(model: Any, tokenizer: TextTokenizer, device: str) -> int:
+    import torch
+
+    with torch.inference_mode():
+        return model.encode_text(tokenizer(["a"]).to(device)).shape[-1]
+
+
+def _sha256_of_state(model: Any) -> str:
+    """For weights that are not one file here: names and bytes of all tensors, sorted by name."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,63 @@
+"""The kinds of dataset that a folder can hold: how each is recognised, checked and read."""
+
+import os
+from pathlib import Path
+from types import ModuleType
+
+from pipeline.base.errors import UserError
+from pipeline.corpus import folder as files
+from pipeline.corpus.tables import Corpus
+
+WORLD_FILE = "world.yaml"
+
+
+def check_source(folder: Path) -> None:
+    """Refuse a folder that holds neither a world nor a dataset, or both; takes milliseconds.
+
+    Raises:
+        UserError: names what is missing, or what is wrong in a `world.yaml`.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"the dataset's folder {folder} is missing",
+            "Correct datasets or corpus.root; a dataset is a folder <corpus.root>/<name>",
+            file="params.yaml",
+            field="datasets",
+            value=folder.name,
+        )
+    if not _is_world(folder):
+        files.check_folder(folder)
+        return
+    if (folder / files.GRAPHS_FILE).exists():
+        raise UserError(
+            f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}", "Keep one of them", file=folder
+        )
+    _worlds().read_world(folder)
+
+
+def read_source(folder: Path, root: Path, image_folder: Path, workers: int, cache: Path) -> Corpus:
+    """Read the dataset in `folder`, or draw its world.
+
+    Args:
+        folder: as the user names it; relative ones are relative to `root`, the project's root.
+        image_folder: where a world's images are drawn, also relative to `root`.
+        workers: processes that draw or decode images.
+        cache: folder in which a world may keep its drawings between runs.
+
+    Raises:
+        UserError: the source as a whole cannot be used.
+    """
+    if _is_world(root / folder):
+        return _worlds().read_world_corpus(folder, root, image_folder, workers, cache)
+    return files.read_folder(root / folder, folder.as_posix(), workers)
+
+
+def _is_world(folder: Path) -> bool:
+    return os.path.lexists(folder / WORLD_FILE)
+
+
+def _worlds() -> ModuleType:
+    """The embedded world, imported only where a folder holds one."""
+    from embedded.world import source
+
+    return source

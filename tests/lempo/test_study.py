@@ -1,0 +1,150 @@
+"""`lempo study` on a tiny project: every job for real, in worker processes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from lempo.study import run
+from pipeline.base.errors import UserError
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
+from trainer.study.plan import ABLATIONS, BEYOND, TRAINED, UNTRAINED
+from trainer.study.traps import TRAPS
+
+__all__ = ["make_params", "vlm_folder"]
+DATASETS = ("one", "two")
+TRIALS = ({"rate": 0.5, "temperature": 1}, {"rate": 1, "temperature": 3})
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory, make_params: object) -> tuple[Params, Paths]:
+    params: Params = make_params(  # type: ignore[operator]
+        datasets=DATASETS,
+        tune={"epochs": 1},
+        comparators={"epochs": 1},
+        study={"seeds": 2, "trials": {"tune": TRIALS, "comparators": TRIALS}},
+        speed={"workers": 2, "device": "cpu"},
+    )
+    paths = Paths(tmp_path_factory.mktemp("study"))
+    for dataset in DATASETS:
+        make_dataset(paths, params, dataset)
+    run(params, paths)
+    return params, paths
+
+
+def results(paths: Paths) -> dict[Path, tuple[int, bytes]]:
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (paths.cache / "study").iterdir()}
+
+
+def cells(paths: Paths, table: str) -> list[dict[str, str]]:
+    rows: dict[str, dict[str, str]] = {}
+    for cell in csv.DictReader((paths.root / "docs/results.csv").open(encoding="utf-8")):
+        if cell["table"] == table:
+            rows.setdefault(cell["row"], {})[cell["column"]] = cell["value"]
+    return list(rows.values())
+
+
+def test_every_job_was_run_once(studied: tuple[Params, Paths]) -> None:
+    params, paths = studied
+    trials = len(TRAINED) * len(TRIALS)
+    seeds = len(TRAINED) * (params.study.seeds - 1)
+    a_dataset = len(UNTRAINED) + trials + seeds + len(ABLATIONS) + len(BEYOND) + 1  # and the details
+    assert len(list((paths.cache / "study").glob("*.json"))) == a_dataset * len(DATASETS)
+
+
+def test_what_is_there_is_not_run_again(studied: tuple[Params, Paths]) -> None:
+    params, paths = studied
+    before, text = results(paths), (paths.root / "docs/results.md").read_text()
+    run(params, paths)
+    assert results(paths) == before
+    assert (paths.root / "docs/results.md").read_text() == text
+
+
+def test_a_lost_result_is_run_again_to_the_same_figures(studied: tuple[Params, Paths]) -> None:
+    params, paths = studied
+    before = {path: json.loads(data) for path, (_, data) in results(paths).items() if path.suffix == ".json"}
+    lost = [path for path, found in sorted(before.items()) if found.get("best_epoch") is not None][:3]
+    for path in lost:
+        path.unlink()
+    run(params, paths)
+    for path in lost:
+        again = json.loads(path.read_text())
+        assert {**again, "seconds": 0} == {**before[path], "seconds": 0}
+
+
+def test_the_tables_hold_every_method_and_ablation(studied: tuple[Params, Paths]) -> None:
+    _, paths = studied
+    methods = {row["method"]: row for row in cells(paths, "methods, one")}
+    assert {*UNTRAINED, *(method for method, _ in TRAINED)} == set(methods)
+    assert methods["hybrid"]["seeds"] == "2" and "±" in methods["hybrid"]["R@1"]
+    assert methods["weicom"]["seeds"] == "1"
+    assert {row[""] for row in cells(paths, "ablations")} == {"hybrid", "untuned", *ABLATIONS}
+    assert {row[""] for row in cells(paths, "beyond")} >= set(BEYOND)
+    assert {f"without {trap}" for trap in TRAPS} <= cells(paths, "traps")[0].keys()
+    assert [row["tuned on"] for row in cells(paths, "transfer")] == ["untuned", *DATASETS]
+
+
+def test_taking_traps_away_never_harms(studied: tuple[Params, Paths]) -> None:
+    _, paths = studied
+    for row in cells(paths, "traps"):
+        assert all(float(row[f"without {trap}"]) >= float(row["whole gallery"]) for trap in TRAPS)
+
+
+def test_markdown_and_latex_hold_the_same_figures(studied: tuple[Params, Paths]) -> None:
+    _, paths = studied
+    markdown, latex = ((paths.root / f"docs/results.{end}").read_text() for end in ("md", "tex"))
+    for row in cells(paths, "ablations"):
+        figures = [value for column, value in row.items() if column]
+        assert len(figures) == 6 and f"| {row['']}" in markdown
+        assert all(value in markdown and value in latex for value in figures)
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == markdown.count("\n## ")
+
+
+def test_a_project_without_tables_is_one_line(make_params: object, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="dvc repro"):
+        run(make_params(datasets=("none",)), Paths(tmp_path))  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_study_that_was_ended_goes_on(
+    studied: tuple[Params, Paths], tmp_path: Path, how: signal.Signals
+) -> None:
+    params, whole = studied
+    paths = Paths(tmp_path)
+    for dataset in DATASETS:
+        make_dataset(paths, params, dataset)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
+    command = [sys.executable, "-m", "lempo.cli", "study"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    store = paths.cache / "study"
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while len(list(store.glob("*.json"))) < 20 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(how)
+        assert process.stderr is not None
+        said = process.stderr.read()  # until the last process that holds it has ended
+        assert process.wait(30) == (130 if how == signal.SIGINT else -9)
+    assert "Traceback" not in said and len(workers) >= 2
+    psutil.wait_procs(workers, timeout=10)
+    assert not any(worker.is_running() for worker in workers)
+    before = results(paths)
+    assert 20 <= len(before) < len(results(whole))
+    run(params, paths)
+    after = results(paths)
+    assert {path: after[path] for path in before} == before
+    assert cells(paths, "methods, one") == cells(whole, "methods, one")

@@ -1,0 +1,124 @@
+"""Tables: sorted, checked, byte-identical, and refused when they are not what the schema says."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.base import tables as contracts
+from pipeline.base.errors import UserError
+from pipeline.base.files import replacing
+from pipeline.base.schemas import RANKINGS
+from pipeline.base.tables import ROW_GROUP_ROWS, open_table, read_batches, read_table, write_table
+
+
+def _row(query: str, method: str = "hybrid") -> dict:
+    return {
+        "query_id": query,
+        "kind": "add",
+        "method": method,
+        "rank": 1,
+        "average_precision": 1.0,
+        "top": ["a"],
+    }
+
+
+def test_the_order_of_the_rows_changes_no_byte(tmp_path: Path) -> None:
+    rows = [_row("b"), _row("a"), _row("a", "chance")]
+    write_table(rows, tmp_path / "one.parquet", RANKINGS)
+    write_table(rows[::-1], tmp_path / "two.parquet", RANKINGS)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    assert read_table(tmp_path / "one.parquet", RANKINGS)["query_id"].to_pylist() == ["a", "a", "b"]
+
+
+def test_a_key_twice_or_a_missing_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="stands twice"):
+        write_table([_row("a"), _row("a")], tmp_path / "t.parquet", RANKINGS)
+    with pytest.raises(ValueError, match=r"'kind'.*null"):
+        write_table([_row("a") | {"kind": None}], tmp_path / "t.parquet", RANKINGS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_refuses_what_is_not_the_schema(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    with pytest.raises(UserError, match=r"t\.parquet: the table is missing"):
+        read_table(path, RANKINGS)
+    path.write_text("no parquet")
+    with pytest.raises(UserError, match="not readable as Parquet"):
+        read_table(path, RANKINGS)
+    pq.write_table(pa.table({"query_id": ["a"]}), path)
+    with pytest.raises(UserError, match="field 'kind': a column is missing"):
+        read_table(path, RANKINGS)
+    write_table([_row("a")], path, RANKINGS)
+    pq.write_table(pq.read_table(path).set_column(3, "rank", pa.array([1.5])), path)
+    with pytest.raises(UserError, match="field 'rank': the column's type is not int32"):
+        read_table(path, RANKINGS)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 9, 12])
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 100])
+def test_a_table_written_in_blocks_has_the_bytes_of_one_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, size: int
+) -> None:
+    monkeypatch.setattr(contracts, "ROW_GROUP_ROWS", 4)
+    rows = [_row(f"q{number:02d}") for number in range(count)]
+    write_table(rows, tmp_path / "whole.parquet", RANKINGS)
+    with open_table(tmp_path / "blocks.parquet", RANKINGS) as table:
+        for start in range(0, count, size):
+            table.write(rows[start : start + size][::-1])
+        table.write([])
+    assert (tmp_path / "blocks.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    groups = pq.read_metadata(tmp_path / "blocks.parquet")
+    assert [groups.row_group(i).num_rows for i in range(count // 4)] == [4] * (count // 4)
+    assert read_table(tmp_path / "blocks.parquet", RANKINGS).to_pylist() == rows
+
+
+def test_many_rows_have_the_bytes_that_arrow_gives_a_table_written_at_once(tmp_path: Path) -> None:
+    rows = [_row(f"q{number:06d}") | {"top": [str(number)] * (number % 50)} for number in range(40_000)]
+    with open_table(tmp_path / "blocks.parquet", RANKINGS) as table:
+        for start in range(0, len(rows), 10_001):
+            table.write(rows[start : start + 10_001])
+    whole = pa.Table.from_pylist(rows, schema=RANKINGS).replace_schema_metadata(None)
+    pq.write_table(whole, tmp_path / "whole.parquet", compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    assert (tmp_path / "blocks.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("key", ["b", "a"])
+def test_a_block_that_comes_late_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr(contracts, "ROW_GROUP_ROWS", 1)
+    with (
+        pytest.raises(ValueError, match=r"\('hybrid', '.'\) comes after \('hybrid', 'b'\)"),
+        open_table(tmp_path / "t.parquet", RANKINGS) as table,
+    ):
+        table.write([_row("b")])
+        table.write([_row(key)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_read_in_batches_is_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contracts, "READ_ROWS", 2)
+    rows = [_row(query) for query in "abcde"]
+    path = tmp_path / "t.parquet"
+    write_table(rows, path, RANKINGS)
+    batches = list(read_batches(path, RANKINGS))
+    assert [row for batch in batches for row in batch.to_pylist()] == rows and len(batches) == 3
+    for order, problem in (([1, 0], "keys are not in their order"), ([0, 0], "keys stand twice")):
+        table = pa.Table.from_pylist([rows[i] for i in order], schema=RANKINGS)
+        pq.write_table(table, path)
+        with pytest.raises(UserError, match=problem):
+            list(read_batches(path, RANKINGS))
+    with pytest.raises(UserError, match="the table is missing"):
+        list(read_batches(tmp_path / "none.parquet", RANKINGS))

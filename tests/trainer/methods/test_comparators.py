@@ -1,0 +1,160 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.base.params import ComparatorParams
+from tests.trainer.cases import random_unit
+from trainer.methods.chance import chance_scores
+from trainer.methods.combiner import Combiner
+from trainer.methods.tirg import Tirg
+from trainer.methods.training import Composition, compose, train_composer
+from trainer.methods.weicom import gaussian_cdf, weicom_scores
+from trainer.retrieval.answers import make_answers
+from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores
+from trainer.retrieval.metrics import retrieval_metrics
+from trainer.retrieval.ranking import Scores, dot_scores, rank_all
+
+PARAMS = ComparatorParams(
+    epochs=30, patience=30, batch_size=32, learning_rate=3e-3, weight_decay=0.01, temperature=0.05
+)
+
+
+def test_chance_is_seeded_the_same_in_any_chunk_and_uniform() -> None:
+    scores = chance_scores(400, 50, seed=1)
+    whole = scores(0, 400)
+    assert torch.equal(whole[100:130], scores(100, 130))
+    assert not torch.equal(whole, chance_scores(400, 50, seed=2)(0, 400))
+    answers = make_answers([0] * 400, [[0]] * 400, [1] * 400, 50)
+    found = rank_all(scores, answers)
+    recall = retrieval_metrics(found.rank, found.average_precision)["R@10"]
+    deviation = 100 * math.sqrt((10 / 49) * (39 / 49) / 400)
+    assert abs(recall - 100 * 10 / 49) < 4 * deviation
+
+
+def test_gaussian_cdf_is_the_published_formula_in_loops() -> None:
+    similarities = random_unit(3, 40, 0) @ random_unit(9, 40, 1).T
+    found = gaussian_cdf(similarities)
+    for q in range(3):
+        row = [float(x) for x in similarities[q]]
+        mean = sum(row) / 9
+        deviation = math.sqrt(sum((x - mean) ** 2 for x in row) / 8)
+        for t in range(9):
+            expected = 0.5 * (1 + math.erf((row[t] - mean) / (deviation * math.sqrt(2))))
+            assert found[q, t] == pytest.approx(expected, abs=1e-6)
+
+
+def test_gaussian_cdf_sees_each_query_alone() -> None:
+    similarities = torch.rand(4, 30, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(gaussian_cdf(similarities)[2:3], gaussian_cdf(similarities[2:3]))
+    moved = similarities.clone()
+    moved[0] = 5 * moved[0] + 3  # another scale of one query changes nothing
+    assert torch.allclose(gaussian_cdf(moved), gaussian_cdf(similarities), atol=1e-5)
+
+
+def test_a_flat_row_is_a_half() -> None:
+    assert gaussian_cdf(torch.full((1, 5), 0.3)).tolist() == [[0.5] * 5]
+
+
+def test_weicom_at_its_ends_ranks_as_image_or_text_alone() -> None:
+    image, text, gallery = random_unit(5, 8, 0), random_unit(5, 8, 1), random_unit(20, 8, 2)
+    for share, query in ((0.0, image), (1.0, text)):
+        found = weicom_scores(image, text, gallery, share)(0, 5)
+        assert torch.equal(found.argsort(1), (query @ gallery.T).argsort(1))
+
+
+def test_fusion_at_its_ends_and_in_the_middle() -> None:
+    image, text = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert torch.equal(fused_query(image, text, 0.0), image)
+    assert torch.equal(fused_query(image, text, 1.0), text)
+    assert torch.allclose(fused_query(image, text, 0.5), torch.full((1, 2), math.sqrt(0.5)))
+
+
+def test_share_is_the_one_that_is_best() -> None:
+    answers = make_answers([0], [[0]], [-1], 2)
+
+    def peaked(share: float) -> Scores:
+        return lambda start, stop: torch.tensor([[1 - abs(share - 0.35), 0.99]])
+
+    assert choose_share(peaked, answers) == 0.35
+    assert choose_share(lambda share: lambda start, stop: torch.tensor([[1.0, 0.0]]), answers) == 0.0
+
+
+def test_tirg_is_the_formula() -> None:
+    torch.manual_seed(0)
+    module = Tirg(6).eval()
+    image, text = random_unit(4, 6, 0), random_unit(4, 6, 1)
+    with torch.no_grad():
+        found = module(image, text)
+        both = torch.cat([image, text], 1)
+        expected = torch.sigmoid(module.gate(both)) * image + 10 * module.residual(both)
+    assert torch.allclose(found, expected / expected.norm(dim=1, keepdim=True), atol=1e-6)
+
+
+def test_combiner_without_its_network_is_the_balance_of_both() -> None:
+    module = Combiner(6).eval()
+    for parameter in (
+        module.output.weight,
+        module.output.bias,
+        module.balance[3].weight,
+        module.balance[3].bias,
+    ):
+        torch.nn.init.zeros_(parameter)  # sigmoid(0): a half of each
+    image, text = random_unit(4, 6, 0), random_unit(4, 6, 1)
+    with torch.no_grad():
+        assert torch.allclose(module(image, text), fused_query(image, text, 0.5), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def rotation() -> tuple[Composition, Composition]:
+    """The target is the image plus a fixed rotation of the text: no sum finds it, a trained composer can."""
+    turn = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(3))).Q
+    parts = []
+    for seed in (10, 20):
+        image, text = random_unit(200, 8, seed), random_unit(200, 8, seed + 1)
+        gallery = torch.nn.functional.normalize(image + text @ turn, dim=-1)
+        answers = make_answers(list(range(200)), [[q] for q in range(200)], [-1] * 200, 200)
+        parts.append(Composition(image, text, gallery, answers))
+    return parts[0], parts[1]
+
+
+def _recall(module: torch.nn.Module, data: Composition) -> float:
+    queries = compose(module, data.image, data.text)
+    rankings = rank_all(dot_scores(queries, data.gallery), data.answers)
+    return retrieval_metrics(rankings.rank, rankings.average_precision)["mean_recall"]
+
+
+@pytest.mark.parametrize("build", [Tirg, Combiner])
+def test_training_beats_every_sum(
+    build: type[torch.nn.Module], rotation: tuple[Composition, Composition]
+) -> None:
+    train, validation = rotation
+    trained = _recall(train_composer(build, train, validation, PARAMS, seed=0), validation)
+    sums = [
+        rank_all(fusion_scores(validation.image, validation.text, validation.gallery, s), validation.answers)
+        for s in np.linspace(0, 1, 11)
+    ]
+    best = max(retrieval_metrics(r.rank, r.average_precision)["mean_recall"] for r in sums)
+    assert trained > best + 10
+
+
+@pytest.mark.parametrize("build", [Tirg, Combiner])
+def test_the_same_seed_trains_the_same_module(
+    build: type[torch.nn.Module], rotation: tuple[Composition, Composition]
+) -> None:
+    short = PARAMS.model_copy(update={"epochs": 2})
+    torch.manual_seed(99)
+    first = train_composer(build, *rotation, short, seed=5).state_dict()
+    torch.manual_seed(98)
+    again = train_composer(build, *rotation, short, seed=5).state_dict()
+    other = train_composer(build, *rotation, short, seed=6).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_best_epoch_is_kept(rotation: tuple[Composition, Composition]) -> None:
+    train, validation = rotation
+    untrained = train_composer(Tirg, train, validation, PARAMS.model_copy(update={"epochs": 0}), seed=1)
+    trained = train_composer(Tirg, train, validation, PARAMS.model_copy(update={"epochs": 3}), seed=1)
+    assert _recall(trained, validation) >= _recall(untrained, validation)

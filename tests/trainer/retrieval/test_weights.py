@@ -1,0 +1,129 @@
+import pytest
+import torch
+
+from tests.trainer.cases import random_answers, random_features, random_unit
+from trainer.retrieval import weights
+from trainer.retrieval.answers import make_answers
+from trainer.retrieval.metrics import mean_recall
+from trainer.retrieval.ranking import dot_scores, rank_all
+from trainer.retrieval.similarity import TERMS, QueryFeatures
+from trainer.retrieval.weights import (
+    Choice,
+    candidate_ranks,
+    evaluate_choice,
+    floored,
+    mixture_grid,
+    search,
+    simplex_grid,
+)
+
+
+def test_grid_covers_the_simplex() -> None:
+    grid = simplex_grid(20)
+    assert len(grid) == len(set(grid)) == 231
+    assert all(min(point) >= 0 and sum(point) == pytest.approx(1) for point in grid)
+    assert {(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)} <= set(grid)
+
+
+def test_mixtures_have_the_graph_for_or_against() -> None:
+    grid = mixture_grid(10)
+    assert len(grid) == len(set(grid)) == 66 + 55
+    assert set(simplex_grid(10)) == {point for point in grid if point[2] >= 0}
+    assert all(min(a, b) >= 0 and a + b + abs(d) == pytest.approx(1) for a, b, d in grid)
+
+
+@pytest.mark.parametrize("most_right", [1, 5])
+def test_ranks_of_candidates_are_those_of_ranking_each(
+    most_right: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, gallery = random_features(12, 8, 1), random_unit(30, 8, 2)
+    answers = random_answers(12, 30, 3, most_right)
+    candidates = [Choice(w, m) for w in simplex_grid(2) for m in mixture_grid(2)]
+    whole = candidate_ranks(features, gallery, answers, candidates)
+    for choice, ranks in zip(candidates, whole, strict=True):
+        query = choice.queries(features)
+        assert torch.equal(ranks, rank_all(dot_scores(query, gallery), answers).rank)
+    monkeypatch.setattr(weights, "_CHUNK_SCORES", 600)  # a few queries and a few candidates at a time
+    assert torch.equal(candidate_ranks(features, gallery, answers, candidates), whole)
+
+
+def _only(part: str, seed: int = 5) -> tuple[QueryFeatures, torch.Tensor]:
+    """Features of which one part alone points at the target, and the gallery."""
+    gallery = random_unit(40, 16, seed)
+    random = random_features(40, 16, seed + 1)
+    return QueryFeatures(**{**vars(random), part: gallery.clone()}), gallery
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [("language", ("weights", 1)), ("pseudo_caption", ("weights", 2)), ("text", ("mixture", 1))],
+)
+def test_search_finds_the_part_that_knows(part: str, place: tuple[str, int]) -> None:
+    features, gallery = _only(part)
+    answers = make_answers(list(range(40)), [[q] for q in range(40)], [-1] * 40, 40)
+    choice = search(features, gallery, answers)
+    assert evaluate_choice(features, gallery, answers, choice)["R@1"] == 100
+    shares = getattr(choice, place[0])
+    assert shares[place[1]] == max(shares)
+
+
+def test_search_takes_the_reference_out_of_its_image() -> None:
+    """The image is the reference's content and the target; the graph's text is that content."""
+    gallery, content = random_unit(40, 16, 5), 3 * random_unit(40, 16, 6)
+    image = torch.nn.functional.normalize(gallery + content, dim=-1)
+    features = random_features(40, 16, 7)
+    graph = torch.nn.functional.normalize(content, dim=-1)
+    features = QueryFeatures(**{**vars(features), "image": image, "graph": graph})
+    answers = make_answers(list(range(40)), [[q] for q in range(40)], [-1] * 40, 40)
+    choice = search(features, gallery, answers)
+    assert choice.mixture[2] < 0
+    assert evaluate_choice(features, gallery, answers, choice)["R@1"] == 100
+    unsigned = search(features, gallery, answers, signed=False)
+    assert min(unsigned.mixture) >= 0
+    assert evaluate_choice(features, gallery, answers, unsigned)["R@1"] < 50
+
+
+def test_search_is_no_worse_than_any_weighting_of_its_mixture() -> None:
+    features, gallery, answers = random_features(30, 6, 1), random_unit(40, 6, 2), random_answers(30, 40, 3)
+    choice = search(features, gallery, answers)
+    reached = evaluate_choice(features, gallery, answers, choice)["mean_recall"]
+    rivals = [Choice(w, choice.mixture) for w in simplex_grid(20)]
+    rivals += [Choice((1.0, 0.0, 0.0), m) for m in mixture_grid(10)]
+    assert reached >= mean_recall(candidate_ranks(features, gallery, answers, rivals)).max().item() - 1e-9
+
+
+def test_floored_keeps_every_term_and_their_order() -> None:
+    choice = floored(Choice((0.0, 0.25, 0.75), (1.0, 0.0, 0.0)), floor=0.1)
+    assert choice.weights == pytest.approx((0.1, 0.275, 0.625))
+    assert choice.mixture == pytest.approx((0.8, 0.1, 0.1))
+    assert sum(choice.weights) == pytest.approx(1)
+
+
+def test_floored_keeps_signs() -> None:
+    assert floored(Choice((1.0, 0.0, 0.0), (0.5, 0.0, -0.5))).mixture == pytest.approx((0.45, 0.1, -0.45))
+
+
+def test_floored_leaves_out_a_term_that_takes_no_part() -> None:
+    choice = floored(Choice((0.0, 0.0, 1.0), (1.0, 0.0, 0.0)), ("triplet", "pseudo_caption"), floor=0.1)
+    assert choice.weights == pytest.approx((0.1, 0.0, 0.9))
+
+
+@pytest.mark.parametrize("terms", [("language",), ("language", "pseudo_caption"), ("triplet",)])
+def test_a_search_over_some_terms_is_the_best_of_their_grid(terms: tuple[str, ...]) -> None:
+    features, gallery = random_features(30, 8, 3), random_unit(40, 8, 4)
+    answers = random_answers(30, 40, 5)
+    choice = search(features, gallery, answers, terms)
+    weights = dict(zip(TERMS, choice.weights, strict=True))
+    assert sum(weights[term] for term in terms) == pytest.approx(1)
+    if "triplet" not in terms:
+        allowed = [term in terms for term in TERMS]
+        grid = [w for w in simplex_grid(20) if all(a or not x for a, x in zip(allowed, w, strict=True))]
+        rivals = [Choice(w, choice.mixture) for w in grid]
+        reached = evaluate_choice(features, gallery, answers, choice)["mean_recall"]
+        best = mean_recall(candidate_ranks(features, gallery, answers, rivals)).max().item()
+        assert reached >= best - 1e-9
+
+
+def test_a_choice_survives_its_record() -> None:
+    choice = Choice((0.2, 0.3, 0.5), (0.1, 0.7, 0.2))
+    assert Choice.of(choice.record()) == choice

@@ -1,0 +1,57 @@
+"""FashionIQ (Wu et al., CVPR 2021): three categories of clothes, two captions a query.
+
+Under ROOT: `captions/cap.<category>.<split>.json`, `image_splits/split.<category>.<split>.json` and
+`images/<id>.jpg` or `.png`. Every category is searched apart, among the images of its own list.
+"""
+
+from pathlib import Path
+
+from trainer.benchmarks.files import Row, checked_gallery, read_list, read_names
+from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+
+SPLITS = ("val", "train", "test")
+CATEGORIES = ("dress", "shirt", "toptee")
+
+
+def read_fashioniq(root: Path, split: str) -> Benchmark:
+    """Read a split; the targets of test are not public.
+
+    Raises:
+        UserError: a file or an image is missing, a field is malformed, or an image is not in its list.
+    """
+    labelled = split != "test"
+    parts = [_part(root, category, split, labelled) for category in CATEGORIES]
+    return Benchmark("fashioniq", split, parts, reference_removed=False, labelled=labelled)
+
+
+def _part(root: Path, category: str, split: str, labelled: bool) -> Part:
+    listing = root / f"image_splits/split.{category}.{split}.json"
+    files = {name: _image(root / "images", name) for name in read_names(listing)}
+    gallery = checked_gallery(files, listing)
+    rows = read_list(root / f"captions/cap.{category}.{split}.json")
+    return Part(category, [_query(row, gallery, labelled) for row in rows], gallery)
+
+
+def _image(folder: Path, name: str) -> Path:
+    jpeg, png = folder / f"{name}.jpg", folder / f"{name}.png"
+    return png if png.is_file() else jpeg
+
+
+def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery:
+    target = row.image("target", gallery) if labelled else None
+    return BenchmarkQuery(
+        query_id=str(row.number),  # the file gives its queries no ids
+        reference=row.image("candidate", gallery),
+        text=_joined(row),
+        target=target,
+        right=(target,) if target else (),
+    )
+
+
+def _joined(row: Row) -> str:
+    """Both captions in one: stripped of the marks at their ends and joined by "and"."""
+    said = [caption.strip(" .,?") for caption in row.texts("captions")]
+    text = " and ".join(caption for caption in said if caption)
+    if not text:
+        row.fail("no caption says anything", "captions", said)
+    return text

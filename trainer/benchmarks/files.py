@@ -1,0 +1,151 @@
+"""The files of a benchmark: what is wrong in one is named by file, row, field and value."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+from pipeline.base.errors import UserError
+from pipeline.corpus.json_rows import read_rows
+
+_REMEDY = "Restore the file as it was published"
+_LAYOUT = "Put it there, or correct ROOT; docs/benchmarks.md shows the layout"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a file, 0-based, or the whole file where `number` is None."""
+
+    file: Path
+    number: int | None
+    values: Mapping[str, Any]
+
+    def fail(self, reason: str, field: str, value: object = None, remedy: str = _REMEDY) -> NoReturn:
+        """Raise the error of a field."""
+        raise UserError(reason, remedy, file=self.file, row=self.number, field=field, value=value)
+
+    def value(self, field: str, kind: type[Any]) -> Any:
+        """The field's value, of this JSON type."""
+        if field not in self.values:
+            self.fail("the field is missing", field)
+        value = self.values[field]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.fail(f"the value is no {_NAMES[kind]}", field, value)
+        return value
+
+    def text(self, field: str) -> str:
+        """A text that is not blank."""
+        text = self.value(field, str)
+        if not text.strip():
+            self.fail("the text is empty", field)
+        return text
+
+    def texts(self, field: str) -> list[str]:
+        """A list of texts, blank ones among them."""
+        texts = self.value(field, list)
+        for text in texts:
+            if not isinstance(text, str):
+                self.fail("an entry is no text", field, text)
+        return texts
+
+    def name(self, field: str) -> str:
+        """An id: a text, or a whole number, which becomes its digits."""
+        return self._name(field, self.value(field, object))
+
+    def names(self, field: str) -> list[str]:
+        """A list of ids, each once, in their order."""
+        return list(dict.fromkeys(self._name(field, entry) for entry in self.value(field, list)))
+
+    def image(self, field: str, gallery: Collection[str]) -> str:
+        """An id that is one of the gallery's."""
+        return self.known(field, self.name(field), gallery)
+
+    def known(self, field: str, name: str, gallery: Collection[str]) -> str:
+        """The same id, if it is one of the gallery's."""
+        if name not in gallery:
+            self.fail("the image is not in the split's list of images", field, name)
+        return name
+
+    def path(self, field: str) -> PurePosixPath:
+        """A path that stays inside the folder it is relative to."""
+        path = PurePosixPath(self.text(field))
+        if path.is_absolute() or ".." in path.parts:
+            self.fail("the path leads out of the benchmark's folder", field, path)
+        return path
+
+    def _name(self, field: str, value: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value):
+            self.fail("an id is a text or a whole number", field, value)
+        return str(value)
+
+
+_NAMES = {str: "text", list: "list", dict: "JSON object", object: "value"}
+
+
+def read_list(path: Path) -> Iterator[Row]:
+    """The rows of a file that holds one JSON list of objects.
+
+    Raises:
+        UserError: the file is missing or no such list.
+    """
+    for number, values in _rows(path):
+        if not isinstance(values, dict):
+            raise UserError("the row is no JSON object", _REMEDY, file=path, row=number, value=values)
+        yield Row(path, number, values)
+
+
+def read_names(path: Path) -> list[str]:
+    """The ids of a file that holds one JSON list of them; one that stands twice is one image.
+
+    Raises:
+        UserError: the file is missing or no such list.
+    """
+    return list(dict.fromkeys(Row(path, number, {"id": value}).name("id") for number, value in _rows(path)))
+
+
+def read_object(path: Path) -> Row:
+    """A file that holds one JSON object.
+
+    Raises:
+        UserError: the file is missing or no JSON object.
+    """
+    require(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UserError("the file is no JSON", _REMEDY, file=path, value=error) from None
+    if not isinstance(values, dict):
+        raise UserError("the file is no JSON object", _REMEDY, file=path)
+    return Row(path, None, values)
+
+
+def require(path: Path) -> None:
+    """Raise a `UserError` where a file is missing."""
+    if not path.is_file():
+        raise UserError("the benchmark's file is missing", _LAYOUT, file=path)
+
+
+def checked_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]:
+    """The images in the order of their ids.
+
+    Raises:
+        UserError: `listing`, which names them, names none or one that has no file.
+    """
+    if not files:
+        raise UserError("the file lists no image", _REMEDY, file=listing)
+    missing = [name for name, path in files.items() if not path.is_file()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of its {len(files)} images are missing; the first is {files[missing[0]]}",
+            "Put the images there: a smaller gallery would make every figure too good",
+            file=listing,
+            field="image",
+            value=missing[0],
+        )
+    return dict(sorted(files.items()))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    require(path)
+    return read_rows(path)

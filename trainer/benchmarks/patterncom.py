@@ -1,0 +1,107 @@
+"""PatternCom (Psomas et al., IGARSS 2024): aerial images of PatternNet and one attribute to change.
+
+Under ROOT: `patternnet.csv` (a line an image: path, number and class, separated by spaces), the images as it
+names them, and `PatternCom/<attribute>.csv` (image, attribute, value; no header).
+
+An image of a class with value x makes one query for every other value y that its class has; the text is y
+alone. Images of the same class with value y are right. Some classes count as one, as in the published
+evaluation: which of them share their values depends on the attribute, which of them are right does not.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.errors import UserError
+from trainer.benchmarks.files import Row, checked_gallery, require
+from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+
+SPLITS = ("all",)
+ATTRIBUTES = ("color", "context", "density", "existence", "quantity", "shape")
+_ONE_CLASS = {
+    "density": {"denseresidential": "residential", "sparseresidential": "residential"},
+    "shape": {"closedroad": "road", "intersection": "road"},
+    "context": {"bridge": "roadpass", "overpass": "roadpass"},
+    "existence": {
+        "ferryterminal": "pier",
+        "harbor": "pier",
+        "parkingspace": "parking",
+        "parkinglot": "parking",
+    },
+}
+_ONE_ANSWER = {name: merged for classes in _ONE_CLASS.values() for name, merged in classes.items()}
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    image: str
+    kind: str  # what the row calls the attribute
+    value: str
+
+    @property
+    def image_class(self) -> str:
+        """`airplane` of `airplane001.jpg`."""
+        return re.split(r"\d", self.image)[0]
+
+
+def read_patterncom(root: Path, split: str) -> Benchmark:
+    """Read all attributes, a part each; there is one split, `all`.
+
+    Raises:
+        UserError: a file or an image is missing, a row is malformed, or an image is not in patternnet.csv.
+    """
+    gallery = _gallery(root)
+    parts = [
+        Part(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
+        for attribute in ATTRIBUTES
+    ]
+    return Benchmark("patterncom", split, parts, reference_removed=False, labelled=True)
+
+
+def _gallery(root: Path) -> dict[str, Path]:
+    """File of every image by its bare name, which the attributes use."""
+    listing = root / "patternnet.csv"
+    files = {}
+    for number, line in enumerate(_text(listing).splitlines()):
+        if line.strip():
+            path = Row(listing, number, {"path": line.split(" ")[0]}).path("path")
+            files[path.name] = root / path
+    return checked_gallery(files, listing)
+
+
+def _queries(file: Path, attribute: str, gallery: dict[str, Path]) -> list[BenchmarkQuery]:
+    rows = list(_read(file, gallery))
+    classes = _ONE_CLASS.get(attribute, {})
+    # of an image that stands twice the last row counts, as in the published evaluation
+    last = {row.image: row for row in rows}
+    values, right = defaultdict(set), defaultdict(list)
+    for row in rows:
+        values[row.kind, classes.get(row.image_class, row.image_class)].add(row.value)
+    for image, row in sorted(last.items()):
+        right[_ONE_ANSWER.get(row.image_class, row.image_class), row.value].append(image)
+    queries = []
+    for number, row in enumerate(rows):
+        others = values[row.kind, classes.get(row.image_class, row.image_class)] - {row.value}
+        for value in sorted(others):
+            answers = right.get((_ONE_ANSWER.get(row.image_class, row.image_class), value), ())
+            queries.append(BenchmarkQuery(f"{number} {value}", row.image, value, None, tuple(answers)))
+    return queries
+
+
+def _read(file: Path, gallery: dict[str, Path]) -> Iterator[_Labelled]:
+    for number, values in enumerate(csv.reader(_text(file).splitlines())):
+        if not values:
+            continue
+        row = Row(file, number, dict(zip(("image", "attribute", "value"), values, strict=False)))
+        yield _Labelled(row.image("image", gallery), row.text("attribute"), row.text("value"))
+
+
+def _text(path: Path) -> str:
+    require(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError("the file is not UTF-8", "Save it as UTF-8", file=path, value=error) from None

@@ -1,1 +1,0 @@
-"""What the method is compared with: each file one way to answer a query from cached frozen features."""

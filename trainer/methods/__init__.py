@@ -1,0 +1,4 @@
+"""Every method of the evaluation: the registry, and one file a comparator.
+
+In: features of queries and gallery. Out: a score for every query and image.
+"""

@@ -1,0 +1,23 @@
+"""A random order of the gallery."""
+
+import torch
+from torch import Tensor
+
+from trainer.retrieval.ranking import Scores
+
+
+def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
+    """Uniform random scores; a query's are the same whatever queries are asked for beside it.
+
+    Random rather than expected ranks, so that the rankings of this method are rankings like any other.
+    """
+    seeds = torch.randint(2**62, (queries,), generator=torch.Generator().manual_seed(seed))
+
+    def scores(start: int, stop: int) -> Tensor:
+        rows = [
+            torch.rand(gallery_size, generator=torch.Generator().manual_seed(int(own)))
+            for own in seeds[start:stop]
+        ]
+        return torch.stack(rows)
+
+    return scores

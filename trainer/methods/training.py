@@ -1,0 +1,91 @@
+"""Trains a composer of frozen image and text features: the same loss and gallery as the method's tuning."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.base.params import ComparatorParams
+from trainer.retrieval.answers import Answers
+from trainer.retrieval.metrics import objective, score_metrics
+from trainer.retrieval.ranking import dot_scores
+from trainer.tuning.determinism import seeded
+from trainer.tuning.losses import Temperature, gallery_loss
+from trainer.tuning.schedule import epoch_batches
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a composer is trained or validated on.
+
+    Attributes:
+        image, text: (Q, D), L2-normalised frozen features of the queries.
+        gallery: (N, D).
+        answers: of the Q queries.
+    """
+
+    image: Tensor
+    text: Tensor
+    gallery: Tensor
+    answers: Answers
+
+
+def train_composer(
+    build: Callable[[int], nn.Module],
+    train: Composition,
+    validation: Composition,
+    params: ComparatorParams,
+    seed: int,
+) -> nn.Module:
+    """The composer of the best epoch by validation mean recall, then mAP; in eval mode.
+
+    Args:
+        build: gives a fresh module for dimension D, whose forward takes image and text (B, D).
+        train: with the whole gallery of its split as negatives.
+        validation: for early stopping; the untrained module is a candidate.
+        params: of the loop.
+        seed: the same seed gives the same module on one machine.
+    """
+    with seeded(seed):
+        device = train.gallery.device
+        module = build(train.gallery.shape[1]).to(device)
+        temperature = Temperature(params.temperature, learned=True).to(device)
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": list(module.parameters()), "weight_decay": params.weight_decay},
+                {"params": list(temperature.parameters()), "weight_decay": 0.0},
+            ],
+            lr=params.learning_rate,
+        )
+        best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation), 0
+        for epoch in range(1, params.epochs + 1):
+            module.train()
+            for rows in epoch_batches(torch.arange(len(train.image)), params.batch_size, seed, epoch):
+                chosen = rows.to(device)
+                query = module(train.image[chosen], train.text[chosen])
+                loss = gallery_loss(query, train.gallery, train.answers.rows(chosen), temperature())
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+            now = _reached(module, validation)
+            if now > reached:
+                best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
+            elif epoch - best_epoch >= params.patience:
+                break
+        module.load_state_dict(best)
+        return module.eval()
+
+
+@torch.no_grad()
+def compose(module: nn.Module, image: Tensor, text: Tensor, batch: int = 4096) -> Tensor:
+    """Queries (Q, D) of a composer in eval mode."""
+    module.eval()
+    pieces = zip(image.split(batch), text.split(batch), strict=True)
+    return torch.cat([module(r, m) for r, m in pieces])
+
+
+def _reached(module: nn.Module, data: Composition) -> tuple[float, float]:
+    queries = compose(module, data.image, data.text)
+    return objective(score_metrics(dot_scores(queries, data.gallery), data.answers))

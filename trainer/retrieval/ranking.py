@@ -1,0 +1,107 @@
+"""Ranks of the right answers, average precision and the first images, in bounded memory.
+
+Candidates are ordered by score. Of equal scores, wrong answers stand before right ones, so a tie never
+favours a method, and then the image that comes first in the gallery: one total order, the same on every run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.retrieval.answers import NONE, Answers
+
+Scores = Callable[[int, int], Tensor]  # start, stop -> (stop - start, N) scores of these queries
+TOP = 50
+CHUNK_SCORES = 2**23  # scores held at once; 8 bytes each and a few temporaries
+_FEW = 8  # right answers up to which counting beats sorting
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """What a method found for Q queries.
+
+    Attributes:
+        rank: int64 (Q,), 1-based, of the best right answer.
+        average_precision: float64 (Q,), 0 to 1.
+        top: int64 (Q, K), gallery indices of the first images, -1 where there are fewer.
+    """
+
+    rank: Tensor
+    average_precision: Tensor
+    top: Tensor
+
+
+def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None = None) -> Rankings:
+    """Rank the gallery for every query, some queries at a time.
+
+    Args:
+        scores: gives the scores of queries start to stop, (stop - start, N).
+        answers: of the Q queries.
+        top: how many images to keep a query.
+        chunk: queries at a time; by default as many as keep the score matrix small.
+
+    Raises:
+        ValueError: a score is NaN.
+    """
+    chunk = chunk or max(1, CHUNK_SCORES // max(1, answers.gallery_size))
+    parts = []
+    for start in range(0, len(answers), chunk):
+        stop = min(start + chunk, len(answers))
+        parts.append(rank_batch(scores(start, stop), answers.rows(slice(start, stop)), top))
+    return Rankings(
+        torch.cat([part.rank for part in parts]),
+        torch.cat([part.average_precision for part in parts]),
+        torch.cat([part.top for part in parts]),
+    )
+
+
+def dot_scores(queries: Tensor, gallery: Tensor) -> Scores:
+    """Scores of query vectors (Q, D) on a gallery (N, D)."""
+    return lambda start, stop: queries[start:stop] @ gallery.T
+
+
+def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
+    """Rank the gallery for B queries at once.
+
+    Args:
+        scores: (B, N).
+        answers: of these queries.
+        top: how many images to keep a query; fewer where the gallery is smaller.
+
+    Raises:
+        ValueError: a score is NaN.
+    """
+    keys = _order_keys(scores, answers)  # (B, N), larger is earlier, distinct but for the removed image
+    exists = answers.right != NONE  # (B, R)
+    right_keys = keys.gather(1, answers.right.clamp(min=0))
+    if answers.right.shape[1] <= _FEW:
+        position = torch.stack([(keys > column[:, None]).sum(1) for column in right_keys.T], 1) + 1
+    else:
+        position = keys.shape[1] - torch.searchsorted(keys.sort(1).values, right_keys)
+    position = position.masked_fill(~exists, torch.iinfo(torch.int64).max).sort(1).values  # (B, R)
+    count = exists.sum(1)  # (B,)
+    found = torch.arange(1, position.shape[1] + 1, device=scores.device, dtype=torch.float64)
+    precision = (found / position).masked_fill(found > count[:, None], 0.0)  # (B, R)
+    first = keys.topk(min(top, keys.shape[1]), dim=1)
+    return Rankings(
+        rank=position[:, 0].cpu(),
+        average_precision=(precision.sum(1) / count).cpu(),
+        top=first.indices.masked_fill(first.values == _REMOVED, NONE).cpu(),
+    )
+
+
+_REMOVED = torch.iinfo(torch.int64).min
+
+
+def _order_keys(scores: Tensor, answers: Answers) -> Tensor:
+    """int64 (B, N) keys whose order is that of the module's docstring."""
+    if torch.isnan(scores).any():
+        raise ValueError("a score is not a number")
+    bits = (scores.float() + 0.0).view(torch.int32)  # + 0.0 makes one zero of the two
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()  # floats as integers of the same order
+    size = scores.shape[1]
+    place = torch.arange(size - 1, -1, -1, device=scores.device)
+    keys = (ordered << 32) + (~answers.right_mask()).long() * 2**31 + place
+    return keys.masked_fill(answers.removed_mask(), _REMOVED)

@@ -1,0 +1,195 @@
+"""The weights of the three similarities and the triplet's mixture, searched on validation.
+
+The objective is the mean recall, ties go to the mean average precision, then to the candidate that comes
+first in the grid. Every mixture is tried with a few weights, then weights and mixture in turn, each given the
+other, until neither improves: about a thousand candidates in place of the whole product of both grids.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import copysign
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.retrieval.answers import NONE, Answers
+from trainer.retrieval.metrics import mean_recall, score_metrics
+from trainer.retrieval.ranking import dot_scores
+from trainer.retrieval.similarity import (
+    SHARES,
+    TERMS,
+    Mixture,
+    QueryFeatures,
+    Weights,
+    hybrid_query,
+    term_queries,
+    triplet_query,
+)
+
+WEIGHT_STEPS = 20  # a grid of 0.05 on the simplex, 231 points
+MIXTURE_STEPS = 10  # a grid of 0.1, 121 points, 66 of them with no share below 0
+ROUNDS = 3
+_CHUNK_SCORES = 2**22  # scores held at once, over candidates and queries
+_STARTS: tuple[Weights, ...] = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.5, 0.0, 0.5))
+_EVEN: Mixture = (1 / 3, 1 / 3, 1 / 3)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Weights of the terms and mixture of the triplet query."""
+
+    weights: Weights
+    mixture: Mixture
+
+    def queries(self, features: QueryFeatures) -> Tensor:
+        """Query vectors (B, D) of the hybrid similarity; see `hybrid_query`."""
+        return hybrid_query(term_queries(features, self.mixture), self.weights)
+
+    def record(self) -> dict[str, dict[str, float]]:
+        """{"weights": {...}, "mixture": {...}} under the names that `params.yaml` gives them."""
+        return {
+            "weights": dict(zip(TERMS, self.weights, strict=True)),
+            "mixture": dict(zip(SHARES, self.mixture, strict=True)),
+        }
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Choice":
+        """The choice that `record` wrote."""
+        weights, mixture = record["weights"], record["mixture"]
+        return cls(
+            (weights["triplet"], weights["language"], weights["pseudo_caption"]),
+            (mixture["image"], mixture["text"], mixture["graph"]),
+        )
+
+
+def simplex_grid(steps: int) -> list[tuple[float, float, float]]:
+    """Every (x, y, z) >= 0 with sum 1 and multiples of 1/steps, in lexicographic order."""
+    return [
+        (i / steps, j / steps, (steps - i - j) / steps)
+        for i in range(steps + 1)
+        for j in range(steps + 1 - i)
+    ]
+
+
+def mixture_grid(steps: int) -> list[Mixture]:
+    """Every (a, b, d) with a, b >= 0, |a| + |b| + |d| = 1 and multiples of 1/steps."""
+    points = simplex_grid(steps)
+    return list(dict.fromkeys((a, b, sign * d) for sign in (1, -1) for a, b, d in points))
+
+
+def search(
+    features: QueryFeatures,
+    gallery: Tensor,
+    answers: Answers,
+    terms: Sequence[str] = TERMS,
+    signed: bool = True,
+) -> Choice:
+    """The choice with the best mean recall on these queries.
+
+    Args:
+        features: of Q queries, (Q, D) each.
+        gallery: (N, D).
+        answers: of the Q queries.
+        terms: those that may have a weight above 0.
+        signed: whether the graph's share of the triplet may be below 0.
+    """
+    used = [term in terms for term in TERMS]
+
+    def only_used(weightings: Sequence[Weights]) -> list[Weights]:
+        return [w for w in weightings if all(u or not x for u, x in zip(used, w, strict=True))]
+
+    weightings = only_used(simplex_grid(WEIGHT_STEPS))
+    if not used[0]:
+        return _best(features, gallery, answers, [Choice(w, _EVEN) for w in weightings])[0]
+    mixtures = mixture_grid(MIXTURE_STEPS) if signed else simplex_grid(MIXTURE_STEPS)
+    starts = [Choice(w, m) for w in only_used(_STARTS) for m in mixtures]
+    best, objective = _best(features, gallery, answers, starts)
+    for turn in range(2 * ROUNDS):
+        if turn % 2 == 0:
+            candidates = [Choice(w, best.mixture) for w in weightings]
+        else:
+            candidates = [Choice(best.weights, m) for m in mixtures]
+        found, reached = _best(features, gallery, answers, candidates)
+        if reached <= objective:
+            if turn:
+                break
+            continue
+        best, objective = found, reached
+    return best
+
+
+def floored(choice: Choice, terms: Sequence[str] = TERMS, floor: float = 0.1) -> Choice:
+    """The choice with the weight of each of `terms`, and every share's size, at least `floor`: all learn."""
+    allowed = [term in terms for term in TERMS]
+    return Choice(_floored(choice.weights, allowed, floor), _floored(choice.mixture, [True] * 3, floor))
+
+
+def evaluate_choice(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, choice: Choice
+) -> dict[str, float]:
+    """Retrieval metrics of the hybrid similarity."""
+    return score_metrics(dot_scores(choice.queries(features), gallery), answers)
+
+
+def candidate_ranks(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
+) -> Tensor:
+    """Rank of the best right answer for every candidate: int64 (C, Q).
+
+    The similarities of each term are computed once a mixture; memory is bounded whatever Q and N are.
+    """
+    chunk = max(1, _CHUNK_SCORES // (8 * max(1, answers.gallery_size)))
+    parts = []
+    for start in range(0, len(features), chunk):
+        rows = slice(start, start + chunk)
+        parts.append(_chunk_ranks(features.rows(rows), gallery, answers.rows(rows), candidates))
+    return torch.cat(parts, 1)
+
+
+def _chunk_ranks(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
+) -> Tensor:
+    not_wrong = answers.right_mask() | answers.removed_mask()  # (B, N)
+    size = max(1, _CHUNK_SCORES // not_wrong.numel())
+    ranks = torch.empty(len(candidates), len(features), dtype=torch.int64)
+    language, pseudo_caption = features.language @ gallery.T, features.pseudo_caption @ gallery.T  # (B, N)
+    for mixture, places in _by_mixture(candidates):
+        triplet = triplet_query(features.image, features.text, features.graph, mixture) @ gallery.T
+        terms = torch.stack([triplet, language, pseudo_caption])  # (3, B, N)
+        for some in torch.tensor(places).split(size):
+            weights = terms.new_tensor([candidates[place].weights for place in some.tolist()])  # (C, 3)
+            scores = torch.einsum("ck,kbn->cbn", weights, terms)
+            right = scores.gather(2, answers.right.clamp(min=0).expand(len(some), -1, -1))  # (C, B, R)
+            best = right.masked_fill(answers.right == NONE, -torch.inf).amax(2, keepdim=True)
+            ahead = (scores >= best) & ~not_wrong  # a tie counts against
+            ranks[some] = ahead.sum(2).cpu() + 1
+    return ranks
+
+
+def _by_mixture(candidates: Sequence[Choice]) -> Iterator[tuple[Mixture, list[int]]]:
+    places: dict[Mixture, list[int]] = {}
+    for place, candidate in enumerate(candidates):
+        places.setdefault(candidate.mixture, []).append(place)
+    yield from places.items()
+
+
+def _best(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
+) -> tuple[Choice, tuple[float, float]]:
+    reached = mean_recall(candidate_ranks(features, gallery, answers, candidates))  # (C,)
+    tied = (reached >= reached.max() - 1e-9).nonzero()[:, 0].tolist()
+    precision = [evaluate_choice(features, gallery, answers, candidates[place])["mAP"] for place in tied]
+    first = max(range(len(tied)), key=lambda i: (precision[i], -i))
+    return candidates[tied[first]], (round(reached.max().item(), 9), round(precision[first], 9))
+
+
+def _floored(
+    shares: tuple[float, float, float], allowed: Sequence[bool], floor: float
+) -> tuple[float, float, float]:
+    total, room = sum(map(abs, shares)), 1 - floor * sum(allowed)
+    x, y, z = (
+        copysign(floor + room * abs(share) / total, share) if may else 0.0
+        for share, may in zip(shares, allowed, strict=True)
+    )
+    return x, y, z

@@ -1,0 +1,173 @@
+"""What makes one query vector of the features of a query, and what of that is learned or chosen.
+
+The tuning loop gives a head the reference's image feature and the features of the texts that the head reads,
+and scores the gallery with what comes back; so the hybrid similarity, its parts and the weighted sums of
+comparators are tuned by the same loop, with the same loss, gallery and early stopping.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.base.params import MethodParams
+from trainer.retrieval.answers import Answers
+from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores
+from trainer.retrieval.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
+from trainer.retrieval.weights import Choice, floored, search
+
+TextFeatures = Mapping[str, Tensor]  # part of the query -> (B, D), L2-normalised
+Chosen = dict[str, Any]  # what validation chose, as JSON can hold it
+
+RATE_FACTOR = 30.0  # of the encoder's learning rate: a handful of numbers that have far to go
+_LEAST = 1e-3  # a share of 0 could never grow
+_PARTS_OF = {"triplet": ("text", "graph"), "language": ("language",), "pseudo_caption": ("pseudo_caption",)}
+
+
+class Head(nn.Module, ABC):
+    """Makes query vectors; its own parameters, where it has any, are trained with the encoder.
+
+    Attributes:
+        parts: the texts it reads, of `TEXT_PARTS`.
+    """
+
+    parts: tuple[str, ...]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Its parameters for the optimizer: weight decay, and a factor on the encoder's learning rate."""
+        return []
+
+    @abstractmethod
+    def start(self, untuned: Chosen) -> Chosen:
+        """Set what training begins with, given what validation chose for the untuned encoder; say it."""
+
+    @abstractmethod
+    def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
+        """Query vectors (B, D) of a training batch; gradients flow."""
+
+    @abstractmethod
+    def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
+        """What is best on these (validation) queries."""
+
+    @abstractmethod
+    def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
+        """Query vectors (Q, D) with what was chosen."""
+
+
+class HybridHead(Head):
+    """The hybrid similarity, or some of its terms.
+
+    Args:
+        method: how weights and mixture are chosen.
+        terms: those that take part; the others have the weight 0.
+        signed: whether the graph's share of the triplet may be chosen below 0.
+    """
+
+    def __init__(self, method: MethodParams, terms: Sequence[str] = TERMS, signed: bool = True) -> None:
+        super().__init__()
+        self.signed = signed
+        self.terms = tuple(terms)
+        self.parts = tuple(part for term in self.terms for part in _PARTS_OF[term])
+        self.how = method.choose
+        weights, mixture = method.weights, method.mixture
+        self.fixed = Choice(
+            (weights.triplet, weights.language, weights.pseudo_caption),
+            (mixture.image, mixture.text, mixture.graph),
+        )
+        self.trained_with = self.fixed
+        self.learned = LearnedChoice(self.fixed) if self.how == "learned" else None
+
+    def groups(self) -> list[dict[str, Any]]:
+        if self.learned is None:
+            return []
+        return [{"params": list(self.learned.parameters()), "weight_decay": 0.0, "factor": RATE_FACTOR}]
+
+    def start(self, untuned: Chosen) -> Chosen:
+        if self.how == "validation":
+            self.trained_with = floored(Choice.of(untuned), self.terms)
+        return self.trained_with.record()
+
+    def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
+        if self.learned is None:
+            weights, mixture = self.trained_with.weights, self.trained_with.mixture
+        else:
+            weights, mixture = self.learned()
+        return hybrid_query(term_queries(self._features(image, text), mixture), weights)
+
+    def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
+        if self.how == "validation":
+            return search(self._features(image, text), gallery, answers, self.terms, self.signed).record()
+        return (self.fixed if self.learned is None else self.learned.choice()).record()
+
+    def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
+        return Choice.of(chosen).queries(self._features(image, text))
+
+    def _features(self, image: Tensor, text: TextFeatures) -> QueryFeatures:
+        unused = torch.zeros_like(image)  # of a term whose weight is 0
+        return QueryFeatures(
+            image,
+            text.get("text", unused),
+            text.get("graph", unused),
+            text.get("language", unused),
+            text.get("pseudo_caption", unused),
+        )
+
+
+class FusionHead(Head):
+    """A weighted sum of the image and one text, its share chosen on validation.
+
+    Args:
+        part: the text.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__()
+        self.parts = (part,)
+        self.share = 0.5
+
+    def start(self, untuned: Chosen) -> Chosen:
+        self.share = min(max(untuned["share"], 0.1), 0.9)  # so that both take part
+        return {"share": self.share}
+
+    def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
+        return fused_query(image, text[self.parts[0]], self.share)
+
+    def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
+        scores = partial(fusion_scores, image, text[self.parts[0]], gallery)
+        return {"share": choose_share(scores, answers)}
+
+    def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
+        return fused_query(image, text[self.parts[0]], chosen["share"])
+
+
+class LearnedChoice(nn.Module):
+    """Softmax of free numbers, so that weights and shares sum to 1 and keep their signs.
+
+    Args:
+        initial: where they start, the sizes of shares over their sum; shares of 0 start at a thousandth.
+    """
+
+    signs: Tensor
+
+    def __init__(self, initial: Choice) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(_logarithms(initial.weights))
+        self.mixture = nn.Parameter(_logarithms([abs(share) for share in initial.mixture]))
+        signs = [-1.0 if share < 0 else 1.0 for share in initial.mixture]
+        self.register_buffer("signs", torch.tensor(signs), persistent=False)
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Weights (3,) and mixture (3,); gradients flow."""
+        return self.weights.softmax(0), self.signs * self.mixture.softmax(0)
+
+    def choice(self) -> Choice:
+        """What they are now."""
+        weights, mixture = (tuple(part.detach().cpu().tolist()) for part in self())
+        return Choice(weights, mixture)
+
+
+def _logarithms(shares: Sequence[float]) -> Tensor:
+    return torch.tensor(shares).clamp(min=_LEAST).log()

@@ -1,0 +1,166 @@
+"""The loss of vision-fixed tuning: -log softmax of the target's similarity over the gallery or the batch."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+from trainer.retrieval.answers import Answers, index_mask
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 1.0  # CLIP clamps its scale at 100 too
+GALLERY_CHUNK = 50_000  # images whose similarities to a batch are held at once
+
+
+class Temperature(nn.Module):
+    """Divides similarities; learned as its logarithm, or fixed.
+
+    A learned one starts at `initial` and is clamped to [0.01, 1]; a fixed one is used as it is given.
+    """
+
+    def __init__(self, initial: float, learned: bool) -> None:
+        super().__init__()
+        logarithm = torch.tensor(math.log(initial))
+        if learned:
+            self.logarithm = nn.Parameter(logarithm)
+        else:
+            self.register_buffer("logarithm", logarithm)
+        self.learned = learned
+
+    def forward(self) -> Tensor:
+        """The temperature, a scalar."""
+        if not self.learned:
+            return self.logarithm.exp()
+        return self.logarithm.clamp(math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)).exp()
+
+
+def contrastive_loss(
+    similarities: Tensor, target: Tensor, ignored: Tensor, temperature: Tensor | float
+) -> Tensor:
+    """-log softmax_t(S(q, t) / tau) at the target, mean over the batch.
+
+    Args:
+        similarities: (B, N).
+        target: int64 (B,), columns.
+        ignored: bool (B, N), images that are neither target nor negative for the query.
+        temperature: tau > 0.
+
+    Returns:
+        A scalar; 0 where a query has no negative at all.
+    """
+    return cross_entropy((similarities / temperature).masked_fill(ignored, -math.inf), target)
+
+
+def batch_loss(
+    queries: Tensor,
+    gallery: Tensor,
+    answers: Answers,
+    temperature: Tensor | float,
+    targets: Tensor | None = None,
+) -> Tensor:
+    """The loss with the batch's own targets as negatives.
+
+    Args:
+        queries: (B, D).
+        gallery: (N, D).
+        answers: of these B queries.
+        temperature: tau > 0.
+        targets: int64, of the whole batch, where these queries are a part of it.
+    """
+    columns = (answers.target if targets is None else targets).unique()  # (M,), sorted
+    target = torch.searchsorted(columns, answers.target)  # (B,)
+    ignored = _columns_ignored(answers, columns)
+    return contrastive_loss(queries @ gallery[columns].T, target, ignored, temperature)
+
+
+def gallery_loss(
+    queries: Tensor,
+    gallery: Tensor,
+    answers: Answers,
+    temperature: Tensor | float,
+    chunk: int = GALLERY_CHUNK,
+) -> Tensor:
+    """The loss with the whole gallery as negatives.
+
+    A gallery above `chunk` images is streamed: the similarities to one chunk at a time are held, and computed
+    again in the backward pass, so memory is bounded by B x `chunk`.
+
+    Args:
+        queries: (B, D).
+        gallery: (N, D), no gradient flows into it.
+        answers: of these B queries.
+        temperature: tau > 0.
+    """
+    if answers.gallery_size <= chunk:
+        return contrastive_loss(queries @ gallery.T, answers.target, answers.ignored_mask(), temperature)
+    partial = []  # log sum exp over each chunk, (B,) each
+    for start in range(0, answers.gallery_size, chunk):
+        columns = torch.arange(start, min(start + chunk, answers.gallery_size), device=queries.device)
+        partial.append(
+            checkpoint(_log_sum_exp, queries, gallery, answers, columns, temperature, use_reentrant=False)
+        )
+    positive = (queries * gallery[answers.target]).sum(-1) / temperature  # (B,)
+    return (torch.stack(partial).logsumexp(0) - positive).mean()
+
+
+def hard_loss(
+    queries: Tensor, gallery: Tensor, target: Tensor, negatives: Tensor, temperature: Tensor | float
+) -> Tensor:
+    """The loss with some named images as negatives.
+
+    Args:
+        queries: (B, D).
+        gallery: (N, D).
+        target: int64 (B,).
+        negatives: int64 (B, K), from `hardest`; -1 where a query has fewer.
+        temperature: tau > 0.
+    """
+    columns = torch.cat([target[:, None], negatives], 1)  # (B, K + 1)
+    similarities = torch.einsum("bd,bkd->bk", queries, gallery[columns.clamp(min=0)])
+    return contrastive_loss(similarities, torch.zeros_like(target), columns < 0, temperature)
+
+
+def hardest(queries: Tensor, gallery: Tensor, answers: Answers, count: int, chunk: int = 1024) -> Tensor:
+    """The wrong candidates with the highest similarities: int64 (Q, count), padded with -1.
+
+    Args:
+        queries: (Q, D).
+        gallery: (N, D).
+        answers: of the Q queries; right answers and the removed image are left out.
+        count: K.
+        chunk: queries at a time.
+    """
+    found = torch.full((len(queries), count), -1, device=queries.device)
+    for start in range(0, len(queries), chunk):
+        rows = slice(start, start + chunk)
+        asked = answers.rows(rows)
+        scores = (queries[rows] @ gallery.T).masked_fill(asked.right_mask() | asked.removed_mask(), -math.inf)
+        best = scores.topk(min(count, scores.shape[1]), dim=1)
+        found[rows, : best.indices.shape[1]] = best.indices.masked_fill(best.values == -math.inf, -1)
+    return found
+
+
+def distillation_loss(features: Tensor, before: Tensor) -> Tensor:
+    """Mean of 1 - cosine between features (..., D) and what the untuned encoder made of the same texts."""
+    return (1 - (features * before).sum(-1)).mean()
+
+
+def _log_sum_exp(
+    queries: Tensor, gallery: Tensor, answers: Answers, columns: Tensor, temperature: Tensor | float
+) -> Tensor:
+    """log sum exp (B,) of the scaled similarities to consecutive gallery columns, the ignored left out."""
+    first, size = int(columns[0]), len(columns)
+    others = torch.where(answers.right == answers.target[:, None], -1, answers.right)
+    index = torch.cat([others, answers.removed[:, None]], 1) - first  # (B, R + 1)
+    ignored = index_mask(torch.where((index < 0) | (index >= size), -1, index), size)
+    scaled = queries @ gallery[first : first + size].T / temperature
+    # a finite floor: a row that is all ignored would have a NaN gradient
+    return scaled.masked_fill(ignored, torch.finfo(scaled.dtype).min / 2).logsumexp(1)
+
+
+def _columns_ignored(answers: Answers, columns: Tensor) -> Tensor:
+    """bool (B, M): which of some gallery columns (M,) are neither target nor negative for each query."""
+    right = (answers.right[:, :, None] == columns).any(1)
+    removed = answers.removed[:, None] == columns
+    return (right & (answers.target[:, None] != columns)) | removed
