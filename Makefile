@@ -21,7 +21,7 @@ test: lint
 	python -m pytest
 
 bench: install
-	python -m benchmarks.language
+	python -m speed.captions
 
 lint: install
 	ruff check .

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 MODELS = Path(__file__).parents[2] / "models"
-OUTS = yaml.safe_load((MODELS / "dvc.lock").read_text())["stages"]["train"]["outs"]
+LOCK = MODELS.parent / "embedded/dvc.lock"
+OUTS = [out for stage in yaml.safe_load(LOCK.read_text())["stages"].values() for out in stage["outs"]]
 
 
 @pytest.mark.parametrize("name", ["captioner", "vlm"])

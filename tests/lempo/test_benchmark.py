@@ -15,7 +15,6 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.vision import embedding
-from pipeline.vision import embedding as file_features
 from pipeline.vision.vlm import load_vlm
 from tests.trainer.benchmarks.tiny import make_circo, make_cirr, make_fashioniq, make_patterncom
 from tests.trainer.methods.test_weicom import published
@@ -187,12 +186,13 @@ def test_circo_without_labels_gives_the_file_of_its_server(tmp_path: Path, param
 def test_images_are_embedded_once(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _run(params, tmp_path, "patterncom")
     embedded: list[Path] = []
+    embed_images = embedding.embed_images
 
     def counted(vlm: Any, sources: Any, **options: Any) -> Any:
         embedded.extend(source.path for source in sources)
-        return embedding.embed_images(vlm, sources, **options)
+        return embed_images(vlm, sources, **options)
 
-    monkeypatch.setattr(file_features, "embed_images", counted)
+    monkeypatch.setattr(embedding, "embed_images", counted)
     assert _run(params, tmp_path, "patterncom") == first
     assert embedded == []
     changed = tmp_path / "data/patterncom/images/river/river001.jpg"

@@ -108,11 +108,11 @@ KILLED = """
 import sys, os, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-import pipeline.vlm
+import pipeline.vision.vlm
 from tests.language_toy import FakeEngine, Toy, WordTokenizer
 from stages import interpret
 pipeline.vision.vlm.load_tokenizer = lambda *_: WordTokenizer()
-import pipeline.language
+import pipeline.captions.writer
 pipeline.captions.writer.PART_ROWS = 3
 toy = Toy(Path({folder!r}), rows=24)
 def answer(request):

@@ -139,8 +139,8 @@ def test_every_name_has_a_silhouette_and_no_two_are_the_same() -> None:
 
 _DIGEST = """
 import hashlib, numpy as np
-from pipeline.world.render import render
-from pipeline.world.scene import sample_scene
+from embedded.world.edits import sample_scene
+from embedded.world.render import render
 rng = np.random.default_rng(9)
 scenes = [sample_scene(rng, theme) for theme in ("airplane", "tennis", "mixed") for _ in range(2)]
 print(hashlib.sha256(b"".join(render(scene).tobytes() for scene in reversed(scenes))).hexdigest())

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.base import files
 from pipeline.base.errors import UserError
 from pipeline.base.files import identity_hash
 from pipeline.base.params import LlmParams, load_params
-from pipeline.llm import identity
 from pipeline.llm.identity import model_identity
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +80,7 @@ def test_weights_are_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatch) -
     def refuse(path: Path) -> str:
         raise AssertionError(f"{path} is hashed again")
 
-    monkeypatch.setattr(identity, "sha256_file", refuse)
+    monkeypatch.setattr(files, "sha256_file", refuse)
     assert _hash(model) == before
     os.utime(model / "model.safetensors", (1, 1))
     with pytest.raises(AssertionError, match=r"model\.safetensors"):

@@ -175,9 +175,9 @@ def test_adapters_are_tuned_and_merged(project: Paths, make_params: MakeParams) 
 STOPPED = """
 import hashlib, json, os, signal, sys
 from pathlib import Path
-from pipeline.params import Params
-from pipeline.paths import Paths
-from tests.trainer.test_tuning import run
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from tests.trainer.tuning.test_loop import run
 root, folder, stop = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 params = Params.model_validate_json((root / "params.json").read_text())
 seen = []

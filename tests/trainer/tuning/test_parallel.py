@@ -21,8 +21,8 @@ REPOSITORY = Path(__file__).parents[3]
 RUN = """
 import sys
 from pathlib import Path
-from pipeline.params import Params
-from pipeline.paths import Paths
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
 from stages import tune
 root = Path(sys.argv[1])
 tune.run(Params.model_validate_json((root / "params.json").read_text()), Paths(root), "tiny")

@@ -1,0 +1,3 @@
+from tests.stages.conftest import toy, word_tokenizer
+
+__all__ = ["toy", "word_tokenizer"]
