@@ -37,9 +37,9 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     from pipeline.vision.texts import Texts
     from pipeline.vision.vlm import load_vlm
     from trainer.methods.registry import (
-        COMPARATOR_PARTS,
+        COMPARATOR_INPUTS,
         METHODS,
-        Frozen,
+        FrozenFeatures,
         comparator_scores,
         term_scores,
         triplet_alone,
@@ -60,9 +60,9 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     train, val, test = (split.to(vlm.device) for split in loaded.values())
     texts = Texts.of(vlm, [text for split in loaded.values() for text in split.all_texts()])
     batch = params.speed.encode_batch
-    known = Frozen(train, train.encode(vlm.model, texts, batch, COMPARATOR_PARTS))
-    validation = Frozen(val, val.encode(vlm.model, texts, batch, COMPARATOR_PARTS))
-    asked = Frozen(test, test.encode(vlm.model, texts, batch))
+    known = FrozenFeatures(train, train.encode(vlm.model, texts, batch, COMPARATOR_INPUTS))
+    validation = FrozenFeatures(val, val.encode(vlm.model, texts, batch, COMPARATOR_INPUTS))
+    asked = FrozenFeatures(test, test.encode(vlm.model, texts, batch))
     untuned = QueryFeatures(test.image, **asked.text)
     del vlm  # one model in memory at a time
     tuned_val, tuned = _tuned_features(params, paths, dataset, (val, test), texts)

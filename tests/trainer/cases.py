@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from trainer.retrieval.answers import Answers, make_answers
-from trainer.retrieval.similarity import QUERY_PARTS, QueryFeatures
+from trainer.retrieval.similarity import QUERY_INPUTS, QueryFeatures
 
 
 def random_answers(
@@ -28,7 +28,7 @@ def random_unit(rows: int, dimension: int, seed: int) -> Tensor:
 
 
 def random_features(queries: int, dimension: int, seed: int) -> QueryFeatures:
-    return QueryFeatures(*(random_unit(queries, dimension, seed * 10 + i) for i in range(len(QUERY_PARTS))))
+    return QueryFeatures(*(random_unit(queries, dimension, seed * 10 + i) for i in range(len(QUERY_INPUTS))))
 
 
 def right_sets(answers: Answers) -> list[set[int]]:

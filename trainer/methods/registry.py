@@ -42,11 +42,11 @@ COMPARATORS = (
 )
 METHODS = (*COMPARATORS, *TERMS, "hybrid_untuned", "hybrid")
 USES_CAPTIONS = (*COMPARATORS[-2:], *TERMS, "hybrid_untuned", "hybrid")
-COMPARATOR_PARTS = ("text", "pseudo_caption")  # the texts that comparators read
+COMPARATOR_INPUTS = ("text", "pseudo_caption")  # the texts that comparators read
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenFeatures:
     """A split and the frozen encoder's features (Q, D) of its texts, by part."""
 
     split: Split
@@ -58,7 +58,11 @@ class Frozen:
 
 
 def comparator_scores(
-    train: Frozen, validation: Frozen, test: Frozen, params: ComparatorParams, seed: int
+    train: FrozenFeatures,
+    validation: FrozenFeatures,
+    test: FrozenFeatures,
+    params: ComparatorParams,
+    seed: int,
 ) -> Iterator[tuple[str, Scores]]:
     """Name and test scores of each of `COMPARATORS`; those that learn are trained here."""
     for name in COMPARATORS:
@@ -72,7 +76,7 @@ def comparator_scores(
             yield name, plain_scores(name, test, seed)
 
 
-def plain_scores(name: str, frozen: Frozen, seed: int) -> Scores:
+def plain_scores(name: str, frozen: FrozenFeatures, seed: int) -> Scores:
     """Scores of a comparator that chooses and learns nothing.
 
     Raises:
@@ -88,21 +92,21 @@ def plain_scores(name: str, frozen: Frozen, seed: int) -> Scores:
     raise ValueError(f"no such comparator: {name}")
 
 
-def mixed_scores(name: str, frozen: Frozen, share: float) -> Scores:
+def mixed_scores(name: str, frozen: FrozenFeatures, share: float) -> Scores:
     """Scores of one of `MIXED` with this share of the text."""
     mix, part = MIXED[name]
     return mix(frozen.split.image, frozen.text[part], frozen.split.gallery, share)
 
 
 def train_network(
-    name: str, train: Frozen, validation: Frozen, params: ComparatorParams, seed: int
+    name: str, train: FrozenFeatures, validation: FrozenFeatures, params: ComparatorParams, seed: int
 ) -> nn.Module:
     """One of `NETWORKS`, trained on the frozen features."""
     build, part = NETWORKS[name]
     return train_composer(build, train.composition(part), validation.composition(part), params, seed)
 
 
-def network_scores(name: str, module: nn.Module, frozen: Frozen) -> Scores:
+def network_scores(name: str, module: nn.Module, frozen: FrozenFeatures) -> Scores:
     """Scores of a trained network of `NETWORKS`."""
     _, part = NETWORKS[name]
     return dot_scores(compose(module, frozen.split.image, frozen.text[part]), frozen.split.gallery)

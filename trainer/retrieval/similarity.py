@@ -39,14 +39,14 @@ class QueryFeatures:
 
     def rows(self, rows: Tensor | slice) -> "QueryFeatures":
         """The features of some queries."""
-        return QueryFeatures(*(getattr(self, name)[rows] for name in QUERY_PARTS))
+        return QueryFeatures(*(getattr(self, name)[rows] for name in QUERY_INPUTS))
 
     def __len__(self) -> int:
         return len(self.image)
 
 
-QUERY_PARTS = ("image", "text", "graph", "language", "pseudo_caption")
-TEXT_PARTS = QUERY_PARTS[1:]
+QUERY_INPUTS = ("image", "text", "graph", "language", "pseudo_caption")
+TEXT_INPUTS = QUERY_INPUTS[1:]
 
 
 def triplet_query(image: Tensor, text: Tensor, graph: Tensor, mixture: Sequence[float] | Tensor) -> Tensor:

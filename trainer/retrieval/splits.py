@@ -15,7 +15,7 @@ from pipeline.base.tables import read_table
 from pipeline.vision.features import Features
 from pipeline.vision.texts import Texts
 from trainer.retrieval.answers import NONE, Answers, make_answers
-from trainer.retrieval.similarity import TEXT_PARTS, QueryFeatures
+from trainer.retrieval.similarity import TEXT_INPUTS, QueryFeatures
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Split:
         gallery: float32 (N, D), L2-normalised image features.
         reference: int64 (Q,), the reference's place in the gallery.
         answers: what is right and what is removed.
-        texts: the text of each part of `TEXT_PARTS`, Q strings each.
+        texts: the text of each part of `TEXT_INPUTS`, Q strings each.
         missing_captions: queries with no interpretation or no pseudo caption. The modification stands for it;
             in the triplet, whose graph may count against an image, an empty text does.
     """
@@ -60,11 +60,11 @@ class Split:
 
     def all_texts(self) -> list[str]:
         """Every text of every query, repeated as often as it stands there."""
-        return [text for part in TEXT_PARTS for text in self.texts[part]]
+        return [text for part in TEXT_INPUTS for text in self.texts[part]]
 
     def text_rows(self, texts: Texts) -> dict[str, Tensor]:
         """Rows in `texts` of every part's text: int64 (Q,) each."""
-        return {part: texts.rows(self.texts[part]) for part in TEXT_PARTS}
+        return {part: texts.rows(self.texts[part]) for part in TEXT_INPUTS}
 
     @property
     def image(self) -> Tensor:
@@ -72,7 +72,7 @@ class Split:
         return self.gallery[self.reference]
 
     def encode(
-        self, model: Any, texts: Texts, batch: int, parts: Sequence[str] = TEXT_PARTS
+        self, model: Any, texts: Texts, batch: int, parts: Sequence[str] = TEXT_INPUTS
     ) -> dict[str, Tensor]:
         """Features (Q, D) of the named parts' texts, without gradients; each text is encoded once."""
         rows = torch.cat([texts.rows(self.texts[part]) for part in parts])

@@ -14,7 +14,7 @@ from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import Vlm, load_vlm
-from trainer.methods.registry import COMPARATOR_PARTS, Frozen
+from trainer.methods.registry import COMPARATOR_INPUTS, FrozenFeatures
 from trainer.retrieval.splits import Split, load_splits
 from trainer.study.traps import trap_places
 
@@ -22,14 +22,14 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass
-class Bench:
+class StudyData:
     """Tables and features of a dataset beside the model, whose text tower jobs tune and put back.
 
     Attributes:
         vlm: one for all datasets.
         splits: by name, on the model's device.
         texts: of all splits.
-        frozen: the untuned encoder's features of `COMPARATOR_PARTS`, by split.
+        frozen: the untuned encoder's features of `COMPARATOR_INPUTS`, by split.
         traps: of the test split, by kind: int64 (Q, T).
         alternatives: the further pseudo captions of every query, by split; empty lists where none were drawn.
         gallery_texts: the interpretation of every image of the gallery, by split; None where there is none.
@@ -38,13 +38,13 @@ class Bench:
     vlm: Vlm
     splits: dict[str, Split]
     texts: Texts
-    frozen: dict[str, Frozen]
+    frozen: dict[str, FrozenFeatures]
     traps: dict[str, Tensor]
     alternatives: dict[str, list[list[str]]]
     gallery_texts: dict[str, list[str | None]]
 
 
-def load_bench(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Bench:
+def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> StudyData:
     """Read a dataset.
 
     Raises:
@@ -60,9 +60,11 @@ def load_bench(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Bench:
     texts = Texts.of(vlm, every)
     splits = {name: split.to(vlm.device) for name, split in loaded.items()}
     batch = params.speed.encode_batch
-    frozen = {name: Frozen(split, _by_part(split, vlm, texts, batch)) for name, split in splits.items()}
+    frozen = {
+        name: FrozenFeatures(split, _by_part(split, vlm, texts, batch)) for name, split in splits.items()
+    }
     traps = _traps(paths, dataset, loaded["test"])
-    return Bench(vlm, splits, texts, frozen, traps, alternatives, gallery_texts)
+    return StudyData(vlm, splits, texts, frozen, traps, alternatives, gallery_texts)
 
 
 def load_model(params: Params, paths: Paths) -> tuple[Vlm, dict[str, Tensor]]:
@@ -91,7 +93,7 @@ def put_back(model: Any, state: dict[str, Tensor]) -> None:
 
 def _by_part(split: Split, vlm: Vlm, texts: Texts, batch: int) -> dict[str, Tensor]:
     """Features of each part, encoded apart: those of the modifications are the same whatever an LLM says."""
-    encoded = [split.encode(vlm.model, texts, batch, (part,)) for part in COMPARATOR_PARTS]
+    encoded = [split.encode(vlm.model, texts, batch, (part,)) for part in COMPARATOR_INPUTS]
     return {part: features for one in encoded for part, features in one.items()}
 
 

@@ -15,7 +15,7 @@ from trainer.retrieval.fusion import choose_share
 from trainer.retrieval.metrics import score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.retrieval.weights import Choice
-from trainer.study.data import Bench, copy_text_state, put_back
+from trainer.study.data import StudyData, copy_text_state, put_back
 from trainer.study.jobs import choose, head_scores
 from trainer.tuning.heads import HybridHead
 
@@ -27,7 +27,7 @@ MAX_OF_CAPTIONS = "several pseudo captions, best of their similarities"
 
 def measure_details(
     dataset: str,
-    benches: Mapping[str, Bench],
+    datasets: Mapping[str, StudyData],
     state: dict[str, Tensor],
     chosen: dict[str, Any],
     params: Params,
@@ -36,7 +36,7 @@ def measure_details(
 
     Args:
         dataset: it was tuned on.
-        benches: of every dataset, around one model.
+        datasets: of every dataset, around one model.
         state: the tuned text tower.
         chosen: weights and mixture.
 
@@ -44,59 +44,58 @@ def measure_details(
         `terms`: each similarity alone, `untuned` and `tuned`; `transfer`: dataset -> metrics; `views`: name
         -> share (chosen on validation), validation and test metrics, with and without the view.
     """
-    bench = benches[dataset]
-    model = bench.vlm.model
+    data = datasets[dataset]
+    model = data.vlm.model
     before = copy_text_state(model)
     head = HybridHead(params.method)
-    untuned = choose(head, bench, params)
-    found: dict[str, Any] = {"terms": {"untuned": _terms(bench, untuned, params)}}
+    untuned = choose(head, data, params)
+    found: dict[str, Any] = {"terms": {"untuned": _terms(data, untuned, params)}}
     try:
         put_back(model, state)
-        found["terms"]["tuned"] = _terms(bench, chosen, params)
+        found["terms"]["tuned"] = _terms(data, chosen, params)
         found["transfer"] = {
             name: _metrics(head_scores(head, other, params)("test", chosen), other)
-            for name, other in benches.items()
+            for name, other in datasets.items()
         }
-        of_split = head_scores(head, bench, params)
+        of_split = head_scores(head, data, params)
         found["views"] = {
-            name: _with_view(lambda split: of_split(split, chosen), extra, bench)
-            for name, extra in _views(bench, params).items()
+            name: _with_view(lambda split: of_split(split, chosen), extra, data)
+            for name, extra in _views(data, params).items()
         }
     finally:
         put_back(model, before)
     return found
 
 
-def _terms(bench: Bench, chosen: dict[str, Any], params: Params) -> dict[str, dict[str, float]]:
-    validation, test = bench.splits["val"], bench.splits["test"]
+def _terms(data: StudyData, chosen: dict[str, Any], params: Params) -> dict[str, dict[str, float]]:
+    validation, test = data.splits["val"], data.splits["test"]
     known, features = (
-        split.features(bench.vlm.model, bench.texts, params.speed.encode_batch)
-        for split in (validation, test)
+        split.features(data.vlm.model, data.texts, params.speed.encode_batch) for split in (validation, test)
     )
     choice = Choice.of(chosen)
     alone = triplet_alone(known, validation, choice, params.method.choose)
     return {
-        name: _metrics(scores, bench) for name, scores in term_scores(features, test.gallery, choice, alone)
+        name: _metrics(scores, data) for name, scores in term_scores(features, test.gallery, choice, alone)
     }
 
 
-def _metrics(scores: Scores, bench: Bench) -> dict[str, float]:
-    return score_metrics(scores, bench.splits["test"].answers)
+def _metrics(scores: Scores, data: StudyData) -> dict[str, float]:
+    return score_metrics(scores, data.splits["test"].answers)
 
 
-def _views(bench: Bench, params: Params) -> dict[str, ScoresOf]:
+def _views(data: StudyData, params: Params) -> dict[str, ScoresOf]:
     views: dict[str, ScoresOf] = {}
-    if any(text for lists in bench.gallery_texts.values() for text in lists):
-        views[GALLERY_TEXTS] = partial(_gallery_text_scores, bench, params)
-    if any(texts for lists in bench.alternatives.values() for texts in lists):
-        views[MEAN_OF_CAPTIONS] = partial(_caption_scores, bench, params, False)
-        views[MAX_OF_CAPTIONS] = partial(_caption_scores, bench, params, True)
+    if any(text for lists in data.gallery_texts.values() for text in lists):
+        views[GALLERY_TEXTS] = partial(_gallery_text_scores, data, params)
+    if any(texts for lists in data.alternatives.values() for texts in lists):
+        views[MEAN_OF_CAPTIONS] = partial(_caption_scores, data, params, False)
+        views[MAX_OF_CAPTIONS] = partial(_caption_scores, data, params, True)
     return views
 
 
-def _with_view(base: ScoresOf, extra: ScoresOf, bench: Bench) -> dict[str, Any]:
+def _with_view(base: ScoresOf, extra: ScoresOf, data: StudyData) -> dict[str, Any]:
     """(1 - share) hybrid + share view, the share chosen on validation; 0 leaves the hybrid as it is."""
-    answers = bench.splits["val"].answers
+    answers = data.splits["val"].answers
     hybrid, view = {}, {}
     for split in ("val", "test"):
         hybrid[split], view[split] = base(split), extra(split)
@@ -110,37 +109,37 @@ def _with_view(base: ScoresOf, extra: ScoresOf, bench: Bench) -> dict[str, Any]:
         "share": share,
         "validation": score_metrics(mixed("val", share), answers),
         "validation_without": score_metrics(hybrid["val"], answers),
-        "test": _metrics(mixed("test", share), bench),
-        "test_without": _metrics(hybrid["test"], bench),
+        "test": _metrics(mixed("test", share), data),
+        "test_without": _metrics(hybrid["test"], data),
     }
 
 
 @torch.no_grad()
-def _encode(texts: list[str], bench: Bench, params: Params) -> Tensor:
-    rows = bench.texts.rows(texts)
-    return bench.texts.features(bench.vlm.model, rows, params.speed.encode_batch)
+def _encode(texts: list[str], data: StudyData, params: Params) -> Tensor:
+    rows = data.texts.rows(texts)
+    return data.texts.features(data.vlm.model, rows, params.speed.encode_batch)
 
 
-def _gallery_text_scores(bench: Bench, params: Params, name: str) -> Scores:
+def _gallery_text_scores(data: StudyData, params: Params, name: str) -> Scores:
     """Cosines of the pseudo caption with the gallery's interpretations; 0 where an image has none."""
-    split, texts = bench.splits[name], bench.gallery_texts[name]
+    split, texts = data.splits[name], data.gallery_texts[name]
     known = [place for place, text in enumerate(texts) if text]
-    said = _encode([texts[place] or "" for place in known], bench, params)
+    said = _encode([texts[place] or "" for place in known], data, params)
     gallery = split.gallery.new_zeros(split.gallery.shape)
     gallery[torch.tensor(known, device=gallery.device)] = said
-    return dot_scores(_encode(split.texts["pseudo_caption"], bench, params), gallery)
+    return dot_scores(_encode(split.texts["pseudo_caption"], data, params), gallery)
 
 
-def _caption_scores(bench: Bench, params: Params, best: bool, name: str) -> Scores:
+def _caption_scores(data: StudyData, params: Params, best: bool, name: str) -> Scores:
     """Mean or best of the similarities of all pseudo captions of a query."""
-    split = bench.splits[name]
+    split = data.splits[name]
     lists = [
         [first, *more]
-        for first, more in zip(split.texts["pseudo_caption"], bench.alternatives[name], strict=True)
+        for first, more in zip(split.texts["pseudo_caption"], data.alternatives[name], strict=True)
     ]
     longest = max(len(texts) for texts in lists)
     flat = [text for texts in lists for text in texts]
-    encoded = iter(_encode(flat, bench, params))
+    encoded = iter(_encode(flat, data, params))
     captions = split.gallery.new_zeros(len(lists), longest, split.gallery.shape[1])  # (Q, S, D)
     counts = torch.tensor([len(texts) for texts in lists], device=captions.device)
     for query, texts in enumerate(lists):
@@ -157,13 +156,13 @@ def _caption_scores(bench: Bench, params: Params, best: bool, name: str) -> Scor
     return scores
 
 
-def vision_cost(bench: Bench, params: Params, steps: int = 3) -> dict[str, float]:
+def vision_cost(data: StudyData, params: Params, steps: int = 3) -> dict[str, float]:
     """Median seconds of a training step with the vision tower fixed and with it trained too.
 
     The second one passes the references and targets of the batch through the image tower, forward and
     backward (random pixels: reading and decoding are not in it), with the batch's targets as negatives.
     """
-    model, split = bench.vlm.model, bench.splits["train"]
+    model, split = data.vlm.model, data.splits["train"]
     rows = torch.arange(min(params.tune.batch_size, len(split)), device=split.gallery.device)
     head = HybridHead(params.method)
     places = torch.cat([split.reference[rows], split.answers.target[rows]]).unique()
@@ -171,15 +170,15 @@ def vision_cost(bench: Bench, params: Params, steps: int = 3) -> dict[str, float
     height, width = size if isinstance(size, tuple) else (size, size)
     pixels = torch.randn(len(places), 3, height, width, device=split.gallery.device)
     token_rows = {
-        part: bench.texts.rows([split.texts[part][row] for row in rows.tolist()]) for part in head.parts
+        part: data.texts.rows([split.texts[part][row] for row in rows.tolist()]) for part in head.inputs
     }
     distinct, inverse = torch.stack(list(token_rows.values())).unique(return_inverse=True)
 
     def step(with_vision: bool) -> float:
         start = time.perf_counter()
         model.zero_grad(set_to_none=True)
-        text = bench.texts.encode(model, distinct)
-        parts = dict(zip(head.parts, text[inverse.to(text.device)], strict=True))
+        text = data.texts.encode(model, distinct)
+        parts = dict(zip(head.inputs, text[inverse.to(text.device)], strict=True))
         gallery = split.gallery
         if with_vision:
             seen = normalize(model.encode_image(pixels), dim=-1)

@@ -136,15 +136,15 @@ class _Worker:
 
         self.params, self.paths, self.store = params, paths, store
         self.vlm, _ = load_model(params, paths)
-        self.benches: dict[str, Any] = {}
+        self.datasets: dict[str, Any] = {}
 
-    def bench(self, dataset: str) -> Any:
+    def data(self, dataset: str) -> Any:
         """The dataset, read once."""
-        from trainer.study.data import load_bench
+        from trainer.study.data import load_study_data
 
-        if dataset not in self.benches:
-            self.benches[dataset] = load_bench(self.params, self.paths, dataset, self.vlm)
-        return self.benches[dataset]
+        if dataset not in self.datasets:
+            self.datasets[dataset] = load_study_data(self.params, self.paths, dataset, self.vlm)
+        return self.datasets[dataset]
 
 
 _worker: _Worker
@@ -170,15 +170,15 @@ def _end_with(parent: Connection) -> None:
 def _work(job: Job, key: str) -> dict[str, Any]:
     from trainer.study.jobs import run_job
 
-    result, state = run_job(job, _worker.bench(job.dataset), _worker.params)
+    result, state = run_job(job, _worker.data(job.dataset), _worker.params)
     return _worker.store.write(key, result, state)
 
 
 def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> None:
     from trainer.study.details import measure_details, vision_cost
 
-    benches = {dataset: _worker.bench(dataset) for dataset in _worker.params.datasets}
+    datasets = {dataset: _worker.data(dataset) for dataset in _worker.params.datasets}
     state = _worker.store.state(job_key)
-    found = measure_details(job.dataset, benches, state, chosen, _worker.params)
-    found["cost"] = vision_cost(benches[job.dataset], _worker.params)
+    found = measure_details(job.dataset, datasets, state, chosen, _worker.params)
+    found["cost"] = vision_cost(datasets[job.dataset], _worker.params)
     _worker.store.write(key, found)

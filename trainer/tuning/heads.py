@@ -19,22 +19,22 @@ from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores
 from trainer.retrieval.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
 from trainer.retrieval.weights import Choice, floored, search
 
-TextFeatures = Mapping[str, Tensor]  # part of the query -> (B, D), L2-normalised
+TextFeatures = Mapping[str, Tensor]  # input of the query -> (B, D), L2-normalised
 Chosen = dict[str, Any]  # what validation chose, as JSON can hold it
 
 RATE_FACTOR = 30.0  # of the encoder's learning rate: a handful of numbers that have far to go
 _LEAST = 1e-3  # a share of 0 could never grow
-_PARTS_OF = {"triplet": ("text", "graph"), "language": ("language",), "pseudo_caption": ("pseudo_caption",)}
+_INPUTS_OF = {"triplet": ("text", "graph"), "language": ("language",), "pseudo_caption": ("pseudo_caption",)}
 
 
 class Head(nn.Module, ABC):
     """Makes query vectors; its own parameters, where it has any, are trained with the encoder.
 
     Attributes:
-        parts: the texts it reads, of `TEXT_PARTS`.
+        inputs: the texts it reads, of `TEXT_INPUTS`.
     """
 
-    parts: tuple[str, ...]
+    inputs: tuple[str, ...]
 
     def groups(self) -> list[dict[str, Any]]:
         """Its parameters for the optimizer: weight decay, and a factor on the encoder's learning rate."""
@@ -70,7 +70,7 @@ class HybridHead(Head):
         super().__init__()
         self.signed = signed
         self.terms = tuple(terms)
-        self.parts = tuple(part for term in self.terms for part in _PARTS_OF[term])
+        self.inputs = tuple(name for term in self.terms for name in _INPUTS_OF[term])
         self.how = method.choose
         weights, mixture = method.weights, method.mixture
         self.fixed = Choice(
@@ -120,12 +120,12 @@ class FusionHead(Head):
     """A weighted sum of the image and one text, its share chosen on validation.
 
     Args:
-        part: the text.
+        text: the input that is summed with the image.
     """
 
-    def __init__(self, part: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.parts = (part,)
+        self.inputs = (text,)
         self.share = 0.5
 
     def start(self, untuned: Chosen) -> Chosen:
@@ -133,14 +133,14 @@ class FusionHead(Head):
         return {"share": self.share}
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
-        return fused_query(image, text[self.parts[0]], self.share)
+        return fused_query(image, text[self.inputs[0]], self.share)
 
     def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
-        scores = partial(fusion_scores, image, text[self.parts[0]], gallery)
+        scores = partial(fusion_scores, image, text[self.inputs[0]], gallery)
         return {"share": choose_share(scores, answers)}
 
     def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
-        return fused_query(image, text[self.parts[0]], chosen["share"])
+        return fused_query(image, text[self.inputs[0]], chosen["share"])
 
 
 class LearnedChoice(nn.Module):

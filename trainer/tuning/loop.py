@@ -132,7 +132,7 @@ class Tuning:
     def _prepare(self) -> None:
         device = self.train.gallery.device
         self.head.to(device)
-        self.rows = {part: self.texts.rows(self.train.texts[part]) for part in self.head.parts}
+        self.rows = {part: self.texts.rows(self.train.texts[part]) for part in self.head.inputs}
         self.temperature = Temperature(self.params.temperature, self.params.learn_temperature).to(device)
         self.tuned: dict[str, nn.Parameter] = select_trainable(self.model, self.params.trainable)
         if isinstance(self.temperature.logarithm, nn.Parameter):
@@ -143,7 +143,7 @@ class Tuning:
         self.state |= self.tuned
         self.optimizer = torch.optim.AdamW(groups, lr=self.params.learning_rate)
         self.autocast, self.scaler = _mixed_precision(device)
-        self.shared = self.rows[self.head.parts[-1]]  # queries that share a long text are batched together
+        self.shared = self.rows[self.head.inputs[-1]]  # queries that share a long text are batched together
         self.steps = len(epoch_batches(self.shared, self.params.batch_size, self.seed, 1))
         before = self.params.distill or self.params.hard_negatives
         self.untuned = self._encode(self.train) if before else None
@@ -234,16 +234,16 @@ class Tuning:
 
     def _loss(self, own: Tensor, batch: Tensor) -> Tensor:
         """Mean loss of the queries `own`, some or all of a batch."""
-        wanted = torch.stack([self.rows[part][own] for part in self.head.parts])  # (P, B)
+        wanted = torch.stack([self.rows[part][own] for part in self.head.inputs])  # (P, B)
         distinct, inverse = wanted.unique(return_inverse=True)  # a shared text is encoded once
         with self.autocast:
             encoded = self.texts.encode(self.model, distinct)  # (U, D)
-        text = dict(zip(self.head.parts, encoded[inverse.to(encoded.device)], strict=True))
+        text = dict(zip(self.head.inputs, encoded[inverse.to(encoded.device)], strict=True))
         places = own.to(encoded.device)
         query = self.head(self.train.image[places], text)  # (B, D)
         loss = self._contrastive(query, places, batch.to(encoded.device))
         if self.params.distill and self.untuned is not None:
-            before = torch.stack([self.untuned[part][places] for part in self.head.parts])  # (P, B, D)
+            before = torch.stack([self.untuned[part][places] for part in self.head.inputs])  # (P, B, D)
             loss = loss + self.params.distill * distillation_loss(torch.stack(list(text.values())), before)
         return loss
 
@@ -266,14 +266,14 @@ class Tuning:
 
     def _encode(self, split: Split) -> dict[str, Tensor]:
         with self.autocast:
-            return split.encode(self.model, self.texts, self.batch, self.head.parts)
+            return split.encode(self.model, self.texts, self.batch, self.head.inputs)
 
     @torch.no_grad()
     def _validate(self, epoch: int) -> _Epoch:
         split = self.validation
         self.head.eval()
         text = self._encode(split)
-        self._check_finite(text[self.head.parts[0]])
+        self._check_finite(text[self.head.inputs[0]])
         chosen = self.head.choose(split.image, text, split.gallery, split.answers)
         query = self.head.queries(split.image, text, chosen)
         metrics = score_metrics(dot_scores(query, split.gallery), split.answers)

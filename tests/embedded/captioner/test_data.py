@@ -50,7 +50,7 @@ def encoder(examples: list[Example]) -> TrainingEncoder:
 
 
 def test_a_user_message_is_the_serialised_graph() -> None:
-    graph = GroupGraph("park", (Group("2", "bench", ("old",), "left"),), ())
+    graph = GroupGraph("park", (Group("2", "data", ("old",), "left"),), ())
     assert user_message(graph) == serialise(graph)
     assert user_message(graph, "remove it") == serialise(graph) + "\nModification: remove it"
 

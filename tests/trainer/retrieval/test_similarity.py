@@ -4,7 +4,7 @@ import torch
 from tests.trainer.cases import random_features, random_unit
 from tests.trainer.reference import cosine, normalise
 from trainer.retrieval.similarity import (
-    QUERY_PARTS,
+    QUERY_INPUTS,
     hybrid_query,
     hybrid_similarity,
     similarity,
@@ -20,7 +20,7 @@ def test_terms_are_the_formulas_in_loops() -> None:
     features, gallery = random_features(4, 6, 1), random_unit(5, 6, 2)
     found = similarity(term_queries(features, MIXTURE), gallery)  # (3, 4, 5)
     a, b, d = MIXTURE
-    r, m, c, language, pseudo_caption = (getattr(features, part).double().numpy() for part in QUERY_PARTS)
+    r, m, c, language, pseudo_caption = (getattr(features, part).double().numpy() for part in QUERY_INPUTS)
     for q in range(4):
         triplet = normalise(a * r[q] + b * m[q] + d * c[q])
         for t in range(5):

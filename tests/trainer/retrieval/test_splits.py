@@ -11,7 +11,7 @@ from pipeline.base.tables import read_table, write_table
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts, encode_texts
 from pipeline.vision.vlm import Vlm, load_vlm
-from trainer.retrieval.similarity import TEXT_PARTS
+from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import Split, language_text, load_splits
 
 
@@ -79,7 +79,7 @@ def test_texts_are_encoded_once_and_as_the_vlm_encodes_them(
     features = split.features(vlm.model, texts, batch=5)
     rows = torch.cat(encoded)
     assert len(rows) == len(rows.unique()) == len(texts.tokens)
-    for part in TEXT_PARTS:
+    for part in TEXT_INPUTS:
         assert torch.allclose(getattr(features, part), encode_texts(vlm, split.texts[part], 64), atol=1e-5)
 
 

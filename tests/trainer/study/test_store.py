@@ -10,7 +10,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table, write_table
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
-from trainer.study.data import load_bench, load_model
+from trainer.study.data import load_model, load_study_data
 from trainer.study.jobs import run_job
 from trainer.study.plan import COMPOSERS, TRAINED, TUNED, UNTRAINED, Job, Setting
 from trainer.study.store import Store
@@ -75,6 +75,6 @@ def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
     found = []
     for paths in both:
         vlm, _ = load_model(params, paths)
-        result, _ = run_job(job, load_bench(params, paths, "one", vlm), params)
+        result, _ = run_job(job, load_study_data(params, paths, "one", vlm), params)
         found.append({**result, "seconds": 0})
     assert found[0] == found[1]

@@ -11,7 +11,7 @@ from pipeline.vision.vlm import load_vlm
 from tests.trainer.tuning.test_loop import run
 from trainer.retrieval.metrics import retrieval_metrics
 from trainer.retrieval.ranking import dot_scores, rank_all
-from trainer.retrieval.similarity import TEXT_PARTS
+from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import load_splits
 from trainer.tuning.heads import FusionHead, Head, HybridHead
 
@@ -37,7 +37,7 @@ def test_every_head_learns_and_keeps_its_best_epoch(
     vlm = load_vlm(params.vlm, "cpu")
     vlm.model.load_state_dict(state)
     split = load_splits(project, "tiny", read_features(project.features("tiny")), ("val",), True)["val"]
-    text = split.encode(vlm.model, Texts.of(vlm, split.all_texts()), 256, head.parts)
+    text = split.encode(vlm.model, Texts.of(vlm, split.all_texts()), 256, head.inputs)
     with torch.no_grad():
         query = head.eval().queries(split.image, text, result.chosen)
     found = rank_all(dot_scores(query, split.gallery), split.answers, top=1)
@@ -50,11 +50,11 @@ def test_a_term_that_takes_no_part_is_never_read(
 ) -> None:
     params = make_params(tune={"epochs": 1})
     head = HybridHead(params.method, terms)
-    unread = set(TEXT_PARTS) - set(head.parts)
+    unread = set(TEXT_INPUTS) - set(head.inputs)
     result, _ = run(project, params, head=head)
     for chosen in (result.chosen, result.untuned, result.training):
         assert {term for term, weight in chosen["weights"].items() if weight} <= set(terms)
-    assert unread and not unread & set(head.parts)
+    assert unread and not unread & set(head.inputs)
 
 
 def test_distilling_keeps_the_features(project: Paths, make_params: MakeParams) -> None:

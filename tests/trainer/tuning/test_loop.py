@@ -14,7 +14,7 @@ from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import load_vlm
 from tests.trainer.tiny import REPOSITORY
-from trainer.retrieval.similarity import TEXT_PARTS, QueryFeatures
+from trainer.retrieval.similarity import TEXT_INPUTS, QueryFeatures
 from trainer.retrieval.splits import load_splits
 from trainer.retrieval.weights import Choice
 from trainer.tuning.heads import HybridHead
@@ -93,7 +93,7 @@ def test_a_step_is_that_of_the_naive_gradient(project: Paths, make_params: MakeP
     result, _ = run(project, params)
     vlm = load_vlm(params.vlm, "cpu")
     split = load_splits(project, "tiny", read_features(project.features("tiny")), ("train",), True)["train"]
-    encoded = (vlm.model.encode_text(vlm.tokenize(split.texts[part]), normalize=True) for part in TEXT_PARTS)
+    encoded = (vlm.model.encode_text(vlm.tokenize(split.texts[part]), normalize=True) for part in TEXT_INPUTS)
     features = QueryFeatures(split.image, *encoded)
     choice = Choice.of(result.training)
     query = choice.queries(features)
