@@ -11,7 +11,7 @@ STEEL, WOOD = (120, 122, 126), (112, 84, 60)
 
 
 @dataclass(frozen=True)
-class Part:
+class Face:
     """One polygon. `colour` None takes the object's; `facing` is a roof side's direction, for the light."""
 
     points: np.ndarray  # (n, 2)
