@@ -11,8 +11,8 @@ from embedded.world.model import POSITION_NAMES
 from pipeline.graph.scene_graph import VAGUE_QUANTITIES, Group, GroupGraph, phrase
 
 _ONSETS = (  # noqa: SIM905
-    "b c d f g h j k l m n p qu r s t v w x y z bl br ch cl cr dr fl fr gl gr kn pl pr sc sh sk sl sm sn sp st "
-    "str sw th thr tr tw wh"
+    "b c d f g h j k l m n p qu r s t v w x y z bl br ch cl cr dr fl fr gl gr kn pl pr sc sh sk sl sm sn sp "
+    "st str sw th thr tr tw wh"
 ).split()
 _VOWELS = "a e i o u a e i o u ai au ea ee ei eu ia ie io oa oo ou ue y".split()  # noqa: SIM905
 _CODAS = (  # noqa: SIM905

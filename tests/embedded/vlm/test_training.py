@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from embedded.vlm import data, train
-from embedded.vlm.batches import CELLS, PairBatches
+from embedded.vlm.batches import PairBatches
 from embedded.vlm.encoder import encode_halves, encode_text, tokenise, tokenise_halves, train_tokenizer
+from embedded.world.model import POSITION_NAMES as CELLS
 
 WEIGHTS = "open_clip_model.safetensors"
 
