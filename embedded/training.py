@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from pipeline.base.code import code_hash
 from pipeline.base.files import replacing
 
+_SHARED_ROOMS = ("embedded/state.py", "embedded/training.py", "embedded/world", "pipeline/graph")
+
 Figures = Mapping[str, float | torch.Tensor]
 
 
@@ -38,9 +40,9 @@ def prepare(options: argparse.Namespace, warn_only: bool = False) -> None:
     options.state = options.out.with_name(f"{options.out.name}.state")
 
 
-def settings_of(options: argparse.Namespace, names: Sequence[str], rooms: Sequence[str]) -> dict[str, Any]:
-    """What must be equal for a run to continue: the named options, and the code in some rooms."""
-    return {name: getattr(options, name) for name in names} | {"sources": code_hash(*rooms)}
+def settings_of(options: argparse.Namespace, names: Sequence[str], room: str) -> dict[str, Any]:
+    """What must be equal for a run to continue: the named options, the code of the room and what it uses."""
+    return {name: getattr(options, name) for name in names} | {"sources": code_hash(room, *_SHARED_ROOMS)}
 
 
 class Progress:

@@ -80,12 +80,8 @@ def write_captions(model: Any, tokenizer: Any, messages: list[str]) -> list[str]
     captions = [""] * len(messages)
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        prompts = [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": messages[row]}], tokenize=False, add_generation_prompt=True
-            )
-            for row in rows
-        ]
+        chats = [[{"role": "user", "content": messages[row]}] for row in rows]
+        prompts = tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True)
         batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         with torch.inference_mode():
             out = model.generate(**batch, do_sample=False, max_new_tokens=300)

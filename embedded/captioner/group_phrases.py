@@ -34,7 +34,7 @@ def choose_plural(rng: Random, group: Group) -> bool:
 
 
 def refer(rng: Random, graph: GroupGraph, index: int) -> Reference | None:
-    """Words that mean one group alone; None where none were found."""
+    """Words that mean one group alone; None where no description fits it alone."""
     group = graph.groups[index]
     some = tuple(attribute for attribute in group.attributes if rng.random() < 0.5)
     descriptions: list[tuple[tuple[str, ...], str | None]] = [

@@ -1,4 +1,4 @@
-"""Combinations of object name, colour and position held out of training, to test whether they can be said."""
+"""Combinations of object name, colour and position held out of training, for evaluation alone."""
 
 import hashlib
 

@@ -31,21 +31,16 @@ _ENDINGS = (
 )
 
 
-def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
-    """Words with the space before them, then endings split off, then bytes."""
-    return pre_tokenizers.Sequence(
+def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
+    """A tokenizer of `size` tokens; every byte is one of them, so any text can be written."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_WORDS), "isolated"),
+            pre_tokenizers.Split(Regex(_WORDS), "isolated"),  # with the space before them
             pre_tokenizers.Split(Regex(_ENDINGS), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-
-
-def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
-    """A tokenizer of `size` tokens; every byte is one of them, so any text can be written."""
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
     trainer = BpeTrainer(
         vocab_size=size,

@@ -34,13 +34,6 @@ VOCABULARY = 2048
 MOST_GROUPS = 12
 LEARNT = 0.35  # nats a token at which graphs grow by one group
 EXPORT_EVERY = 1000  # steps
-ROOMS = (
-    "embedded/captioner",
-    "embedded/state.py",
-    "embedded/training.py",
-    "embedded/world",
-    "pipeline/graph",
-)
 # the options that change the weights by more than rounding
 DECISIVE = ("steps", "tokens", "rate", "width", "layers", "hidden", "seed", "tokenizer_examples")
 
@@ -133,7 +126,7 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.settings = settings_of(options, DECISIVE, ROOMS)
+        self.settings = settings_of(options, DECISIVE, "embedded/captioner")
         saved = state.load(options.state, self.settings)
         self.tokenizer = (
             Tokenizer.from_str(saved["tokenizer"])
@@ -193,10 +186,6 @@ class Run:
         self.curriculum = Curriculum(**saved["curriculum"])
         self.recipe = Recipe(**saved["recipe"])
 
-    def export(self) -> None:
-        """Write the model as it is."""
-        export(self.model, self.shape, self.tokenizer, self.options.out)
-
 
 def steps(run: Run) -> Iterator[tuple[float, int]]:
     """Train to the end: the loss and the number of tokens of every step."""
@@ -233,8 +222,8 @@ def main() -> None:
     for loss, tokens in steps(run):
         progress.add(run.step, tokens, {"loss": loss, "groups": run.recipe.groups})
         if run.step % EXPORT_EVERY == 0:
-            run.export()
-    run.export()
+            export(run.model, run.shape, run.tokenizer, options.out)
+    export(run.model, run.shape, run.tokenizer, options.out)
 
 
 if __name__ == "__main__":

@@ -87,13 +87,11 @@ class PairBatches(Dataset):
         self.batch = min(batch, len(graphs))
         self.index = fact_index(graphs, least=max(2, len(graphs) // 4000))
         self.facts = fact_numbers([facts_of(graph) for graph in graphs], self.index)
-        cell_words = [cell_word(fact) for fact in self.index]
-        self.words = sorted({word for _, word in filter(None, cell_words)})
+        pairs = [cell_word(fact) for fact in self.index]
+        self.words = sorted({word for _, word in filter(None, pairs)})
         # for each fact the column of its cell and word, -1 where it has none
-        self._column = np.array([self._column_of(*pair) if pair else -1 for pair in cell_words])
-
-    def _column_of(self, cell: int, word: str) -> int:
-        return cell * len(self.words) + self.words.index(word)
+        columns = [pair[0] * len(self.words) + self.words.index(pair[1]) if pair else -1 for pair in pairs]
+        self._column = np.array(columns)
 
     def share(self) -> torch.Tensor:
         """(F,) the share of images that show each fact."""

@@ -46,7 +46,6 @@ from pipeline.base.files import sha256_file
 WARMUP, COOLDOWN = 0.04, 0.35  # shares of the run
 MAX_SCALE = 60.0
 EVALUATE_EVERY = 1000  # steps
-ROOMS = ("embedded/state.py", "embedded/training.py", "embedded/vlm", "embedded/world", "pipeline/graph")
 
 
 def importance_of(fact: Fact) -> float:
@@ -114,12 +113,7 @@ class Trainer:
         heads = [*self.head.parameters(), *self.cell_head.parameters()]
         groups = parameter_groups(self.model, heads, options.rate)
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
-        self.stateful = {
-            "model": self.model,
-            "head": self.head,
-            "cell_head": self.cell_head,
-            "optimizer": self.optimizer,
-        }
+        self.stateful = {name: getattr(self, name) for name in ("model", "head", "cell_head", "optimizer")}
 
     def step(self, batch: Pairs, progress: float) -> Figures:
         """Learn one batch; `progress` from 0 to 1 sets the learning rate and the weights of the terms."""
@@ -174,7 +168,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # captions are made in a forked process
     prepare(options, warn_only=True)
-    settings = settings_of(options, ("steps", "batch", "rate", "seed"), ROOMS)
+    settings = settings_of(options, ("steps", "batch", "rate", "seed"), "embedded/vlm")
     settings["data"] = sha256_file(options.data / "graphs.jsonl")
     images, graphs = read(options.data)
     rng = random.Random(options.seed)

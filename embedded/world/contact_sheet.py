@@ -28,7 +28,7 @@ def contact_sheet(seed: int = 2026) -> Image.Image:
                 picture = Image.fromarray(render(scenes[k])).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
                 left = column * (_TILE + _GAP)
                 sheet.paste(picture, (left, top))
-                text = texts[k] if k else f"{theme}: a base ({drawn.base.scene}), site {'AB'[site]}"
+                text = texts[k] if k else f"{theme}: a base ({drawn.base.scene}), place {'AB'[site]}"
                 lines = "\n".join(textwrap.wrap(text, 31)[:3])
                 draw.multiline_text((left + 2, top + _TILE + 3), lines, fill="black", spacing=2)
     return sheet

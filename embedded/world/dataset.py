@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
-from embedded.world.families import SITES, Family, family, graph_digest
+from embedded.world.families import IMAGES_PER_FAMILY, SITES, Family, family, graph_digest
 from embedded.world.pictures import write_picture
 from embedded.world.scene import scene_graph
 from pipeline.base.errors import UserError
@@ -26,6 +26,7 @@ from pipeline.graph.scene_graph import SceneGraph
 WORLD_FILE = "world.yaml"
 _ALLOWED = "its keys are theme, seed, image_size and families (train, val, test)"
 Row = dict[str, Any]
+Tables = tuple[list[Row], list[Row], list[Row]]  # images, scene graphs, queries
 
 
 class Families(BaseModel):
@@ -55,9 +56,7 @@ class _Drawn:
     """The rows of one family."""
 
     split: str
-    images: list[Row]
-    graphs: list[Row]
-    queries: list[Row]
+    tables: Tables
     digests: list[bytes]  # of the graphs at one site
 
 
@@ -85,7 +84,7 @@ def generate(
     workers: int,
     cache: Path = Path(".lempo/cache/world"),
     root: Path = Path("."),
-) -> tuple[list[Row], list[Row], list[Row]]:
+) -> Tables:
     """Draw a dataset: `image_folder/<image_id>.jpg`, and the rows of its three tables.
 
     Pictures are cached by what they show and the code that draws them: a second call, also one with other
@@ -108,13 +107,11 @@ def generate(
     counts = config.families.model_dump()
     jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
     draw = partial(_draw, config, image_folder, cache, root)
-    images: list[Row] = []
-    graphs: list[Row] = []
-    queries: list[Row] = []
+    tables: Tables = ([], [], [])
     owner: dict[bytes, str] = {}
     with (
         closing(_all_drawn(draw, jobs, workers)) as families,
-        tqdm(total=32 * len(jobs), desc=f"draw {config.dataset}", unit="image") as progress,
+        tqdm(total=IMAGES_PER_FAMILY * len(jobs), desc=f"draw {config.dataset}", unit="image") as progress,
     ):
         for drawn in families:
             for digest in drawn.digests:
@@ -126,15 +123,12 @@ def generate(
                         field="seed",
                         value=config.seed,
                     )
-            images += drawn.images
-            graphs += drawn.graphs
-            queries += drawn.queries
-            progress.update(len(drawn.images))
-    return (
-        sorted(images, key=itemgetter("image_id")),
-        sorted(graphs, key=itemgetter("image_id")),
-        sorted(queries, key=itemgetter("query_id")),
-    )
+            for table, rows in zip(tables, drawn.tables, strict=True):
+                table += rows
+            progress.update(len(drawn.tables[0]))
+    for table, key in zip(tables, ("image_id", "image_id", "query_id"), strict=True):
+        table.sort(key=itemgetter(key))
+    return tables
 
 
 def _all_drawn(
@@ -175,7 +169,7 @@ def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job:
             )
             graphs.append({"image_id": image_id, **graph_row(scene_graph(scene, config.image_size))})
     digests = [graph_digest(scene) for scene in drawn.scenes[0]]
-    return _Drawn(split, images, graphs, _query_rows(drawn, name), digests)
+    return _Drawn(split, (images, graphs, _query_rows(drawn, name)), digests)
 
 
 def _query_rows(drawn: Family, name: str) -> list[Row]:

@@ -18,6 +18,7 @@ from pipeline.graph.scene_graph import group_objects
 
 CHANGES_PER_FAMILY = 2 * len(EDIT_KINDS) + 1
 SITES = ("a", "b")
+IMAGES_PER_FAMILY = len(SITES) * (1 + CHANGES_PER_FAMILY)
 _TRIES = 1000
 
 

@@ -23,7 +23,6 @@ class PlacedObject:
     uid: int
     name: str
     size: str | None
-    colour: str | None
     rgb: tuple[int, int, int]
     x: float
     y: float
@@ -97,7 +96,7 @@ def _object(group: SceneGroup, x: float, y: float, angle: float) -> PlacedObject
     width, height = np.ptp(placed_points(group.name, length, angle), axis=0)
     rgb = COLOURS[group.colour] if group.colour else OBJECTS[group.name].natural
     return PlacedObject(
-        group.uid, group.name, group.size, group.colour, rgb, x, y, angle, length, float(width), float(height)
+        group.uid, group.name, group.size, rgb, x, y, angle, length, float(width), float(height)
     )
 
 
@@ -113,13 +112,10 @@ def _cluster(scene: Scene, group: SceneGroup) -> list[PlacedObject]:
     angles = _object_angles(group, angle, rng)
     box_x, box_y = _boxes(group, angle)
     columns, rows = _grid(group.count, box_x, box_y, pick)
+    pitch_x, pitch_y = _pitch(columns, box_x, spread), _pitch(rows, box_y, spread)
+    slack_x, slack_y = ROOM - (columns - 1) * pitch_x - box_x, ROOM - (rows - 1) * pitch_y - box_y
     cx, cy = _centre(group.position)
-    pitch_x = _pitch(columns, box_x, spread)
-    pitch_y = _pitch(rows, box_y, spread)
-    slack_x = ROOM - (columns - 1) * pitch_x - box_x
-    slack_y = ROOM - (rows - 1) * pitch_y - box_y
-    cx += (shift_x - 0.5) * slack_x
-    cy += (shift_y - 0.5) * slack_y
+    cx, cy = cx + (shift_x - 0.5) * slack_x, cy + (shift_y - 0.5) * slack_y
     placed = []
     for k in range(group.count):
         row, column = divmod(k, columns)

@@ -111,6 +111,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {  # for the test split alone
         "bring {ref} {to} {anchor}",
     ),
 }
+Fields = frozenset[str]  # of `size`, `colour` and `position`
 _WORDS = {str(number): word for word, number in NUMBER_WORDS.items()}
 _DIGITS = 0.15  # how often a number is not a word
 _CHANGING = {"recolour": "colour", "resize": "size", "move": "position"}
@@ -176,8 +177,8 @@ def _relation_words(rng: np.random.Generator, base: Scene, change: Change) -> di
     if rng.random() < 0.5:
         to, old = _SIDES.get(to, to), _SIDES.get(old, old)
     return {
-        "ref": definite(rng, satellite, description(rng, base, satellite, position_share=0)),
-        "anchor": definite(rng, anchor, description(rng, base, anchor, position_share=0)),
+        "ref": definite(rng, satellite, description(rng, base, satellite, rate=0)),
+        "anchor": definite(rng, anchor, description(rng, base, anchor, rate=0)),
         "to": to,
         "old": old,
         **_agreement(satellite),
@@ -189,20 +190,20 @@ def description(
     base: Scene,
     group: SceneGroup,
     without: str | None = None,
-    position_share: float = 0.2,
-) -> frozenset[str]:
-    """Fields (`size`, `colour`, `position`) to say of a group so that no other group is meant.
+    rate: float = 0.2,
+) -> Fields:
+    """Fields to name of a group so that no other group is meant.
 
-    `without` names a field to leave out where the others suffice.
+    `without` is a field to leave out where the others suffice, `rate` how often a position may be named.
     """
     clear = _clear_descriptions(base, group)
     clear = [chosen for chosen in clear if without not in chosen] or clear
-    if rng.random() >= position_share:
+    if rng.random() >= rate:
         clear = [chosen for chosen in clear if "position" not in chosen] or clear
     return choose(rng, clear)
 
 
-def _clear_descriptions(base: Scene, group: SceneGroup) -> list[frozenset[str]]:
+def _clear_descriptions(base: Scene, group: SceneGroup) -> list[Fields]:
     """The sets of fields that no other group of that name shares."""
     fields = [field for field in ("size", "colour") if getattr(group, field)] + ["position"]
     rivals = [g for g in base.groups if g.name == group.name and g.uid != group.uid]
@@ -218,16 +219,14 @@ def _known_by_attributes(base: Scene, group: SceneGroup) -> bool:
     return any("position" not in chosen for chosen in _clear_descriptions(base, group))
 
 
-def noun(group: SceneGroup, quantity: int, fields: frozenset[str]) -> str:
+def noun(group: SceneGroup, quantity: int, fields: Fields) -> str:
     """The group's name with some of its fields: "small cars at the left"."""
     words = [getattr(group, field) for field in ("size", "colour") if field in fields]
     position = f" at the {group.position}" if "position" in fields else ""
     return " ".join([*words, plural(group.name, quantity)]) + position
 
 
-def definite(
-    rng: np.random.Generator, group: SceneGroup, fields: frozenset[str], counted: bool = True
-) -> str:
+def definite(rng: np.random.Generator, group: SceneGroup, fields: Fields, counted: bool = True) -> str:
     """ "the red car", "the two cars at the left"; `counted` False never says how many."""
     say_count = rng.random() < 0.25 and counted and group.count > 1
     many = f"{number(group.count, rng.random() < _DIGITS)} " if say_count else ""

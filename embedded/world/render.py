@@ -54,14 +54,10 @@ def render(scene: Scene, size: int = 256) -> np.ndarray:
 
 
 def _shaded(
-    background: Image.Image,
-    placed: list[PlacedObject],
-    corners: list[np.ndarray],
-    light: float,
-    scale: float,
+    image: Image.Image, placed: list[PlacedObject], corners: list[np.ndarray], light: float, scale: float
 ) -> Image.Image:
-    """The background with the objects' shadows on it."""
-    mask = Image.new("L", background.size, 0)
+    """The image of the ground with the objects' shadows on it."""
+    mask = Image.new("L", image.size, 0)
     draw = ImageDraw.Draw(mask)
     direction = np.array([cos(light), sin(light)])
     for item, points in zip(placed, corners, strict=True):
@@ -73,8 +69,8 @@ def _shaded(
                     shadow = (points[start:stop] + direction * (height * reach)) * scale
                     draw.polygon(shadow.ravel().tolist(), fill=255)
     mask = mask.filter(ImageFilter.GaussianBlur(0.9 * scale))
-    dark = Image.new("RGB", background.size, (14, 18, 30))
-    return Image.composite(dark, background, mask.point([int(v * _SHADOW) for v in range(256)]))
+    dark = Image.new("RGB", image.size, (14, 18, 30))
+    return Image.composite(dark, image, mask.point([int(v * _SHADOW) for v in range(256)]))
 
 
 def _draw(draw: ImageDraw.ImageDraw, item: PlacedObject, points: np.ndarray, light: float) -> None:

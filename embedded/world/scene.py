@@ -39,10 +39,10 @@ def sample_site(rng: np.random.Generator, scene: str, unlike: Site | None = None
 
 
 def sample_attributes(
-    rng: np.random.Generator, name: str, free: bool = True
+    rng: np.random.Generator, name: str, large: bool = True
 ) -> tuple[str | None, str | None]:
-    """A size and a colour for an object name, either of them often unsaid; anchors are never large."""
-    sizes = [size for size in SIZES if free or size != "large"]
+    """A size and a colour for an object name, each often None; large only where `large` allows it."""
+    sizes = [size for size in SIZES if large or size != "large"]
     size = choose(rng, sizes) if rng.random() < 0.45 else None
     colour = None
     if OBJECTS[name].colourable and rng.random() < 0.72:
@@ -74,11 +74,11 @@ def sample_base(rng: np.random.Generator, dataset: str) -> Scene:
         groups += [anchor, satellite]
         relations.append(Relation(satellite.uid, predicate, anchor.uid))
         unused = [name for name in unused if name not in (anchor.name, satellite.name)]
-    free: list[str] = []
+    unrelated: list[str] = []
     for position in positions[related:]:
-        repeat = bool(free) and rng.random() < 0.25
-        name = choose(rng, free) if repeat else unused.pop(0)
-        free.append(name)
+        repeat = bool(unrelated) and rng.random() < 0.25
+        name = choose(rng, unrelated) if repeat else unused.pop(0)
+        unrelated.append(name)
         size, colour = sample_attributes(rng, name)
         groups.append(SceneGroup(len(groups), name, size, colour, sample_count(rng, name, size), position))
     order = rng.permutation(len(groups))
@@ -95,7 +95,7 @@ def _pair(
         name = choose(rng, satellites)
         if name == anchor:
             continue
-        anchor_size, anchor_colour = sample_attributes(rng, anchor, free=False)
+        anchor_size, anchor_colour = sample_attributes(rng, anchor, large=False)
         size, colour = sample_attributes(rng, name)
         count = 1 + int(rng.random() < 0.35)
         if capacity(name, size) >= count and pair_fits(anchor, anchor_size, name, size, count):

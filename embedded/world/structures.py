@@ -5,7 +5,7 @@ from math import pi
 
 import numpy as np
 
-from embedded.world.shapes import DARK, GLASS, STEEL, WHITE, Colour, Face, box, disc, poly, turned
+from embedded.world.shapes import DARK, GLASS, STEEL, WHITE, Face, box, disc, poly, turned
 
 
 def _hangar() -> list[Face]:
@@ -29,8 +29,8 @@ def _terminal() -> list[Face]:
 
 def _control_tower() -> list[Face]:
     return [
-        Face(box(-0.5, -0.5, 0.5, 0.5), (134, 130, 124), casts=False),
-        Face(box(-0.44, -0.44, 0.44, 0.44), (158, 154, 148), casts=False),
+        Face(box(-0.5, -0.5, 0.5, 0.5), (134, 130, 124)),
+        Face(box(-0.44, -0.44, 0.44, 0.44), (158, 154, 148)),
         Face(disc(0.42, sides=8), None, 1.0, casts=True),
         Face(disc(0.31, sides=8), GLASS),
         Face(disc(0.22, sides=8), None, 1.05),
@@ -61,7 +61,7 @@ def _lines(x0: float, y0: float, x1: float, y1: float, width: float) -> list[Fac
 
 def _tennis_court() -> list[Face]:
     w = 0.022
-    faces = [
+    return [
         Face(box(-0.5, -0.29, 0.5, 0.29), None, 0.78),
         Face(box(-0.39, -0.2, 0.39, 0.2), None, 1.05),
         *_lines(-0.39, -0.2, 0.39, 0.2, w),
@@ -72,11 +72,10 @@ def _tennis_court() -> list[Face]:
         Face(box(-0.21, -w / 2, 0.21, w / 2), WHITE),
         Face(box(-0.012, -0.24, 0.012, 0.24), DARK, casts=True),
     ]
-    return faces
 
 
-def _ring(radius: float, width: float, x: float, ground: Colour | None, shade: float) -> list[Face]:
-    return [Face(disc(radius, x), WHITE), Face(disc(radius - width, x), ground, shade)]
+def _ring(radius: float, width: float, x: float) -> list[Face]:
+    return [Face(disc(radius, x), WHITE), Face(disc(radius - width, x))]
 
 
 def _basketball_court() -> list[Face]:
@@ -84,11 +83,11 @@ def _basketball_court() -> list[Face]:
     faces = [
         Face(box(-0.5, -0.32, 0.5, 0.32), None, 1.0),
         *_lines(-0.46, -0.28, 0.46, 0.28, w),
-        *_ring(0.13, w, 0.0, None, 1.0),
+        *_ring(0.13, w, 0.0),
         Face(box(-w / 2, -0.28, w / 2, 0.28), WHITE),
     ]
     for side in (-1, 1):
-        faces += _ring(0.12, w, side * 0.27, None, 1.0)
+        faces += _ring(0.12, w, side * 0.27)
         x0, x1 = sorted((side * 0.46, side * 0.26))
         faces += [Face(box(x0, -0.11, x1, 0.11), None, 0.68), *_lines(x0, -0.11, x1, 0.11, w)]
     return faces

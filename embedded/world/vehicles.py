@@ -41,9 +41,8 @@ def _helicopter() -> list[Face]:
         Face(disc(0.09, 0.2, 0, 12, 1.0), GLASS),
     ]
     blade = box(-0.42, -0.017, 0.42, 0.017)
-    for turn in (0.6, 0.6 + pi / 2):
-        faces.append(Face(turned(blade, turn) + np.array([0.06, 0.0]), DARK, casts=True))
-    return [*faces, Face(disc(0.045, 0.06), WHITE)]
+    rotor = (turned(blade, turn) + np.array([0.06, 0.0]) for turn in (0.6, 0.6 + pi / 2))
+    return [*faces, *(Face(points, DARK, casts=True) for points in rotor), Face(disc(0.045, 0.06), WHITE)]
 
 
 def _fuel_truck() -> list[Face]:
