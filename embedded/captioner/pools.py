@@ -1,4 +1,4 @@
-"""Pools of training batches, each a function of its recipe alone, made while the one before is learnt."""
+"""Pools of training batches, each a function of its recipe alone, made while the one before is used."""
 
 import os
 from concurrent.futures import Future, ProcessPoolExecutor

@@ -78,13 +78,7 @@ def read_world(folder: Path) -> WorldConfig:
     return config
 
 
-def generate(
-    config: WorldConfig,
-    image_folder: Path,
-    workers: int,
-    cache: Path = Path(".lempo/cache/world"),
-    root: Path = Path("."),
-) -> Tables:
+def generate(config: WorldConfig, image_folder: Path, workers: int, cache: Path, root: Path) -> Tables:
     """Draw a dataset: `image_folder/<image_id>.jpg`, and the rows of its three tables.
 
     Pictures are cached by what they show and the code that draws them: a second call, also one with other
@@ -98,7 +92,7 @@ def generate(
         root: the folder that `path` in the image rows is relative to.
 
     Returns:
-        Rows for IMAGES, SCENE_GRAPHS and QUERIES of `pipeline.base.tables`, sorted by id.
+        Rows for IMAGES, SCENE_GRAPHS and QUERIES of `pipeline.base.schemas`, sorted by id.
 
     Raises:
         UserError: two splits would share a graph.
