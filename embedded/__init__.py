@@ -1,5 +1,6 @@
-"""The stand-in, apart from the product: a drawn world, and the training of the two small models in `models/`.
+"""The stand-in, apart from the product: a drawn world, and the trainings of both small models in `models/`.
 
-Nothing in the product imports it but the one line in `stages/sources.py` that names the world as a kind of
-dataset. Without this folder everything but the default run still works.
+In: seeds and word lists. Out: the datasets of the default run (`world`), and the folders of weights that
+`embedded/dvc.yaml` makes (`captioner`, `vlm`). The product imports it in one line of `stages/sources.py`,
+which names the world as a kind of dataset; without this folder everything but the default run still works.
 """

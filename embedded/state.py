@@ -1,34 +1,30 @@
-"""The state of a training run: one file, replaced as a whole, from which the run goes on.
+"""The state of a training run: one file, replaced as a whole, from which a killed run continues.
 
-It is kept when the run has ended: where its output was deleted, the same command writes it again at once.
+The file stays when the run has ended: if the output was deleted, the same command writes it again at once.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.base.files import replacing
+
 
 def save(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Write the state of a run; a kill leaves the old file or the new.
+    """Write the state of a run; after a kill the file is the old one or the new one.
 
     Args:
-        settings: plain values, among them `steps`, how many the run is to have.
-        state: what to go on from, among it `step`, how many are done.
+        settings: plain values that decide the result, among them `steps`, the length of the run.
+        state: what the run continues from, among it `step`, the number of steps done.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        torch.save({"settings": dict(settings), **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        torch.save({"settings": dict(settings), **state}, temporary)
 
 
 def load(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The state in the file; None where there is no file, or one of another run that came to its end.
+    """The state in the file; None if there is no file, or one of a run with other settings that has ended.
 
     Raises:
         SystemExit: the file is of a run with other settings that has not ended.
@@ -36,11 +32,11 @@ def load(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    kept = state["settings"]
-    other = sorted(key for key in kept.keys() | settings.keys() if kept.get(key) != settings.get(key))
-    if other and int(state["step"]) >= int(kept["steps"]):
+    old = state["settings"]
+    changed = sorted(key for key in old.keys() | settings.keys() if old.get(key) != settings.get(key))
+    if not changed:
+        return state
+    if int(state["step"]) >= int(old["steps"]):
         return None
-    if other:
-        told = "; ".join(f"{key} was {kept.get(key)}, is {settings.get(key)}" for key in other)
-        raise SystemExit(f"{path} is the state of another run ({told}): delete it to start anew")
-    return state
+    differences = "; ".join(f"{key} was {old.get(key)}, is {settings.get(key)}" for key in changed)
+    raise SystemExit(f"{path} is the state of another run ({differences}): delete it to start again")

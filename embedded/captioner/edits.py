@@ -1,4 +1,4 @@
-"""Random modifications of a graph: the edits, and a text that says them."""
+"""Random modifications of a graph: the changed graph, and a text that asks for the change."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,10 +6,18 @@ from functools import partial
 from random import Random
 
 from embedded.captioner import wording
-from embedded.captioner.graphs import CELLS, Names, mention, quantity, relatable
-from embedded.captioner.references import at as say_at
-from embedded.captioner.references import matches, plural_form, refer, say_count, say_new, slots
+from embedded.captioner.group_phrases import (
+    Reference,
+    choose_plural,
+    matches,
+    new_group_phrase,
+    number_phrase,
+    position_phrase,
+    refer,
+)
+from embedded.captioner.random_graphs import Names, mention, quantity, relatable, same_but_number
 from embedded.captioner.vocabulary import COLOURS, SIZES
+from embedded.world.model import POSITION_NAMES
 from pipeline.graph.edits import Edit, apply_edits
 from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, phrase
 from pipeline.graph.verbalise import is_plural, number_word, pluralise
@@ -17,7 +25,7 @@ from pipeline.graph.verbalise import is_plural, number_word, pluralise
 Change = tuple[GroupGraph, str]  # the graph after one change, and the clause that asks for it
 
 
-def modify(rng: Random, graph: GroupGraph, names: Names) -> tuple[GroupGraph, str] | None:
+def modify(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
     """Change a graph by one to three changes of different groups; None where none fits the graph."""
     clauses: list[str] = []
     bare = not any(group.position for group in graph.groups)
@@ -41,13 +49,17 @@ def modify(rng: Random, graph: GroupGraph, names: Names) -> tuple[GroupGraph, st
     return graph, text
 
 
-def _swap(graph: GroupGraph, old: Group, new: Group) -> GroupGraph:
-    return apply_edits(graph, [Edit("remove", "object", old), Edit("add", "object", new)])
+def _swapped(graph: GroupGraph, old: Group, clause: str, **values: object) -> Change | None:
+    """The change of some fields of a group, unless two groups would then differ in their number alone."""
+    new = replace(old, **values)  # type: ignore[arg-type]
+    if any(same_but_number(group, new) for group in graph.groups if group is not old):
+        return None
+    return apply_edits(graph, [Edit("remove", "object", old), Edit("add", "object", new)]), clause
 
 
 def add(rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.ADD) -> Change | None:
-    placed = any(group.position for group in graph.groups)
-    bare = rng.random() < (0.2 if placed else 0.5)
+    positioned = any(group.position for group in graph.groups)
+    bare = rng.random() < (0.2 if positioned else 0.5)
     name = names.noun(rng)
     attributes: tuple[str, ...] = ()
     if rng.random() < (0.1 if bare else 0.6):
@@ -58,40 +70,37 @@ def add(rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = word
         "" if bare else quantity(rng),
         pluralise(name) if bare and rng.random() < 0.5 else name,
         attributes,
-        rng.choice(CELLS) if rng.random() < (0.8 if placed else 0.15) and not bare else None,
+        rng.choice(POSITION_NAMES) if rng.random() < (0.8 if positioned else 0.15) and not bare else None,
     )
     if any((g.name, g.attributes) == (group.name, group.attributes) for g in graph.groups):
         return None
-    clause = rng.choice(ways).format(new=say_new(rng, group))
+    clause = rng.choice(ways).format(new=new_group_phrase(rng, group))
     return apply_edits(graph, [Edit("add", "object", group)]), clause
 
 
 def remove(
     rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.REMOVE
 ) -> Change | None:
-    if not graph.groups or rng.random() < 0.03:
+    if not graph.groups or rng.random() < 0.03:  # asks for what is not there: nothing changes
         absent = pluralise(names.noun(rng))
         if any(pluralise(group.name) == absent for group in graph.groups):
             return None
-        return graph, rng.choice(ways).format_map({"ref": f"the {absent}", "bare": absent, "is": "are"})
-    place = rng.randrange(len(graph.groups))
+        return graph, rng.choice(ways).format_map(Reference(f"the {absent}", absent, True).slots())
+    index = rng.randrange(len(graph.groups))
     if graph.relations and rng.random() < 0.3:
-        place = rng.choice(graph.relations)[0]  # what relations begin with is where they have to be left out
-    group = graph.groups[place]
+        index = rng.choice(graph.relations)[0]  # the caption has to leave out its relations too
+    group = graph.groups[index]
     alike = [other for other in graph.groups if other.name == group.name]
     if len(alike) > 1 and rng.random() < 0.3:
         plural = pluralise(group.name)
-        said, gone = (
-            (f"{rng.choice(('all', 'the', 'all the', 'every one of the'))} {plural}", plural, True),
-            alike,
-        )
+        determiner = rng.choice(("all", "the", "all the", "every one of the"))
+        reference: Reference | None = Reference(f"{determiner} {plural}", plural, True)
     else:
-        found = refer(rng, graph, place)
-        if found is None:
-            return None
-        said, gone = found, [group]
-    clause = rng.choice(ways).format_map(slots(said))
-    return apply_edits(graph, [Edit("remove", "object", other) for other in gone]), clause
+        alike, reference = [group], refer(rng, graph, index)
+    if reference is None:
+        return None
+    clause = rng.choice(ways).format_map(reference.slots())
+    return apply_edits(graph, [Edit("remove", "object", other) for other in alike]), clause
 
 
 def recolour(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
@@ -105,139 +114,112 @@ def resize(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
 def _restate(
     rng: Random, graph: GroupGraph, closed: Sequence[str], ways: Sequence[str], names: Names, front: bool
 ) -> Change | None:
-    """Change an attribute: one of a closed class takes the place of its like, any other has to be named."""
-    places = [place for place, group in enumerate(graph.groups) if group.attributes] or range(
-        len(graph.groups)
-    )
-    if not places or (rng.random() < 0.2 and not (places := range(len(graph.groups)))):
+    """Change an attribute: a word of a closed class replaces its like, any other old word has to be named."""
+    if not graph.groups:
         return None
-    place = rng.choice(list(places))
-    group = graph.groups[place]
-    said = refer(rng, graph, place)
-    if said is None:
+    indices: Sequence[int] = range(len(graph.groups))
+    described = [index for index in indices if graph.groups[index].attributes]
+    index = rng.choice(indices if rng.random() < 0.2 or not described else described)
+    group = graph.groups[index]
+    reference = refer(rng, graph, index)
+    if reference is None:
         return None
-    like = [attribute for attribute in group.attributes if attribute in closed]
-    new = rng.choice(closed)
-    if group.attributes and (len(like) != 1 or rng.random() < 0.35):
+    of_class = [attribute for attribute in group.attributes if attribute in closed]
+    new, old = rng.choice(closed), of_class[0] if of_class else ""
+    if group.attributes and (len(of_class) != 1 or rng.random() < 0.35):
         old = rng.choice(group.attributes)
         new = rng.choice(closed) if old in closed else names.attribute(rng)
         ways = wording.ATTRIBUTE_INSTEAD
-        bare = pluralise(group.name) if said[2] else group.name
         if sum(matches(other, group.name, (old,), None) for other in graph.groups) > 1:
             return None
-        said = (said[0], bare, said[2])
-    elif like:
-        old = like[0]
-    else:
-        old = ""
+        reference = reference._replace(bare=pluralise(group.name) if reference.plural else group.name)
     if new in group.attributes:
         return None
     if old:
         attributes = tuple(new if attribute == old else attribute for attribute in group.attributes)
     else:
         attributes = (new, *group.attributes) if front else (*group.attributes, new)
-    clause = rng.choice(ways).format_map({**slots(said), "new": new, "old": old})
-    return _checked(graph, group, replace(group, attributes=attributes), clause)
-
-
-def _checked(graph: GroupGraph, old: Group, new: Group, clause: str) -> Change | None:
-    """The change, unless it makes two groups the same."""
-    same = any(
-        (g.name, g.attributes, g.position) == (new.name, new.attributes, new.position)
-        for g in graph.groups
-        if g is not old
-    )
-    return None if same else (_swap(graph, old, new), clause)
+    clause = rng.choice(ways).format_map({**reference.slots(), "new": new, "old": old})
+    return _swapped(graph, group, clause, attributes=attributes)
 
 
 def move(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
-    places = [place for place, group in enumerate(graph.groups) if group.position or rng.random() < 0.05]
-    if not places:
+    indices = [index for index, group in enumerate(graph.groups) if group.position or rng.random() < 0.05]
+    if not indices:
         return None
-    place = rng.choice(places)
-    group = graph.groups[place]
-    said = refer(rng, graph, place)
-    position = rng.choice(CELLS)
-    if said is None or position == group.position:
+    index = rng.choice(indices)
+    reference = refer(rng, graph, index)
+    position = rng.choice(POSITION_NAMES)
+    if reference is None or position == graph.groups[index].position:
         return None
     synonym = position if rng.random() < 0.85 else rng.choice(wording.POSITION_SYNONYMS[position])
-    clause = rng.choice(wording.MOVE).format_map(
-        {**slots(said), "place": synonym, "at": say_at(rng, position)}
-    )
-    return _checked(graph, group, replace(group, position=position), clause)
+    way = rng.choice(wording.MOVE)
+    slots = {**reference.slots(), "position": synonym, "at": position_phrase(rng, position)}
+    return _swapped(graph, graph.groups[index], way.format_map(slots), position=position)
 
 
 def count(rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.COUNT) -> Change | None:
-    if not graph.groups or rng.random() < 0.08:
+    if not graph.groups or rng.random() < 0.08:  # of a group that is not there: it is added
         name = names.noun(rng)
         if any(group.name == name for group in graph.groups):
             return None
-        number = quantity(rng, plural=None if rng.random() < 0.4 else True)
+        number = quantity(rng, plural=rng.random() >= 0.4)
         noun = pluralise(name) if is_plural(number) else name
-        return apply_edits(
-            graph, [Edit("add", "object", Group(number, name))]
-        ), f"change to {say_count(rng, number, noun)} {noun}"
-    place = rng.randrange(len(graph.groups))
-    group = graph.groups[place]
-    said = refer(rng, graph, place)
-    if said is None:
+        clause = f"change to {number_phrase(rng, number, noun)} {noun}"
+        return apply_edits(graph, [Edit("add", "object", Group(number, name))]), clause
+    index = rng.randrange(len(graph.groups))
+    group = graph.groups[index]
+    reference = refer(rng, graph, index)
+    if reference is None:
         return None
-    named = (
-        said[1][: len(said[1]) - len(pluralise(group.name) if said[2] else group.name)]
-        if group.name in said[1][-len(group.name) - 2 :]
-        else ""
-    )
-    if sum(g.name == group.name for g in graph.groups) > 1 and not named:
+    singular, plural = group.name, pluralise(group.name)
+    described = ""  # the attributes that stand before the name
+    if singular in reference.bare[-len(singular) - 2 :]:
+        described = reference.bare[: len(reference.bare) - len(plural if reference.plural else singular)]
+    if sum(other.name == singular for other in graph.groups) > 1 and not described:
         return None
-    known = (
-        int(group.quantity)
-        if group.quantity.isdigit() and group.quantity in map(str, NUMBER_WORDS.values())
-        else 0
-    )
+    known = int(group.quantity) if group.quantity in map(str, NUMBER_WORDS.values()) else 0
     if known and ways is wording.COUNT and rng.random() < 0.12:
-        return _step(rng, graph, group, known, said, named)
-    number = quantity(rng, plural=rng.choice((None, None, True)))
+        return _count_up_or_down(rng, graph, group, known, reference, described)
+    number = quantity(rng, plural=rng.choice((False, False, True)))
     if number == group.quantity:
         return None
-    plural = pluralise(group.name)
     if not group.quantity:
         ways = [way for way in ways if "{old}" not in way]
-    old = number_word(int(group.quantity)) if known else group.quantity
-    words = {
-        **slots(said),
-        "bare": named + (plural if is_plural(number) else group.name),
-        "plural": named + plural,
-        "count": say_count(rng, number, named + group.name),
-        "old": old,
-        "oldbare": named + (plural if is_plural(group.quantity) else group.name),
+    slots = {
+        **reference.slots(),
+        "bare": described + (plural if is_plural(number) else singular),
+        "plural": described + plural,
+        "count": number_phrase(rng, number, described + singular),
+        "old": number_word(known) if known else group.quantity,
+        "oldbare": described + (plural if is_plural(group.quantity) else singular),
     }
-    clause = rng.choice(ways).format_map(words)
-    return _swap(graph, group, replace(group, quantity=number)), clause
+    return _swapped(graph, group, rng.choice(ways).format_map(slots), quantity=number)
 
 
-def _step(
-    rng: Random, graph: GroupGraph, group: Group, known: int, said: tuple[str, str, bool], named: str
+def _count_up_or_down(
+    rng: Random, graph: GroupGraph, group: Group, known: int, reference: Reference, described: str
 ) -> Change | None:
     step = rng.choice((1, 1, 2, 3))
     more = rng.random() < 0.6
-    after = known + step if more else known - step
-    if not 1 <= after <= 12:
+    number = known + step if more else known - step
+    if not 1 <= number <= 12:
         return None
-    bare = named + (pluralise(group.name) if step > 1 else group.name)
+    bare = described + (pluralise(group.name) if step > 1 else group.name)
     way = rng.choice(wording.MORE if more else wording.FEWER)
-    clause = way.format_map({**slots(said), "step": number_word(step), "bare": bare})
-    return _swap(graph, group, replace(group, quantity=str(after))), clause
+    clause = way.format_map({**reference.slots(), "step": number_word(step), "bare": bare})
+    return _swapped(graph, group, clause, quantity=str(number))
 
 
-def _first_called(graph: GroupGraph, place: int) -> bool:
+def _mentioned_first(graph: GroupGraph, index: int) -> bool:
     """Whether `apply_edits` finds this group by its mention."""
-    said = mention(graph, place)
-    earlier = graph.groups[:place]
-    return relatable(graph, place) and all(said not in (group.name, phrase(group)) for group in earlier)
+    words = mention(graph, index)
+    earlier = graph.groups[:index]
+    return relatable(graph, index) and all(words not in (group.name, phrase(group)) for group in earlier)
 
 
 def relation(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
-    ends = [place for place in range(len(graph.groups)) if _first_called(graph, place)]
+    ends = [index for index in range(len(graph.groups)) if _mentioned_first(graph, index)]
     if len(ends) < 2:
         return None
     known = [r for r in graph.relations if r[0] in ends and r[2] in ends]
@@ -248,13 +230,12 @@ def relation(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
         old = next((r[1] for r in graph.relations if (r[0], r[2]) == (subject, object_)), "")
     if sum((r[0], r[2]) == (subject, object_) for r in graph.relations) > 1:
         return None
-    plural = [plural_form(rng, graph.groups[place]) for place in (subject, object_)]
-    ends_said = [mention(graph, subject), mention(graph, object_)]
-    nouns = [f"the {pluralise(s) if p else s}" for s, p in zip(ends_said, plural, strict=True)]
+    plurals = [choose_plural(rng, graph.groups[index]) for index in (subject, object_)]
+    mentions = [mention(graph, subject), mention(graph, object_)]
+    nouns = [f"the {pluralise(m) if p else m}" for m, p in zip(mentions, plurals, strict=True)]
     new = names.predicate(rng)
-    edits = (
-        [Edit("remove", "relation", subject=ends_said[0], predicate=old, object=ends_said[1])] if old else []
-    )
+    edit = partial(Edit, kind="relation", subject=mentions[0], object=mentions[1])
+    edits = [edit("remove", predicate=old)] if old else []
     ways: Sequence[str] = wording.RELATE
     if old and rng.random() < 0.15:
         ways = wording.UNRELATE
@@ -263,21 +244,21 @@ def relation(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
             return None
         if old and rng.random() < 0.4:
             ways = wording.RELATE_INSTEAD
-        edits.append(Edit("add", "relation", subject=ends_said[0], predicate=new, object=ends_said[1]))
-    words = {
+        edits.append(edit("add", predicate=new))
+    slots = {
         "subject": nouns[0],
         "object": nouns[1],
         "new": new,
         "old": old,
-        "is": "are" if plural[0] else "is",
+        "is": "are" if plurals[0] else "is",
     }
-    return apply_edits(graph, edits), rng.choice(ways).format_map(words)
+    return apply_edits(graph, edits), rng.choice(ways).format_map(slots)
 
 
 KINDS: tuple[Callable[[Random, GroupGraph, Names], Change | None], ...] = (
     add, remove, recolour, resize, move, count, relation,
 )  # fmt: skip
-# the manner of edits that are derived from captions: "add grass and change to two cars"
+# short clauses, like those derived from pairs of captions: "add grass and change to two cars"
 TERSE: tuple[Callable[[Random, GroupGraph, Names], Change | None], ...] = (
     partial(add, ways=("add {new}",)),
     partial(remove, ways=("remove {ref}",)),

@@ -1,96 +1,116 @@
-"""Measure an exported captioner on graphs that training never drew, by task.
+"""Measure a captioner: an exported one on graphs that training never drew, or the captions of the last run.
 
     python -m embedded.captioner.evaluate models/captioner --rows 200
-    python -m embedded.captioner.evaluate --tables airplane tennis mixed   # of the last run, by kind of fact
+    python -m embedded.captioner.evaluate --tables airplane tennis mixed
 
-Decodes greedily with transformers. `all_right` is the share of rows with every fact said and none
-invented, `exact` that of rows that are the expected text, `facts` the share of expected facts that were said.
+The first decodes greedily with transformers. By task it gives `all_right`, the share of rows that state every
+fact and invent none; `exact`, the share that are the expected text; and `facts`, the share of expected facts
+that are stated. The second reads the tables of the job and gives the share of facts stated by kind.
 """
 
 import argparse
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 
 from embedded.captioner import edits
-from embedded.captioner.data import Example, open_example, user_message
-from embedded.captioner.graphs import Names, random_graph
-from embedded.captioner.world import edited_scene, plain_scene
+from embedded.captioner.examples import Example, Source, edited_scene, open_example, plain_scene, user_message
+from embedded.captioner.random_graphs import Names, random_graph
+from embedded.world.model import POSITION_NAMES
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import read_table
 from pipeline.graph.edits import apply_edits, edits_from_row
-from pipeline.graph.scene_graph import POSITIONS, GroupGraph, graph_from_row, group_objects
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
 
+SEED = 1_000_003
+BATCH = 50
 KINDS = ("object", "number", "attribute", "position", "relation", "scene")
-_CELLS = "|".join(sorted((cell for row in POSITIONS for cell in row), key=len, reverse=True))
+_POSITIONS = "|".join(sorted(POSITION_NAMES, key=len, reverse=True))
 _SEPARATOR = re.compile(r"\. (?=The )|, | and | with |\.$")
 
 
 def facts(caption: str) -> Counter[str]:
     """A caption cut into its scene, groups and relations."""
-    return Counter(part for part in _SEPARATOR.split(caption) if part)
+    return Counter(filter(None, _SEPARATOR.split(caption)))
 
 
-def compare(expected: str, said: str) -> tuple[int, int, int]:
-    """Facts expected, expected facts said, and facts invented."""
-    wanted, found = facts(expected), facts(said)
-    return sum(wanted.values()), sum((wanted & found).values()), sum((found - wanted).values())
+def compare(expected: str, caption: str) -> tuple[int, int, int]:
+    """Facts expected, expected facts that the caption states, and facts that it invents."""
+    wanted, stated = facts(expected), facts(caption)
+    return wanted.total(), (wanted & stated).total(), (stated - wanted).total()
 
 
-def open_edit(rng: Random, kind: str) -> Example:
+def _open_edit(names: Names, kind: str, rng: Random) -> Example:
     """One change of one kind, of an open-vocabulary graph."""
-    names, change = Names(held_out=True), getattr(edits, kind)
     while True:
         graph = random_graph(rng, names)
-        changed = change(rng, graph, names)
-        if changed is not None:
-            return user_message(graph, changed[1]), verbalise(changed[0]), None
+        change = getattr(edits, kind)(rng, graph, names)
+        if change is not None:
+            return Example(user_message(graph, change[1]), verbalise(change[0]))
 
 
-def tasks() -> Iterator[tuple[str, Callable[[Random], Example]]]:
-    """Name and source of every task."""
-    yield "world interpretation", plain_scene
-    yield "world pseudo caption, training phrasings", edited_scene
-    yield "world pseudo caption, test phrasings", lambda rng: edited_scene(rng, "test")
-    yield "world interpretation, held-out combinations", lambda rng: plain_scene(rng, held_out=True)
-    yield "world pseudo caption, held-out combinations", lambda rng: edited_scene(rng, held_out=True)
-    held_out = Names(held_out=True)
-    yield "open interpretation", lambda rng: open_example(rng, held_out, edited=False)
-    yield "open pseudo caption, 1-3 changes", lambda rng: open_example(rng, held_out, edited=True)
-    for kind in ("add", "remove", "recolour", "resize", "move", "count", "relation"):
-        yield f"open pseudo caption, {kind}", lambda rng, kind=kind: open_edit(rng, kind)
+def tasks() -> dict[str, Source]:
+    """The source of examples of every task."""
+    names = Names(held_out=True)
+    kinds = [change.__name__ for change in edits.KINDS]
+    return {
+        "world interpretation": plain_scene,
+        "world pseudo caption, training phrasings": edited_scene,
+        "world pseudo caption, test phrasings": partial(edited_scene, split="test"),
+        "world interpretation, held-out combinations": partial(plain_scene, held_out=True),
+        "world pseudo caption, held-out combinations": partial(edited_scene, held_out=True),
+        "open interpretation": partial(open_example, names=names, edited=False),
+        "open pseudo caption, 1-3 changes": partial(open_example, names=names, edited=True),
+        **{f"open pseudo caption, {kind}": partial(_open_edit, names, kind) for kind in kinds},
+    }
 
 
-def captions(folder: Path, messages: list[str], at_once: int = 50) -> list[str]:
+def write_captions(model: Any, tokenizer: Any, messages: list[str]) -> list[str]:
     """Greedy captions of user messages, through the folder's own tokenizer and chat template."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     order = sorted(range(len(messages)), key=lambda row: len(messages[row]))
-    said = [""] * len(messages)
-    for start in range(0, len(order), at_once):
-        rows = order[start : start + at_once]
-        prompts = [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": messages[row]}], tokenize=False, add_generation_prompt=True
-            )
-            for row in rows
-        ]
+    captions = [""] * len(messages)
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        chats = [[{"role": "user", "content": messages[row]}] for row in rows]
+        prompts = tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True)
         batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         with torch.inference_mode():
             out = model.generate(**batch, do_sample=False, max_new_tokens=300)
         texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         for row, text in zip(rows, texts, strict=True):
-            said[row] = text.strip()
-    return said
+            captions[row] = text.strip()
+    return captions
+
+
+def measure(folder: Path, rows: int) -> dict[str, dict[str, float]]:
+    """Print and return the figures of every task, each of so many rows."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    figures: dict[str, dict[str, float]] = {}
+    for task, source in tasks().items():
+        rng = Random(f"{SEED} {task}")
+        examples = [source(rng) for _ in range(rows)]
+        captions = write_captions(model, tokenizer, [example.message for example in examples])
+        pairs = [(example.caption, caption) for example, caption in zip(examples, captions, strict=True)]
+        scores = [compare(*pair) for pair in pairs]
+        figures[task] = {
+            "all_right": round(sum(w == s and i == 0 for w, s, i in scores) / rows, 4),
+            "exact": round(sum(expected == caption for expected, caption in pairs) / rows, 4),
+            "facts": round(sum(s for _, s, _ in scores) / sum(w for w, _, _ in scores), 4),
+        }
+        print(f"{task}: {figures[task]}", flush=True)
+    return figures
 
 
 def facts_by_kind(graph: GroupGraph) -> Counter[str]:
@@ -117,7 +137,7 @@ def kind_of(fact: str, graph: GroupGraph) -> str:
         return "scene"
     if any(fact == f"{group.quantity} {group.name}" for group in graph.groups if group.quantity):
         return "number"
-    if (found := re.fullmatch(f"(.+) at ({_CELLS})", fact)) and found[1] in names:
+    if (match := re.fullmatch(f"(.+) at ({_POSITIONS})", fact)) and match[1] in names:
         return "position"
     if any(fact == f"{a} {group.name}" for group in graph.groups for a in group.attributes):
         return "attribute"
@@ -125,7 +145,7 @@ def kind_of(fact: str, graph: GroupGraph) -> str:
 
 
 def stated_by_kind(rows: Iterable[tuple[GroupGraph, list[str]]]) -> dict[str, tuple[int, int]]:
-    """{kind: facts stated, facts expected} of captions, each the graph it must state and what it missed."""
+    """{kind: facts stated, facts expected} of captions, each given as its graph and the facts it missed."""
     wanted: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     for graph, facts in rows:
@@ -134,74 +154,46 @@ def stated_by_kind(rows: Iterable[tuple[GroupGraph, list[str]]]) -> dict[str, tu
     return {kind: (wanted[kind] - missed[kind], wanted[kind]) for kind in KINDS if wanted[kind]}
 
 
-def _interpretations(dataset: str, paths: Paths) -> Iterator[tuple[GroupGraph, list[str]]]:
-    graphs = _graphs(dataset, paths)
-    for row in read_table(paths.interpretations(dataset), INTERPRETATIONS).to_pylist():
-        yield graphs[row["image_id"]], row["missed"]
+def print_stated_facts(dataset: str, paths: Paths) -> None:
+    """Print the share of facts, by kind, that the captions in the job's tables state.
 
-
-def _pseudo_captions(dataset: str, paths: Paths) -> Iterator[tuple[GroupGraph, list[str]]]:
-    graphs = _graphs(dataset, paths)
+    Of the pseudo captions only those of the test split are counted.
+    """
+    rows = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
+    graphs = {row["image_id"]: group_objects(graph_from_row(row)) for row in rows}
+    interpretations = read_table(paths.interpretations(dataset), INTERPRETATIONS).to_pylist()
     captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS).to_pylist()
     missed = {row["query_id"]: row["missed"] for row in captions}
-    for query in read_table(paths.queries(dataset), QUERIES).to_pylist():
-        edits = edits_from_row(query["edits"])
-        if query["split"] == "test" and edits is not None:
-            yield apply_edits(graphs[query["reference_id"]], edits), missed[query["query_id"]]
-
-
-def _graphs(dataset: str, paths: Paths) -> dict[str, GroupGraph]:
-    rows = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
-    return {row["image_id"]: group_objects(graph_from_row(row)) for row in rows}
-
-
-def report_tables(datasets: Sequence[str], paths: Paths) -> None:
-    """Print what share of the facts the captions of a job's tables state, by kind of fact.
-
-    Of pseudo captions only the test split counts.
-    """
-    for dataset in datasets:
-        for name, rows in (("interpretations", _interpretations), ("pseudo captions", _pseudo_captions)):
-            shares = stated_by_kind(rows(dataset, paths)).items()
-            told = ", ".join(f"{kind} {100 * right / of:.2f}" for kind, (right, of) in shares)
-            print(f"{dataset}, {name}, percent of facts stated: {told}")
+    tables = {
+        "interpretations": [(graphs[row["image_id"]], row["missed"]) for row in interpretations],
+        "pseudo captions": [
+            (apply_edits(graphs[query["reference_id"]], changes), missed[query["query_id"]])
+            for query in read_table(paths.queries(dataset), QUERIES).to_pylist()
+            if query["split"] == "test" and (changes := edits_from_row(query["edits"])) is not None
+        ],
+    }
+    for name, table in tables.items():
+        counts = stated_by_kind(table).items()
+        shares = ", ".join(f"{kind} {100 * stated / wanted:.2f}" for kind, (stated, wanted) in counts)
+        print(f"{dataset}, {name}, percent of facts stated: {shares}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--tables", nargs="+", metavar="DATASET", help="judge the tables of the last run")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", type=Path, nargs="?", help="an exported captioner")
+    what.add_argument("--tables", nargs="+", metavar="DATASET", help="measure the tables of the last run")
     parser.add_argument("--rows", type=int, default=200, help="rows a task")
-    parser.add_argument("--seed", type=int, default=1_000_003)
-    parser.add_argument("--wrong", type=int, default=0, help="print so many wrong rows a task")
-    parser.add_argument("--only", default="", help="tasks whose name holds this")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    args = parser.parse_args()
-    if args.tables:
-        report_tables(args.tables, Paths(Path.cwd()))
-        return
-    if args.folder is None:
-        parser.error("name the captioner's folder, or --tables")
-    figures: dict[str, dict[str, float]] = {}
-    for name, source in tasks():
-        if args.only not in name:
-            continue
-        rng = Random(f"{args.seed} {name}")
-        rows = [source(rng) for _ in range(args.rows)]
-        said = captions(args.folder, [message for message, _, _ in rows])
-        scores = [compare(expected, text) for (_, expected, _), text in zip(rows, said, strict=True)]
-        wanted, found, _ = (sum(column) for column in zip(*scores, strict=True))
-        figures[name] = {
-            "all_right": round(sum(w == f and i == 0 for w, f, i in scores) / len(rows), 4),
-            "exact": round(sum(e == s for (_, e, _), s in zip(rows, said, strict=True)) / len(rows), 4),
-            "facts": round(found / wanted, 4),
-        }
-        print(f"{name}: {figures[name]}", flush=True)
-        wrong = [(row, text) for row, text in zip(rows, said, strict=True) if text != row[1]]
-        for (message, expected, _), text in wrong[: args.wrong]:
-            print(f"---\n{message}\nexpected: {expected}\nsaid:     {text}")
-    if args.out:
-        args.out.write_text(json.dumps(figures, indent=2) + "\n")
+    parser.add_argument("--out", type=Path, help="write the figures of the tasks as JSON")
+    options = parser.parse_args()
+    for dataset in options.tables or ():
+        print_stated_facts(dataset, Paths(Path.cwd()))
+    if options.folder:
+        figures = measure(options.folder, options.rows)
+        if options.out:
+            options.out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

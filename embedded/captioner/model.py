@@ -1,4 +1,4 @@
-"""The captioner as it is trained: a Llama whose parameters bear the names of `LlamaForCausalLM`."""
+"""The captioner as it is trained: a Llama whose parameters have the names of `LlamaForCausalLM`."""
 
 from dataclasses import dataclass
 
@@ -58,8 +58,10 @@ class _Attention(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.head = shape.head
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(self, name, nn.Linear(shape.width, shape.width, bias=False))
+        self.q_proj = nn.Linear(shape.width, shape.width, bias=False)
+        self.k_proj = nn.Linear(shape.width, shape.width, bias=False)
+        self.v_proj = nn.Linear(shape.width, shape.width, bias=False)
+        self.o_proj = nn.Linear(shape.width, shape.width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         batch, length, width = x.shape
@@ -76,13 +78,10 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     # written out: in bfloat16 on a CPU its backward is three times as fast as that of the fused kernel
     length = q.shape[2]
-    after = (
-        torch.full((length, length), float("-inf"), dtype=q.dtype)
-        .triu(1)
-        .expand(q.shape[0] * q.shape[1], -1, -1)
-    )
+    future = torch.full((length, length), float("-inf"), dtype=q.dtype).triu(1)
+    future = future.expand(q.shape[0] * q.shape[1], -1, -1)
     keys = k.flatten(0, 1).transpose(1, 2)
-    scores = torch.baddbmm(after, q.flatten(0, 1), keys, alpha=q.shape[-1] ** -0.5)  # (B heads, T, T)
+    scores = torch.baddbmm(future, q.flatten(0, 1), keys, alpha=q.shape[-1] ** -0.5)  # (B heads, T, T)
     return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view_as(q)
 
 
@@ -126,6 +125,9 @@ class _Body(nn.Module):
 class Captioner(nn.Module):
     """Next-token model; the output matrix is the embedding's."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.model = _Body(shape)
@@ -139,12 +141,12 @@ class Captioner(nn.Module):
                 small = (2 * shape.layers) ** -0.5 if "o_proj" in name or "down_proj" in name else 1.0
                 nn.init.normal_(parameter, std=scale * small)
 
-    def forward(self, ids: Tensor, said: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Logits at the places `said` (B, T bool) of `ids` (B, T): (number of places, vocabulary)."""
+    def forward(self, ids: Tensor, learnt: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Logits at the tokens of `ids` (B, T) that `learnt` (B, T bool) marks: (marked, vocabulary)."""
         table = self.model.embed_tokens.weight
         x = F.embedding(ids, table).to(dtype)
         cos, sin = (t[: ids.shape[1]].to(dtype) for t in (self.cos, self.sin))  # (T, head)
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             for layer in self.model.layers:
                 x = layer(x, cos, sin)
-            return F.linear(self.model.norm(x)[said], table)
+            return F.linear(self.model.norm(x)[learnt], table)

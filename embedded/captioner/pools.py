@@ -1,7 +1,6 @@
-"""Pools of training batches, each a function of its recipe alone, made while the one before is learnt."""
+"""Pools of training batches, each a function of its recipe alone, made while the one before is used."""
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -11,21 +10,9 @@ from threading import Thread
 
 from tokenizers import Tokenizer
 
-from embedded.captioner.data import (
-    Batch,
-    Example,
-    Source,
-    batches,
-    encode_rows,
-    mixed,
-    open_example,
-    renderer,
-)
-from embedded.captioner.graphs import Names
+from embedded.captioner.batches import Batch, batches, encode_rows, renderer
+from embedded.captioner.examples import examples
 from embedded.captioner.tokens import TrainingEncoder
-from embedded.captioner.world import edited_scene, plain_scene
-
-WORLD_GROUPS = 5  # the world's scenes join once graphs are as big as its own
 
 
 @dataclass(frozen=True)
@@ -47,21 +34,6 @@ class Recipe:
     def rows(self) -> int:
         """Examples in the pool."""
         return 64 * self.groups + 256
-
-
-def examples(rng: Random, groups: int, world: float, edited: float) -> Iterator[Example]:
-    """Interpretation and pseudo captions (a share `edited`), for ever, of graphs of up to `groups` groups.
-
-    A share `world` of them is on scenes of the procedural world.
-    """
-    names, share = Names(), world if groups >= WORLD_GROUPS else 0.0
-
-    def open_graph(edited: bool) -> Source:
-        return lambda rng: open_example(rng, names, edited=edited, most_groups=groups)
-
-    kinds = ((1 - edited, open_graph(False), plain_scene), (edited, open_graph(True), edited_scene))
-    sources = [((1 - share) * of_kind, on_open) for of_kind, on_open, _ in kinds]
-    return mixed(sources + [(share * of_kind, on_world) for of_kind, _, on_world in kinds], rng)
 
 
 class Maker:

@@ -5,7 +5,8 @@ graph into a caption is the same tokens, whatever ending follows.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -15,19 +16,13 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 MOST_NUMBERED = 24
+_DROPOUT = 0.15
 END, MODIFICATION, GRAPH, ANSWER, GROUP, RELATION, NAMED = (
     "<|end|>", "<|mod|>", "<|graph|>", "<|answer|>", "<|g|>", "<|r|>", "<|named|>",
 )  # fmt: skip
-SPECIAL = [
-    END,
-    MODIFICATION,
-    GRAPH,
-    ANSWER,
-    GROUP,
-    RELATION,
-    NAMED,
-    *(f"<|g{n}|>" for n in range(1, MOST_NUMBERED + 1)),
-]
+SPECIAL = [END, MODIFICATION, GRAPH, ANSWER, GROUP, RELATION, NAMED]
+SPECIAL += [f"<|g{n}|>" for n in range(1, MOST_NUMBERED + 1)]
+_SPECIAL_TOKEN = re.compile(r"(<\|.*?\|>)", re.DOTALL)
 _WORDS = r" ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]|\n| +"
 _ENDINGS = (
     r"(?<=\p{L}[^aeiou\W])(?:ies|y)(?!\p{L})"
@@ -36,21 +31,16 @@ _ENDINGS = (
 )
 
 
-def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
-    """Words with the space before them, then endings split off, then bytes."""
-    return pre_tokenizers.Sequence(
+def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
+    """A tokenizer of `size` tokens; every byte is one of them, so any text can be written."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_WORDS), "isolated"),
+            pre_tokenizers.Split(Regex(_WORDS), "isolated"),  # with the space before them
             pre_tokenizers.Split(Regex(_ENDINGS), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-
-
-def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
-    """A tokenizer of `size` tokens; every byte is one of them, so any text can be written."""
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizer()
     tokenizer.decoder = decoders.ByteLevel()
     trainer = BpeTrainer(
         vocab_size=size,
@@ -69,14 +59,13 @@ class TrainingEncoder:
     side by side. They are made here because the library's own dropout cannot be seeded.
     """
 
-    def __init__(self, tokenizer: Tokenizer, dropout: float = 0.15) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._dropout = dropout
         self._usual: dict[str, list[int]] = {}
         model = json.loads(tokenizer.to_str())["model"]
         self._vocabulary: dict[str, int] = model["vocab"]
         self._ranks = {(first, second): rank for rank, (first, second) in enumerate(model["merges"])}
-        self._special: dict[str, int] = {token: tokenizer.token_to_id(token) for token in SPECIAL}
+        self._special = {token: self._vocabulary[token] for token in SPECIAL}
         self.end_id = self._special[END]
 
     def encode(self, rng: Random, share_cut: float, *texts: str | None) -> list[Any]:
@@ -86,11 +75,11 @@ class TrainingEncoder:
 
     def _ids(self, rng: Random, text: str, cuts: dict[str, list[int]], share: float) -> list[int]:
         ids: list[int] = []
-        for part in _parts(text):
-            if part in self._special:
-                ids.append(self._special[part])
+        for stretch in filter(None, _SPECIAL_TOKEN.split(text)):
+            if stretch in self._special:
+                ids.append(self._special[stretch])
                 continue
-            for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(part):
+            for piece, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(stretch):
                 if piece not in cuts:
                     cuts[piece] = self._cut_piece(rng, piece) if rng.random() < share else self._piece(piece)
                 ids += cuts[piece]
@@ -105,28 +94,14 @@ class TrainingEncoder:
 
     def _cut_piece(self, rng: Random, piece: str) -> list[int]:
         """BPE that passes over every possible merge, at every step, with the probability of dropout."""
-        parts = list(piece)
+        units = list(piece)
         while True:
-            found = [
-                (rank, place)
-                for place, pair in enumerate(pairwise(parts))
-                if (rank := self._ranks.get(pair)) is not None and rng.random() >= self._dropout
+            merges = [
+                (rank, index)
+                for index, pair in enumerate(pairwise(units))
+                if (rank := self._ranks.get(pair)) is not None and rng.random() >= _DROPOUT
             ]
-            if not found:
-                return [self._vocabulary[part] for part in parts]
-            place = min(found)[1]
-            parts[place : place + 2] = [parts[place] + parts[place + 1]]
-
-
-def _parts(text: str) -> Iterator[str]:
-    """Split at the special tokens, which stand between `<|` and `|>`."""
-    while text:
-        start = text.find("<|")
-        if start < 0:
-            yield text
-            return
-        if start:
-            yield text[:start]
-        end = text.index("|>", start) + 2
-        yield text[start:end]
-        text = text[end:]
+            if not merges:
+                return [self._vocabulary[unit] for unit in units]
+            index = min(merges)[1]
+            units[index : index + 2] = [units[index] + units[index + 1]]

@@ -1,23 +1,18 @@
-"""Train the captioner from nothing.
+"""Train the captioner from nothing: `python -m embedded.captioner.train --out DIR --steps 9000`.
 
-    python -m embedded.captioner.train --out models/captioner --steps 20000
-
-Computes in bfloat16 on a GPU and on processors that have it (float32 master weights). A run that was killed
-goes on from its last state when it is started again: to the same weights on the same device with as many
-threads.
+Computes in bfloat16 on a GPU and on processors that have it (float32 master weights). After a kill the same
+command continues from DIR.state: to the same weights on the same device with the same number of threads.
 """
 
 import argparse
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from pathlib import Path
 from random import Random
 from typing import Any
 
-# read when torch is loaded: threads that wait by spinning lose nearly all their speed where a core is shared
+# before torch is loaded: threads that wait by spinning lose nearly all their speed where a core is shared
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
@@ -26,18 +21,21 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from embedded import state
-from embedded.captioner.data import renderer
+from embedded.captioner.batches import renderer
+from embedded.captioner.examples import examples
 from embedded.captioner.export import export
-from embedded.captioner.graphs import words
 from embedded.captioner.model import Captioner, Shape
-from embedded.captioner.pools import Background, Recipe, examples
+from embedded.captioner.pools import Background, Recipe
+from embedded.captioner.random_graphs import words
 from embedded.captioner.tokens import train_tokenizer
-from pipeline.base.code import code_hash
+from embedded.training import Progress, add_options, prepare, settings_of
 
 VOCABULARY = 2048
 MOST_GROUPS = 12
 LEARNT = 0.35  # nats a token at which graphs grow by one group
-ROOMS = ("embedded/captioner", "embedded/state.py", "embedded/world", "pipeline/graph")
+EXPORT_EVERY = 1000  # steps
+# the options that change the weights by more than rounding
+DECISIVE = ("steps", "tokens", "rate", "width", "layers", "hidden", "seed", "tokenizer_examples")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def rate_at(step: int, steps: int) -> float:
 
 @dataclass
 class Curriculum:
-    """How big graphs are: they grow as they are learnt, for copying is found much faster in short prompts."""
+    """How big graphs are: they grow as they are learnt, because copying is learnt faster in short prompts."""
 
     groups: int = 1
     recent: list[float] = field(default_factory=list)  # losses at this size
@@ -86,8 +84,8 @@ class Curriculum:
             self.recent = []
         return self.groups
 
-    def learnt(self, groups: int, loss: float) -> None:
-        """Take note of a step's loss on graphs of up to so many groups."""
+    def record(self, groups: int, loss: float) -> None:
+        """Record a step's loss on graphs of up to so many groups."""
         if groups == self.groups < MOST_GROUPS:
             self.recent.append(loss)
 
@@ -99,17 +97,18 @@ def recipe_at(done: float, groups: int, number: int, seed: int, tokens: int) -> 
     return Recipe(seed, number, groups, phase.world, phase.edited, phase.heavy, size)
 
 
-def make_tokenizer(seed: int, drawn: int) -> Tokenizer:
-    """BPE over the prompts and captions of `drawn` training examples, and over the plain word list."""
+def make_tokenizer(seed: int, count: int) -> Tokenizer:
+    """BPE over the prompts and captions of `count` training examples, and over the plain word list."""
     rng, render = Random(seed), renderer()
     texts: list[str] = []
-    for message, caption, _ in islice(examples(rng, MOST_GROUPS, world=0.0, edited=0.55), drawn):
+    for message, caption, _ in islice(examples(rng, MOST_GROUPS, world=0.0, edited=0.55), count):
         texts += (_unmarked(render(message)), " " + caption)
     return train_tokenizer([*texts, *(" " + word for word in words(held_out=False))], VOCABULARY)
 
 
 def _unmarked(text: str) -> str:
-    return " ".join(part.split("|>")[-1] for part in text.split("<|"))
+    """A prompt without its special tokens."""
+    return " ".join(stretch.split("|>")[-1] for stretch in text.split("<|"))
 
 
 def optimisers(model: Captioner, rate: float) -> list[torch.optim.Optimizer]:
@@ -125,135 +124,106 @@ def optimisers(model: Captioner, rate: float) -> list[torch.optim.Optimizer]:
 class Run:
     """A training run between two pools: all that its next step depends on."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
-        # arguments that change the weights by more than rounding
-        names = ("steps", "tokens", "rate", "width", "layers", "hidden", "seed", "tokenizer_examples")
-        self.settings = {name: getattr(args, name) for name in names} | {"sources": code_hash(*ROOMS)}
-        self.state = args.out.with_name(f"{args.out.name}.state")
-        kept = state.load(self.state, self.settings)
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.settings = settings_of(options, DECISIVE, "embedded/captioner")
+        saved = state.load(options.state, self.settings)
         self.tokenizer = (
-            Tokenizer.from_str(kept["tokenizer"])
-            if kept
-            else make_tokenizer(args.seed, args.tokenizer_examples)
+            Tokenizer.from_str(saved["tokenizer"])
+            if saved
+            else make_tokenizer(options.seed, options.tokenizer_examples)
         )
-        torch.manual_seed(args.seed)
-        self.shape = Shape(VOCABULARY, args.width, args.layers, hidden=args.hidden)
-        self.model = Captioner(self.shape).to(args.device)
-        self.tuned = optimisers(self.model, args.rate)
-        self.bfloat16 = args.device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported()
+        torch.manual_seed(options.seed)
+        self.shape = Shape(VOCABULARY, options.width, options.layers, hidden=options.hidden)
+        self.model = Captioner(self.shape).to(options.device)
+        self.optimisers = optimisers(self.model, options.rate)
+        self.bfloat16 = options.device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported()
         self.step, self.curriculum = 0, Curriculum()
         self.recipe = self.next_recipe(0)
-        if kept:
-            self._restore(kept)
+        if saved:
+            self._restore(saved)
             print(f"goes on from step {self.step}", flush=True)
 
     def next_recipe(self, number: int) -> Recipe:
         """The recipe of a pool, from what is known before the pool before it is learnt."""
-        done = self.step / self.args.steps
-        return recipe_at(done, self.curriculum.grow(done), number, self.args.seed, self.args.tokens)
+        done = self.step / self.options.steps
+        return recipe_at(done, self.curriculum.grow(done), number, self.options.seed, self.options.tokens)
 
-    def learn(self, batch: tuple[Tensor, Tensor, Tensor]) -> float:
+    def learn(self, ids: Tensor, labels: Tensor, weights: Tensor) -> float:
         """One step on ids, labels and weights, each (B, T); its loss in nats a token."""
-        ids, labels, weights = batch
-        said = labels >= 0
-        logits = self.model(ids, said, torch.bfloat16 if self.bfloat16 else torch.float32)
-        losses = F.cross_entropy(logits.float(), labels[said], reduction="none")
-        loss = (losses * weights[said]).sum() / weights[said].sum()
+        learnt = labels >= 0
+        logits = self.model(ids, learnt, torch.bfloat16 if self.bfloat16 else torch.float32)
+        losses = F.cross_entropy(logits.float(), labels[learnt], reduction="none")
+        loss = (losses * weights[learnt]).sum() / weights[learnt].sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimiser in self.tuned:
+        for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = self.args.rate * rate_at(self.step, self.args.steps)
+                group["lr"] = self.options.rate * rate_at(self.step, self.options.steps)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
-        self.curriculum.learnt(self.recipe.groups, loss.item())
+        self.curriculum.record(self.recipe.groups, loss.item())
         return loss.item()
 
     def save(self) -> None:
-        """Write the state; data need no more than the next recipe, as every pool has a seed of its own."""
-        parts: dict[str, Any] = {
+        """Write the state; of the data the next recipe is enough, as every pool has its own seed."""
+        contents: dict[str, Any] = {
             "tokenizer": self.tokenizer.to_str(),
             "model": self.model.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.tuned],
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
             "curriculum": asdict(self.curriculum),
             "recipe": asdict(self.recipe),
         }
-        state.save(self.state, self.settings, parts)
+        state.save(self.options.state, self.settings, contents)
 
-    def _restore(self, kept: dict[str, Any]) -> None:
-        self.model.load_state_dict(kept["model"])
-        for optimiser, state_dict in zip(self.tuned, kept["optimisers"], strict=True):
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.model.load_state_dict(saved["model"])
+        for optimiser, state_dict in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state_dict)
-        self.step = kept["step"]
-        self.curriculum = Curriculum(**kept["curriculum"])
-        self.recipe = Recipe(**kept["recipe"])
-
-    def export(self) -> None:
-        """Write the model as it is."""
-        export(self.model, self.shape, self.tokenizer, self.args.out)
+        self.step = saved["step"]
+        self.curriculum = Curriculum(**saved["curriculum"])
+        self.recipe = Recipe(**saved["recipe"])
 
 
 def steps(run: Run) -> Iterator[tuple[float, int]]:
     """Train to the end: the loss and the number of tokens of every step."""
-    device, saved = run.args.device, run.step
+    options, saved = run.options, run.step
     with Background(run.tokenizer) as pools:
         pool = pools.make(run.recipe)
-        while run.step < run.args.steps:
+        while run.step < options.steps:
             batches = pool.result()
             following = run.next_recipe(run.recipe.number + 1)
             pool = pools.make(following)
-            for batch in batches[: run.args.steps - run.step]:
-                ids, labels, weights = (torch.from_numpy(part).to(device) for part in batch)
-                yield run.learn((ids, labels, weights)), ids.numel()
+            for batch in batches[: options.steps - run.step]:
+                ids, labels, weights = (torch.from_numpy(array).to(options.device) for array in batch)
+                yield run.learn(ids, labels, weights), ids.numel()
             run.recipe = following
-            if run.step - saved >= run.args.state_every or run.step == run.args.steps:
+            if run.step - saved >= options.state_every or run.step == options.steps:
                 run.save()
                 saved = run.step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=20_000)
+    add_options(parser, rate=3e-3)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch")
-    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--hidden", type=int, default=384)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tokenizer-examples", type=int, default=12_000)
-    parser.add_argument("--export-every", type=int, default=1000, help="steps")
-    parser.add_argument("--state-every", type=int, default=200, help="steps, at least")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what determinism takes on a GPU
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    args.out.mkdir(parents=True, exist_ok=True)
-    run = Run(args)
-    millions = sum(p.numel() for p in run.model.parameters()) / 1e6
-    print(f"{millions:.2f} M parameters, {args.device}, {args.threads} threads", flush=True)
-    started, first, since = time.monotonic(), run.step, time.monotonic()
-    total, tokens, counted = 0.0, 0, 0
-    for loss, size in steps(run):
-        total, tokens, counted = total + loss, tokens + size, counted + 1
-        if run.step % 50 == 0:
-            now = time.monotonic()
-            left = (now - started) / (run.step - first) * (args.steps - run.step)
-            print(
-                f"step {run.step}/{args.steps} loss {total / counted:.4f} groups {run.recipe.groups} "
-                f"{tokens / (now - since):.0f} tokens/s, {left / 60:.1f} min left",
-                flush=True,
-            )
-            since, total, tokens, counted = now, 0.0, 0, 0
-        if run.step % args.export_every == 0:
-            run.export()
-    run.export()
+    parser.add_argument("--state-every", type=int, default=200, help="steps between two states, at least")
+    options = parser.parse_args()
+    prepare(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    run = Run(options)
+    progress = Progress(run.step, options.steps, every=50, unit="tokens")
+    for loss, tokens in steps(run):
+        progress.add(run.step, tokens, {"loss": loss, "groups": run.recipe.groups})
+        if run.step % EXPORT_EVERY == 0:
+            export(run.model, run.shape, run.tokenizer, options.out)
+    export(run.model, run.shape, run.tokenizer, options.out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The phrasings that random modifications are said in (`wording.yaml`).
+"""The phrasings of random modifications (`wording.yaml`).
 
 Slots stand in braces: {ref} is a group with its determiner, {bare} the same without, {is} agrees with it.
 """

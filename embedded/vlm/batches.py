@@ -1,7 +1,7 @@
-"""Batches of the training: what images, captions and facts go into step number n.
+"""Batches of the encoder's training: images, captions and facts for each step.
 
-Each batch is a function of seed and step alone: it can be made ahead in another process, and a run that goes
-on after a kill sees the same ones.
+Each batch is a function of seed and step alone: another process can make it ahead, and a run that continues
+after a kill sees the same ones.
 """
 
 import random
@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 
 from embedded.vlm.captions import Caption, Fact, describe, describe_some, facts_of
 from embedded.vlm.encoder import Texts, tokenise_halves
-from pipeline.graph.scene_graph import POSITIONS, GroupGraph
+from embedded.world.model import POSITION_NAMES
+from pipeline.graph.scene_graph import GroupGraph
 
 SHIFT = 2  # pixels
-CELLS = tuple(cell for row in POSITIONS for cell in row)
 
 
 def fact_index(graphs: list[GroupGraph], least: int) -> dict[Fact, int]:
@@ -46,18 +46,12 @@ def cell_word(fact: Fact) -> tuple[int, str] | None:
     if len(fact) != 2:
         return None
     cell, word = fact if fact[0].startswith("@") else fact[::-1]
-    return (CELLS.index(cell[1:]), word) if cell.startswith("@") else None
+    return (POSITION_NAMES.index(cell[1:]), word) if cell.startswith("@") else None
 
 
 def write_captions(graphs: list[GroupGraph], rng: random.Random, full: float) -> list[Caption]:
     """A caption for each graph, of every fact with probability `full`."""
     return [(describe if rng.random() < full else describe_some)(graph, rng) for graph in graphs]
-
-
-def draws_of(seed: int, *place: int) -> tuple[np.random.Generator, random.Random]:
-    """The random numbers of one step."""
-    draw = np.random.default_rng([seed, *place])
-    return draw, random.Random(int(draw.integers(2**62)))
 
 
 @lru_cache(maxsize=2)
@@ -93,12 +87,11 @@ class PairBatches(Dataset):
         self.batch = min(batch, len(graphs))
         self.index = fact_index(graphs, least=max(2, len(graphs) // 4000))
         self.facts = fact_numbers([facts_of(graph) for graph in graphs], self.index)
-        placed = [cell_word(fact) for fact in self.index]
-        self.words = sorted({found[1] for found in placed if found})
-        self._cell = np.array([self._place(*found) if found else -1 for found in placed])
-
-    def _place(self, cell: int, word: str) -> int:
-        return cell * len(self.words) + self.words.index(word)
+        pairs = [cell_word(fact) for fact in self.index]
+        self.words = sorted({word for _, word in filter(None, pairs)})
+        # for each fact the column of its cell and word, -1 where it has none
+        columns = [pair[0] * len(self.words) + self.words.index(pair[1]) if pair else -1 for pair in pairs]
+        self._column = np.array(columns)
 
     def share(self) -> torch.Tensor:
         """(F,) the share of images that show each fact."""
@@ -106,10 +99,11 @@ class PairBatches(Dataset):
         return torch.from_numpy(counts / len(self.graphs)).float()
 
     def __getitem__(self, step: int) -> Pairs:
-        epoch, place = divmod(step, len(self.graphs) // self.batch)
+        epoch, number = divmod(step, len(self.graphs) // self.batch)
         order = _epoch(self.seed, epoch, len(self.graphs))
-        rows = np.sort(order[place * self.batch : (place + 1) * self.batch])
-        draw, rng = draws_of(self.seed, step)
+        rows = np.sort(order[number * self.batch : (number + 1) * self.batch])
+        draw = np.random.default_rng([self.seed, step])
+        rng = random.Random(int(draw.integers(2**62)))
         captions = write_captions([self.graphs[row] for row in rows], rng, full=0.3)
         light = (len(rows), 1, 1, 1)
         return Pairs(
@@ -125,6 +119,6 @@ class PairBatches(Dataset):
 
     def cells(self, rows: np.ndarray) -> torch.Tensor:
         """(rows, 9, W) bool: the words that stand with each cell in the facts of these images."""
-        numbers = [self._cell[self.facts[row]] for row in rows]
-        bag = bag_of([found[found >= 0] for found in numbers], len(CELLS) * len(self.words))
-        return bag.unflatten(1, (len(CELLS), -1))
+        columns = [self._column[self.facts[row]] for row in rows]
+        bag = bag_of([c[c >= 0] for c in columns], len(POSITION_NAMES) * len(self.words))
+        return bag.unflatten(1, (len(POSITION_NAMES), -1))

@@ -2,13 +2,13 @@
 
 The forms differ from those of the captioner, so that the pretrained encoder meets the task's language for the
 first time when it is tuned; the words for names, attributes, positions, numbers and relations are the same.
-The scene's name is said in few captions: as the only thing said of the place it would win the contrastive
-loss by itself, and the encoder would stay blind to objects.
+Few captions hold the scene's name: as the only word for the whole image it would solve the contrastive task
+by itself, and the encoder would not learn the objects.
 """
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pipeline.graph.scene_graph import Group, GroupGraph
 from pipeline.graph.verbalise import is_plural, number_word, pluralise
@@ -54,13 +54,7 @@ def facts_of(graph: GroupGraph) -> frozenset[Fact]:
 def describe(graph: GroupGraph, rng: random.Random) -> Caption:
     """Every fact of `graph`, groups in random order, in a random form."""
     order = rng.sample(range(len(graph.groups)), len(graph.groups))
-    place = {old: new for new, old in enumerate(order)}
-    shuffled = replace(
-        graph,
-        groups=tuple(graph.groups[old] for old in order),
-        relations=tuple((place[s], predicate, place[o]) for s, predicate, o in graph.relations),
-    )
-    return Caption(_write(shuffled, rng), facts_of(graph))
+    return Caption(_write(_reordered(graph, order), rng), facts_of(graph))
 
 
 def describe_some(graph: GroupGraph, rng: random.Random) -> Caption:
@@ -71,84 +65,68 @@ def describe_some(graph: GroupGraph, rng: random.Random) -> Caption:
 def subset(graph: GroupGraph, rng: random.Random) -> GroupGraph:
     """A graph of some of the facts of `graph`; at least one group stays.
 
-    Half of the time no position is said: where places do not, numbers and sizes decide between images.
+    Half of the time no position stays: without positions, numbers and sizes decide between images.
     """
     groups = len(graph.groups)
     chosen = sorted(rng.sample(range(groups), min(groups, rng.choice((1, 1, 2, 2, 3, groups)))))
     drop = rng.choice((0.0, 0.0, 0.2, 0.5))
     drop_position = rng.choice((drop, 1.0))
-    kept = []
-    for old in chosen:
-        group = graph.groups[old]
-        kept.append(
-            Group(
-                quantity="" if rng.random() < drop else group.quantity,
-                name=group.name,
-                attributes=tuple(a for a in group.attributes if rng.random() >= drop),
-                position=None if rng.random() < drop_position else group.position,
-            )
+    smaller = _reordered(graph, chosen)
+    thinned = tuple(
+        Group(
+            quantity="" if rng.random() < drop else group.quantity,
+            name=group.name,
+            attributes=tuple(a for a in group.attributes if rng.random() >= drop),
+            position=None if rng.random() < drop_position else group.position,
         )
-    place = {old: new for new, old in enumerate(chosen)}
-    relations = tuple(
-        (place[s], predicate, place[o])
-        for s, predicate, o in graph.relations
-        if s in place and o in place and rng.random() >= drop / 2
+        for group in smaller.groups
     )
-    return GroupGraph(graph.scene, tuple(kept), relations)
+    relations = tuple(relation for relation in smaller.relations if rng.random() >= drop / 2)
+    return GroupGraph(graph.scene, thinned, relations)
 
 
-def _number(group: Group) -> str:
-    return number_word(int(group.quantity)) if group.quantity.isdigit() else group.quantity
+def _reordered(graph: GroupGraph, order: Sequence[int]) -> GroupGraph:
+    """The graph of the groups numbered in `order`, in that order, and of the relations among them."""
+    index = {old: new for new, old in enumerate(order)}
+    relations = ((s, predicate, o) for s, predicate, o in graph.relations if s in index and o in index)
+    return GroupGraph(
+        graph.scene,
+        tuple(graph.groups[old] for old in order),
+        tuple((index[s], predicate, index[o]) for s, predicate, o in relations),
+    )
 
 
 def _name(group: Group) -> str:
     return pluralise(group.name) if is_plural(group.quantity) else group.name
 
 
-def _words(*words: str) -> str:
-    return " ".join(word for word in words if word)
-
-
-def _attributes_before(group: Group, rng: random.Random) -> str:
-    attributes = rng.sample(group.attributes, len(group.attributes))
-    return _words(_number(group), " ".join(attributes), _name(group))
-
-
-def _attributes_after(group: Group, rng: random.Random) -> str:
-    attributes = rng.sample(group.attributes, len(group.attributes))
-    if not attributes:
-        return _words(_number(group), _name(group))
-    joined = " and ".join(attributes)
-    form = rng.choice(
-        (f", {joined}", f" that {'are' if is_plural(group.quantity) else 'is'} {joined}", f" ({joined})")
-    )
-    return _words(_number(group), _name(group)) + form
-
-
 def _noun_phrase(group: Group, rng: random.Random) -> str:
-    return (_attributes_before if rng.random() < 0.7 else _attributes_after)(group, rng)
+    attributes_first = rng.random() < 0.7
+    attributes = rng.sample(group.attributes, len(group.attributes))
+    number = number_word(int(group.quantity)) if group.quantity.isdigit() else group.quantity
+    if attributes_first or not attributes:
+        return " ".join(filter(None, (number, *attributes, _name(group))))
+    joined = " and ".join(attributes)
+    verb = "are" if is_plural(group.quantity) else "is"
+    form = rng.choice((f", {joined}", f" that {verb} {joined}", f" ({joined})"))
+    return f"{number} {_name(group)}".strip() + form
 
 
-Form = Callable[[str, str, bool], str]
-PLACED: tuple[Form, ...] = (
-    lambda phrase, where, many: f"{where}: {phrase}",
-    lambda phrase, where, many: f"in the {where} there {'are' if many else 'is'} {phrase}",
-    lambda phrase, where, many: f"the {where} shows {phrase}",
-    lambda phrase, where, many: f"the {where} has {phrase}",
-    lambda phrase, where, many: f"{phrase} in the {where}",
-    lambda phrase, where, many: f"{phrase} on the {where}",
-    lambda phrase, where, many: f"{phrase} ({where})",
-    lambda phrase, where, many: f"{phrase}, {where}",
-    lambda phrase, where, many: f"there {'are' if many else 'is'} {phrase} in the {where}",
-    lambda phrase, where, many: f"{phrase} towards the {where}",
-    lambda phrase, where, many: f"{phrase} {'lie' if many else 'lies'} in the {where}",
+# {phrase} is a group, {where} its position; {is} and {lies} agree with the group
+WITH_POSITION = (
+    "{where}: {phrase}",
+    "in the {where} there {is} {phrase}",
+    "the {where} shows {phrase}",
+    "the {where} has {phrase}",
+    "{phrase} in the {where}",
+    "{phrase} on the {where}",
+    "{phrase} ({where})",
+    "{phrase}, {where}",
+    "there {is} {phrase} in the {where}",
+    "{phrase} towards the {where}",
+    "{phrase} {lies} in the {where}",
 )
-UNPLACED: tuple[Form, ...] = (
-    lambda phrase, where, many: phrase,
-    lambda phrase, where, many: phrase,
-    lambda phrase, where, many: f"there {'are' if many else 'is'} {phrase}",
-    lambda phrase, where, many: f"we see {phrase}",
-)
+WITHOUT_POSITION = ("{phrase}", "{phrase}", "there {is} {phrase}", "we see {phrase}")
 OPENINGS = ("", "", "", "", "", "from above: ", "an aerial view with ", "seen from the air: ", "an image of ")
 JOINERS = (", ", "; ", ". ", " and ", ", with ", " | ", " plus ")
 
@@ -157,17 +135,16 @@ def _relation(graph: GroupGraph, relation: tuple[int, str, int], rng: random.Ran
     subject, predicate, object_ = relation
     names = [group.name for group in graph.groups]
 
-    def say(place: int) -> str:
-        group = graph.groups[place]
-        ambiguous = names.count(group.name) > 1
-        return _words(*(group.attributes if ambiguous else ()), _name(group))
+    def mention(group: Group) -> str:
+        attributes = group.attributes if names.count(group.name) > 1 else ()
+        return " ".join((*attributes, _name(group)))
 
-    many = is_plural(graph.groups[subject].quantity)
-    first, second = say(subject), say(object_)
+    first, second = mention(graph.groups[subject]), mention(graph.groups[object_])
+    verb = "stand" if is_plural(graph.groups[subject].quantity) else "stands"
     return rng.choice(
         (
             f"{first} {predicate} {second}",
-            f"the {first} {'stand' if many else 'stands'} {predicate} the {second}",
+            f"the {first} {verb} {predicate} the {second}",
             f"{predicate} the {second}: the {first}",
         )
     )
@@ -175,18 +152,17 @@ def _relation(graph: GroupGraph, relation: tuple[int, str, int], rng: random.Ran
 
 def _write(graph: GroupGraph, rng: random.Random) -> str:
     mixed = rng.random() < 0.5
-    placed, unplaced = rng.choice(PLACED), rng.choice(UNPLACED)
+    forms = rng.choice(WITH_POSITION), rng.choice(WITHOUT_POSITION)
     clauses = []
     for group in graph.groups:
         if mixed:
-            placed, unplaced = rng.choice(PLACED), rng.choice(UNPLACED)
-        form = placed if group.position else unplaced
-        clauses.append(form(_noun_phrase(group, rng), group.position or "", is_plural(group.quantity)))
+            forms = rng.choice(WITH_POSITION), rng.choice(WITHOUT_POSITION)
+        many = is_plural(group.quantity)
+        verbs = {"is": "are" if many else "is", "lies": "lie" if many else "lies"}
+        form = forms[0] if group.position else forms[1]
+        clauses.append(form.format(phrase=_noun_phrase(group, rng), where=group.position, **verbs))
     relations = [_relation(graph, relation, rng) for relation in graph.relations]
-    if rng.random() < 0.3:
-        clauses = relations + clauses
-    else:
-        clauses += relations
+    clauses = relations + clauses if rng.random() < 0.3 else clauses + relations
     text = rng.choice(OPENINGS) + _join(clauses, rng)
     if graph.scene and rng.random() < SCENE_RATE:
         text += f" ({graph.scene})"
@@ -197,5 +173,5 @@ def _write(graph: GroupGraph, rng: random.Random) -> str:
 def _join(clauses: Sequence[str], rng: random.Random) -> str:
     joiner = rng.choice(JOINERS)
     if joiner == ". ":
-        return ". ".join(clause[0].upper() + clause[1:] for clause in clauses)
+        clauses = [clause[0].upper() + clause[1:] for clause in clauses]
     return joiner.join(clauses)

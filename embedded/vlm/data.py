@@ -8,7 +8,7 @@ With `--families N`, instead, N bases with four edits each, for evaluation alone
 import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from io import BytesIO
 from itertools import chain
 from multiprocessing import Pool
@@ -19,13 +19,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from embedded.vlm.encoder import IMAGE_SIZE
+from embedded.world.draws import hashed_rng
 from embedded.world.edits import random_change, sample_scene
-from embedded.world.families import hashed_rng
 from embedded.world.model import Scene
 from embedded.world.pictures import encode_jpeg
 from embedded.world.render import render
 from embedded.world.scene import sample_base, scene_graph
 from embedded.world.vocabulary import DATASETS, EDIT_KINDS
+from pipeline.base.files import replacing
 from pipeline.graph.scene_graph import Group, GroupGraph, group_objects
 
 FAMILY = 5  # a base and four edits of it
@@ -75,7 +76,7 @@ def make_scene(seed: tuple[int, int]) -> list[Sample]:
 
 
 def make_family(seed: tuple[int, int]) -> list[Sample]:
-    """A base and `FAMILY - 1` edits of it, of different kinds, at the same place."""
+    """A base and `FAMILY - 1` edits of it, of different kinds, at the same site."""
     rng = hashed_rng("encoder families", *seed)
     while True:
         base = sample_base(rng, DATASETS[seed[1] % len(DATASETS)])
@@ -86,49 +87,40 @@ def make_family(seed: tuple[int, int]) -> list[Sample]:
             return [sample_of(s, kind) for s, kind in zip((base, *edited), ("", *kinds), strict=True)]
 
 
-def make_all(options: argparse.Namespace) -> Iterator[Sample]:
-    """Every sample in order, made by `options.workers` processes."""
-    make, count = (make_family, options.families) if options.families else (make_scene, options.scenes)
-    seeds = [(options.entropy, number) for number in range(count)]
-    with Pool(options.workers) as pool:
-        yield from chain.from_iterable(pool.imap(make, seeds, chunksize=8))
-
-
 def write(samples: Iterable[Sample], count: int, folder: Path, kinds: bool) -> None:
-    """Write a set; `graphs.jsonl`, without which no folder can be read, takes its name last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = ("images.npy", "kinds.json", "graphs.jsonl")
-    temporary = {name: folder / f".{name}.tmp" for name in names}
-    for name in reversed(names):
+    """Write a set; `graphs.jsonl`, without which no folder can be read, gets its name last."""
+    for name in ("graphs.jsonl", "images.npy", "kinds.json"):
         (folder / name).unlink(missing_ok=True)
-        temporary[name].unlink(missing_ok=True)
-    shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
-    images = np.lib.format.open_memmap(temporary["images.npy"], mode="w+", dtype=np.uint8, shape=shape)
     edits = []
-    with open(temporary["graphs.jsonl"], "w") as lines:
+    with replacing(folder / "graphs.jsonl") as graphs_file, replacing(folder / "images.npy") as images_file:
+        shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
+        images = np.lib.format.open_memmap(images_file, mode="w+", dtype=np.uint8, shape=shape)
         bar = tqdm(samples, desc=f"render {folder.name}", total=count, unit="scene", disable=None)
-        for number, (pixels, line, kind) in enumerate(bar):
-            images[number] = pixels
-            lines.write(line + "\n")
-            edits.append(kind)
-    images.flush()
-    if kinds:
-        temporary["kinds.json"].write_text(json.dumps(edits))
-    for name in names:
-        if temporary[name].exists():
-            os.replace(temporary[name], folder / name)
+        with graphs_file.open("w") as lines:
+            for number, (pixels, line, kind) in enumerate(bar):
+                images[number] = pixels
+                lines.write(line + "\n")
+                edits.append(kind)
+        images.flush()
+        if kinds:
+            with replacing(folder / "kinds.json") as kinds_file:
+                kinds_file.write_text(json.dumps(edits))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=0)
-    parser.add_argument("--families", type=int, default=0)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--scenes", type=int, default=0)
+    what.add_argument("--families", type=int, default=0)
     parser.add_argument("--entropy", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    count = options.scenes or FAMILY * options.families
-    write(make_all(options), count, options.out, kinds=bool(options.families))
+    make, number = (make_family, options.families) if options.families else (make_scene, options.scenes)
+    count = number * (FAMILY if options.families else 1)
+    seeds = [(options.entropy, index) for index in range(number)]
+    with Pool(len(os.sched_getaffinity(0))) as pool:
+        samples = chain.from_iterable(pool.imap(make, seeds, chunksize=8))
+        write(samples, count, options.out, kinds=bool(options.families))
 
 
 if __name__ == "__main__":

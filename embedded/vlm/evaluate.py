@@ -1,7 +1,7 @@
 """Measure an exported encoder: `python -m embedded.vlm.evaluate --model models/vlm --validation DIR`.
 
-`DIR` holds scenes that training never saw and, in `DIR/families`, groups of a base scene and edits of it at
-the same place, one fact apart (written by `embedded.vlm.data --families`).
+`DIR` holds scenes that training never saw and, in `DIR/families`, a base scene and edits of it at the
+same site, one fact apart (written by `embedded.vlm.data --families`).
 """
 
 import argparse
@@ -23,6 +23,7 @@ from embedded.world.vocabulary import DATASETS
 from pipeline.graph.scene_graph import GroupGraph
 from pipeline.graph.verbalise import verbalise
 
+BATCH = 100
 COSINES = {
     "colour": ("a red car", "a blue car"),
     "name": ("two white cars", "two white houses"),
@@ -31,29 +32,27 @@ COSINES = {
 }
 
 
-def image_features(model: Any, pixels: np.ndarray, batch: int = 100) -> torch.Tensor:
+def image_features(model: Any, pixels: np.ndarray) -> torch.Tensor:
     """(N, H, W, 3) uint8 to normalised (N, D), on the model's device."""
     device = model.logit_scale.device
     mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (MEAN, STD))
-    parts = []
+    chunks = []
     with torch.inference_mode():
-        for start in range(0, len(pixels), batch):
-            x = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
-            parts.append(F.normalize(encode_image(model, (x.float() / 255 - mean) / std), dim=-1))
-    return torch.cat(parts)
+        for start in range(0, len(pixels), BATCH):
+            x = torch.from_numpy(np.array(pixels[start : start + BATCH])).to(device).permute(0, 3, 1, 2)
+            chunks.append(F.normalize(encode_image(model, (x.float() / 255 - mean) / std), dim=-1))
+    return torch.cat(chunks)
 
 
-def text_features(model: Any, tokenizer: Tokenizer, texts: list[str], batch: int = 100) -> torch.Tensor:
+def text_features(model: Any, tokenizer: Tokenizer, texts: list[str]) -> torch.Tensor:
     """Normalised (N, D), on the model's device."""
     device = model.logit_scale.device
+    chunks = []
     with torch.inference_mode():
-        parts = [
-            F.normalize(
-                encode_text(model, tokenise(tokenizer, texts[start : start + batch]).to(device)), dim=-1
-            )
-            for start in range(0, len(texts), batch)
-        ]
-    return torch.cat(parts)
+        for start in range(0, len(texts), BATCH):
+            tokens = tokenise(tokenizer, texts[start : start + BATCH]).to(device)
+            chunks.append(F.normalize(encode_text(model, tokens), dim=-1))
+    return torch.cat(chunks)
 
 
 def captions_for(graphs: list[GroupGraph], seed: int = 5) -> list[str]:
@@ -86,50 +85,55 @@ def pair_accuracy(scores: torch.Tensor, kinds: list[str]) -> dict[str, float]:
     return {kind: round(100 * float(np.mean(values)), 1) for kind, values in sorted(right.items())}
 
 
-def report(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+def scores_by_style(
+    model: Any, tokenizer: Tokenizer, pixels: np.ndarray, graphs: list[GroupGraph]
+) -> dict[str, torch.Tensor]:
+    """(N, N) captions by images: of captions as in training, and of the captioner's sentences."""
+    images = image_features(model, pixels)  # (N, D)
+    texts = {"captions": captions_for(graphs), "captioner_style": [verbalise(graph) for graph in graphs]}
+    return {style: text_features(model, tokenizer, captions) @ images.T for style, captions in texts.items()}
+
+
+def measure(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
     """Every figure that the model card quotes; `model` is in evaluation mode."""
     pixels, graphs = read(folder)
     pixels, graphs = pixels[:500], graphs[:500]
-    images = image_features(model, pixels)  # (500, D)
-    scores = text_features(model, tokenizer, captions_for(graphs)) @ images.T
-    other = text_features(model, tokenizer, [verbalise(graph) for graph in graphs]) @ images.T
-    figures: dict[str, Any] = {"scenes": len(graphs), **recall(scores)}
-    figures["image_to_text"] = recall(scores.T)
-    figures["captioner_style"] = recall(other)
+    scores = scores_by_style(model, tokenizer, pixels, graphs)
     first, second = (
         text_features(model, tokenizer, [pair[side] for pair in COSINES.values()]) for side in (0, 1)
     )
     cosines = (first * second).sum(dim=1).tolist()
-    figures["cosine"] = {name: round(value, 3) for name, value in zip(COSINES, cosines, strict=True)}
+    figures: dict[str, Any] = {
+        "scenes": len(graphs),
+        **recall(scores["captions"]),
+        "image_to_text": recall(scores["captions"].T),
+        "captioner_style": recall(scores["captioner_style"]),
+        "cosine": {name: round(value, 3) for name, value in zip(COSINES, cosines, strict=True)},
+    }
     if (folder / "families").is_dir():
         pixels, graphs = read(folder / "families")
         kinds = json.loads((folder / "families" / "kinds.json").read_text())
-        images = image_features(model, pixels)
-        scores = text_features(model, tokenizer, captions_for(graphs)) @ images.T
-        other = text_features(model, tokenizer, [verbalise(graph) for graph in graphs]) @ images.T
-        figures["families"] = {"scenes": len(graphs), **recall(scores), "pairs": pair_accuracy(scores, kinds)}
-        figures["families_captioner_style"] = recall(other) | {"pairs": pair_accuracy(other, kinds)}
+        scores = scores_by_style(model, tokenizer, pixels, graphs)
+        own, other = (recall(s) | {"pairs": pair_accuracy(s, kinds)} for s in scores.values())
+        figures |= {"families": {"scenes": len(graphs), **own}, "families_captioner_style": other}
     return figures
 
 
-def by_dataset(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, dict[str, Any]]:
+def measure_by_dataset(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, dict[str, Any]]:
     """Recall of each dataset's captions among the images of its own families.
 
     Returns:
         {dataset: number of scenes, recall with captions as in training and with the captioner's sentences}.
     """
-    pixels, graphs = read(folder)
-    images = image_features(model, pixels)  # (N, D)
-    texts = {"captions": captions_for(graphs), "captioner_style": [verbalise(graph) for graph in graphs]}
-    features = {name: text_features(model, tokenizer, said) for name, said in texts.items()}
-    dataset = torch.arange(len(graphs)) // FAMILY % len(DATASETS)  # as `embedded.vlm.data` draws them
-    found: dict[str, dict[str, Any]] = {}
+    pixels, graphs = read(folder / "families")
+    scores = scores_by_style(model, tokenizer, pixels, graphs)
+    dataset = torch.arange(len(graphs)) // FAMILY % len(DATASETS)  # the order in which families are drawn
+    figures: dict[str, dict[str, Any]] = {}
     for number, name in enumerate(DATASETS):
         rows = (dataset == number).nonzero()[:, 0]
-        found[name] = {"scenes": len(rows)}
-        for style, text in features.items():
-            found[name][style] = recall(text[rows] @ images[rows].T)
-    return found
+        figures[name] = {"scenes": len(rows)}
+        figures[name] |= {style: recall(s[rows][:, rows]) for style, s in scores.items()}
+    return figures
 
 
 def main() -> None:
@@ -143,11 +147,8 @@ def main() -> None:
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
     model.eval()
     tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    if options.by_dataset:
-        figures = by_dataset(model, tokenizer, options.validation / "families")
-    else:
-        figures = report(model, tokenizer, options.validation)
-    print(json.dumps(figures, indent=1))
+    figures = measure_by_dataset if options.by_dataset else measure
+    print(json.dumps(figures(model, tokenizer, options.validation), indent=1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m embedded.world.contact_sheet docs/contact-sheet.jpg`: a family of each theme, at both places."""
+"""`python -m embedded.world.contact_sheet docs/contact-sheet.jpg`: a family of each theme, at both sites."""
 
 import sys
 import textwrap
@@ -14,21 +14,21 @@ _TILE, _TEXT, _GAP = 192, 42, 6
 
 
 def contact_sheet(seed: int = 2026) -> Image.Image:
-    """Two rows a theme, one a place: the base, then one change of each kind with its text."""
+    """Two rows a theme, one a site: the base, then one change of each kind with its text."""
     columns = 1 + len(EDIT_KINDS)
     sheet = Image.new("RGB", (columns * (_TILE + _GAP), 2 * len(DATASETS) * (_TILE + _TEXT)), "white")
     draw = ImageDraw.Draw(sheet)
     for row, theme in enumerate(DATASETS):
-        made = family(seed, theme, 0, "test")
-        chosen = [next(k for k, c in enumerate(made.changes, 1) if c.kind == kind) for kind in EDIT_KINDS]
-        for place, scenes in enumerate(made.scenes):
-            texts = {q.target: q.modification for q in made.queries if q.place == place}
-            top = (2 * row + place) * (_TILE + _TEXT)
+        drawn = family(seed, theme, 0, "test")
+        chosen = [next(k for k, c in enumerate(drawn.changes, 1) if c.kind == kind) for kind in EDIT_KINDS]
+        for site, scenes in enumerate(drawn.scenes):
+            texts = {q.target: q.modification for q in drawn.queries if q.site == site}
+            top = (2 * row + site) * (_TILE + _TEXT)
             for column, k in enumerate((0, *chosen)):
                 picture = Image.fromarray(render(scenes[k])).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
                 left = column * (_TILE + _GAP)
                 sheet.paste(picture, (left, top))
-                text = texts[k] if k else f"{theme}: a base ({made.base.scene}), place {'AB'[place]}"
+                text = texts[k] if k else f"{theme}: a base ({drawn.base.scene}), place {'AB'[site]}"
                 lines = "\n".join(textwrap.wrap(text, 31)[:3])
                 draw.multiline_text((left + 2, top + _TILE + 3), lines, fill="black", spacing=2)
     return sheet

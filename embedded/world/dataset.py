@@ -1,18 +1,20 @@
-"""A dataset of the world: its `world.yaml`, and the images, graphs and queries that it stands for."""
+"""A dataset of the world: reads its `world.yaml`, draws its images, and makes the rows of its tables."""
 
 import os
-from collections.abc import Generator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
-from embedded.world.families import PLACES, Family, family, graph_digest
+from embedded.world.families import IMAGES_PER_FAMILY, SITES, Family, family, graph_digest
 from embedded.world.pictures import write_picture
 from embedded.world.scene import scene_graph
 from pipeline.base.errors import UserError
@@ -24,6 +26,7 @@ from pipeline.graph.scene_graph import SceneGraph
 WORLD_FILE = "world.yaml"
 _ALLOWED = "its keys are theme, seed, image_size and families (train, val, test)"
 Row = dict[str, Any]
+Tables = tuple[list[Row], list[Row], list[Row]]  # images, scene graphs, queries
 
 
 class Families(BaseModel):
@@ -49,23 +52,12 @@ class WorldConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One family to draw, in a process of its own."""
-
-    config: WorldConfig
-    split: str
-    index: int
-    image_folder: Path
-    cache: Path
-    root: Path
-
-
-@dataclass(frozen=True)
 class _Drawn:
-    images: list[Row]
-    graphs: list[Row]
-    queries: list[Row]
-    keys: list[bytes]  # of the graphs of one place
+    """The rows of one family."""
+
+    split: str
+    tables: Tables
+    digests: list[bytes]  # of the graphs at one site
 
 
 def read_world(folder: Path) -> WorldConfig:
@@ -78,134 +70,118 @@ def read_world(folder: Path) -> WorldConfig:
     raw = read_mapping(path, _ALLOWED.capitalize(), _ALLOWED.capitalize())
     if "dataset" in raw:
         raise UserError(
-            "the key is unknown", "Remove it: the folder's name says it", file=path, field="dataset"
+            "the key is unknown", "Remove it: the folder's name is the dataset's", file=path, field="dataset"
         )
     config = validated(WorldConfig, {**raw, "dataset": folder.name}, path, _ALLOWED, strict=True)
-    if sum(_count(config, split) for split in SPLITS) == 0:
+    if not any(config.families.model_dump().values()):
         raise UserError("no split has a family", "Ask for at least one", file=path, field="families")
     return config
 
 
-def generate(
-    config: WorldConfig,
-    image_folder: Path,
-    workers: int,
-    cache: Path = Path(".lempo/cache/world"),
-    root: Path = Path("."),
-) -> tuple[list[Row], list[Row], list[Row]]:
+def generate(config: WorldConfig, image_folder: Path, workers: int, cache: Path, root: Path) -> Tables:
     """Draw a dataset: `image_folder/<image_id>.jpg`, and the rows of its three tables.
 
-    Pictures are kept in `cache` by what they show and the code that draws them, so that a second call, also
-    one with other families or after `image_folder` was emptied, draws only what is new.
+    Pictures are cached by what they show and the code that draws them: a second call, also one with other
+    families or after `image_folder` was emptied, draws only what is new.
 
     Args:
         config: what to draw.
         image_folder: where the JPEG files go.
         workers: processes that draw.
-        cache: kept pictures, `<two letters>/<key>.jpg`.
+        cache: folder of cached pictures, `<two letters>/<key>.jpg`.
         root: the folder that `path` in the image rows is relative to.
 
     Returns:
-        Rows for IMAGES, SCENE_GRAPHS and QUERIES of `pipeline.base.tables`, sorted by id.
+        Rows for IMAGES, SCENE_GRAPHS and QUERIES of `pipeline.base.schemas`, sorted by id.
 
     Raises:
         UserError: two splits would share a graph.
     """
     image_folder.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        _Job(config, split, index, image_folder, cache, root)
-        for split in SPLITS
-        for index in range(_count(config, split))
-    ]
-    images: list[Row] = []
-    graphs: list[Row] = []
-    queries: list[Row] = []
+    counts = config.families.model_dump()
+    jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
+    draw = partial(_draw, config, image_folder, cache, root)
+    tables: Tables = ([], [], [])
     owner: dict[bytes, str] = {}
     with (
-        closing(_drawn(jobs, workers)) as results,
-        tqdm(total=32 * len(jobs), desc=f"draw {config.dataset}", unit="image") as progress,
+        closing(_all_drawn(draw, jobs, workers)) as families,
+        tqdm(total=IMAGES_PER_FAMILY * len(jobs), desc=f"draw {config.dataset}", unit="image") as progress,
     ):
-        for job, drawn in results:
-            for key in drawn.keys:
-                if owner.setdefault(key, job.split) != job.split:
+        for drawn in families:
+            for digest in drawn.digests:
+                if owner.setdefault(digest, drawn.split) != drawn.split:
                     raise UserError(
-                        f"{job.split} and {owner[key]} would share a scene graph",
+                        f"{drawn.split} and {owner[digest]} would share a scene graph",
                         "Choose another seed, or fewer families",
                         file=f"{config.dataset}/{WORLD_FILE}",
                         field="seed",
                         value=config.seed,
                     )
-            images += drawn.images
-            graphs += drawn.graphs
-            queries += drawn.queries
-            progress.update(len(drawn.images))
-    return (
-        sorted(images, key=lambda row: row["image_id"]),
-        sorted(graphs, key=lambda row: row["image_id"]),
-        sorted(queries, key=lambda row: row["query_id"]),
-    )
+            for table, rows in zip(tables, drawn.tables, strict=True):
+                table += rows
+            progress.update(len(drawn.tables[0]))
+    for table, key in zip(tables, ("image_id", "image_id", "query_id"), strict=True):
+        table.sort(key=itemgetter(key))
+    return tables
 
 
-def _count(config: WorldConfig, split: str) -> int:
-    return getattr(config.families, split)
-
-
-def _drawn(jobs: list[_Job], workers: int) -> Generator[tuple[_Job, _Drawn], None, None]:
+def _all_drawn(
+    draw: Callable[[tuple[str, int]], _Drawn], jobs: list[tuple[str, int]], workers: int
+) -> Generator[_Drawn, None, None]:
     if workers <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield job, _draw(job)
+        yield from map(draw, jobs)
         return
     # spawn: threads of pyarrow or torch in this process would not survive a fork
     pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
     try:
-        pending: dict[Future[_Drawn], _Job] = {pool.submit(_draw, job): job for job in jobs}
-        for future in as_completed(pending):
-            yield pending[future], future.result()
+        for future in as_completed([pool.submit(draw, job) for job in jobs]):
+            yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _draw(job: _Job) -> _Drawn:
-    config = job.config
-    made = family(config.seed, config.theme, job.index, job.split)
-    name = f"{config.dataset}-{job.split}-{job.index:03d}"
+def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job: tuple[str, int]) -> _Drawn:
+    """Draw one family: `job` is its split and its index in the split."""
+    split, index = job
+    drawn = family(config.seed, config.theme, index, split)
+    name = f"{config.dataset}-{split}-{index:03d}"
     images, graphs = [], []
-    for place, scenes in zip(PLACES, made.scenes, strict=True):
+    for site, scenes in zip(SITES, drawn.scenes, strict=True):
         for k, scene in enumerate(scenes):
-            image_id = f"{name}-{place}-{k:02d}"
-            path = job.image_folder / f"{image_id}.jpg"
+            image_id = f"{name}-{site}-{k:02d}"
+            path = image_folder / f"{image_id}.jpg"
             images.append(
                 {
                     "image_id": image_id,
-                    "split": job.split,
-                    "path": Path(os.path.relpath(path, job.root)).as_posix(),
-                    "sha256": write_picture(scene, config.image_size, path, job.cache),
+                    "split": split,
+                    "path": Path(os.path.relpath(path, root)).as_posix(),
+                    "sha256": write_picture(scene, config.image_size, path, cache),
                     "width": config.image_size,
                     "height": config.image_size,
                     "family": name,
                 }
             )
             graphs.append({"image_id": image_id, **graph_row(scene_graph(scene, config.image_size))})
-    keys = [graph_digest(scene) for scene in made.scenes[0]]
-    return _Drawn(images, graphs, _query_rows(made, name), keys)
+    digests = [graph_digest(scene) for scene in drawn.scenes[0]]
+    return _Drawn(split, (images, graphs, _query_rows(drawn, name)), digests)
 
 
-def _query_rows(made: Family, name: str) -> list[Row]:
+def _query_rows(drawn: Family, name: str) -> list[Row]:
     rows = []
-    for query in made.queries:
-        place = f"{name}-{PLACES[query.place]}"
-        target = f"{place}-{query.target:02d}"
+    for query in drawn.queries:
+        base = f"{name}-{SITES[query.site]}"
+        target = f"{base}-{query.target:02d}"
         rows.append(
             {
                 "query_id": target,
-                "split": made.split,
-                "reference_id": f"{place}-00",
+                "split": drawn.split,
+                "reference_id": f"{base}-00",
                 "target_id": target,
                 "target_ids": [target],
                 "modification": query.modification,
                 "kind": query.change.kind,
                 "family": name,
-                "edits": [edit_to_row(edit) for edit in query.change.edits(made.base)],
+                "edits": [edit_to_row(edit) for edit in query.change.edits(drawn.base)],
             }
         )
     return rows

@@ -9,6 +9,8 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image, ImageDraw
 
+from embedded.world.draws import choose
+
 Colour = tuple[int, int, int]
 _LINE = (226, 224, 214)
 _YELLOW = (208, 178, 70)
@@ -100,7 +102,7 @@ def _airport(brush: Brush, rng: np.random.Generator) -> None:
 def _airfield(brush: Brush, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(2, 5))):
         brush.polygon(_blob(rng, rng.uniform(25, 70)), _tone(rng, (140, 126, 84), 26), 80)
-    runway = _runway(brush, rng, _STRIPS[int(rng.integers(len(_STRIPS)))], marked=False)
+    runway = _runway(brush, rng, choose(rng, _STRIPS), marked=False)
     for side in (-1, 1):
         brush.band(runway, 2.6, _tone(rng, (148, 128, 98)), 120, aside=side * 6)
     if rng.random() < 0.6:
@@ -114,7 +116,7 @@ def _suburb(brush: Brush, rng: np.random.Generator) -> None:
     for i in range(-4, 4):
         for j in range(-4, 4):
             if rng.random() < 0.6:
-                tone = _tone(rng, ((104, 128, 70), (150, 140, 96), (128, 142, 84))[int(rng.integers(3))])
+                tone = _tone(rng, choose(rng, ((104, 128, 70), (150, 140, 96), (128, 142, 84))))
                 inset = rng.uniform(1, 4)
                 quad = parcels.quad(
                     i * pitch + inset, (i + 1) * pitch - inset, j * pitch + inset, (j + 1) * pitch - inset
@@ -134,7 +136,7 @@ def _sports_park(brush: Brush, rng: np.random.Generator) -> None:
         brush.polygon(_blob(rng, rng.uniform(35, 75)), _tone(rng, (116, 140, 80), 24), 110)
     centre, radius = rng.uniform(40, 216, 2), rng.uniform(70, 120)
     turn = np.linspace(0, 2 * pi, 48)
-    path = _tone(rng, ((206, 190, 158), (184, 120, 96), (176, 172, 164))[int(rng.integers(3))])
+    path = _tone(rng, choose(rng, ((206, 190, 158), (184, 120, 96), (176, 172, 164))))
     wide = rng.uniform(7, 13)
     outer = centre + np.stack([(radius + wide) * np.cos(turn), 0.8 * (radius + wide) * np.sin(turn)], axis=1)
     inner = centre + np.stack([radius * np.cos(turn), 0.8 * radius * np.sin(turn)], axis=1)
@@ -151,7 +153,7 @@ def _farmland(brush: Brush, rng: np.random.Generator) -> None:
     for a0, a1 in pairwise(edges):
         for c0, c1 in ((-300.0, 0.0), (0.0, 300.0)):
             if rng.random() < 0.7:
-                tone = _tone(rng, tones[int(rng.integers(len(tones)))])
+                tone = _tone(rng, choose(rng, tones))
                 brush.polygon(fields.quad(a0 + 2, a1 - 2, c0 + 2, c1 - 2), tone, 190)
                 dark = tuple(int(0.86 * c) for c in tone)
                 pitch = rng.uniform(7, 12)
@@ -170,7 +172,7 @@ def _industrial_area(brush: Brush, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(3, 6))):
         lot = _any_line(rng, angle)
         length, depth = rng.uniform(40, 110, 2)
-        tone = ((136, 134, 130), (110, 110, 112), (176, 170, 158), (150, 136, 116))[int(rng.integers(4))]
+        tone = choose(rng, ((136, 134, 130), (110, 110, 112), (176, 170, 158), (150, 136, 116)))
         brush.polygon(lot.quad(-length / 2, length / 2, -depth / 2, depth / 2), _tone(rng, tone), 170)
         if rng.random() < 0.5:
             for at in np.arange(-length / 2 + 6, length / 2 - 4, 9):

@@ -1,14 +1,15 @@
 """The seven kinds of changes of a scene, and the facts that each removes and adds."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from embedded.world.draws import choose
 from embedded.world.layout import capacity, pair_fits
 from embedded.world.model import Relation, Scene, SceneGroup
-from embedded.world.scene import sample_base
-from embedded.world.vocabulary import COLOURS, DATASET_OBJECTS, EDIT_KINDS, OBJECTS, PREDICATES, SIZES
+from embedded.world.scene import sample_attributes, sample_base, sample_count
+from embedded.world.vocabulary import COLOURS, DATASET_OBJECTS, EDIT_KINDS, MAX_COUNT, PREDICATES, SIZES
 from pipeline.graph.edits import Edit
 from pipeline.graph.scene_graph import Group
 
@@ -26,7 +27,7 @@ class Change:
     predicate: str | None = None
 
     def apply(self, scene: Scene) -> Scene:
-        """The scene after the change, at the same place; all other groups stay as they are."""
+        """The scene after the change, at the same site; all other groups stay as they are."""
         if self.relation is not None and self.predicate is not None:
             changed = replace(self.relation, predicate=self.predicate)
             return replace(
@@ -36,16 +37,12 @@ class Change:
                 ),
                 relations=(*(r for r in scene.relations if r != self.relation), changed),
             )
-        groups = list(scene.groups)
-        relations = scene.relations
-        if self.old is None:
-            groups += [self.new] if self.new else []
-        else:
-            at = groups.index(self.old)
-            groups[at : at + 1] = [self.new] if self.new else []
-            if self.new is None:
-                gone = self.old.uid
-                relations = tuple(r for r in relations if gone not in (r.satellite, r.anchor))
+        groups, relations = list(scene.groups), scene.relations
+        index = len(groups) if self.old is None else groups.index(self.old)
+        groups[index : index + 1] = [self.new] if self.new else []
+        if self.old is not None and self.new is None:
+            removed = self.old.uid
+            relations = tuple(r for r in relations if removed not in (r.satellite, r.anchor))
         return replace(scene, groups=tuple(groups), relations=relations)
 
     def edits(self, scene: Scene) -> tuple[Edit, ...]:
@@ -57,12 +54,8 @@ class Change:
                 Edit("remove", "relation", None, subject, self.relation.predicate, anchor),
                 Edit("add", "relation", None, subject, self.predicate, anchor),
             )
-        edits = []
-        if self.old is not None:
-            edits.append(Edit("remove", "object", as_group(self.old)))
-        if self.new is not None:
-            edits.append(Edit("add", "object", as_group(self.new)))
-        return tuple(edits)
+        ends = (("remove", self.old), ("add", self.new))
+        return tuple(Edit(op, "object", as_group(group)) for op, group in ends if group is not None)
 
 
 def as_group(group: SceneGroup) -> Group:
@@ -84,82 +77,44 @@ def fits(scene: Scene, group: SceneGroup) -> bool:
     return True
 
 
-def _variants(scene: Scene, kind: str, group: SceneGroup, **values: object) -> Change | None:
-    new = replace(group, **values)  # type: ignore[arg-type]
-    return Change(kind, old=group, new=new) if new != group and fits(scene, new) else None
+def possible_changes(scene: Scene, kind: str) -> dict[int, list[Change]]:
+    """All changes of a kind other than `add`, by the uid of the group changed (of the satellite)."""
+    if kind == "relation":
+        return {
+            relation.satellite: [
+                Change(kind, relation=relation, predicate=p) for p in PREDICATES if p != relation.predicate
+            ]
+            for relation in scene.relations
+        }
+    by_group = {group.uid: _changes_of(scene, group, kind) for group in scene.groups}
+    return {uid: changes for uid, changes in by_group.items() if changes}
 
 
-def _recolour(scene: Scene) -> dict[int, list[Change]]:
-    return {
-        group.uid: [Change("recolour", group, replace(group, colour=c)) for c in COLOURS if c != group.colour]
-        for group in scene.groups
-        if OBJECTS[group.name].colourable and group.colour is not None
+def _changes_of(scene: Scene, group: SceneGroup, kind: str) -> list[Change]:
+    if kind == "remove":  # what stands alone, and a satellite where another relation stays
+        anchors = {relation.anchor for relation in scene.relations}
+        needed = anchors if len(scene.relations) > 1 else scene.related()
+        return [] if group.uid in needed else [Change(kind, old=group)]
+    is_anchor = group.lean is not None
+    values: dict[str, tuple[str, Iterable[object]]] = {
+        "recolour": ("colour", COLOURS if group.colour else ()),
+        "resize": ("size", SIZES if group.size else ()),
+        "count": ("count", () if is_anchor else range(1, MAX_COUNT + 1)),
+        "move": ("position", () if is_anchor or group.uid in scene.related() else scene.free_positions()),
     }
-
-
-def _resize(scene: Scene) -> dict[int, list[Change]]:
-    return {
-        group.uid: [c for size in SIZES if (c := _variants(scene, "resize", group, size=size))]
-        for group in scene.groups
-        if group.size is not None
-    }
-
-
-def _count(scene: Scene) -> dict[int, list[Change]]:
-    anchors = {relation.anchor for relation in scene.relations}
-    return {
-        group.uid: [c for n in range(1, 6) if (c := _variants(scene, "count", group, count=n))]
-        for group in scene.groups
-        if group.uid not in anchors and group.lean is None
-    }
-
-
-def _move(scene: Scene) -> dict[int, list[Change]]:
-    related = scene.related()
-    return {
-        group.uid: [Change("move", group, replace(group, position=p)) for p in scene.free_positions()]
-        for group in scene.groups
-        if group.uid not in related and group.lean is None
-    }
-
-
-def _remove(scene: Scene) -> dict[int, list[Change]]:
-    """Groups that stand alone, and a satellite where another relation stays."""
-    kept = {relation.anchor for relation in scene.relations}
-    if len(scene.relations) < 2:
-        kept |= scene.related()
-    return {group.uid: [Change("remove", old=group)] for group in scene.groups if group.uid not in kept}
-
-
-def _relation(scene: Scene) -> dict[int, list[Change]]:
-    return {
-        relation.satellite: [
-            Change("relation", relation=relation, predicate=p) for p in PREDICATES if p != relation.predicate
-        ]
-        for relation in scene.relations
-    }
-
-
-CHANGES: dict[str, Callable[[Scene], dict[int, list[Change]]]] = {
-    "recolour": _recolour,
-    "resize": _resize,
-    "count": _count,
-    "move": _move,
-    "remove": _remove,
-    "relation": _relation,
-}
+    field, options = values[kind]
+    variants = [replace(group, **{field: value}) for value in options]  # type: ignore[arg-type]
+    return [Change(kind, group, new) for new in variants if new != group and fits(scene, new)]
 
 
 def sample_addition(rng: np.random.Generator, scene: Scene) -> Change | None:
     """A new group in a free cell; its name is none that a relation names."""
-    from embedded.world.scene import sample_attributes, sample_count
-
     positions = scene.free_positions()
     related = {scene.group(uid).name for uid in scene.related()}
     names = [name for name in DATASET_OBJECTS[scene.dataset] if name not in related]
     if not positions or not names or len(scene.groups) >= MOST_GROUPS:
         return None
-    name = names[int(rng.integers(len(names)))]
+    name = choose(rng, names)
     size, colour = sample_attributes(rng, name)
     group = SceneGroup(
         uid=max(group.uid for group in scene.groups) + 1,
@@ -167,26 +122,18 @@ def sample_addition(rng: np.random.Generator, scene: Scene) -> Change | None:
         size=size,
         colour=colour,
         count=sample_count(rng, name, size),
-        position=positions[int(rng.integers(len(positions)))],
+        position=choose(rng, positions),
     )
     return Change("add", new=group)
 
 
-def possible_changes(scene: Scene, kind: str) -> dict[int, list[Change]]:
-    """All changes of a kind other than `add`, by the uid of the group changed (of the satellite)."""
-    return {uid: changes for uid, changes in CHANGES[kind](scene).items() if changes}
-
-
 def random_change(rng: np.random.Generator, scene: Scene, kind: str | None = None) -> Change | None:
     """One random change, of a random kind unless one is given; None where the scene allows none."""
-    kind = kind or EDIT_KINDS[int(rng.integers(len(EDIT_KINDS)))]
+    kind = kind or choose(rng, EDIT_KINDS)
     if kind == "add":
         return sample_addition(rng, scene)
-    changes = list(possible_changes(scene, kind).values())
-    if not changes:
-        return None
-    of_group = changes[int(rng.integers(len(changes)))]
-    return of_group[int(rng.integers(len(of_group)))]
+    by_group = possible_changes(scene, kind)
+    return choose(rng, choose(rng, list(by_group.values()))) if by_group else None
 
 
 def sample_scene(rng: np.random.Generator, dataset: str) -> Scene:

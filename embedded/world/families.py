@@ -1,4 +1,4 @@
-"""Families: one base scene, fifteen changes of it, two places. A family lies in one split.
+"""Families: one base scene, fifteen changes of it, two sites. A family lies in one split.
 
 Every family is made from a hash of seed, theme, split and index: alone, in any order, in any process.
 """
@@ -8,25 +8,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from embedded.world.draws import choose, hashed_rng
 from embedded.world.edits import Change, possible_changes, random_change, sample_addition
-from embedded.world.model import Place, Scene
+from embedded.world.model import Scene, Site
 from embedded.world.phrasings import phrase_modification
-from embedded.world.scene import sample_base, sample_place, scene_graph
+from embedded.world.scene import sample_base, sample_site, scene_graph
 from embedded.world.vocabulary import COLOURS, EDIT_KINDS, OBJECTS
-from pipeline.graph.scene_graph import GroupGraph, group_objects
+from pipeline.graph.scene_graph import group_objects
 
 CHANGES_PER_FAMILY = 2 * len(EDIT_KINDS) + 1
-PLACES = ("a", "b")
+SITES = ("a", "b")
+IMAGES_PER_FAMILY = len(SITES) * (1 + CHANGES_PER_FAMILY)
 _TRIES = 1000
-
-GraphKey = tuple[str | None, frozenset, frozenset]
 
 
 @dataclass(frozen=True)
 class Query:
-    """From the base at a place to scene `target` (1-15) at the same place."""
+    """From the base at a site to scene `target` (1-15) at the same site."""
 
-    place: int
+    site: int  # index into `SITES`
     target: int
     change: Change
     modification: str
@@ -34,37 +34,23 @@ class Query:
 
 @dataclass(frozen=True)
 class Family:
-    """`scenes[place][k]`: k = 0 is the base, k > 0 the base after `changes[k - 1]`."""
+    """`scenes[site][k]`: k = 0 is the base, k > 0 the base after `changes[k - 1]`."""
 
     theme: str
     split: str
     index: int
     base: Scene
     changes: tuple[Change, ...]
-    places: tuple[Place, Place]
+    sites: tuple[Site, Site]
     scenes: tuple[tuple[Scene, ...], tuple[Scene, ...]]
     queries: tuple[Query, ...]
 
 
-def hashed_rng(*parts: object) -> np.random.Generator:
-    """A generator seeded by the sha256 of the parts' text."""
-    digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
-    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
-
-
-def graph_key(scene: Scene) -> GraphKey:
-    """What the scene's graph says, without order: equal for twins, and for no other two scenes."""
-    graph: GroupGraph = group_objects(scene_graph(scene))
-    relations = frozenset(
-        (graph.groups[s], predicate, graph.groups[o]) for s, predicate, o in graph.relations
-    )
-    return graph.scene, frozenset(graph.groups), relations
-
-
 def graph_digest(scene: Scene) -> bytes:
-    """sha256 of `graph_key`."""
-    name, groups, relations = graph_key(scene)
-    text = repr((name, sorted(map(repr, groups)), sorted(map(repr, relations))))
+    """sha256 of what the scene's graph says, without order: equal for twins, and for no other two scenes."""
+    graph = group_objects(scene_graph(scene))
+    relations = {(graph.groups[s], predicate, graph.groups[o]) for s, predicate, o in graph.relations}
+    text = repr((graph.scene, sorted(map(repr, set(graph.groups))), sorted(map(repr, relations))))
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -85,16 +71,16 @@ def family(seed: int, theme: str, index: int, split: str) -> Family:
             break
     else:
         raise RuntimeError(f"no base of '{theme}' allows every kind of change")
-    places = (base.place, sample_place(rng, base.scene, unlike=base.place))
+    sites = (base.site, sample_site(rng, base.scene, unlike=base.site))
     graphs = (base, *(change.apply(base) for change in changes))
-    scenes = tuple(tuple(scene.at(place) for scene in graphs) for place in places)
-    words = hashed_rng("words", seed, theme, split, index)
+    scenes = tuple(tuple(scene.at(site) for scene in graphs) for site in sites)
+    texts_rng = hashed_rng("words", seed, theme, split, index)
     queries = tuple(
-        Query(place, k + 1, change, phrase_modification(words, base, change, split))
-        for place in range(len(PLACES))
-        for k, change in enumerate(changes)
+        Query(site, k, change, phrase_modification(texts_rng, base, change, split))
+        for site in range(len(SITES))
+        for k, change in enumerate(changes, 1)
     )
-    return Family(theme, split, index, base, changes, places, scenes, queries)  # type: ignore[arg-type]
+    return Family(theme, split, index, base, changes, sites, scenes, queries)  # type: ignore[arg-type]
 
 
 def _choose_changes(rng: np.random.Generator, base: Scene) -> tuple[Change, ...] | None:
@@ -105,12 +91,12 @@ def _choose_changes(rng: np.random.Generator, base: Scene) -> tuple[Change, ...]
         if pair is None:
             return None
         changes += pair
-    keys = {graph_key(base), *(graph_key(change.apply(base)) for change in changes)}
-    if len(keys) != len(changes) + 1:
+    digests = {graph_digest(base), *(graph_digest(change.apply(base)) for change in changes)}
+    if len(digests) != len(changes) + 1:
         return None
     for _ in range(_TRIES):
         more = random_change(rng, base)
-        if more is not None and graph_key(more.apply(base)) not in keys:
+        if more is not None and graph_digest(more.apply(base)) not in digests:
             changes.append(more)
             return tuple(changes[k] for k in rng.permutation(len(changes)))
     return None
@@ -124,7 +110,7 @@ def _two(rng: np.random.Generator, base: Scene, kind: str) -> list[Change] | Non
         options = [changes[0] for changes in by_group.values()]
     else:
         rich = [changes for changes in by_group.values() if len(changes) > 1]
-        options = rich[int(rng.integers(len(rich)))] if rich else []
+        options = choose(rng, rich) if rich else []
     if len(options) < 2:
         return None
     first, second = rng.choice(len(options), 2, replace=False)
@@ -132,15 +118,15 @@ def _two(rng: np.random.Generator, base: Scene, kind: str) -> list[Change] | Non
 
 
 def _two_additions(rng: np.random.Generator, base: Scene) -> list[Change] | None:
-    """The same group at two places, or in two colours: one fact apart."""
+    """The same group at two positions, or in two colours: one fact apart."""
     first = sample_addition(rng, base)
     if first is None or first.new is None:
         return None
     group = first.new
     if OBJECTS[group.name].colourable and rng.random() < 0.5:
         colours = [colour for colour in COLOURS if colour != group.colour]
-        second = replace(group, colour=colours[int(rng.integers(len(colours)))])
+        second = replace(group, colour=choose(rng, colours))
     else:
         positions = [position for position in base.free_positions() if position != group.position]
-        second = replace(group, position=positions[int(rng.integers(len(positions)))])
+        second = replace(group, position=choose(rng, positions))
     return [first, replace(first, new=second)]

@@ -1,6 +1,6 @@
 """Where every object of a scene stands. All within its cell, so that positions in the graph are exact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import pi, radians
 
@@ -23,7 +23,6 @@ class PlacedObject:
     uid: int
     name: str
     size: str | None
-    colour: str | None
     rgb: tuple[int, int, int]
     x: float
     y: float
@@ -41,14 +40,10 @@ def length_of(name: str, size: str | None) -> float:
 def extent(name: str, size: str | None) -> tuple[float, float]:
     """Largest box sides over the angles the object may take: along its length, and across."""
     length = length_of(name, size)
-    if OBJECTS[name].aligned:
-        angles = np.linspace(0, _GROUP_TILT + _OBJECT_TILT, 8)
-    else:
-        angles = np.linspace(0, 2 * pi, 73)
+    aligned = OBJECTS[name].aligned
+    angles = np.linspace(0, _GROUP_TILT + _OBJECT_TILT, 8) if aligned else np.linspace(0, 2 * pi, 73)
     sides = np.array([np.ptp(placed_points(name, length, angle), axis=0) for angle in angles]).max(axis=0)
-    if OBJECTS[name].aligned:
-        return float(sides[0]), float(sides[1])
-    return float(sides.max()), float(sides.max())
+    return (float(sides[0]), float(sides[1])) if aligned else (float(sides.max()),) * 2
 
 
 @cache
@@ -66,7 +61,7 @@ def pair_fits(anchor: str, anchor_size: str | None, name: str, size: str | None,
 
 
 def _pose_rng(scene: Scene, group: SceneGroup) -> np.random.Generator:
-    return np.random.default_rng([scene.place.seed, group.uid, 11])
+    return np.random.default_rng([scene.site.seed, group.uid, 11])
 
 
 def _group_angle(kind: ObjectName, rng: np.random.Generator) -> float:
@@ -96,12 +91,12 @@ def _boxes(group: SceneGroup, angle: float) -> tuple[float, float]:
     return (across, along) if OBJECTS[group.name].aligned and round(angle / (pi / 2)) % 2 else (along, across)
 
 
-def _place(group: SceneGroup, x: float, y: float, angle: float) -> PlacedObject:
+def _object(group: SceneGroup, x: float, y: float, angle: float) -> PlacedObject:
     length = length_of(group.name, group.size)
     width, height = np.ptp(placed_points(group.name, length, angle), axis=0)
     rgb = COLOURS[group.colour] if group.colour else OBJECTS[group.name].natural
     return PlacedObject(
-        group.uid, group.name, group.size, group.colour, rgb, x, y, angle, length, float(width), float(height)
+        group.uid, group.name, group.size, rgb, x, y, angle, length, float(width), float(height)
     )
 
 
@@ -117,20 +112,17 @@ def _cluster(scene: Scene, group: SceneGroup) -> list[PlacedObject]:
     angles = _object_angles(group, angle, rng)
     box_x, box_y = _boxes(group, angle)
     columns, rows = _grid(group.count, box_x, box_y, pick)
+    pitch_x, pitch_y = _pitch(columns, box_x, spread), _pitch(rows, box_y, spread)
+    slack_x, slack_y = ROOM - (columns - 1) * pitch_x - box_x, ROOM - (rows - 1) * pitch_y - box_y
     cx, cy = _centre(group.position)
-    pitch_x = _pitch(columns, box_x, spread)
-    pitch_y = _pitch(rows, box_y, spread)
-    slack_x = ROOM - (columns - 1) * pitch_x - box_x
-    slack_y = ROOM - (rows - 1) * pitch_y - box_y
-    cx += (shift_x - 0.5) * slack_x
-    cy += (shift_y - 0.5) * slack_y
+    cx, cy = cx + (shift_x - 0.5) * slack_x, cy + (shift_y - 0.5) * slack_y
     placed = []
     for k in range(group.count):
         row, column = divmod(k, columns)
         in_row = min(columns, group.count - row * columns)
         x = cx + (column - (in_row - 1) / 2) * pitch_x
         y = cy + (row - (rows - 1) / 2) * pitch_y
-        placed.append(_place(group, x, y, angles[k]))
+        placed.append(_object(group, x, y, angles[k]))
     return placed
 
 
@@ -151,7 +143,7 @@ def _leaning(scene: Scene, group: SceneGroup) -> PlacedObject:
     half = max(extent(group.name, group.size)) / 2
     away, slack = ROOM / 2 - half, 0.35 * (ROOM - 2 * half)
     side = across * slack
-    return _place(group, cx - dx * away + abs(dy) * side, cy - dy * away + abs(dx) * side, angle)
+    return _object(group, cx - dx * away + abs(dy) * side, cy - dy * away + abs(dx) * side, angle)
 
 
 def _satellites(scene: Scene, group: SceneGroup, anchor: PlacedObject, predicate: str) -> list[PlacedObject]:
@@ -165,12 +157,13 @@ def _satellites(scene: Scene, group: SceneGroup, anchor: PlacedObject, predicate
     middle = float(np.clip((anchor.x - cx) * abs(dy) + (anchor.y - cy) * abs(dx), -reach, reach))
     placed = []
     for k in range(group.count):
-        one = _place(group, 0.0, 0.0, angles[k])
-        far = GAP + (abs(dx) * (anchor.width + one.width) + abs(dy) * (anchor.height + one.height)) / 2
+        satellite = _object(group, 0.0, 0.0, angles[k])
+        sides = abs(dx) * (anchor.width + satellite.width) + abs(dy) * (anchor.height + satellite.height)
+        far = GAP + sides / 2
         along = middle + (k - (group.count - 1) / 2) * (wide + GAP)
         x = anchor.x + dx * far if dx else cx + along
         y = anchor.y + dy * far if dy else cy + along
-        placed.append(_place(group, x, y, angles[k]))
+        placed.append(replace(satellite, x=x, y=y))
     return placed
 
 
@@ -184,4 +177,4 @@ def layout(scene: Scene) -> list[PlacedObject]:
     for uid, relation in satellites.items():
         anchor = by_group[relation.anchor][0]
         by_group[uid] = _satellites(scene, scene.group(uid), anchor, relation.predicate)
-    return [one for group in scene.groups for one in by_group[group.uid]]
+    return [placed for group in scene.groups for placed in by_group[group.uid]]

@@ -1,7 +1,7 @@
-"""What a scene of the world is: groups in the cells of a 3 x 3 grid, relations within a cell, and a place.
+"""What a scene of the world is: groups in the cells of a 3 x 3 grid, relations within a cell, and a site.
 
-The place decides all that the graph never says: ground, decoration, light, where in its cell a group stands.
-The same groups at another place are a twin; one group changed at the same place is an edit.
+The site decides all that the graph never says: ground, decoration, light, where in its cell a group stands.
+The same groups at another site are a twin; one group changed at the same site is an edit.
 """
 
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Place:
+class Site:
     """Ground, light and the seed of decoration and poses. `light` is where shadows fall, in radians."""
 
     ground: str
@@ -61,14 +61,14 @@ class Scene:
     scene: str
     groups: tuple[SceneGroup, ...]
     relations: tuple[Relation, ...]
-    place: Place
+    site: Site
 
     def group(self, uid: int) -> SceneGroup:
         return next(group for group in self.groups if group.uid == uid)
 
-    def at(self, place: Place) -> "Scene":
-        """The twin of this scene at another place."""
-        return replace(self, place=place)
+    def at(self, site: Site) -> "Scene":
+        """The twin of this scene at another site."""
+        return replace(self, site=site)
 
     def related(self) -> frozenset[int]:
         """uids of the groups that a relation names."""

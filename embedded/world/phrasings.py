@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
+from embedded.world.draws import choose
 from embedded.world.edits import Change
 from embedded.world.model import Scene, SceneGroup
 from embedded.world.vocabulary import plural
@@ -110,6 +111,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {  # for the test split alone
         "bring {ref} {to} {anchor}",
     ),
 }
+Fields = frozenset[str]  # of `size`, `colour` and `position`
 _WORDS = {str(number): word for word, number in NUMBER_WORDS.items()}
 _DIGITS = 0.15  # how often a number is not a word
 _CHANGING = {"recolour": "colour", "resize": "size", "move": "position"}
@@ -124,8 +126,10 @@ def phrase_modification(rng: np.random.Generator, base: Scene, change: Change, s
     """
     templates = TRAIN_PHRASINGS[change.kind] + (HELD_OUT[change.kind] if split == "test" else ())
     if change.kind == "move" and change.old is not None and not _known_by_attributes(base, change.old):
-        templates = tuple(one for one in templates if "{from}" not in one)  # {ref} says it already
-    template = templates[int(rng.integers(len(templates)))]
+        templates = tuple(
+            template for template in templates if "{from}" not in template
+        )  # {ref} says it already
+    template = choose(rng, templates)
     text = template.format_map(_words(rng, base, change, template))
     if rng.random() < 0.35:
         text = text[0].upper() + text[1:] + "."
@@ -141,20 +145,20 @@ def _words(rng: np.random.Generator, base: Scene, change: Change, template: str)
     assert change.old is not None
     group, new, field = change.old, change.new, _CHANGING.get(change.kind)
     bare = description(rng, base, group, without=field)
-    said = bare if "{old}" in template or field == "position" else description(rng, base, group)
+    fields = bare if "{old}" in template or field == "position" else description(rng, base, group)
     words = {
         "bare": definite(rng, group, bare),
-        "ref": definite(rng, group, said),
-        "any": noun(group, 2, said),
+        "ref": definite(rng, group, fields),
+        "any": noun(group, 2, fields),
         "from": f"the {group.position}",
         **_agreement(group),
     }
     if change.kind == "count" and new is not None:
         digits = rng.random() < _DIGITS
-        words["ref"] = definite(rng, group, said, counted=False)
-        words["many"] = noun(group, 2, said)
+        words["ref"] = definite(rng, group, fields, counted=False)
+        words["many"] = noun(group, 2, fields)
         words["to"], words["old"] = number(new.count, digits), number(group.count, digits)
-        words["new"] = f"{words['to']} {noun(group, new.count, said)}"
+        words["new"] = f"{words['to']} {noun(group, new.count, fields)}"
     elif field and new is not None:
         words["to"] = f"the {new.position}" if field == "position" else getattr(new, field)
         words["old"] = getattr(group, field)
@@ -173,8 +177,8 @@ def _relation_words(rng: np.random.Generator, base: Scene, change: Change) -> di
     if rng.random() < 0.5:
         to, old = _SIDES.get(to, to), _SIDES.get(old, old)
     return {
-        "ref": definite(rng, satellite, description(rng, base, satellite, place_share=0)),
-        "anchor": definite(rng, anchor, description(rng, base, anchor, place_share=0)),
+        "ref": definite(rng, satellite, description(rng, base, satellite, rate=0)),
+        "anchor": definite(rng, anchor, description(rng, base, anchor, rate=0)),
         "to": to,
         "old": old,
         **_agreement(satellite),
@@ -186,20 +190,20 @@ def description(
     base: Scene,
     group: SceneGroup,
     without: str | None = None,
-    place_share: float = 0.2,
-) -> frozenset[str]:
-    """Fields (`size`, `colour`, `position`) to say of a group so that no other group is meant.
+    rate: float = 0.2,
+) -> Fields:
+    """Fields to name of a group so that no other group is meant.
 
-    `without` names a field to leave out where the others suffice.
+    `without` is a field to leave out where the others suffice, `rate` how often a position may be named.
     """
     clear = _clear_descriptions(base, group)
     clear = [chosen for chosen in clear if without not in chosen] or clear
-    if rng.random() >= place_share:
+    if rng.random() >= rate:
         clear = [chosen for chosen in clear if "position" not in chosen] or clear
-    return clear[int(rng.integers(len(clear)))]
+    return choose(rng, clear)
 
 
-def _clear_descriptions(base: Scene, group: SceneGroup) -> list[frozenset[str]]:
+def _clear_descriptions(base: Scene, group: SceneGroup) -> list[Fields]:
     """The sets of fields that no other group of that name shares."""
     fields = [field for field in ("size", "colour") if getattr(group, field)] + ["position"]
     rivals = [g for g in base.groups if g.name == group.name and g.uid != group.uid]
@@ -215,25 +219,23 @@ def _known_by_attributes(base: Scene, group: SceneGroup) -> bool:
     return any("position" not in chosen for chosen in _clear_descriptions(base, group))
 
 
-def noun(group: SceneGroup, quantity: int, said: frozenset[str]) -> str:
-    """The group's name with the fields said of it: "small cars at the left"."""
-    words = [getattr(group, field) for field in ("size", "colour") if field in said]
-    place = f" at the {group.position}" if "position" in said else ""
-    return " ".join([*words, plural(group.name, quantity)]) + place
+def noun(group: SceneGroup, quantity: int, fields: Fields) -> str:
+    """The group's name with some of its fields: "small cars at the left"."""
+    words = [getattr(group, field) for field in ("size", "colour") if field in fields]
+    position = f" at the {group.position}" if "position" in fields else ""
+    return " ".join([*words, plural(group.name, quantity)]) + position
 
 
-def definite(rng: np.random.Generator, group: SceneGroup, said: frozenset[str], counted: bool = True) -> str:
+def definite(rng: np.random.Generator, group: SceneGroup, fields: Fields, counted: bool = True) -> str:
     """ "the red car", "the two cars at the left"; `counted` False never says how many."""
     say_count = rng.random() < 0.25 and counted and group.count > 1
     many = f"{number(group.count, rng.random() < _DIGITS)} " if say_count else ""
-    return f"the {many}{noun(group, group.count, said)}"
+    return f"the {many}{noun(group, group.count, fields)}"
 
 
 def indefinite(rng: np.random.Generator, group: SceneGroup) -> str:
     """ "a small red car", "three cars": every field but the position."""
-    words = noun(
-        group, group.count, frozenset(field for field in ("size", "colour") if getattr(group, field))
-    )
+    words = noun(group, group.count, frozenset(f for f in ("size", "colour") if getattr(group, f)))
     if group.count > 1 or rng.random() < 0.3:
         return f"{number(group.count, rng.random() < _DIGITS)} {words}"
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

@@ -1,4 +1,4 @@
-"""Pictures as files, each drawn once and kept."""
+"""Pictures as JPEG files, each drawn once and cached."""
 
 import hashlib
 import io
@@ -17,13 +17,13 @@ from pipeline.base.files import replacing
 JPEG_QUALITY = 90
 
 
-def write_picture(scene: Scene, size: int, path: Path, kept: Path) -> str:
-    """Write a scene's JPEG to `path`, drawn or from the folder `kept`; return its sha256.
+def write_picture(scene: Scene, size: int, path: Path, cache: Path) -> str:
+    """Write a scene's JPEG to `path`, drawn or from the cache; return its sha256.
 
-    Pictures are kept by what they show, their size and the code that draws, as `<two letters>/<key>.jpg`.
+    The cache holds `<two letters>/<key>.jpg`, the key a hash of the scene, the size and the drawing code.
     """
     key = hashlib.sha256(f"{_drawing_code()}/{size}/{scene!r}".encode()).hexdigest()
-    source = kept / key[:2] / f"{key}.jpg"
+    source = cache / key[:2] / f"{key}.jpg"
     if source.is_file():
         data = source.read_bytes()
     else:

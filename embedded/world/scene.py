@@ -4,8 +4,9 @@ from math import pi
 
 import numpy as np
 
+from embedded.world.draws import choose
 from embedded.world.layout import capacity, layout, pair_fits
-from embedded.world.model import CANVAS, POSITION_NAMES, Place, Relation, Scene, SceneGroup
+from embedded.world.model import CANVAS, POSITION_NAMES, Relation, Scene, SceneGroup, Site
 from embedded.world.vocabulary import COLOURS, DATASET_OBJECTS, OBJECTS, PREDICATES, SCENES, SIZES
 from pipeline.graph.scene_graph import Node, SceneGraph
 
@@ -22,14 +23,14 @@ _SHAPES = (((3, 1), 0.2), ((4, 1), 0.35), ((4, 2), 0.25), ((5, 1), 0.2))
 _TRIES = 200
 
 
-def sample_place(rng: np.random.Generator, scene: str, unlike: Place | None = None) -> Place:
-    """A random place for a scene name; with `unlike`, one of another ground and another light."""
+def sample_site(rng: np.random.Generator, scene: str, unlike: Site | None = None) -> Site:
+    """A random site for a scene name; with `unlike`, one of another ground and another light."""
     grounds = [ground for ground in GROUNDS[scene] if unlike is None or ground != unlike.ground]
     light = 2 * pi * rng.random()
     if unlike is not None:
         light = unlike.light + pi / 3 + rng.random() * 4 * pi / 3
-    return Place(
-        ground=grounds[int(rng.integers(len(grounds)))],
+    return Site(
+        ground=choose(rng, grounds),
         seed=int(rng.integers(2**31)),
         light=float(light % (2 * pi)),
         brightness=float(rng.uniform(0.88, 1.08)),
@@ -38,14 +39,14 @@ def sample_place(rng: np.random.Generator, scene: str, unlike: Place | None = No
 
 
 def sample_attributes(
-    rng: np.random.Generator, name: str, free: bool = True
+    rng: np.random.Generator, name: str, large: bool = True
 ) -> tuple[str | None, str | None]:
-    """A size and a colour for an object name, either of them often unsaid; anchors are never large."""
-    sizes = [size for size in SIZES if free or size != "large"]
-    size = sizes[int(rng.integers(len(sizes)))] if rng.random() < 0.45 else None
+    """A size and a colour for an object name, each often None; large only where `large` allows it."""
+    sizes = [size for size in SIZES if large or size != "large"]
+    size = choose(rng, sizes) if rng.random() < 0.45 else None
     colour = None
     if OBJECTS[name].colourable and rng.random() < 0.72:
-        colour = tuple(COLOURS)[int(rng.integers(len(COLOURS)))]
+        colour = choose(rng, tuple(COLOURS))
     return size, colour
 
 
@@ -56,13 +57,12 @@ def sample_count(rng: np.random.Generator, name: str, size: str | None) -> int:
 
 
 def sample_base(rng: np.random.Generator, dataset: str) -> Scene:
-    """A scene before any edit, at a random place: 4 to 6 groups, 1 or 2 relations.
+    """A scene before any edit, at a random site: 4 to 6 groups, 1 or 2 relations.
 
     Names of groups in relations stand once in a scene, so that a relation needs no more than the name.
     """
-    names = SCENES[dataset]
-    scene = names[int(rng.integers(len(names)))]
-    place = sample_place(rng, scene)
+    scene = choose(rng, SCENES[dataset])
+    site = sample_site(rng, scene)
     shape = int(rng.choice(len(_SHAPES), p=[weight for _, weight in _SHAPES]))
     cells, related = _SHAPES[shape][0]
     positions = [POSITION_NAMES[k] for k in rng.permutation(9)[:cells]]
@@ -74,28 +74,28 @@ def sample_base(rng: np.random.Generator, dataset: str) -> Scene:
         groups += [anchor, satellite]
         relations.append(Relation(satellite.uid, predicate, anchor.uid))
         unused = [name for name in unused if name not in (anchor.name, satellite.name)]
-    free: list[str] = []
+    unrelated: list[str] = []
     for position in positions[related:]:
-        repeat = bool(free) and rng.random() < 0.25
-        name = free[int(rng.integers(len(free)))] if repeat else unused.pop(0)
-        free.append(name)
+        repeat = bool(unrelated) and rng.random() < 0.25
+        name = choose(rng, unrelated) if repeat else unused.pop(0)
+        unrelated.append(name)
         size, colour = sample_attributes(rng, name)
         groups.append(SceneGroup(len(groups), name, size, colour, sample_count(rng, name, size), position))
     order = rng.permutation(len(groups))
-    return Scene(dataset, scene, tuple(groups[k] for k in order), tuple(relations), place)
+    return Scene(dataset, scene, tuple(groups[k] for k in order), tuple(relations), site)
 
 
 def _pair(
     rng: np.random.Generator, unused: list[str], position: str, uid: int
 ) -> tuple[SceneGroup, SceneGroup, str]:
-    predicate = tuple(PREDICATES)[int(rng.integers(len(PREDICATES)))]
+    predicate = choose(rng, tuple(PREDICATES))
     satellites = [name for name in unused if OBJECTS[name].satellite]
     for _ in range(_TRIES):
-        anchor = unused[int(rng.integers(len(unused)))]
-        name = satellites[int(rng.integers(len(satellites)))]
+        anchor = choose(rng, unused)
+        name = choose(rng, satellites)
         if name == anchor:
             continue
-        anchor_size, anchor_colour = sample_attributes(rng, anchor, free=False)
+        anchor_size, anchor_colour = sample_attributes(rng, anchor, large=False)
         size, colour = sample_attributes(rng, name)
         count = 1 + int(rng.random() < 0.35)
         if capacity(name, size) >= count and pair_fits(anchor, anchor_size, name, size, count):
@@ -112,12 +112,12 @@ def scene_graph(scene: Scene, size: int = 256) -> SceneGraph:
     scale = size / CANVAS
     nodes: list[Node] = []
     members: dict[int, list[int]] = {}
-    for one in layout(scene):
-        group = scene.group(one.uid)
-        box = (one.x - one.width / 2, one.y - one.height / 2, one.width, one.height)
+    for item in layout(scene):
+        group = scene.group(item.uid)
+        box = (item.x - item.width / 2, item.y - item.height / 2, item.width, item.height)
         bbox = tuple(round(value * scale, 2) for value in box)
-        members.setdefault(one.uid, []).append(len(nodes))
-        nodes.append(Node(len(nodes), one.name, group.attributes, bbox))  # type: ignore[arg-type]
+        members.setdefault(item.uid, []).append(len(nodes))
+        nodes.append(Node(len(nodes), item.name, group.attributes, bbox))  # type: ignore[arg-type]
     relationships = tuple(
         (satellite, relation.predicate, members[relation.anchor][0])
         for relation in scene.relations

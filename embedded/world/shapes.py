@@ -7,11 +7,11 @@ import numpy as np
 
 Colour = tuple[int, int, int]
 WHITE, DARK, GLASS = (238, 238, 234), (44, 44, 48), (52, 66, 78)
-STEEL, WOOD = (120, 122, 126), (112, 84, 60)
+STEEL = (120, 122, 126)
 
 
 @dataclass(frozen=True)
-class Part:
+class Face:
     """One polygon. `colour` None takes the object's; `facing` is a roof side's direction, for the light."""
 
     points: np.ndarray  # (n, 2)

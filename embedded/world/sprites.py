@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from embedded.world.shapes import Part, turned
+from embedded.world.shapes import Face, turned
 from embedded.world.structures import STRUCTURES
 from embedded.world.vehicles import VEHICLES
 
@@ -15,9 +15,9 @@ _BUILDERS = {**VEHICLES, **STRUCTURES}
 
 @dataclass(frozen=True)
 class Sprite:
-    """All parts of one kind of object; `points` stacks their corners, part k's are `spans[k]`."""
+    """All faces of one kind of object; `points` stacks their corners, face k's are `spans[k]`."""
 
-    parts: tuple[Part, ...]
+    faces: tuple[Face, ...]
     points: np.ndarray  # (n, 2)
     spans: tuple[tuple[int, int], ...]
 
@@ -25,10 +25,10 @@ class Sprite:
 @cache
 def sprite(name: str) -> Sprite:
     """The silhouette of an object name, in the object's frame."""
-    parts = tuple(_BUILDERS[name]())
-    ends = np.cumsum([0, *(len(part.points) for part in parts)])
+    faces = tuple(_BUILDERS[name]())
+    ends = np.cumsum([0, *(len(face.points) for face in faces)])
     spans = tuple((int(a), int(b)) for a, b in pairwise(ends))
-    return Sprite(parts, np.concatenate([part.points for part in parts]), spans)
+    return Sprite(faces, np.concatenate([face.points for face in faces]), spans)
 
 
 def placed_points(name: str, length: float, angle: float) -> np.ndarray:

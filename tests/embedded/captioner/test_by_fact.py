@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedded.captioner.evaluate import KINDS, facts_by_kind, kind_of, stated_by_kind
-from embedded.captioner.world import scene_groups
+from embedded.captioner.examples import scene_groups
 from embedded.world.edits import sample_scene
 from embedded.world.vocabulary import DATASETS
 from pipeline.faithfulness.check import check, vocabulary_of

@@ -1,31 +1,25 @@
 """The captioner's training data: what it may hold, and the form it must have."""
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
 from embedded.captioner import edits, wording
-from embedded.captioner.data import (
-    TEMPLATE,
-    Example,
-    batches,
-    encode_rows,
-    open_example,
-    renderer,
-    user_message,
-    weights,
-)
+from embedded.captioner.batches import TEMPLATE, batches, encode_rows, renderer, weights
 from embedded.captioner.evaluate import compare
-from embedded.captioner.graphs import Names, made_up_word, random_graph, words
+from embedded.captioner.examples import (
+    Example,
+    edited_scene,
+    open_example,
+    plain_scene,
+    scene_groups,
+    user_message,
+)
+from embedded.captioner.random_graphs import Names, made_up_word, random_graph, words
 from embedded.captioner.tokens import SPECIAL, TrainingEncoder, train_tokenizer
-from embedded.captioner.world import edited_scene, plain_scene, scene_groups
 from embedded.world.edits import sample_scene
 from embedded.world.phrasings import HELD_OUT, TRAIN_PHRASINGS
 from embedded.world.scene import scene_graph

@@ -1,20 +1,15 @@
 """Combinations of name, colour and place: which are held out, and that no training example has one."""
 
 import re
-import sys
-from pathlib import Path
 from random import Random
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
-from embedded.captioner.data import Example, open_example
 from embedded.captioner.evaluate import facts
-from embedded.captioner.graphs import CELLS, Names
+from embedded.captioner.examples import Example, edited_scene, examples, open_example, plain_scene
 from embedded.captioner.held_out import has_held_out, is_held_out
-from embedded.captioner.pools import examples
-from embedded.captioner.world import edited_scene, plain_scene
+from embedded.captioner.random_graphs import Names
+from embedded.world.model import POSITION_NAMES as CELLS
 from embedded.world.vocabulary import COLOURS, OBJECTS
 from pipeline.graph.scene_graph import Group, GroupGraph
 from pipeline.graph.verbalise import say_group
@@ -80,7 +75,7 @@ def test_open_graphs_redraw_those_that_have_one(monkeypatch: pytest.MonkeyPatch)
         seen.append(graph)
         return len(seen) in (1, 3)  # the first graph, and the second one after its change
 
-    monkeypatch.setattr("embedded.captioner.data.has_held_out", refuse_first)
+    monkeypatch.setattr("embedded.captioner.examples.has_held_out", refuse_first)
     open_example(Random(0), Names(), edited=True)
     assert len(seen) >= 5
 

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
 from embedded import state
 from embedded.captioner.pools import Background, Maker, Recipe
 from embedded.captioner.train import MOST_GROUPS, Curriculum, make_tokenizer, phase_at, rate_at, recipe_at
@@ -39,9 +37,9 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
 def test_graphs_grow_when_they_are_learnt_or_late() -> None:
     learnt, late = Curriculum(), Curriculum(groups=2)
     for _ in range(25):
-        learnt.learnt(1, 0.1)
-        learnt.learnt(7, 9.0)  # of another size: no reason for anything
-        late.learnt(2, 9.0)
+        learnt.record(1, 0.1)
+        learnt.record(7, 9.0)  # of another size: no reason for anything
+        late.record(2, 9.0)
     assert learnt.grow(0.0) == 2 and learnt.grow(0.0) == 2
     assert late.grow(0.01) == 2
     assert Curriculum(groups=2, recent=[9.0] * 25).grow(0.1) == 3

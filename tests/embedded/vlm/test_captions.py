@@ -1,23 +1,21 @@
 """Training captions: true of their graph, unlike the captioner's sentences, short enough for the encoder."""
 
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT))
+from embedded.vlm.captions import SCENE_RATE, describe, describe_some, facts_of, subset
+from embedded.vlm.encoder import CONTEXT_LENGTH, END, VOCABULARY, tokenise
+from embedded.world.edits import sample_scene
+from embedded.world.scene import scene_graph
+from embedded.world.vocabulary import COLOURS, DATASETS, OBJECTS, PREDICATES, SCENES, SIZES
+from pipeline.graph.scene_graph import Group, GroupGraph, group_objects, phrase
+from pipeline.graph.verbalise import number_word, pluralise, verbalise
 
-from embedded.vlm.captions import SCENE_RATE, describe, describe_some, facts_of, subset  # noqa: E402
-from embedded.vlm.encoder import CONTEXT_LENGTH, END, VOCABULARY, tokenise  # noqa: E402
-from embedded.world.edits import sample_scene  # noqa: E402
-from embedded.world.scene import scene_graph  # noqa: E402
-from embedded.world.vocabulary import COLOURS, DATASETS, OBJECTS, PREDICATES, SCENES, SIZES  # noqa: E402
-from pipeline.graph.scene_graph import Group, GroupGraph, group_objects, phrase  # noqa: E402
-from pipeline.graph.verbalise import number_word, pluralise, verbalise  # noqa: E402
+ROOT = Path(__file__).parents[3]
 
 POSITION_WORDS = {"top", "bottom", "left", "right", "center"}
 TWO_CARS = GroupGraph(

@@ -1,6 +1,5 @@
 """The embedded encoder loads as any open_clip model does, and tells words and objects apart."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,17 @@ import torch.nn.functional as F
 from PIL import Image
 from tokenizers import Tokenizer
 
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT))
+from embedded.vlm.captions import facts_of
+from embedded.vlm.encoder import encode_image, encode_text, tokenise
+from embedded.vlm.evaluate import captions_for, image_features, pair_accuracy, recall, text_features
+from embedded.vlm.losses import bag_loss, contrastive_loss
+from embedded.world.edits import sample_scene
+from embedded.world.render import render
+from embedded.world.scene import scene_graph
+from embedded.world.vocabulary import DATASETS
+from pipeline.graph.scene_graph import GroupGraph, group_objects
 
-from embedded.vlm.captions import facts_of  # noqa: E402
-from embedded.vlm.encoder import encode_image, encode_text, tokenise  # noqa: E402
-from embedded.vlm.evaluate import captions_for, image_features, pair_accuracy, recall, text_features  # noqa: E402
-from embedded.vlm.losses import bag_loss, contrastive_loss  # noqa: E402
-from embedded.world.edits import sample_scene  # noqa: E402
-from embedded.world.render import render  # noqa: E402
-from embedded.world.scene import scene_graph  # noqa: E402
-from embedded.world.vocabulary import DATASETS  # noqa: E402
-from pipeline.graph.scene_graph import GroupGraph, group_objects  # noqa: E402
+ROOT = Path(__file__).parents[3]
 
 FOLDER = ROOT / "models" / "vlm"
 

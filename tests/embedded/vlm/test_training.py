@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT))
-
-from embedded.vlm import data, train  # noqa: E402
-from embedded.vlm.batches import CELLS, PairBatches  # noqa: E402
-from embedded.vlm.encoder import encode_halves, encode_text, tokenise, tokenise_halves, train_tokenizer  # noqa: E402
+from embedded.vlm import data, train
+from embedded.vlm.batches import PairBatches
+from embedded.vlm.encoder import encode_halves, encode_text, tokenise, tokenise_halves, train_tokenizer
+from embedded.world.model import POSITION_NAMES as CELLS
 
 WEIGHTS = "open_clip_model.safetensors"
 

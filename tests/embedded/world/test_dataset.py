@@ -135,7 +135,7 @@ def test_a_family_can_be_made_alone(theme: str) -> None:
     assert family(5, theme, 7, "val") == one
     assert family(6, theme, 7, "val") != one
     assert family(5, theme, 7, "test").base != one.base
-    assert one.places[0].ground != one.places[1].ground
+    assert one.sites[0].ground != one.sites[1].ground
 
 
 @pytest.mark.parametrize("theme", DATASETS)

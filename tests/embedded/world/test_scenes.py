@@ -11,7 +11,7 @@ from embedded.world.edits import as_group, random_change, sample_scene
 from embedded.world.layout import CELL, layout
 from embedded.world.model import POSITION_NAMES, Scene
 from embedded.world.render import render
-from embedded.world.scene import sample_base, sample_place, scene_graph
+from embedded.world.scene import sample_base, sample_site, scene_graph
 from embedded.world.sprites import sprite
 from embedded.world.vocabulary import COLOURS, DATASET_OBJECTS, DATASETS, EDIT_KINDS, OBJECTS, PREDICATES
 from pipeline.graph.edits import apply_edits
@@ -112,7 +112,7 @@ def test_places_look_different() -> None:
     rng = np.random.default_rng(7)
     for theme in DATASETS:
         base = sample_base(rng, theme)
-        twin = base.at(sample_place(rng, base.scene, unlike=base.place))
+        twin = base.at(sample_site(rng, base.scene, unlike=base.site))
         assert group_objects(scene_graph(base)) == group_objects(scene_graph(twin))
         assert np.abs(render(base).astype(int) - render(twin).astype(int)).mean() > 12
 

@@ -1,71 +1,23 @@
 """Random scene graphs over an open vocabulary: real words, made-up words, two-word names, aerial names."""
 
 import hashlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
 
 from embedded.captioner.vocabulary import COLOURS, NOUNS, OTHER_ATTRIBUTES, PREDICATES, SCENES, SIZES
-from pipeline.graph.scene_graph import POSITIONS, VAGUE_QUANTITIES, Group, GroupGraph, phrase
+from embedded.world.model import POSITION_NAMES
+from pipeline.graph.scene_graph import VAGUE_QUANTITIES, Group, GroupGraph, phrase
 
-CELLS = tuple(cell for row in POSITIONS for cell in row)
-_ONSETS = tuple(
-    [
-        "b",
-        "c",
-        "d",
-        "f",
-        "g",
-        "h",
-        "j",
-        "k",
-        "l",
-        "m",
-        "n",
-        "p",
-        "qu",
-        "r",
-        "s",
-        "t",
-        "v",
-        "w",
-        "x",
-        "y",
-        "z",
-        "bl",
-        "br",
-        "ch",
-        "cl",
-        "cr",
-        "dr",
-        "fl",
-        "fr",
-        "gl",
-        "gr",
-        "kn",
-        "pl",
-        "pr",
-        "sc",
-        "sh",
-        "sk",
-        "sl",
-        "sm",
-        "sn",
-        "sp",
-        "st",
-        "str",
-        "sw",
-        "th",
-        "thr",
-        "tr",
-        "tw",
-        "wh",
-    ]
-)
-_VOWELS = tuple("a e i o u a e i o u ai au ea ee ei eu ia ie io oa oo ou ue y".split())  # noqa: SIM905
-_CODAS = tuple(
-    "b c ck d f ff g k l ll m n ng nt nd p r rd rk rn rt s ss sh st t th x z ch lt mp ct sk tch".split()  # noqa: SIM905
-)
+_ONSETS = (  # noqa: SIM905
+    "b c d f g h j k l m n p qu r s t v w x y z bl br ch cl cr dr fl fr gl gr kn pl pr sc sh sk sl sm sn sp "
+    "st str sw th thr tr tw wh"
+).split()
+_VOWELS = "a e i o u a e i o u ai au ea ee ei eu ia ie io oa oo ou ue y".split()  # noqa: SIM905
+_CODAS = (  # noqa: SIM905
+    "b c ck d f ff g k l ll m n ng nt nd p r rd rk rn rt s ss sh st t th x z ch lt mp ct sk tch"
+).split()
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -90,7 +42,7 @@ def made_up_word(rng: Random) -> str:
 
 
 def code(rng: Random) -> str:
-    """What stands after a name: 4351, 27L, K9."""
+    """A code as it follows a name: 4351, 27L, K9."""
     number = str(rng.randrange(10 ** rng.randint(1, 5)))
     letter = rng.choice(_LETTERS).upper()
     return rng.choice((number, number, number, number + letter, letter + number))
@@ -119,16 +71,15 @@ class Names:
             return f"{self.word(rng)} {self.word(rng)} {self.word(rng)}"
         if draw < 0.975:
             return f"{self.word(rng)}-{self.word(rng)}"
-        first = self.word(rng)
-        return rng.choice(
-            (
-                first.capitalize(),
-                f"{first} {code(rng)}",
-                f"{first}-{code(rng)}",
-                first.upper(),
-                f"{first}'s {self.word(rng)}",
-            )
+        first, spaced, joined, last = self.word(rng), code(rng), code(rng), self.word(rng)
+        forms = (
+            first.capitalize(),
+            f"{first} {spaced}",
+            f"{first}-{joined}",
+            first.upper(),
+            f"{first}'s {last}",
         )
+        return rng.choice(forms)
 
     def attribute(self, rng: Random) -> str:
         draw = rng.random()
@@ -159,17 +110,12 @@ class Names:
         return f"{self.word(rng)}{rng.choice((' ', ''))}{self.word(rng)}"
 
 
-def quantity(rng: Random, *, plural: bool | None = None, vague: float = 0.25) -> str:
-    """A number in digits, or with probability `vague` a word such as "some".
-
-    `plural` rules the number one out (True) or in (False).
-    """
-    if plural is False:
-        return "1"
+def quantity(rng: Random, *, plural: bool = False, vague: float = 0.25) -> str:
+    """A number in digits, or with probability `vague` a word such as "some"; `plural` rules out one."""
     if rng.random() < vague:
         return rng.choice((*VAGUE_QUANTITIES, "some", "many", "several"))
     draw = rng.random()
-    if plural is None and draw < 0.45:
+    if not plural and draw < 0.45:
         return "1"
     if draw < 0.97:
         return str(rng.choice((2, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12)))
@@ -177,11 +123,10 @@ def quantity(rng: Random, *, plural: bool | None = None, vague: float = 0.25) ->
 
 
 def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph:
-    """A graph in one of three manners: everything said, little but names (as captions give), or mixed."""
+    """A graph in one of three manners: full, sparse (little but names, as from captions), or mixed."""
     manner = rng.choice(("full", "full", "sparse", "sparse", "sparse", "mixed"))
-    count = min(
-        rng.choice((0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10, 12)), most_groups
-    )
+    counts = (0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10, 12)
+    count = min(rng.choice(counts), most_groups)
     if count == 0 and rng.random() < 0.7:
         count = 1
     stated = {"full": 1.0, "sparse": 0.5, "mixed": 0.6}[manner]
@@ -196,17 +141,14 @@ def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph
             quantity(rng, vague=0.6 if manner == "sparse" else 0.25) if rng.random() < stated else "",
             name,
             attributes,
-            rng.choice(CELLS) if rng.random() < placed else None,
+            rng.choice(POSITION_NAMES) if rng.random() < placed else None,
         )
-        if all(
-            (group.name, group.attributes, group.position) != (g.name, g.attributes, g.position)
-            for g in groups
-        ):
+        if not any(same_but_number(group, other) for other in groups):
             groups.append(group)
     scene = names.scene(rng) if rng.random() < 0.8 else None
     graph = GroupGraph(scene, tuple(groups), ())
-    ends = [place for place in range(count) if relatable(graph, place)]
-    draw_relations = _around_one if manner == "sparse" and rng.random() < 0.7 else _anywhere
+    ends = [index for index in range(count) if relatable(graph, index)]
+    draw_relations = _around_one_group if manner == "sparse" and rng.random() < 0.7 else _anywhere
     relations = draw_relations(rng, ends, names) if len(ends) > 1 else {}
     return GroupGraph(scene, tuple(groups), tuple((s, p, o) for (s, o), p in relations.items()))
 
@@ -219,21 +161,25 @@ def _anywhere(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int
     return relations
 
 
-def _around_one(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int], str]:
-    """One group related to several others in a way or two, as "a house with a fence, surrounded by trees"."""
+def _around_one_group(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int], str]:
+    """Relations of one group to several others, as in "a house with a fence, surrounded by trees"."""
     subject, *others = rng.sample(ends, rng.randint(2, min(5, len(ends))))
-    ways = [names.predicate(rng) for _ in range(rng.choice((1, 2, 2, 3)))]
-    return {(subject, o): rng.choice(ways) for o in sorted(others)}
+    predicates = [names.predicate(rng) for _ in range(rng.choice((1, 2, 2, 3)))]
+    return {(subject, o): rng.choice(predicates) for o in sorted(others)}
 
 
-def relatable(graph: GroupGraph, place: int) -> bool:
+def same_but_number(first: Group, second: Group) -> bool:
+    """Whether two groups differ in nothing, or in their number alone."""
+    return replace(first, quantity="") == replace(second, quantity="")
+
+
+def relatable(graph: GroupGraph, index: int) -> bool:
     """Whether the serialised mention of a group can mean this group alone."""
-    said = mention(graph, place)
-    return [mention(graph, other) for other in range(len(graph.groups))].count(said) == 1
+    return [mention(graph, other) for other in range(len(graph.groups))].count(mention(graph, index)) == 1
 
 
-def mention(graph: GroupGraph, place: int) -> str:
+def mention(graph: GroupGraph, index: int) -> str:
     """A group as `serialise` mentions it in a relation: its name, or its phrase where the name is shared."""
-    group = graph.groups[place]
+    group = graph.groups[index]
     alone = sum(other.name == group.name for other in graph.groups) == 1
     return group.name if alone else phrase(group)
