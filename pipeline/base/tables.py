@@ -74,11 +74,11 @@ def open_table(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
 
     The file appears, whole, when the `with` block ends without an error.
     """
-    with replacing(path) as temporary:
-        with pq.ParquetWriter(temporary, schema.remove_metadata(), compression="zstd") as file:
-            writer = TableWriter(path, schema, file)
-            yield writer
-            writer.finish()
+    bare = schema.remove_metadata()
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, bare, compression="zstd") as file:
+        writer = TableWriter(path, schema, file)
+        yield writer
+        writer.finish()
 
 
 def write_table(rows: pa.Table | list[dict], path: Path, schema: pa.Schema) -> None:
