@@ -1,4 +1,4 @@
-"""Metrics as JSON with sorted keys, curves as CSV, floats of six digits: equal results are equal bytes."""
+"""Metrics as JSON and curves as CSV, with six decimal places: equal results are equal bytes."""
 
 import csv
 import math
@@ -12,16 +12,16 @@ DIGITS = 6
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
-    """Write a metrics file whole.
+    """Write a metrics file; a figure that is not known is None.
 
     Raises:
-        ValueError: a figure is NaN or infinite; what is not known is None.
+        ValueError: a figure is NaN or infinite.
     """
     write_json(path, _rounded(metrics))
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a CSV file whole, one column a key of the first row; None is an empty cell."""
+    """Write a CSV file with one column for each key of the first row; None is an empty cell."""
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
