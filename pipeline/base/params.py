@@ -1,4 +1,4 @@
-"""`params.yaml`, read and checked at once: unknown keys and impossible values end a command before any work."""
+"""`params.yaml`, read and checked: an unknown key or impossible value ends a command before any work."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +16,6 @@ from pydantic import (
 from pipeline.base.yaml_file import read_mapping, validated
 
 _ALLOWED = "docs/parameters.md lists what is allowed"
-
-
 LEARNED_TEMPERATURE = (0.01, 1.0)  # trainer.tuning.losses keeps a learned temperature within these bounds
 
 # vLLM's engine arguments that can change texts: the keys of the row cache hold those of llm.engine_args

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths below the project's root. They are a contract: `dvc.yaml`, other tools and people rely on them."""
+    """Paths below the project's root, a contract: `dvc.yaml`, other tools and people rely on them."""
 
     root: Path = Path(".")
 
