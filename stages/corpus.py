@@ -94,7 +94,7 @@ def _excess(corpus: Corpus, folder: Path, allowed: float) -> list[UserError]:
     """An error for each table of which too many rows were rejected, or nothing is left."""
     errors = []
     for name, table in zip(TABLES, (corpus.images, corpus.scene_graphs, corpus.queries), strict=True):
-        problems, seen = corpus.rejects.of(name), corpus.rejects.seen[name]
+        problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
         first = "; ".join(str(problem) for problem in problems[:_SHOWN])
         if seen and len(problems) > allowed * seen:
             errors.append(
