@@ -92,8 +92,8 @@ def _errors(corpus: Corpus, folder: Path, allowed: float) -> list[UserError]:
         problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
         if len(problems) > allowed * seen:
             reason = (
-                f"{len(problems)} of {seen} rows of {name} were rejected, more than the share {allowed:g} that "
-                f"corpus.max_reject_share allows. The first: {'; '.join(map(str, problems[:_SHOWN]))}"
+                f"{len(problems)} of {seen} rows of {name} were rejected, more than the share {allowed:g} "
+                f"that corpus.max_reject_share allows. The first: {'; '.join(map(str, problems[:_SHOWN]))}"
             )
             errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
         elif not getattr(corpus, name).num_rows:
