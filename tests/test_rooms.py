@@ -3,6 +3,7 @@
 import ast
 import re
 import shutil
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from dvc.repo import Repo
+from setuptools import find_packages
 
 from pipeline.base.code import code_hash
 from pipeline.base.params import Params
@@ -99,6 +101,13 @@ def test_imports_run_downwards_only(path: Path) -> None:
         other = _room(imported)
         allowed = {room, "pipeline/base", *ALLOWED[room]}
         assert other in allowed or f"{other.split('/')[0]}/*" in allowed, f"{room} may not import {other}"
+
+
+def test_an_installation_holds_every_room_of_the_product() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    packages = set(find_packages(str(ROOT), include=settings["include"]))
+    rooms = {_room(path).replace("/", ".") for path in _modules()}
+    assert packages == rooms - {"speed"}
 
 
 def test_there_is_no_circle_between_modules() -> None:
