@@ -3,12 +3,13 @@
 It is kept when the run has ended: where its output was deleted, the same command writes it again at once.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from pipeline.base.files import replacing
 
 
 def save(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -18,13 +19,8 @@ def save(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> N
         settings: plain values, among them `steps`, how many the run is to have.
         state: what to go on from, among it `step`, how many are done.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         torch.save({"settings": dict(settings), **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def load(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -52,46 +52,23 @@ def _run(stage: str, dataset: str | None = None) -> None:
     run(params, paths, *(() if dataset is None else (dataset,)))
 
 
-@app.command(rich_help_panel="Stages")
-def corpus() -> None:
-    """Read (or draw) every dataset and check every row."""
-    _run("corpus")
+def _add_stage(name: str, description: str, per_dataset: bool = False) -> None:
+    def one(dataset: Dataset) -> None:
+        _run(name, dataset)
+
+    def every() -> None:
+        _run(name)
+
+    app.command(name, help=description, rich_help_panel="Stages")(one if per_dataset else every)
 
 
-@app.command(rich_help_panel="Stages")
-def interpret() -> None:
-    """Write a caption of every image with a scene graph, by the LLM (scene graph interpretation)."""
-    _run("interpret")
-
-
-@app.command(rich_help_panel="Stages")
-def caption() -> None:
-    """Write a caption of the image that every query asks for, by the LLM (pseudo captions)."""
-    _run("caption")
-
-
-@app.command(rich_help_panel="Stages")
-def embed() -> None:
-    """Compute the image features of every dataset, by the VLM."""
-    _run("embed")
-
-
-@app.command(rich_help_panel="Stages")
-def tune(dataset: Dataset) -> None:
-    """Tune the VLM's text encoder on one dataset; the image features stay fixed."""
-    _run("tune", dataset)
-
-
-@app.command(rich_help_panel="Stages")
-def evaluate(dataset: Dataset) -> None:
-    """Measure every method on the test split of one dataset."""
-    _run("evaluate", dataset)
-
-
-@app.command(rich_help_panel="Stages")
-def report() -> None:
-    """Write one HTML page with all results and example images."""
-    _run("report")
+_add_stage("corpus", "Read (or draw) every dataset and check every row.")
+_add_stage("interpret", "Write a caption of every image with a scene graph, by the LLM.")
+_add_stage("caption", "Write a pseudo caption of the image that every query asks for, by the LLM.")
+_add_stage("embed", "Compute the image features of every dataset, by the VLM.")
+_add_stage("tune", "Tune the VLM's text encoder on the image features of one dataset.", per_dataset=True)
+_add_stage("evaluate", "Measure every method on the test split of one dataset.", per_dataset=True)
+_add_stage("report", "Write one HTML page with all results and example images.")
 
 
 @app.command(rich_help_panel="Tools")

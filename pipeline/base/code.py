@@ -34,11 +34,8 @@ def _files(root: Path, room: str) -> Iterator[str]:
     elif (root / room).is_dir():
         for path in sorted((root / room).rglob("*")):
             name = path.relative_to(root)
-            if path.suffix in _SOURCES and path.is_file() and not any(map(_hidden, name.parts)):
+            hidden = any(part.startswith(".") for part in name.parts)
+            if path.suffix in _SOURCES and path.is_file() and not hidden:
                 yield name.as_posix()
     else:
         raise ValueError(f"there is no room {root / room}")
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".")

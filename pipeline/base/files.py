@@ -65,11 +65,6 @@ def remembered(store: Path) -> dict[str, Any]:
         return {}
 
 
-def remember(known: dict[str, Any], store: Path) -> None:
-    """Write what `remembered` reads."""
-    write_json(store, known)
-
-
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with open(path, "rb") as file:
@@ -92,7 +87,7 @@ def file_hashes(files: Sequence[Path], cache: Path) -> dict[str, str]:
             changed = True
         hashes[file.name] = entry[2]
     if changed:
-        remember(known, store)
+        write_json(store, known)
     return hashes
 
 

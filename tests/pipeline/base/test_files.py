@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, remember, remembered, write_json
+from pipeline.base.files import read_json, remembered, write_json
 
 DAMAGED = [b"", b"{", b'"\xff"', b"[" * 100_000, b"9" * 5000, b"[]", b"null"]
 
@@ -34,5 +34,5 @@ def test_a_missing_file_has_its_reason(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the metrics are missing"):
         read_json(tmp_path / "a.json", "Run it", "the metrics are missing")
     assert remembered(tmp_path / "a.json") == {}
-    remember({"a": 1}, tmp_path / "a.json")
+    write_json(tmp_path / "a.json", {"a": 1})
     assert remembered(tmp_path / "a.json") == {"a": 1}
