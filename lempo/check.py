@@ -19,8 +19,6 @@ from stages.sources import WORLD_FILE, check_source
 _FIRST_ROWS = 100
 _FREE_BYTES = 2 * 10**9
 
-Check = tuple[str, Callable[[], str]]  # its name, and what returns the details if it passes
-
 
 def run_checks(params_file: Path, paths: Paths) -> bool:
     """Print one line for each check, `ok` or `FAIL`; true if all passed.
@@ -44,7 +42,8 @@ def run_checks(params_file: Path, paths: Paths) -> bool:
     return passed
 
 
-def _checks(params: Params, paths: Paths) -> Iterator[Check]:
+def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The name of each check, and a function that returns details or raises a `UserError`."""
     for dataset in params.datasets:
         yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset)
     yield "prompt of interpret", partial(_prompt, paths.root / params.interpret.prompt, "graph")

@@ -44,15 +44,12 @@ def run(params: Params, paths: Paths) -> None:
         write_table(corpus.scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
         write_table(corpus.queries, paths.queries(dataset), QUERIES)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
-        metrics[dataset] = _counts(corpus)
+        counts = metrics[dataset] = _counts(corpus)
         errors += _errors(corpus, paths.root / folder, params.corpus.max_reject_share)
         seconds[dataset] = time.perf_counter() - start
         log.info(
-            "corpus %s: %d images, %d graphs, %d queries, %d rejects, %.1f s",
-            dataset,
-            *(metrics[dataset][table] for table in ("images", "graphs", "queries")),
-            len(corpus.rejects.rows),
-            seconds[dataset],
+            f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
+            f"{counts['queries']} queries, {len(corpus.rejects.rows)} rejects, {seconds[dataset]:.1f} s"
         )
     write_table(rejected, paths.rejects, REJECTS)
     total: Counter[str] = Counter()

@@ -78,10 +78,9 @@ class Record:
     def whole_number(self, key: str) -> int:
         """An integer of at most 64 bits."""
         value = self.get(key)
-        if value is None:
-            raise Rejected("the field is missing", "Add it", self.field(key))
         if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-            raise Rejected("the value is no whole number", "Write it as an integer", self.field(key), value)
+            reason = "the field is missing" if value is None else "the value is no whole number"
+            raise Rejected(reason, "Write an integer", self.field(key), value)
         return value
 
     def choice(self, key: str, allowed: Sequence[str]) -> str:

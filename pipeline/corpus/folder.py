@@ -32,7 +32,7 @@ GRAPHS_FILE, QUERIES_FILE, IMAGES_FOLDER = "scene_graphs.json", "triplets.json",
 
 @dataclass
 class _NamedImage:
-    """An image by its file, and what the graph's row that names it states; `row` is None if none does."""
+    """An image by its file, and what the row of its graph states; `row` is None if it has no graph."""
 
     file: str
     row: int | None = None
@@ -42,17 +42,17 @@ class _NamedImage:
 
 @dataclass
 class _State:
-    """What is known of a dataset so far. All keys are image ids; all texts are reasons."""
+    """What is known of a dataset so far; every dictionary is by image id."""
 
     folder: Path
     rejects: Rejects = field(default_factory=Rejects)
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, _NamedImage] = field(default_factory=dict)
-    graph_faults: dict[str, str] = field(default_factory=dict)  # of rows that could not name an image
-    rejected: dict[str, str] = field(default_factory=dict)
+    graph_faults: dict[str, str] = field(default_factory=dict)  # why a graph's row could not name its image
+    rejected: dict[str, str] = field(default_factory=dict)  # why an image is not usable
     probes: dict[str, Probe] = field(default_factory=dict)  # of the usable images
     splits: dict[str, str] = field(default_factory=dict)  # of the usable images
-    graphless: dict[str, str] = field(default_factory=dict)  # usable images without a usable graph
+    graphless: dict[str, str] = field(default_factory=dict)  # why a usable image has no usable graph
 
 
 def check_folder(folder: Path) -> None:
@@ -96,8 +96,8 @@ def read_folder(folder: Path, path_prefix: str, workers: int) -> Corpus:
 def _name_images(state: _State) -> None:
     """Collect the images that graphs name, then the image files that no graph names."""
     files = _image_files(state)
-    id_of: dict[str, str] = {}  # of the files that graphs name
-    file_of: dict[str, str] = {}  # of the ids that files have where no graph says otherwise
+    id_of: dict[str, str] = {}  # by file, for the files that graphs name
+    file_of: dict[str, str] = {}  # by the id that a file's name gives
     for file in files:
         file_of.setdefault(_stem(file), file)
     for row, value in read_rows(state.folder / GRAPHS_FILE):
@@ -126,8 +126,8 @@ def _name_images(state: _State) -> None:
         image_id = _stem(file)
         state.rejects.seen["images"] += 1
         if image_id in state.named:
-            twice = Rejected("another image has this id", "Rename the file", "image_id", image_id)
-            state.rejects.add("images", state.folder / file, None, image_id, twice)
+            same_id = Rejected("another image has this id", "Rename the file", "image_id", image_id)
+            state.rejects.add("images", state.folder / file, None, image_id, same_id)
         else:
             state.named[image_id] = _NamedImage(file)
     state.rejected |= {name: why for name, why in state.graph_faults.items() if name not in state.named}
