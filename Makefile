@@ -1,5 +1,5 @@
-# `make repro`: everything from nothing to the report. `make test`: the tests. `make bench`: the speed figures.
-# All install first what is missing.
+# `make repro` runs everything up to the report, `make test` the tests, `make bench` the speed figures.
+# Each first installs what is missing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
 INSTALLED := .venv/installed
@@ -30,8 +30,8 @@ lint: install
 
 install: $(INSTALLED)
 
-# PyTorch's own CPU index has CPU builds of torch and torchvision; where it cannot be reached, pip's
-# configured sources must hold a CPU build of torch, and pipeline/base/torchvision_ops.py mends torchvision.
+# CPU builds of torch and torchvision come from PyTorch's own index. If it cannot be reached, pip's configured
+# sources must have a CPU build of torch, and pipeline/base/torchvision_ops.py makes a CUDA torchvision work with it.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,10 +1,11 @@
 """lempo check
 
-What an expensive run would trip over, found in seconds: nothing is generated, embedded or trained.
+Finds in seconds what would stop a long run. Nothing is generated, embedded or trained.
 """
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -18,46 +19,39 @@ from stages.sources import WORLD_FILE, check_source
 _FIRST_ROWS = 100
 _FREE_BYTES = 2 * 10**9
 
-Check = tuple[str, Callable[[], str]]
-
 
 def run_checks(params_file: Path, paths: Paths) -> bool:
-    """Print one line a check, `ok` or `FAIL`; true when all passed. A check that fails ends no other."""
-    params: list[Params] = []
+    """Print one line for each check, `ok` or `FAIL`; true if all passed.
 
-    def parameters() -> str:
-        params.append(load_params(params_file))
-        count = len(params[0].datasets)
-        return f"{count} dataset{'s' if count > 1 else ''}"
-
-    passed = _report("parameters", parameters)
-    if not passed:
+    A failure does not stop the other checks, but without sound parameters there are none.
+    """
+    try:
+        params = load_params(params_file)
+    except (UserError, OSError) as error:
+        print(f"FAIL parameters: {error}")
         return False
-    for name, check in _checks(params[0], paths):
-        passed = _report(name, check) and passed
+    count = len(params.datasets)
+    print(f"ok   parameters: {count} dataset{'s' if count > 1 else ''}")
+    passed = True
+    for name, check in _checks(params, paths):
+        try:
+            print(f"ok   {name}: {check()}")
+        except (UserError, OSError) as error:
+            print(f"FAIL {name}: {error}")
+            passed = False
     return passed
 
 
-def _report(name: str, check: Callable[[], str]) -> bool:
-    try:
-        found = check()
-    except (UserError, OSError) as error:
-        print(f"FAIL {name}: {error}")
-        return False
-    print(f"ok   {name}: {found}")
-    return True
-
-
-def _checks(params: Params, paths: Paths) -> Iterator[Check]:
+def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The name of each check, and a function that returns details or raises a `UserError`."""
     for dataset in params.datasets:
-        folder = paths.root / params.corpus.root / dataset
-        yield f"dataset {dataset}", lambda folder=folder: _dataset(folder)  # type: ignore[misc]
-    yield "prompt of interpret", lambda: _prompt(paths.root / params.interpret.prompt, ("graph",))
-    yield "prompt of caption", lambda: _prompt(paths.root / params.caption.prompt, ("graph", "modification"))
-    yield "language model", lambda: _language_model(params, paths)
-    yield "vision language model", lambda: _vision_language_model(params, paths)
-    yield "device", lambda: _device(params)
-    yield "disk", lambda: _disk(paths)
+        yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset)
+    yield "prompt of interpret", partial(_prompt, paths.root / params.interpret.prompt, "graph")
+    yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, "graph", "modification")
+    yield "language model", partial(_language_model, params, paths)
+    yield "vision language model", partial(_vision_language_model, params, paths)
+    yield "device", partial(_device, params)
+    yield "disk", partial(_disk, paths)
 
 
 def _dataset(folder: Path) -> str:
@@ -66,11 +60,11 @@ def _dataset(folder: Path) -> str:
         return "a world to draw"
     for name in (GRAPHS_FILE, QUERIES_FILE):
         if not list(islice(read_rows(folder / name), _FIRST_ROWS)):
-            raise UserError("the file has no rows", "Add some", file=folder / name)
-    return f"files that begin well; `lempo corpus` checks every row of {folder}"
+            raise UserError("the file has no rows", "Add at least one", file=folder / name)
+    return f"{folder}, the first rows of its files are valid JSON; `lempo corpus` checks every row"
 
 
-def _prompt(path: Path, placeholders: tuple[str, ...]) -> str:
+def _prompt(path: Path, *placeholders: str) -> str:
     from pipeline.llm.prompt import load_prompt
 
     return f"{path}, {len(load_prompt(path, placeholders).turns)} turns"
@@ -87,14 +81,14 @@ def _language_model(params: Params, paths: Paths) -> str:
     check_names(params.llm, params.speed.llm)
     folder = local_folder(params.llm.model, paths.root)
     if folder is None:
-        return f"{params.llm.model} from the hub, or its local copy"
+        return f"{params.llm.model}, from the model hub or its local copy"
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             "the model folder holds no .safetensors file",
-            "Train or pull the model, or convert its weights",
+            "Run `dvc pull` or train the model, or convert its weights",
             file=folder,
         )
-    return f"{folder}"
+    return str(folder)
 
 
 def _vision_language_model(params: Params, paths: Paths) -> str:
@@ -112,7 +106,7 @@ def _device(params: Params) -> str:
 def _disk(paths: Paths) -> str:
     free = shutil.disk_usage(paths.root).free
     if free < _FREE_BYTES:
-        raise UserError(
-            "little disk space is left", "Free some", file=paths.root, value=f"{free / 1e9:.1f} GB"
-        )
+        reason = f"less than {_FREE_BYTES / 1e9:.0f} GB of disk space is free"
+        value = f"{free / 1e9:.1f} GB"
+        raise UserError(reason, "Delete files, or use another disk", file=paths.root, value=value)
     return f"{free / 1e9:.0f} GB free"

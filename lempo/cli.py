@@ -1,6 +1,6 @@
-"""The `lempo` command: one subcommand a stage, and tools for people.
+"""The `lempo` command: one subcommand for each stage, and tools for people.
 
-Nothing heavy is imported here: each subcommand imports its module when it runs.
+Each subcommand imports its module when it runs, so that `lempo --help` answers at once.
 """
 
 import logging
@@ -12,84 +12,69 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.base.errors import UserError
+from pipeline.base.paths import Paths
+
+_PACKAGES = ("embedded", "lempo", "pipeline", "stages", "trainer")  # whose progress is shown
+
 app = typer.Typer(
     name="lempo",
-    help="Remote sensing image retrieval with text feedback: scene graphs to language, vision-fixed tuning.",
+    help="Remote sensing image retrieval with text feedback: an LLM turns scene graphs into texts, "
+    "then the text encoder of a vision language model (VLM) is tuned on them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Dataset = Annotated[str, typer.Argument(help="One of `datasets` in params.yaml.")]
+Dataset = Annotated[str, typer.Argument(help="The name of a dataset in params.yaml.")]
+
+
+def _project() -> tuple[Any, Paths]:
+    """The checked parameters and the paths of the project in the working directory."""
+    from pipeline.base.params import load_params
+
+    return load_params(), Paths()
 
 
 def _run(stage: str, dataset: str | None = None) -> None:
-    from pipeline.base.errors import UserError
-    from pipeline.base.params import load_params
-    from pipeline.base.paths import Paths
-
-    params = load_params()
+    params, paths = _project()
     if dataset is not None and dataset not in params.datasets:
         raise UserError(
-            "params.yaml names no such dataset",
-            f"Use one of {', '.join(params.datasets)}, or add it to datasets",
+            "params.yaml has no such dataset",
+            f"Use one of {', '.join(params.datasets)}, or add it to datasets in params.yaml",
             field="DATASET",
             value=dataset,
         )
-    # no stage needs the network to say that it is used
+    # vLLM and huggingface_hub report usage over the network unless they are told not to
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     run: Any = import_module(f"stages.{stage}").run
-    run(params, Paths(), *(() if dataset is None else (dataset,)))
+    run(params, paths, *(() if dataset is None else (dataset,)))
 
 
-@app.command(rich_help_panel="Stages")
-def corpus() -> None:
-    """Read or draw every dataset and check every row of it."""
-    _run("corpus")
+def _add_stage(name: str, description: str, per_dataset: bool = False) -> None:
+    def one(dataset: Dataset) -> None:
+        _run(name, dataset)
+
+    def every() -> None:
+        _run(name)
+
+    app.command(name, help=description, rich_help_panel="Stages")(one if per_dataset else every)
 
 
-@app.command(rich_help_panel="Stages")
-def interpret() -> None:
-    """Scene graph interpretation: a caption of every reference image, by the LLM."""
-    _run("interpret")
-
-
-@app.command(rich_help_panel="Stages")
-def caption() -> None:
-    """Pseudo captions: what the wanted image of every query would show, by the LLM."""
-    _run("caption")
-
-
-@app.command(rich_help_panel="Stages")
-def embed() -> None:
-    """Image features of every dataset, by the VLM."""
-    _run("embed")
-
-
-@app.command(rich_help_panel="Stages")
-def tune(dataset: Dataset) -> None:
-    """Tune the VLM's text encoder on one dataset's cached features."""
-    _run("tune", dataset)
-
-
-@app.command(rich_help_panel="Stages")
-def evaluate(dataset: Dataset) -> None:
-    """Measure every method on one dataset's test split."""
-    _run("evaluate", dataset)
-
-
-@app.command(rich_help_panel="Stages")
-def report() -> None:
-    """One HTML page of all results, with pictures."""
-    _run("report")
+_add_stage("corpus", "Read (or draw) every dataset and check every row.")
+_add_stage("interpret", "Write a caption of every image with a scene graph, by the LLM.")
+_add_stage("caption", "Write a pseudo caption of the image that every query asks for, by the LLM.")
+_add_stage("embed", "Compute the image features of every dataset, by the VLM.")
+_add_stage("tune", "Tune the VLM's text encoder on the image features of one dataset.", per_dataset=True)
+_add_stage("evaluate", "Measure every method on the test split of one dataset.", per_dataset=True)
+_add_stage("report", "Write one HTML page with all results and example images.")
 
 
 @app.command(rich_help_panel="Tools")
 def check() -> None:
-    """What an expensive run would trip over, found in seconds."""
+    """Find in seconds what would stop a long run: parameters, datasets, prompts, models, device, disk."""
     from lempo.check import run_checks
-    from pipeline.base.paths import Paths
 
     if not run_checks(Path("params.yaml"), Paths()):
         raise typer.Exit(1)
@@ -97,15 +82,19 @@ def check() -> None:
 
 @app.command(rich_help_panel="Tools")
 def captions(
-    dataset: Annotated[str | None, typer.Argument(help="One dataset; all where none is named.")] = None,
-    stage: Annotated[str, typer.Option(help="interpret or caption.")] = "caption",
-    worst: Annotated[bool, typer.Option(help="Texts that miss or invent most come first.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 10,
+    dataset: Annotated[
+        str | None, typer.Argument(help="The name of a dataset. Default: all datasets.")
+    ] = None,
+    stage: Annotated[
+        str, typer.Option(help="The stage that wrote the texts: interpret or caption.")
+    ] = "caption",
+    worst: Annotated[
+        bool, typer.Option(help="Show the texts with the most missed or invented facts first.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="The number of texts to show.")] = 10,
 ) -> None:
-    """Print generated texts beside their scene graphs."""
+    """Show generated texts with their scene graphs."""
     from lempo.captions import show_captions
-    from pipeline.base.errors import UserError
-    from pipeline.base.paths import Paths
 
     if stage not in ("interpret", "caption"):
         raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
@@ -115,11 +104,10 @@ def captions(
 @app.command(rich_help_panel="Tools")
 def export(
     dataset: Dataset,
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to create.")],
 ) -> None:
-    """Copy a tuned model to a folder that a model hub takes, its card with the test figures."""
+    """Copy a tuned model into a folder for a model hub, with the test results in its model card."""
     from lempo.export import export_tuned
-    from pipeline.base.paths import Paths
 
     export_tuned(Paths(), dataset, folder)
 
@@ -140,61 +128,63 @@ def study(
 
 @app.command(rich_help_panel="Tools")
 def benchmark(
-    layout: Annotated[str, typer.Argument(help="cirr, fashioniq, circo or patterncom.")],
-    root: Annotated[Path, typer.Argument(help="The benchmark's folder; docs/benchmarks.md shows it.")],
-    split: Annotated[str | None, typer.Option(help="Default: the one usually reported.")] = None,
+    layout: Annotated[str, typer.Argument(help="The benchmark: cirr, fashioniq, circo or patterncom.")],
+    root: Annotated[
+        Path, typer.Argument(help="The folder of the benchmark's files, as in docs/benchmarks.md.")
+    ],
+    split: Annotated[
+        str | None, typer.Option(help="The split to measure. Default: the one usually reported.")
+    ] = None,
     share: Annotated[
-        float | None, typer.Option(help="Of the text where image and text mix, 0 to 1. Default: 0.5.")
+        float | None,
+        typer.Option(help="The weight of the text in the mixture of image and text, 0 to 1. Default: 0.5."),
     ] = None,
     choose_on: Annotated[
-        str | None, typer.Option(help="Choose the share on this split instead, another than --split.")
+        str | None, typer.Option(help="Choose --share on this split instead; it must differ from --split.")
     ] = None,
     tuned: Annotated[
-        Path | None, typer.Option(help="A folder data/tuned/<dataset>: measure its text encoder too.")
+        Path | None, typer.Option(help="A folder data/tuned/<dataset>, to measure its text encoder too.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Default: metrics/benchmarks/<layout>.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. Default: metrics/benchmarks/<layout>.json.")
+    ] = None,
 ) -> None:
-    """Measure image, text and their mixtures on a published benchmark, by its own protocol."""
+    """Measure image, text and their mixture on a published benchmark, by the benchmark's own protocol."""
     from lempo.benchmark import run
-    from pipeline.base.params import load_params
-    from pipeline.base.paths import Paths
     from trainer.benchmarks.measure import Request
 
-    run(load_params(), Paths(), Request(layout, root, split, share, choose_on, tuned, out))
+    run(*_project(), Request(layout, root, split, share, choose_on, tuned, out))
 
 
 @app.command(rich_help_panel="Tools")
 def cache(
-    prune: Annotated[bool, typer.Option(help="Delete the texts that no table uses.")] = False,
+    prune: Annotated[bool, typer.Option(help="Delete the cached texts that no table uses.")] = False,
 ) -> None:
-    """Show what the cache of generated texts holds."""
+    """Show how many generated texts are cached, by model and prompt."""
     from lempo.cache import show_cache
-    from pipeline.base.params import load_params
-    from pipeline.base.paths import Paths
 
-    show_cache(load_params(), Paths(), prune)
+    show_cache(*_project(), prune)
 
 
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1 and one line on stderr."""
-    from pipeline.base.errors import UserError
-
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    for ours in ("embedded", "lempo", "pipeline", "stages", "trainer"):
-        logging.getLogger(ours).setLevel(logging.INFO)
+    for package in _PACKAGES:
+        logging.getLogger(package).setLevel(logging.INFO)
     try:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except BrokenPipeError:  # of `lempo captions | head`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `lempo captions | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         if error.errno is None:
             raise
         where = "" if error.filename is None else f"{error.filename}: "
-        print(f"error: {where}{error.strerror}. Mend the path, its rights or the disk", file=sys.stderr)
+        remedy = "Check the path, its permissions and the free disk space"
+        print(f"error: {where}{error.strerror}. {remedy}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

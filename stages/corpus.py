@@ -1,6 +1,6 @@
 """lempo corpus
 
-Read or draw every dataset, check every row, and write tables of images, scene graphs and queries.
+Read (or draw) every dataset, check every row, and write tables of images, scene graphs and queries.
 """
 
 import logging
@@ -18,8 +18,7 @@ from pipeline.base.tables import write_table
 from pipeline.corpus.tables import Corpus
 from stages.sources import check_source, read_source
 
-TABLES = ("images", "scene_graphs", "queries")
-_SHOWN = 3  # rejects named when there are too many
+_SHOWN = 3  # rejected rows in the message that there are too many
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def run(params: Params, paths: Paths) -> None:
     rejected: list[dict[str, Any]] = []
     metrics: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
-    too_many: list[UserError] = []
+    errors: list[UserError] = []
     for dataset, folder in folders.items():
         start = time.perf_counter()
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
@@ -45,29 +44,29 @@ def run(params: Params, paths: Paths) -> None:
         write_table(corpus.scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
         write_table(corpus.queries, paths.queries(dataset), QUERIES)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
-        metrics[dataset] = _counts(corpus)
-        too_many += _excess(corpus, paths.root / folder, params.corpus.max_reject_share)
+        counts = metrics[dataset] = _counts(corpus)
+        errors += _errors(corpus, paths.root / folder, params.corpus.max_reject_share)
         seconds[dataset] = time.perf_counter() - start
         log.info(
-            "corpus %s: %d images, %d graphs, %d queries, %d rejects, %.1f s",
-            dataset,
-            *(metrics[dataset][table] for table in ("images", "graphs", "queries")),
-            len(corpus.rejects.rows),
-            seconds[dataset],
+            f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
+            f"{counts['queries']} queries, {len(corpus.rejects.rows)} rejects, {seconds[dataset]:.1f} s"
         )
     write_table(rejected, paths.rejects, REJECTS)
-    metrics["all"] = _total(metrics)
-    write_metrics(paths.metrics("corpus"), metrics)
-    if too_many:
-        raise too_many[0]
+    total: Counter[str] = Counter()
+    for counts in metrics.values():
+        total.update({key: count for key, count in counts.items() if isinstance(count, int)})
+    write_metrics(paths.metrics("corpus"), {**metrics, "all": dict(total)})
+    if errors:
+        raise errors[0]
     write_metrics(paths.speed("corpus"), {"seconds": seconds, "seconds_total": sum(seconds.values())})
 
 
 def _counts(corpus: Corpus) -> dict[str, Any]:
     rejected = Counter(row["table"] for row in corpus.rejects.rows)
     splits = {
-        name: Counter(table["split"].to_pylist())
+        f"{name}_{split}": table["split"].to_pylist().count(split)
         for name, table in (("images", corpus.images), ("queries", corpus.queries))
+        for split in SPLITS
     }
     return {
         "images": corpus.images.num_rows,
@@ -77,34 +76,23 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         "rejected_images": rejected["images"],
         "rejected_graphs": rejected["scene_graphs"],
         "rejected_queries": rejected["queries"],
-        **{f"{name}_{split}": counts[split] for name, counts in splits.items() for split in SPLITS},
+        **splits,
         "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
         **corpus.counts,
     }
 
 
-def _total(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    total: Counter[str] = Counter()
-    for counts in metrics.values():
-        total.update({key: count for key, count in counts.items() if isinstance(count, int)})
-    return dict(total)
-
-
-def _excess(corpus: Corpus, folder: Path, allowed: float) -> list[UserError]:
-    """An error for each table of which too many rows were rejected, or nothing is left."""
+def _errors(corpus: Corpus, folder: Path, allowed: float) -> list[UserError]:
+    """An error for each table of which too many rows were rejected, or that has no rows."""
     errors = []
-    for name, table in zip(TABLES, (corpus.images, corpus.scene_graphs, corpus.queries), strict=True):
-        problems, seen = corpus.rejects.of(name), corpus.rejects.seen[name]
-        first = "; ".join(str(problem) for problem in problems[:_SHOWN])
-        if seen and len(problems) > allowed * seen:
-            errors.append(
-                UserError(
-                    f"{len(problems)} of {seen} rows of {name} were rejected, more than the share {allowed:g}"
-                    f" that corpus.max_reject_share allows. The first: {first}",
-                    "All are in data/corpus/rejects.parquet",
-                    file=folder,
-                )
+    for name in ("images", "scene_graphs", "queries"):
+        problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
+        if len(problems) > allowed * seen:
+            reason = (
+                f"{len(problems)} of {seen} rows of {name} were rejected, more than the share {allowed:g} "
+                f"that corpus.max_reject_share allows. The first: {'; '.join(map(str, problems[:_SHOWN]))}"
             )
-        elif not table.num_rows:
+            errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
+        elif not getattr(corpus, name).num_rows:
             errors.append(UserError(f"the dataset has no {name}", "Add some", file=folder))
     return errors

@@ -12,15 +12,15 @@ WORLD_FILE = "world.yaml"
 
 
 def check_source(folder: Path) -> None:
-    """Refuse a folder that holds neither a world nor a dataset, or both; takes milliseconds.
+    """Refuse a folder that holds neither a world nor a dataset, or both; this takes milliseconds.
 
     Raises:
-        UserError: names what is missing, or what is wrong in a `world.yaml`.
+        UserError: says what is missing, or what is wrong in a `world.yaml`.
     """
     if not folder.is_dir():
         raise UserError(
             f"the dataset's folder {folder} is missing",
-            "Correct datasets or corpus.root; a dataset is a folder <corpus.root>/<name>",
+            "Correct datasets or corpus.root; a dataset is the folder <corpus.root>/<name>",
             file="params.yaml",
             field="datasets",
             value=folder.name,
@@ -29,9 +29,8 @@ def check_source(folder: Path) -> None:
         files.check_folder(folder)
         return
     if (folder / files.GRAPHS_FILE).exists():
-        raise UserError(
-            f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}", "Keep one of them", file=folder
-        )
+        reason = f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}"
+        raise UserError(reason, "Keep one of them", file=folder)
     _worlds().read_world(folder)
 
 
@@ -39,8 +38,8 @@ def read_source(folder: Path, root: Path, image_folder: Path, workers: int, cach
     """Read the dataset in `folder`, or draw its world.
 
     Args:
-        folder: as the user names it; relative ones are relative to `root`, the project's root.
-        image_folder: where a world's images are drawn, also relative to `root`.
+        folder: as the user names it; a relative path is relative to `root`, the project's root.
+        image_folder: where a world's images are drawn, relative to `root`.
         workers: processes that draw or decode images.
         cache: folder in which a world may keep its drawings between runs.
 

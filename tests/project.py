@@ -18,10 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Project:
-    """A git repository of its own at `folder`, with the files that git tracks in this one.
-
-    `copy` is the folder of another project, whose copy it is instead.
-    """
+    """A git repository at `folder` with the files that git tracks here, or all files of the folder `copy`."""
 
     def __init__(self, folder: Path, copy: Path | None = None) -> None:
         self.folder = folder
@@ -41,7 +38,7 @@ class Project:
 
     @classmethod
     def small(cls, folder: Path, datasets: list[str], **changes: object) -> "Project":
-        """One with a family of scenes a split in each dataset, its corpus made; `changes` as for `set`."""
+        """A project with one family of scenes in each split, and its corpus; `changes` as for `set`."""
         project = cls(folder)
         project.set(datasets=datasets, **changes)
         for dataset in datasets:
@@ -55,12 +52,12 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of a command in the project: this environment's programs first, the copy's modules."""
+        """For commands in the project: this environment's programs first, and the modules of the copy."""
         return os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder),
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # starts in seconds; decodes slower
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # threads tied to a busy core wait for each other
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # threads bound to a busy core wait for each other
             "OMP_NUM_THREADS": "1",
             "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "user.name",
@@ -79,16 +76,16 @@ class Project:
         return done
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a command in the project, in a process group of its own; what it says goes to `said.log`."""
-        with open(self.folder / "said.log", "ab") as said:
+        """Start a command in the project, in a process group of its own; its output goes to `said.log`."""
+        with open(self.folder / "said.log", "ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
                 env=self.environment | environment,
-                stdout=said,
-                stderr=said,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
-                preexec_fn=_hear_interrupts,
+                preexec_fn=_accept_interrupts,
             )
 
     def pseudo_captions(self) -> dict[str, dict[str, Any]]:
@@ -118,13 +115,13 @@ class Project:
         values = yaml.safe_load(path.read_text())
         for name, value in changes.items():
             *sections, leaf = name.split("__")
-            place = values
+            parent = values
             for section in sections:
-                place = place[section]
-            place[leaf] = value
+                parent = parent[section]
+            parent[leaf] = value
         path.write_text(yaml.safe_dump(values, sort_keys=False))
 
 
-def _hear_interrupts() -> None:
-    """Where the tests run in a shell's background, SIGINT is ignored, and that is inherited."""
+def _accept_interrupts() -> None:
+    """If the tests run in the background of a shell, they ignore SIGINT, and their children inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -2,12 +2,16 @@
 
 import ast
 import re
+import shutil
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from dvc.repo import Repo
+from setuptools import find_packages
 
 from pipeline.base.code import code_hash
 from pipeline.base.params import Params
@@ -99,6 +103,13 @@ def test_imports_run_downwards_only(path: Path) -> None:
         assert other in allowed or f"{other.split('/')[0]}/*" in allowed, f"{room} may not import {other}"
 
 
+def test_an_installation_holds_every_room_of_the_product() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    packages = set(find_packages(str(ROOT), include=settings["include"]))
+    rooms = {_room(path).replace("/", ".") for path in _modules()}
+    assert packages == rooms - {"speed"}
+
+
 def test_there_is_no_circle_between_modules() -> None:
     for start in _modules():
         reached = set().union(*(_closure(path) for path in _imported(start)), set())
@@ -165,6 +176,36 @@ def test_a_change_of_any_file_of_a_room_gives_another_hash(tmp_path: Path) -> No
     assert code_hash("a", "b/three.py", root=tmp_path) in seen
     with pytest.raises(ValueError, match="no room"):
         code_hash("c", root=tmp_path)
+
+
+LEFTOVERS = (
+    "one.py~", ".one.py.swp", ".one.py.un~", "#one.py#", ".#one.py", ".one.py.12.tmp", "._one.py", ".nfs01",
+    ".DS_Store", "one.py.orig", "one.py.rej", "one.py.bak", "one.pyc", "__pycache__/one.cpython-311.pyc",
+    ".ipynb_checkpoints/one-checkpoint.py", ".mypy_cache/one.json", ".pytest_cache/one", ".ruff_cache/one",
+    ".idea/one.xml", ".vscode/one.json",
+)  # fmt: skip
+
+
+def test_what_editors_and_tools_leave_in_a_room_changes_neither_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / ".dvcignore", tmp_path)
+    room = tmp_path / "room"
+    room.mkdir()
+    (room / "one.py").write_text("x = 1\n")
+    with Repo.init(no_scm=True) as repo:
+        repo.stage.add(name="stage", cmd="true", deps=["room"])
+        repo.reproduce()
+        before = code_hash("room", root=tmp_path)
+        for name in LEFTOVERS:
+            (room / name).parent.mkdir(exist_ok=True)
+            (room / name).write_text("x = 2\n")
+        assert repo.status() == {}
+        assert code_hash("room", root=tmp_path) == before
+        (room / "two.py").write_text("x = 3\n")
+        assert list(repo.status()) == ["stage"]
+        assert code_hash("room", root=tmp_path) != before
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))

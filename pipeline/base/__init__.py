@@ -1,1 +1,1 @@
-"""The ground: errors, parameters, paths, schemas, tables, files, images. Imports no other room."""
+"""What every room uses: errors, parameters, paths, schemas, tables, files, images. Imports no other room."""

@@ -1,4 +1,4 @@
-"""A hash of source code: what results are named by where the code that makes them may change."""
+"""A hash of source code. It names results that must be computed again when their code changes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,24 +11,31 @@ _SOURCES = frozenset({".py", ".yaml", ".txt", ".jinja", ".html"})
 def code_hash(*rooms: str, root: Path = SOURCE_ROOT) -> str:
     """Hex sha256 of the names and bytes of all source files in some rooms.
 
+    Hidden files and folders do not count: editors and tools keep their own copies there.
+
     Args:
         rooms: folders, taken whole, or single files; relative to `root`, as `dvc.yaml` writes them.
-        root: of the source tree.
+        root: the folder of the source tree.
 
     Raises:
         ValueError: there is no such room.
     """
     digest = hashlib.sha256()
     for room in sorted(rooms):
-        for file in _files(root / room):
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        for name in _files(root, room):
+            digest.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _files(room: Path) -> Iterator[Path]:
-    if room.is_file():
+def _files(root: Path, room: str) -> Iterator[str]:
+    """Names of a room's source files, relative to `root`, sorted."""
+    if (root / room).is_file():
         yield room
-    elif room.is_dir():
-        yield from sorted(path for path in room.rglob("*") if path.suffix in _SOURCES and path.is_file())
+    elif (root / room).is_dir():
+        for path in sorted((root / room).rglob("*")):
+            name = path.relative_to(root)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if path.suffix in _SOURCES and path.is_file() and not hidden:
+                yield name.as_posix()
     else:
-        raise ValueError(f"there is no room {room}")
+        raise ValueError(f"there is no room {root / room}")

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line that names file, row, field, value and remedy."""
+"""Errors that a user can correct: one line with file, row, field, value and remedy."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ class Problem:
     value: str | None = None
 
     def __str__(self) -> str:
-        where = self.file or ""
-        if self.row is not None:
-            where += f" row {self.row}"
-        parts = [part for part in (where.strip(), f"field '{self.field}'" if self.field else "") if part]
-        line = ", ".join(parts) + (": " if parts else "") + self.reason
+        row = "" if self.row is None else f"row {self.row}"
+        field = f"field '{self.field}'" if self.field else ""
+        where = ", ".join(filter(None, (f"{self.file or ''} {row}".strip(), field)))
+        line = f"{where}: {self.reason}" if where else self.reason
         if self.value is not None:
             shown = self.value if len(self.value) <= 120 else self.value[:117] + "..."
             line += f" (got {shown!r})"
-        line = f"{line}. {self.remedy}"
-        # names of files and keys are the user's too: none breaks the line or commands a terminal
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        # names of files and keys come from outside: they must not break the line or control the terminal
+        return "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in f"{line}. {self.remedy}"
+        )
 
 
 class UserError(Exception):
@@ -41,12 +41,7 @@ class UserError(Exception):
         field: str | None = None,
         value: object = None,
     ) -> None:
-        self.problem = Problem(
-            reason=reason,
-            remedy=remedy,
-            file=None if file is None else str(file),
-            row=row,
-            field=field,
-            value=None if value is None else str(value),
-        )
+        file = None if file is None else str(file)
+        value = None if value is None else str(value)
+        self.problem = Problem(reason, remedy, file, row, field, value)
         super().__init__(str(self.problem))

@@ -1,4 +1,4 @@
-"""Images read once, whole: their bytes' hash and, decoded to the last pixel, their size."""
+"""Images decoded to the last pixel: the hash of their bytes, their size, and small copies."""
 
 import base64
 import hashlib
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-_IN_PROCESS = 64  # so few images are done before a pool would have started
+_FEW = 64  # images that are probed sooner than a pool of processes starts
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a file holds; `error` says why it is no usable image, and then the rest is empty."""
+    """An image file's content. If it is no usable image, `error` says why and the rest is empty."""
 
     sha256: str = ""
     width: int = 0
@@ -39,27 +39,25 @@ def decode(data: bytes) -> "Image.Image":
     if not data:
         raise ValueError("the image file is empty")
     with warnings.catch_warnings():
-        # Pillow warns of metadata it cannot read and of very large images; both decode
+        # Pillow warns about metadata it cannot read and very large images; both can be decoded
         warnings.simplefilter("ignore")
         try:
             image = Image.open(io.BytesIO(data))
             image.load()
         except Image.DecompressionBombError:
             raise ValueError("the image has more pixels than can be decoded safely") from None
-        except Exception as error:  # Pillow's plugins raise what they like on damaged files
-            raise ValueError(f"the image cannot be decoded: {_plain(error)}") from None
+        except Exception as error:  # Pillow's plugins raise anything on damaged files
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if "cannot identify image file" in reason:  # Pillow adds the address of a buffer
+                reason = "not in a format that Pillow knows"
+            raise ValueError(f"the image cannot be decoded: {reason}") from None
     return image
-
-
-def _plain(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return "not in a format that Pillow knows" if "cannot identify image file" in text else text
 
 
 def probe(path: Path) -> Probe:
     """Hash and decode one file."""
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        if path.exists() and not path.is_file():  # a pipe would block for ever
             return Probe(error="the image is no regular file")
         data = path.read_bytes()
     except FileNotFoundError:
@@ -75,16 +73,16 @@ def probe(path: Path) -> Probe:
 
 def probe_all(paths: Sequence[Path], workers: int) -> Iterator[Probe]:
     """Probe many files in `workers` processes, in the order of `paths`."""
-    if workers == 1 or len(paths) <= _IN_PROCESS:
+    if workers == 1 or len(paths) <= _FEW:
         yield from map(probe, paths)
         return
-    # spawn: the parent holds threads of Arrow and torch, which a fork would tear apart
+    # spawn, not fork: a fork while threads of Arrow or torch hold locks can hang
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(probe, paths, chunksize=32)
 
 
 def thumbnail_uri(path: Path, pixels: int) -> str:
-    """The image, at most `pixels` a side, as a `data:` address of a small JPEG.
+    """The image as a small JPEG in a `data:` address; no side is longer than `pixels`.
 
     Raises:
         ValueError: the file is no usable image.

@@ -1,31 +1,27 @@
-"""Metrics as JSON with sorted keys, curves as CSV, floats of six digits: equal results are equal bytes."""
+"""Metrics as JSON and curves as CSV, with six decimal places: equal results are equal bytes."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
-from pipeline.base.files import replacing
+from pipeline.base.files import read_json, replacing, write_json
 
 DIGITS = 6
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
-    """Write a metrics file whole.
+    """Write a metrics file; a figure that is not known is None.
 
     Raises:
-        ValueError: a figure is NaN or infinite; what is not known is None.
+        ValueError: a figure is NaN or infinite.
     """
-    text = json.dumps(_rounded(metrics), indent=1, sort_keys=True, allow_nan=False) + "\n"
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_json(path, _rounded(metrics))
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a CSV file whole, one column a key of the first row; None is an empty cell."""
+    """Write a CSV file with one column for each key of the first row; None is an empty cell."""
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -36,14 +32,9 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """Read a metrics file.
 
     Raises:
-        UserError: it is missing or no JSON.
+        UserError: it is missing or holds no JSON object.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError("the metrics are missing", "Run `dvc repro`", file=path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError("the file is no JSON", "Run `dvc repro`", file=path, value=error) from None
+    return read_json(path, "Run `dvc repro`", "the metrics are missing")
 
 
 def _rounded(value: Any) -> Any:

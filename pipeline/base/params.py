@@ -1,4 +1,4 @@
-"""`params.yaml`, read once and checked: unknown keys and impossible values end a command before any work."""
+"""`params.yaml`, read and checked: an unknown key or impossible value ends a command before any work."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,34 +16,9 @@ from pydantic import (
 from pipeline.base.yaml_file import read_mapping, validated
 
 _ALLOWED = "docs/parameters.md lists what is allowed"
+LEARNED_TEMPERATURE = (0.01, 1.0)  # trainer.tuning.losses keeps a learned temperature within these bounds
 
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true or false")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_number)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Positive = Annotated[Number, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
-FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
-LEARNED_TEMPERATURE = (0.01, 1.0)  # where trainer.tuning.losses keeps one that is learned
-
-
-def _printable(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("the text holds a character that cannot be printed")
-    return value
-
-
-Name = Annotated[
-    str, Field(min_length=1), AfterValidator(_printable)
-]  # of a model, a file, a folder, a server
-
-
-# vLLM's engine arguments that decide what a model says: the row cache knows those of llm.engine_args
+# vLLM's engine arguments that can change texts: the keys of the row cache hold those of llm.engine_args
 _TEXT_ARGUMENTS = {
     "chat_template", "chat_template_kwargs", "code_revision", "dtype", "generation_config", "hf_config_path",
     "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors", "lora", "max_lora_rank",
@@ -54,6 +29,18 @@ _TEXT_ARGUMENTS = {
 _OWN_PARAMETERS = {"model": "llm.model", "revision": "llm.revision", "seed": "seed"}
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("the value must be a number, not true or false")
+    return value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("the text holds a character that cannot be printed")
+    return value
+
+
 def _no_own_parameter(value: dict[str, Any]) -> dict[str, Any]:
     for name, parameter in _OWN_PARAMETERS.items():
         if name in value:
@@ -61,6 +48,14 @@ def _no_own_parameter(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+Number = Annotated[float, BeforeValidator(_number)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+FromTwo = Annotated[int, Field(ge=2, strict=True)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_printable)]  # of a model, file, folder or server
 EngineArguments = Annotated[dict[str, Any], AfterValidator(_no_own_parameter)]
 
 
@@ -78,14 +73,14 @@ class LlmParams(_Section):
     revision: Name | None
     engine: Literal["vllm", "ray", "endpoint"]
     endpoint: Name | None
-    temperature: Annotated[Number, Field(ge=0)]
+    temperature: NotNegative
     top_p: Annotated[Number, Field(gt=0, le=1)]
     repairs: FromZero
     repair_temperature: Positive
     tries: Count
     fallback: Literal["none", "rules"]
     output: Literal["text", "json"]
-    max_groups: Annotated[int, Field(ge=2, strict=True)]
+    max_groups: FromTwo
     engine_args: EngineArguments
 
     @model_validator(mode="after")
@@ -138,9 +133,9 @@ class Weights(_Section):
 
 
 class Mixture(_Section):
-    """Shares of image, modification and interpretation in the triplet query (a, b, d).
+    """Shares of image (a), modification (b) and interpretation (d) in the triplet query.
 
-    The interpretation says what the reference shows; a share below 0 takes that out of the image.
+    The interpretation describes the reference; a share below 0 subtracts that from the image.
     """
 
     image: Share
@@ -165,12 +160,12 @@ class TuneParams(_Section):
     trainable: Annotated[str, Field(pattern=r"^(all|(last|lora):[1-9][0-9]*)$")]
     negatives: Literal["gallery", "batch"]
     hard_negatives: FromZero
-    distill: Annotated[Number, Field(ge=0)]
+    distill: NotNegative
     epochs: FromZero
     patience: Count
-    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    batch_size: FromTwo
     learning_rate: Positive
-    weight_decay: Annotated[Number, Field(ge=0)]
+    weight_decay: NotNegative
     warmup_share: Share
     gradient_clip: Positive
     temperature: Positive
@@ -181,8 +176,8 @@ class TuneParams(_Section):
         low, high = LEARNED_TEMPERATURE
         if self.learn_temperature and not low <= self.temperature <= high:
             raise ValueError(
-                f"a learned temperature stays within {low:g} and {high:g}: set tune.temperature to a value "
-                f"there, not {self.temperature:g}, or tune.learn_temperature to false"
+                f"a learned temperature stays within {low:g} and {high:g}, so it cannot start from "
+                f"{self.temperature:g}: change tune.temperature, or set tune.learn_temperature to false"
             )
         return self
 
@@ -190,9 +185,9 @@ class TuneParams(_Section):
 class ComparatorParams(_Section):
     epochs: FromZero
     patience: Count
-    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    batch_size: FromTwo
     learning_rate: Positive
-    weight_decay: Annotated[Number, Field(ge=0)]
+    weight_decay: NotNegative
     temperature: Annotated[Number, Field(ge=LEARNED_TEMPERATURE[0], le=LEARNED_TEMPERATURE[1])]
 
 
@@ -206,11 +201,11 @@ class TrialsParams(_Section):
     comparators: tuple[TrialParams, ...]
 
     @model_validator(mode="after")
-    def _as_many(self) -> "TrialsParams":
+    def _same_number(self) -> "TrialsParams":
         if len(self.tune) != len(self.comparators):
             raise ValueError(
                 f"{len(self.tune)} trials for tune and {len(self.comparators)} for comparators: "
-                "every trained method gets as many"
+                "give both the same number"
             )
         return self
 
@@ -234,7 +229,7 @@ class RayParams(_Section):
     def _no_client(cls, value: str | None) -> str | None:
         if value and value.startswith("ray://"):
             raise ValueError(
-                "Ray Data cannot run through ray://: use a machine of the cluster, and host:port"
+                "Ray Data cannot run through ray://: run on a machine of the cluster and write host:port"
             )
         return value
 
@@ -252,9 +247,9 @@ class SpeedParams(_Section):
 
     @field_validator("llm")
     @classmethod
-    def _no_other_texts(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _no_text_argument(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in sorted(value.keys() & _TEXT_ARGUMENTS):
-            raise ValueError(f"'{name}' can change texts: put it into llm.engine_args")
+            raise ValueError(f"'{name}' can change texts: move it to llm.engine_args")
         return value
 
 
@@ -284,7 +279,7 @@ class Params(_Section):
         if len(set(value)) != len(value):
             raise ValueError("a dataset is named twice")
         if "all" in value:
-            raise ValueError("'all' is taken: in the metrics it means all datasets")
+            raise ValueError("'all' is taken: in the metrics it means all datasets together")
         return value
 
 
@@ -294,6 +289,5 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         UserError: the file is missing or no YAML, a key is unknown or missing, or a value is impossible.
     """
-    return validated(
-        Params, read_mapping(path, "Run the command in the project's folder", _ALLOWED), path, _ALLOWED
-    )
+    values = read_mapping(path, "Run the command in the project's folder", _ALLOWED)
+    return validated(Params, values, path, _ALLOWED)

@@ -1,4 +1,4 @@
-"""Where every table, feature and metric lives, relative to the project's root."""
+"""The path of every table, feature and metrics file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """File names are a contract: other tools, `dvc.yaml` and people rely on them."""
+    """Paths below the project's root, a contract: `dvc.yaml`, other tools and people rely on them."""
 
     root: Path = Path(".")
 
@@ -56,5 +56,5 @@ class Paths:
 
     @property
     def cache(self) -> Path:
-        """Survives `dvc repro`: ignored by git, no out of any stage."""
+        """Ignored by git and no out of any stage, so that `dvc repro` does not delete it."""
         return self.root / ".lempo/cache"

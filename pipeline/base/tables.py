@@ -1,10 +1,10 @@
 """The only way tables are read and written.
 
-Rows are sorted by their keys and carry no timestamps, so the same inputs give the same bytes.
+Rows are sorted by their keys and carry no timestamps, so the same rows give the same bytes.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,20 +15,21 @@ from pipeline.base.files import replacing
 from pipeline.base.schemas import REJECTS
 
 ROW_GROUP_ROWS = 16_384
-READ_ROWS = 4_096  # at a time, where a table is not read whole
+READ_ROWS = 4_096  # in one batch, where a table is not read whole
+_STALE = "It was written by another version or damaged: delete it and run `dvc repro`"
 
 
 class TableWriter:
-    """Writes a table in blocks of rows; `open_table` makes one."""
+    """Writes a table in blocks of rows; `open_table` gives one."""
 
-    def __init__(self, path: Path, schema: pa.Schema, stack: ExitStack) -> None:
-        self._path, self._schema, self._stack = path, schema, stack
-        self._waiting: pa.Table = _bare(schema.empty_table(), schema)  # too few rows for a row group
-        self._file: pq.ParquetWriter | None = None
-        self._last: tuple | None = None
+    def __init__(self, path: Path, schema: pa.Schema, file: pq.ParquetWriter) -> None:
+        self._path, self._schema, self._file = path, schema, file
+        self._pending = file.schema.empty_table()  # rows that do not fill a row group yet
+        self._last_key: tuple | None = None
+        self._empty = True
 
     def write(self, rows: pa.Table | list[dict]) -> None:
-        """Add rows in any order, whose keys all come after those of the blocks before.
+        """Add rows in any order; their keys must come after those of all earlier blocks.
 
         Raises:
             ValueError: a key stands twice or comes late, a required value is null, or a type does not fit.
@@ -37,31 +38,34 @@ class TableWriter:
         if not table.num_rows:
             return
         keys = _keys(self._schema)
-        table = _bare(table, self._schema).sort_by([(key, "ascending") for key in keys])
-        _check(table, self._schema, str(self._path))
-        first, last = (_key(table, keys, row) for row in (0, table.num_rows - 1))
-        if self._last is not None and first <= self._last:
-            raise ValueError(f"{self._path}: {keys} {first} comes after {self._last}")
-        self._last = last
-        table = pa.concat_tables([self._waiting, table])
-        whole = table.num_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
-        for start in range(0, whole, ROW_GROUP_ROWS):
-            self._put(table.slice(start, ROW_GROUP_ROWS))
-        self._waiting = table.slice(whole)
+        table = table.select(self._schema.names).cast(self._schema).replace_schema_metadata(None)
+        table = table.sort_by([(key, "ascending") for key in keys])
+        self._check(table, keys)
+        first, last = (tuple(table[key][row].as_py() for key in keys) for row in (0, -1))
+        if self._last_key is not None and first <= self._last_key:
+            raise ValueError(f"{self._path}: {keys} {first} comes after {self._last_key}")
+        self._last_key = last
+        self._pending = pa.concat_tables([self._pending, table])
+        while self._pending.num_rows >= ROW_GROUP_ROWS:
+            self._write_group(self._pending.slice(0, ROW_GROUP_ROWS))
+            self._pending = self._pending.slice(ROW_GROUP_ROWS)
 
     def finish(self) -> None:
-        """Write the rows left; a table without rows is a table too."""
-        if self._waiting.num_rows or self._file is None:
-            self._put(self._waiting)
+        """Write the rows that are left; a table without rows has one empty row group."""
+        if self._pending.num_rows or self._empty:
+            self._write_group(self._pending)
 
-    def _put(self, group: pa.Table) -> None:
-        if self._file is None:
-            temporary = self._stack.enter_context(replacing(self._path))
-            self._file = self._stack.enter_context(
-                pq.ParquetWriter(temporary, group.schema, compression="zstd")
-            )
-        # chunks would cut the pages elsewhere, and the bytes would tell how the rows came
+    def _write_group(self, group: pa.Table) -> None:
+        # pages end where chunks end: without this, the bytes would depend on the blocks
         self._file.write_table(group.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+        self._empty = False
+
+    def _check(self, table: pa.Table, keys: list[str]) -> None:
+        for field in self._schema:
+            if not field.nullable and table[field.name].null_count:
+                raise ValueError(f"{self._path}: column '{field.name}' must not be null")
+        if self._schema is not REJECTS and table.group_by(keys).aggregate([]).num_rows != table.num_rows:
+            raise ValueError(f"{self._path}: a value of {keys} stands twice")
 
 
 @contextmanager
@@ -70,8 +74,9 @@ def open_table(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
 
     The file appears, whole, when the `with` block ends without an error.
     """
-    with ExitStack() as stack:
-        writer = TableWriter(path, schema, stack)
+    bare = schema.remove_metadata()
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, bare, compression="zstd") as file:
+        writer = TableWriter(path, schema, file)
         yield writer
         writer.finish()
 
@@ -121,47 +126,22 @@ def read_batches(
 
 @contextmanager
 def _reading(path: Path, schema: pa.Schema) -> Iterator[None]:
-    """Refuse what is not the schema's table, before anything is read of it and while it is read."""
+    """Raise a `UserError` for a file that is not a table of this schema, before and while it is read."""
     if not path.is_file():
         raise UserError("the table is missing", "Run `dvc repro`, or `dvc pull`", file=path)
     try:
-        found = pq.read_schema(path)
+        stored = pq.read_schema(path)
         for field in schema:
-            if field.name not in found.names:
+            if field.name not in stored.names:
                 raise UserError("a column is missing", _STALE, file=path, field=field.name)
-            if not found.field(field.name).type.equals(field.type):
-                raise UserError(
-                    f"the column's type is not {field.type}",
-                    _STALE,
-                    file=path,
-                    field=field.name,
-                    value=found.field(field.name).type,
-                )
+            kind = stored.field(field.name).type
+            if not kind.equals(field.type):
+                reason = f"the column's type is not {field.type}"
+                raise UserError(reason, _STALE, file=path, field=field.name, value=kind)
         yield
     except pa.ArrowInvalid as error:
         raise UserError("the file is not readable as Parquet", _STALE, file=path, value=error) from None
 
 
-_STALE = "It was written by another version or damaged: delete it and run `dvc repro`"
-
-
 def _keys(schema: pa.Schema) -> list[str]:
     return schema.metadata[b"keys"].decode().split(",")
-
-
-def _key(table: pa.Table, keys: Sequence[str], row: int) -> tuple:
-    return tuple(table.column(key)[row].as_py() for key in keys)
-
-
-def _bare(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The schema's columns and types, without its metadata."""
-    return table.select(schema.names).cast(schema).replace_schema_metadata(None)
-
-
-def _check(table: pa.Table, schema: pa.Schema, name: str) -> None:
-    for field in schema:
-        if not field.nullable and table.column(field.name).null_count:
-            raise ValueError(f"{name}: column '{field.name}' must not be null")
-    keys = _keys(schema)
-    if schema is not REJECTS and table.num_rows != table.group_by(keys).aggregate([]).num_rows:
-        raise ValueError(f"{name}: a value of {keys} stands twice")

@@ -1,8 +1,8 @@
 """Let a CUDA build of torchvision import beside a CPU build of torch.
 
-Registered as an entry point in `torch.backends`, so PyTorch runs `declare` in every process that imports
-it (vLLM inspects models in a subprocess). Only torchvision's transforms, which are Python, are used here;
-they need the schemas of two operators, not the operators. Where its own library loads, nothing is done.
+`declare` is an entry point in `torch.backends`, so PyTorch runs it in every process that imports torch (vLLM
+inspects models in a subprocess). Only torchvision's transforms are used here. They are Python and need the
+schemas of two operators, not the operators. If torchvision's own library loads, nothing is done.
 """
 
 import importlib.machinery
@@ -13,17 +13,14 @@ _library: object | None = None
 
 
 def declare() -> None:
-    """Declare `torchvision::nms` and `torchvision::qnms` where torchvision's compiled library cannot load."""
+    """Declare `torchvision::nms` and `torchvision::qnms` if torchvision's compiled library cannot load."""
     global _library
     import torch
 
     spec = importlib.util.find_spec("torchvision")
-    if (
-        _library is not None
-        or spec is None
-        or spec.origin is None
-        or _library_loads(Path(spec.origin).parent)
-    ):
+    if _library is not None or spec is None or spec.origin is None:
+        return
+    if _library_loads(Path(spec.origin).parent):
         return
     library = torch.library.Library("torchvision", "DEF")
     schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"

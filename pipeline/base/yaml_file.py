@@ -1,4 +1,4 @@
-"""YAML files that people write: read whole and checked against a model; what is wrong is one clear line."""
+"""YAML files that people write: read whole and checked against a model. What is wrong is one clear line."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,16 +19,15 @@ _REASONS = {
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, not the last one's victory."""
+    """YAML in which a key that stands twice is an error; YAML itself would take the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names: list[Any] = []
+        names: list[Any] = []  # no set: a key of YAML need not be hashable
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
             if name in names:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} stands twice", problem_mark=key.start_mark
-                )
+                reason = f"the key {name!r} stands twice"
+                raise yaml.MarkedYAMLError(problem=reason, problem_mark=key.start_mark)
             names.append(name)
         return super().construct_mapping(node, deep)
 
@@ -37,14 +36,14 @@ def read_mapping(path: Path, missing: str, keys: str) -> dict[str, Any]:
     """The keys and values of a file.
 
     Args:
-        missing: the remedy where there is no file.
-        keys: the remedy where the file holds no keys; it says which there are.
+        missing: the remedy if there is no file.
+        keys: the remedy if the file holds no keys; it says which keys are allowed.
 
     Raises:
         UserError: the file is missing, cannot be read, is no YAML, or holds no keys.
     """
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        if path.exists() and not path.is_file():  # a pipe would block for ever
             raise OSError(0, "it is no regular file")
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
@@ -52,15 +51,11 @@ def read_mapping(path: Path, missing: str, keys: str) -> dict[str, Any]:
     except OSError as error:
         reason = f"the file cannot be read: {error.strerror}"
         raise UserError(reason, "Put a readable file there", file=path) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
-        raise UserError(
-            f"the file is no YAML: {error.problem}{place}", "Correct it there", file=path
-        ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:100]
-        raise UserError(f"the file is no YAML: {why}", "Correct it", file=path) from None
+        problem = " ".join(str(error).split())[:100]
+        if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark) is not None:
+            problem = f"{error.problem} at line {mark.line + 1}, column {mark.column + 1}"
+        raise UserError(f"the file is no YAML: {problem}", "Correct it", file=path) from None
     if not isinstance(raw, dict):
         raise UserError("the file holds no keys", keys, file=path)
     return raw
@@ -69,12 +64,12 @@ def read_mapping(path: Path, missing: str, keys: str) -> dict[str, Any]:
 def validated(
     model: type[Model], values: dict[str, Any], path: Path, allowed: str, strict: bool = False
 ) -> Model:
-    """The values as a model of pydantic's.
+    """The values as a pydantic model.
 
     Args:
         path: the file they come from.
-        allowed: says where the allowed keys and values are listed; part of most remedies.
-        strict: whether a text that looks like a number is refused where a number belongs.
+        allowed: the end of the remedy; it says where the allowed keys and values are listed.
+        strict: whether a text is refused where a number belongs, even if it looks like one.
 
     Raises:
         UserError: names the first key that is unknown, missing or has an impossible value.
@@ -82,9 +77,9 @@ def validated(
     try:
         return model.model_validate(values, strict=strict or None)
     except ValidationError as error:
-        # a misspelt key is both unknown and missing: the unknown one tells more
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    field = ".".join(str(part) for part in first["loc"]) or None
+        # a misspelt key is unknown, and its right spelling missing: the unknown key tells more
+        first = min(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
+    field = ".".join(map(str, first["loc"])) or None
     message = first["msg"].removeprefix("Value error, ").splitlines()[0]
     reason, remedy = _REASONS.get(first["type"], (message, "Correct the value"))
     value = None if first["type"] == "missing" else first["input"]

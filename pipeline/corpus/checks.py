@@ -2,26 +2,30 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.base.errors import Problem
 from pipeline.corpus.json_rows import Repeating
 
 ID_LENGTH = 200
 NAME_LENGTH = 100  # of an object, an attribute or a predicate
 SCENE_LENGTH = 200
 MODIFICATION_LENGTH = 1000
-BBOX_TOLERANCE = 1.0  # pixels by which a box may stand over the image's edge
+BBOX_TOLERANCE = 1.0  # pixels by which a box may reach over the image's edge
 
-_FORBIDDEN = {"Cc": "a control character", "Cs": "half of a surrogate pair", "Zl": "a line separator"}
-_FORBIDDEN["Zp"] = "a paragraph separator"
+_FORBIDDEN = {
+    "Cc": "a control character",
+    "Cs": "half of a surrogate pair",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+}
 _BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Rejected(Exception):
-    """A row that cannot be used: why, in which field, with which value, and what mends it."""
+    """A row that cannot be used: the reason, what corrects it, and the field and value that are wrong."""
 
     def __init__(self, reason: str, remedy: str, field: str | None = None, value: object = None) -> None:
         super().__init__(reason)
@@ -29,10 +33,6 @@ class Rejected(Exception):
         self.remedy = remedy
         self.field = field
         self.value = None if value is None else printable(value)
-
-    def problem(self, file: str, row: int | None) -> Problem:
-        """The same as a `Problem` of one row of one file."""
-        return Problem(self.reason, self.remedy, file, row, self.field, self.value)
 
 
 def printable(value: object, limit: int = 200) -> str:
@@ -42,28 +42,77 @@ def printable(value: object, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def mapping(value: object, field: str) -> Mapping[str, Any]:
-    """A JSON object, in which no key stands twice."""
-    if not isinstance(value, dict):
-        raise Rejected("the value is no JSON object", "Write it as {...}", field, value)
-    if isinstance(value, Repeating):
-        raise Rejected("a key stands twice", "Keep one of them", field, value.key)
-    return value
+@dataclass(frozen=True)
+class Record:
+    """A JSON object of an input row.
 
+    `path` names it within the row, as "objects[2]"; it is empty for the row itself. All methods raise
+    `Rejected` for a value that cannot be used.
+    """
 
-def sequence(row: Mapping[str, Any], key: str, field: str, *, optional: bool = False) -> list[Any]:
-    """A JSON list; [] where it is optional and missing or null."""
-    value = row.get(key)
-    if value is None and optional:
-        return []
-    if not isinstance(value, list):
-        reason = "the field is missing" if value is None else "the value is no list"
-        raise Rejected(reason, "Write it as [...]", field, value)
-    return value
+    values: Mapping[str, Any]
+    path: str = ""
+
+    @classmethod
+    def checked(cls, value: object, path: str = "") -> "Record":
+        """A JSON object in which no key stands twice."""
+        if not isinstance(value, dict):
+            raise Rejected("the value is no JSON object", "Write it as {...}", path or "row", value)
+        if isinstance(value, Repeating):
+            raise Rejected("a key stands twice", "Keep one of them", path or "row", value.key)
+        return cls(value, path)
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def field(self, key: str) -> str:
+        """The name of a field within the row."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def text(self, key: str, limit: int) -> str:
+        return text(self.get(key), self.field(key), limit)
+
+    def identifier(self, key: str) -> str:
+        return identifier(self.get(key), self.field(key))
+
+    def whole_number(self, key: str) -> int:
+        """An integer of at most 64 bits."""
+        value = self.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+            reason = "the field is missing" if value is None else "the value is no whole number"
+            raise Rejected(reason, "Write an integer", self.field(key), value)
+        return value
+
+    def choice(self, key: str, allowed: Sequence[str]) -> str:
+        value = self.get(key)
+        if value not in allowed:
+            reason = "the field is missing" if value is None else "the value is unknown"
+            raise Rejected(reason, f"Use one of {', '.join(allowed)}", self.field(key), value)
+        return str(value)
+
+    def entries(self, key: str, *, optional: bool = False) -> Iterator[tuple[Any, str]]:
+        """The entries of a JSON list, each with its field; none if the list is optional and missing."""
+        value = self.get(key)
+        if value is None and optional:
+            return
+        if not isinstance(value, list):
+            reason = "the field is missing" if value is None else "the value is no list"
+            raise Rejected(reason, "Write it as [...]", self.field(key), value)
+        for i, entry in enumerate(value):
+            yield entry, f"{self.field(key)}[{i}]"
+
+    def records(self, key: str, *, optional: bool = False) -> Iterator["Record"]:
+        """The entries of a list of JSON objects."""
+        for entry, field in self.entries(key, optional=optional):
+            yield Record.checked(entry, field)
+
+    def names(self, key: str) -> list[str]:
+        """An optional list of names."""
+        return [text(entry, field, NAME_LENGTH) for entry, field in self.entries(key, optional=True)]
 
 
 def text(value: object, field: str, limit: int) -> str:
-    """A text that is not blank, not absurdly long, and holds no control characters; outer space is cut."""
+    """A text without control characters that is not blank and not absurdly long; outer space is cut."""
     if value is None:
         raise Rejected("the field is missing", "Add it", field)
     if not isinstance(value, str):
@@ -91,35 +140,18 @@ def identifier(value: object, field: str) -> str:
     return text(value, field, ID_LENGTH)
 
 
-def whole_number(value: object, field: str) -> int:
-    """An integer of at most 64 bits."""
-    if value is None:
-        raise Rejected("the field is missing", "Add it", field)
-    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise Rejected("the value is no whole number", "Write it as an integer", field, value)
-    return value
-
-
-def split(value: object, field: str, splits: tuple[str, ...]) -> str:
-    """One of the known splits."""
-    if value not in splits:
-        reason = "the field is missing" if value is None else "the split is unknown"
-        raise Rejected(reason, f"Use one of {', '.join(splits)}", field, value)
-    return str(value)
-
-
 def relative_path(value: object, field: str) -> str:
     """A path inside the dataset's folder."""
-    path = text(value, field, 4 * ID_LENGTH)
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise Rejected("the file lies outside the dataset's folder", "Name it from that folder", field, value)
-    return pure.as_posix()
+    path = PurePosixPath(text(value, field, 4 * ID_LENGTH))
+    if path.is_absolute() or ".." in path.parts:
+        remedy = "Write the path relative to that folder"
+        raise Rejected("the file lies outside the dataset's folder", remedy, field, value)
+    return path.as_posix()
 
 
-def bbox(value: object, field: str, width: int, height: int) -> tuple[float, float, float, float]:
-    """A box (x, y, w, h) in pixels, from {x, y, w, h} or [x, y, w, h], inside the image."""
-    numbers = [mapping(value, field).get(key) for key in "xywh"] if isinstance(value, dict) else value
+def bbox(value: object, field: str, width: int, height: int) -> dict[str, float]:
+    """A box in pixels, from {x, y, w, h} or [x, y, w, h], inside the image."""
+    numbers = [Record.checked(value, field).get(key) for key in "xywh"] if isinstance(value, dict) else value
     if (
         not isinstance(numbers, list)
         or len(numbers) != 4
@@ -127,19 +159,16 @@ def bbox(value: object, field: str, width: int, height: int) -> tuple[float, flo
     ):
         raise Rejected("a box is four numbers, x, y, w and h", "Write it as [x, y, w, h]", field, value)
     try:
-        x, y, w, h = (float(number) for number in numbers)
-    except OverflowError:
-        x = math.inf
-    if not all(map(math.isfinite, (x, y, w, h) if x != math.inf else (x,))):
-        raise Rejected("the box is not finite", "Correct the box, or leave it out", field, value)
-    if w <= 0 or h <= 0:
-        raise Rejected("the box has no area", "Correct the box, or leave it out", field, value)
-    over = BBOX_TOLERANCE
-    if x < -over or y < -over or x + w > width + over or y + h > height + over:
-        raise Rejected(
-            f"the box stands over the edge of the image, which is {width} x {height} pixels",
-            "Correct the box, or leave it out",
-            field,
-            value,
-        )
-    return x, y, w, h
+        x, y, w, h = map(float, numbers)
+    except OverflowError:  # an integer that is larger than any float
+        x = y = w = h = math.inf
+    reason = None
+    if not all(map(math.isfinite, (x, y, w, h))):
+        reason = "the box is not finite"
+    elif w <= 0 or h <= 0:
+        reason = "the box has no area"
+    elif min(x, y) < -BBOX_TOLERANCE or x + w > width + BBOX_TOLERANCE or y + h > height + BBOX_TOLERANCE:
+        reason = f"the box reaches over the edge of the image, which is {width} x {height} pixels"
+    if reason is not None:
+        raise Rejected(reason, "Correct the box, or leave it out", field, value)
+    return {"x": x, "y": y, "w": w, "h": h}

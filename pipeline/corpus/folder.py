@@ -1,62 +1,58 @@
 """Reader of a dataset folder with `scene_graphs.json`, `triplets.json` and `images/`.
 
-Every row becomes a row of a table or a reject with its reason. Both files are read row by row, twice: once
-for the images they name and the splits these lie in, once, the images known, for everything else.
+Every row becomes a row of a table or a reject with its reason. Both files are read row by row, twice: first
+for the images that they name and the splits of these, then, when the images are known, for everything else.
 """
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from tqdm import tqdm
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import SUFFIXES, Probe, probe_all
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
-from pipeline.corpus.checks import Rejected
+from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.json_rows import read_rows
 from pipeline.corpus.plain_edits import EditReader
 from pipeline.corpus.queries import Gallery, named_images, query_row
 from pipeline.corpus.scene_graphs import graph_row
-from pipeline.corpus.tables import Corpus, Rejects, Rows
+from pipeline.corpus.tables import Corpus, Rejects, gather
 from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 
 GRAPHS_FILE, QUERIES_FILE, IMAGES_FOLDER = "scene_graphs.json", "triplets.json", "images"
 
 
 @dataclass
-class _Claim:
-    """An image as the sources name it: its file, the row that names it, the split that row states."""
+class _NamedImage:
+    """An image by its file, and what the row of its graph states; `row` is None if it has no graph."""
 
     file: str
-    row: int | None
+    row: int | None = None
     split: str | None = None
     family: str | None = None
 
 
 @dataclass
 class _State:
+    """What is known of a dataset so far; every dictionary is by image id."""
+
     folder: Path
     rejects: Rejects = field(default_factory=Rejects)
-    claims: dict[str, _Claim] = field(default_factory=dict)
-    probes: dict[str, Probe] = field(default_factory=dict)
-    rejected: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(
-        default_factory=dict
-    )  # images that graphs name, and why the row is no use
-    ignored: int = 0
-
-    @property
-    def graphs_file(self) -> Path:
-        return self.folder / GRAPHS_FILE
-
-    @property
-    def queries_file(self) -> Path:
-        return self.folder / QUERIES_FILE
+    counts: Counter[str] = field(default_factory=Counter)
+    named: dict[str, _NamedImage] = field(default_factory=dict)
+    graph_faults: dict[str, str] = field(default_factory=dict)  # why a graph's row could not name its image
+    rejected: dict[str, str] = field(default_factory=dict)  # why an image is not usable
+    probes: dict[str, Probe] = field(default_factory=dict)  # of the usable images
+    splits: dict[str, str] = field(default_factory=dict)  # of the usable images
+    graphless: dict[str, str] = field(default_factory=dict)  # why a usable image has no usable graph
 
 
 def check_folder(folder: Path) -> None:
@@ -87,91 +83,64 @@ def read_folder(folder: Path, path_prefix: str, workers: int) -> Corpus:
     """
     check_folder(folder)
     state = _State(folder)
-    _claim_images(state)
+    _name_images(state)
     _probe_images(state, workers)
-    splits, assumed = _splits(state)
-    images = _image_rows(state, splits, path_prefix)
-    graphs, graphless = _graph_rows(state)
-    queries, removed = _query_rows(state, splits, graphs, graphless)
-    return Corpus(
-        images.table(),
-        graphs.table(),
-        queries.table(),
-        state.rejects,
-        {"split_assumed": assumed, "answers_removed": removed, "ignored_files": state.ignored},
-    )
+    _choose_splits(state)
+    images = gather(_image_rows(state, path_prefix), IMAGES)
+    graphs = gather(_graph_rows(state), SCENE_GRAPHS)
+    queries = gather(_query_rows(state, graphs), QUERIES)
+    counts = {name: state.counts[name] for name in ("split_assumed", "answers_removed", "ignored_files")}
+    return Corpus(images, graphs, queries, state.rejects, counts)
 
 
-def _claim_images(state: _State) -> None:
-    """Which images there are: those that graphs name, then the files that no graph names."""
+def _name_images(state: _State) -> None:
+    """Collect the images that graphs name, then the image files that no graph names."""
     files = _image_files(state)
-    by_stem: dict[str, str] = {}
-    for name in files:
-        by_stem.setdefault(_stem(name), name)
-    claimed: dict[str, str] = {}
-    for row, value in read_rows(state.graphs_file):
+    id_of: dict[str, str] = {}  # by file, for the files that graphs name
+    file_of: dict[str, str] = {}  # by the id that a file's name gives
+    for file in files:
+        file_of.setdefault(_stem(file), file)
+    for row, value in read_rows(state.folder / GRAPHS_FILE):
         state.rejects.seen["scene_graphs"] += 1
         image_id = None
         try:
-            entry = checks.mapping(value, "row")
-            image_id = checks.identifier(entry.get("image_id"), "image_id")
-            _claim(state, entry, image_id, row, by_stem, claimed)
+            graph = Record.checked(value)
+            image_id = graph.identifier("image_id")
+            if image_id in state.named:
+                reason = f"the image id stands twice, in row {state.named[image_id].row} too"
+                raise Rejected(reason, "Give each image one graph", "image_id", image_id)
+            image = _named_image(graph, row, file_of.get(image_id, f"{IMAGES_FOLDER}/{image_id}.jpg"))
+            if image.file in id_of:
+                reason = f"the file is named twice, by image '{id_of[image.file]}' too"
+                raise Rejected(reason, "Give each image one id", "file_name", image.file)
+            id_of[image.file] = image_id
+            state.named[image_id] = image
         except Rejected as error:
-            state.rejects.add("scene_graphs", str(state.graphs_file), row, image_id, error)
-            if image_id is not None and image_id not in state.claims:
-                state.refused.setdefault(image_id, error.reason)
-    for name in files:
-        if name in claimed:
+            state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
+            if image_id is not None and image_id not in state.named:
+                state.graph_faults.setdefault(image_id, error.reason)
+    state.rejects.seen["images"] = len(state.named)
+    for file in files:
+        if file in id_of:
             continue
-        image_id = _stem(name)
-        if image_id in state.claims:
-            twice = Rejected("another image has this id", "Rename the file", "image_id", image_id)
-            state.rejects.add("images", str(state.folder / name), None, image_id, twice)
-            state.rejects.seen["images"] += 1
+        image_id = _stem(file)
+        state.rejects.seen["images"] += 1
+        if image_id in state.named:
+            same_id = Rejected("another image has this id", "Rename the file", "image_id", image_id)
+            state.rejects.add("images", state.folder / file, None, image_id, same_id)
         else:
-            state.claims[image_id] = _Claim(name, None)
-    state.rejects.seen["images"] += len(state.claims)
-    state.rejected |= {
-        image_id: reason for image_id, reason in state.refused.items() if image_id not in state.claims
-    }
+            state.named[image_id] = _NamedImage(file)
+    state.rejected |= {name: why for name, why in state.graph_faults.items() if name not in state.named}
 
 
-def _claim(
-    state: _State,
-    entry: Any,
-    image_id: str,
-    row: int,
-    by_stem: dict[str, str],
-    claimed: dict[str, str],
-) -> None:
-    earlier = state.claims.get(image_id)
-    if earlier is not None:
-        raise Rejected(
-            f"the image id stands twice, in row {earlier.row} too",
-            "Give each image one graph",
-            "image_id",
-            image_id,
-        )
-    name = entry.get("file_name")
-    if name is None:
-        file = by_stem.get(image_id, f"{IMAGES_FOLDER}/{image_id}.jpg")
-    else:
-        file = checks.relative_path(name, "file_name")
-    if file in claimed:
-        raise Rejected(
-            f"the file is named twice, by image '{claimed[file]}' too",
-            "Give each image one id",
-            "file_name",
-            file,
-        )
-    split = entry.get("split")
-    if split is not None:
-        checks.split(split, "split", SPLITS)
-    family = entry.get("family")
-    if family is not None:
-        family = checks.identifier(family, "family")
-    claimed[file] = image_id
-    state.claims[image_id] = _Claim(file, row, split, family)
+def _named_image(graph: Record, row: int, default_file: str) -> _NamedImage:
+    name = graph.get("file_name")
+    return _NamedImage(
+        file=default_file if name is None else checks.relative_path(name, "file_name"),
+        row=row,
+        split=None if graph.get("split") is None else graph.choice("split", SPLITS),
+        family=None if graph.get("family") is None else graph.identifier("family"),
+    )
 
 
 def _image_files(state: _State) -> list[str]:
@@ -183,134 +152,120 @@ def _image_files(state: _State) -> list[str]:
         if path.suffix.lower() in SUFFIXES:
             names.append(path.relative_to(state.folder).as_posix())
         else:
-            state.ignored += 1
+            state.counts["ignored_files"] += 1
     return names
 
 
-def _stem(name: str) -> str:
-    return name.removeprefix(f"{IMAGES_FOLDER}/").rsplit(".", 1)[0]
+def _stem(file: str) -> str:
+    return file.removeprefix(f"{IMAGES_FOLDER}/").rsplit(".", 1)[0]
 
 
 def _probe_images(state: _State, workers: int) -> None:
-    ids = sorted(state.claims)
-    paths = [state.folder / state.claims[image_id].file for image_id in ids]
-    probes = tqdm(
-        probe_all(paths, workers),
-        total=len(ids),
-        unit="image",
-        desc=f"{state.folder.name}: decode",
-        disable=None,
-    )
+    ids = sorted(state.named)
+    paths = [state.folder / state.named[image_id].file for image_id in ids]
+    title = f"{state.folder.name}: decode"
+    probes = tqdm(probe_all(paths, workers), total=len(ids), unit="image", desc=title, disable=None)
     for image_id, path, probe in zip(ids, paths, probes, strict=True):
-        claim = state.claims[image_id]
+        image = state.named[image_id]
         try:
             checks.text(image_id, "image_id", checks.ID_LENGTH)
             if probe.error is not None:
-                raise Rejected(probe.error, "Replace or remove the file", "file_name", claim.file)
+                raise Rejected(probe.error, "Replace or remove the file", "file_name", image.file)
         except Rejected as error:
             state.rejected[image_id] = error.reason
-            state.rejects.add("images", str(path), claim.row, image_id, error)
+            state.rejects.add("images", path, image.row, image_id, error)
         else:
             state.probes[image_id] = probe
 
 
-def _splits(state: _State) -> tuple[dict[str, str], int]:
-    """The split of every usable image, and of how many of them nothing says it.
+def _choose_splits(state: _State) -> None:
+    """Find the split of every usable image, and count those of which nothing states it.
 
-    What an image's graph row states comes first, then what most of the queries that name the image say, so
-    that one wrong query is the one rejected; a tie goes to the first. Images that nothing names count as
-    train: there they can neither leak into an evaluation nor change its gallery.
+    The image's graph row decides. Without one, the split of most queries that name the image does, so that
+    one wrong query is the one rejected; on a tie, the first. Images that nothing names count as train: there
+    they can neither leak into an evaluation nor change its gallery.
     """
     votes: dict[str, Counter[str]] = {}
-    for _, value in read_rows(state.queries_file):
+    for _, value in read_rows(state.folder / QUERIES_FILE):
         try:
-            entry = checks.mapping(value, "row")
-            split = checks.split(entry.get("split"), "split", SPLITS)
-            for image_id in named_images(entry):
+            query = Record.checked(value)
+            split = query.choice("split", SPLITS)
+            for image_id in named_images(query):
                 votes.setdefault(image_id, Counter())[split] += 1
         except Rejected:
-            continue  # said when the row itself is read
-    stated = {image_id: found.most_common(1)[0][0] for image_id, found in votes.items()}
-    stated |= {image_id: claim.split for image_id, claim in state.claims.items() if claim.split is not None}
-    splits = {image_id: stated.get(image_id, "train") for image_id in state.probes}
-    return splits, sum(image_id not in stated for image_id in state.probes)
+            continue  # it is reported when the row itself is read
+    for image_id in state.probes:
+        stated = state.named[image_id].split
+        if stated is None and image_id in votes:
+            stated = votes[image_id].most_common(1)[0][0]
+        state.counts["split_assumed"] += stated is None
+        state.splits[image_id] = stated or "train"
 
 
-def _image_rows(state: _State, splits: dict[str, str], path_prefix: str) -> Rows:
-    rows = Rows(IMAGES)
+def _image_rows(state: _State, path_prefix: str) -> Iterator[dict[str, Any]]:
     for image_id, probe in state.probes.items():
-        claim = state.claims[image_id]
-        rows.append(
-            {
-                "image_id": image_id,
-                "split": splits[image_id],
-                "path": f"{path_prefix}/{claim.file}",
-                "sha256": probe.sha256,
-                "width": probe.width,
-                "height": probe.height,
-                "family": claim.family,
-            }
-        )
-    return rows
+        image = state.named[image_id]
+        yield {
+            "image_id": image_id,
+            "split": state.splits[image_id],
+            "path": f"{path_prefix}/{image.file}",
+            "sha256": probe.sha256,
+            "width": probe.width,
+            "height": probe.height,
+            "family": image.family,
+        }
 
 
-def _graph_rows(state: _State) -> tuple[Rows, dict[str, str]]:
-    """Graphs of the usable images, and why the others of these images have none."""
-    rows = Rows(SCENE_GRAPHS)
-    graphless = dict.fromkeys(state.probes, "its reference has no scene graph")
-    graphless |= {
-        image_id: f"its reference's scene graph was rejected: {reason}"
-        for image_id, reason in state.refused.items()
-        if image_id in graphless
+def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
+    """Graphs of the usable images; `state.graphless` then says why other usable images have none."""
+    rejected = "its reference's scene graph was rejected: {}".format
+    state.graphless = {
+        image_id: rejected(state.graph_faults[image_id])
+        if image_id in state.graph_faults
+        else "its reference has no scene graph"
+        for image_id in state.probes
     }
-    for row, value in read_rows(state.graphs_file):
-        image_id = value.get("image_id") if isinstance(value, dict) else None
-        image_id = str(image_id).strip() if isinstance(image_id, str | int) else None
-        claim = state.claims.get(image_id) if image_id else None
-        if image_id is None or claim is None or claim.row != row:
-            continue  # rejected already
+    rows_of = {image.row: image_id for image_id, image in state.named.items() if image.row is not None}
+    for row, value in read_rows(state.folder / GRAPHS_FILE):
+        image_id = rows_of.get(row)
+        if image_id is None:
+            continue  # this row was rejected already
         try:
             if image_id in state.rejected:
                 reason = f"its image was rejected: {state.rejected[image_id]}"
-                raise Rejected(reason, "Mend the image, or remove the graph", "image_id", image_id)
+                raise Rejected(reason, "Correct the image, or remove the graph", "image_id", image_id)
             probe = state.probes[image_id]
-            rows.append(graph_row(value, image_id, probe.width, probe.height))
+            graph = graph_row(value, image_id, probe.width, probe.height)
         except Rejected as error:
-            graphless[image_id] = f"its reference's scene graph was rejected: {error.reason}"
-            state.rejects.add("scene_graphs", str(state.graphs_file), row, image_id, error)
+            state.graphless[image_id] = rejected(error.reason)
+            state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
         else:
-            del graphless[image_id]
-    return rows, graphless
+            del state.graphless[image_id]
+            yield graph
 
 
-def _query_rows(
-    state: _State, splits: dict[str, str], graphs: Rows, graphless: dict[str, str]
-) -> tuple[Rows, int]:
-    table = graphs.table()
-    place = {image_id: row for row, image_id in enumerate(table["image_id"].to_pylist())}
+def _query_rows(state: _State, graphs: pa.Table) -> Iterator[dict[str, Any]]:
+    index = {image_id: row for row, image_id in enumerate(graphs["image_id"].to_pylist())}
 
     @lru_cache(maxsize=4096)
     def graph_of(image_id: str) -> GroupGraph:
-        return group_objects(graph_from_row(table.slice(place[image_id], 1).to_pylist()[0]))
+        return group_objects(graph_from_row(graphs.slice(index[image_id], 1).to_pylist()[0]))
 
     names = {
         name
-        for chunk in table["objects"].chunks
+        for chunk in graphs["objects"].chunks
         for name in chunk.flatten().field("name").unique().to_pylist()
     }
-    gallery = Gallery(splits, state.rejected, graphless, graph_of, EditReader(sorted(names)))
-    rows = Rows(QUERIES)
+    gallery = Gallery(state.splits, state.rejected, state.graphless, graph_of, EditReader(sorted(names)))
     taken: set[str] = set()
-    removed = 0
-    for row, value in read_rows(state.queries_file):
+    for row, value in read_rows(state.folder / QUERIES_FILE):
         state.rejects.seen["queries"] += 1
-        query_id = value.get("pair_id") if isinstance(value, dict) else None
         try:
-            query, gone = query_row(checks.mapping(value, "row"), gallery, taken)
+            query, removed = query_row(Record.checked(value), gallery, taken)
         except Rejected as error:
-            state.rejects.add("queries", str(state.queries_file), row, query_id, error)
+            query_id = value.get("pair_id") if isinstance(value, dict) else None
+            state.rejects.add("queries", state.folder / QUERIES_FILE, row, query_id, error)
         else:
-            rows.append(query)
             taken.add(query["query_id"])
-            removed += gone
-    return rows, removed
+            state.counts["answers_removed"] += removed
+            yield query

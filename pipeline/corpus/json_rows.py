@@ -1,10 +1,10 @@
-"""Rows of a JSON list, one at a time, with the place of whatever is wrong in the file."""
+"""Rows of a JSON list, one at a time. An error names the line and column of whatever is wrong in the file."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from pipeline.base.errors import UserError
 
@@ -18,62 +18,63 @@ class Repeating(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.key = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        self.key = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (0-based position, row) of a file that holds one JSON list.
 
-    An object that holds a key twice comes as `Repeating`, for the row to be rejected.
-
-    Only a piece of the file and one row are in memory at a time.
+    An object that holds a key twice comes as `Repeating`, so that the caller can reject its row. Only one
+    chunk of the file and one row are in memory at a time.
 
     Raises:
-        UserError: the file is missing, no JSON, not UTF-8, or not a list; the line and column are named.
+        UserError: the file is missing, no JSON, not UTF-8, or not a list.
     """
     if not path.is_file():
         raise UserError("the file is missing", "Put it there, or correct corpus.root", file=path)
     try:
-        yield from _Reader(path).rows()
+        with open(path, encoding="utf-8-sig") as file:
+            yield from _Reader(path, file).rows()
     except UnicodeDecodeError as error:
         raise UserError("the file is not UTF-8", _REMEDY, file=path, value=error) from None
     except OSError as error:
-        raise UserError("the file cannot be read", "Check its rights", file=path, value=error) from None
+        raise UserError("the file cannot be read", "Check its permissions", file=path, value=error) from None
 
 
 class _Reader:
-    def __init__(self, path: Path) -> None:
+    """Reads a file in chunks; `text[at:]` is what has been read and not used yet."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
         self.path = path
+        self.file = file
         self.text = ""
         self.at = 0
-        self.dropped_lines = 0  # lines and columns of the text that is no longer held
+        self.dropped_lines = 0  # lines, and columns of the last line, that are no longer in `text`
         self.dropped_columns = 0
         self.ended = False
 
     def rows(self) -> Iterator[tuple[int, Any]]:
-        with open(self.path, encoding="utf-8-sig") as self.file:
-            first = self._next_character()
-            if first is None:
-                self._fail("the file is empty")
-            if first != "[":
-                self._fail("the file holds no list", "its first character", first)
+        first = self._next_character()
+        if first is None:
+            self._fail("the file is empty")
+        if first != "[":
+            self._fail("the file holds no list", f"its first character is {first!r}")
+        self.at += 1
+        row = 0
+        end = self._next_character() == "]"
+        if end:
             self.at += 1
-            row = 0
-            if self._next_character() == "]":
-                self.at += 1
-            else:
-                while True:
-                    yield row, self._value()
-                    row += 1
-                    following = self._next_character()
-                    if following not in (",", "]"):
-                        self._fail("the file is no JSON: ',' or ']' expected", "the character", following)
-                    self.at += 1
-                    if following == "]":
-                        break
-            extra = self._next_character()
-            if extra is not None:
-                self._fail("the file goes on after its list", "the character", extra)
+        while not end:
+            yield row, self._value()
+            row += 1
+            character = self._next_character()
+            if character not in (",", "]"):
+                value = f"the character is {character!r}" if character else "the end of the file"
+                self._fail("the file is no JSON: ',' or ']' expected", value)
+            self.at += 1
+            end = character == "]"
+        if extra := self._next_character():
+            self._fail("the file goes on after its list", f"the character is {extra!r}")
 
     def _next_character(self) -> str | None:
         """The next character that is no white space, or None at the end."""
@@ -82,32 +83,33 @@ class _Reader:
                 self.at += 1
             if self.at < len(self.text):
                 return self.text[self.at]
-            if not self._more():
+            if not self._read_chunk():
                 return None
 
-    def _more(self) -> bool:
-        """Read on; what has been consumed is dropped."""
-        consumed = self.text[: self.at]
-        lines = consumed.count("\n")
-        self.dropped_lines += lines
-        self.dropped_columns = (
-            len(consumed) - consumed.rfind("\n") - 1 if lines else self.dropped_columns + len(consumed)
-        )
-        self.text = self.text[self.at :]
-        self.at = 0
-        piece = self.file.read(max(_CHUNK, len(self.text)))
-        self.text += piece
-        self.ended = not piece
-        return bool(piece)
+    def _read_chunk(self) -> bool:
+        """Drop the text that has been used and read more; false at the end of the file."""
+        self.dropped_lines, self.dropped_columns = self._position()
+        self.text, self.at = self.text[self.at :], 0
+        chunk = self.file.read(max(_CHUNK, len(self.text)))
+        self.text += chunk
+        self.ended = not chunk
+        return not self.ended
+
+    def _position(self) -> tuple[int, int]:
+        """How many lines end before `at`, and how many columns of its line are before it."""
+        used = self.text[: self.at]
+        lines = used.count("\n")
+        columns = len(used) - used.rfind("\n") - 1 if lines else self.dropped_columns + len(used)
+        return self.dropped_lines + lines, columns
 
     def _value(self) -> Any:
         self._next_character()
         while True:
             start = self.at
             try:
-                value, end = _DECODER.raw_decode(self.text, self.at)
+                value, end = _DECODER.raw_decode(self.text, start)
             except json.JSONDecodeError as error:
-                if self._may_go_on(error) and self._more():
+                if self._may_continue(error) and self._read_chunk():
                     continue
                 self.at += error.pos - start
                 self._fail(f"the file is no JSON: {error.msg}")
@@ -115,28 +117,25 @@ class _Reader:
                 self._fail("the file is nested too deep")
             except ValueError as error:  # an integer of thousands of digits
                 self._fail(f"the file holds an impossible number: {error}")
-            if isinstance(value, int | float) and not self.text[end:].strip(_OF_NUMBERS) and self._more():
-                continue  # the number may go on in the next piece
+            number_may_continue = isinstance(value, int | float) and not self.text[end:].strip(_OF_NUMBERS)
+            if number_may_continue and self._read_chunk():
+                continue
             self.at += end - start
             return value
 
-    def _may_go_on(self, error: json.JSONDecodeError) -> bool:
-        return not self.ended and (
-            error.msg.startswith("Unterminated string") or error.pos > len(self.text) - 16
-        )
+    def _may_continue(self, error: json.JSONDecodeError) -> bool:
+        """Whether the error may only be that the value continues in the next chunk."""
+        near_the_end = error.pos > len(self.text) - 16
+        return not self.ended and (near_the_end or error.msg.startswith("Unterminated string"))
 
-    def _fail(self, reason: str, what: str | None = None, found: str | None = None) -> None:
-        before = self.text[: self.at]
-        lines = before.count("\n")
-        column = len(before) - before.rfind("\n") if lines else self.dropped_columns + len(before) + 1
-        place = f"at line {self.dropped_lines + lines + 1} column {column}"
-        value = None if what is None else f"{what} is {found!r}" if found else "the end of the file"
-        raise UserError(f"{reason} ({place})", _REMEDY, file=self.path, value=value)
+    def _fail(self, reason: str, value: str | None = None) -> NoReturn:
+        line, column = (before + 1 for before in self._position())
+        raise UserError(f"{reason} (at line {line} column {column})", _REMEDY, file=self.path, value=value)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else Repeating(pairs)
+    value = dict(pairs)
+    return value if len(value) == len(pairs) else Repeating(pairs)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)

@@ -1,42 +1,37 @@
 """Edits read from plain modification texts: "add two cars and remove the trees", "change to many buildings".
 
-Only what follows this small grammar word for word, over names that the dataset's graphs hold, is read. Any
-other text means what it means to a reader, not to a rule: then there are no edits, and nothing is counted
-that would need them.
+A text is read only if it follows this small grammar word by word, with names from the dataset's graphs. Any
+other text has no edits, and no figure that needs them is computed.
 """
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pipeline.graph.edits import Edit
 from pipeline.graph.scene_graph import NUMBER_WORDS, VAGUE_QUANTITIES, Group, GroupGraph
 from pipeline.graph.verbalise import pluralise
 
 _CLAUSE = re.compile(r"(?:,| and)\s+(?=(?:add|remove|change to) )")
-_QUANTITIES = (*NUMBER_WORDS, *VAGUE_QUANTITIES)
+_QUANTITIES = sorted((*NUMBER_WORDS, *VAGUE_QUANTITIES), key=len, reverse=True)
 
 
 class EditReader:
-    """Reads modification texts about objects that are called one of `names`.
-
-    Args:
-        names: every object name of the dataset's scene graphs, in the singular.
-    """
+    """Reads modification texts about objects with one of `names`, the names in the dataset's scene graphs."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._name_of: dict[str, str] = {}
+        self._name_of: dict[str, str] = {}  # by singular and plural
         for name in names:
-            self._name_of[name] = name
-            self._name_of[pluralise(name)] = name
+            self._name_of[name] = self._name_of[pluralise(name)] = name
 
     def read(self, modification: str, graph: GroupGraph) -> tuple[Edit, ...] | None:
-        """The edits of `graph` that a text asks for, or None where no rule reads all of it."""
+        """The edits of `graph` that a text asks for; None if some of it does not follow the grammar."""
         edits: list[Edit] = []
         for clause in _CLAUSE.split(modification.strip().rstrip(".")):
-            found = self._clause(clause, graph)
-            if found is None:
+            clause_edits = self._clause(clause, graph)
+            if clause_edits is None:
                 return None
-            edits += found
+            edits += clause_edits
         return tuple(edits)
 
     def _clause(self, clause: str, graph: GroupGraph) -> list[Edit] | None:
@@ -48,7 +43,7 @@ class EditReader:
     def _add(self, words: str, graph: GroupGraph) -> list[Edit] | None:
         quantity, name = self._noun_phrase(words)
         if name is None or _named(graph, name):
-            return None  # more of what is there: how many it makes is not said
+            return None  # "add cars" to two cars does not tell how many there are then
         return [Edit("add", "object", Group(quantity, name))]
 
     def _remove(self, words: str, graph: GroupGraph) -> list[Edit] | None:
@@ -61,14 +56,14 @@ class EditReader:
         groups = _named(graph, name)
         if not quantity or len(groups) != 1:
             return None
-        old = groups[0]
-        new = Group(quantity, old.name, old.attributes, old.position)
-        return [Edit("remove", "object", old), Edit("add", "object", new)]
+        new = replace(groups[0], quantity=quantity)
+        return [Edit("remove", "object", groups[0]), Edit("add", "object", new)]
 
     def _noun_phrase(self, words: str) -> tuple[str, str | None]:
-        for stated in sorted(_QUANTITIES, key=len, reverse=True):
-            if words.startswith(stated + " "):
-                return str(NUMBER_WORDS.get(stated, stated)), self._name_of.get(words[len(stated) + 1 :])
+        for quantity in _QUANTITIES:
+            if words.startswith(f"{quantity} "):
+                name = words.removeprefix(f"{quantity} ")
+                return str(NUMBER_WORDS.get(quantity, quantity)), self._name_of.get(name)
         return "", self._name_of.get(words)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.corpus import checks
-from pipeline.corpus.checks import NAME_LENGTH, Rejected
+from pipeline.corpus.checks import Record, Rejected
 
 
 def graph_row(row: Mapping[str, Any], image_id: str, width: int, height: int) -> dict[str, Any]:
@@ -14,83 +14,72 @@ def graph_row(row: Mapping[str, Any], image_id: str, width: int, height: int) ->
     `attributes` and a box: `bbox` as {x, y, w, h} or [x, y, w, h], or x, y, w and h in the object itself.
 
     Args:
-        width: of the image, in pixels; a size that the row states must agree.
+        width: of the image, in pixels, as `height`; a size that the row states must agree.
 
     Raises:
         Rejected: anything in the graph cannot be used.
     """
+    graph = Record(row)
     for key, size in (("width", width), ("height", height)):
-        stated = row.get(key)
-        if stated is not None and stated != size:
+        if graph.get(key) not in (None, size):
             raise Rejected(
                 f"the graph's {key} is not the image's, {size} pixels",
                 "Scale the boxes to the image and correct the size",
                 key,
-                stated,
+                graph.get(key),
             )
-    entries = checks.sequence(row, "objects", "objects")
-    objects = [_object(entry, f"objects[{i}]", width, height) for i, entry in enumerate(entries)]
-    place: dict[int, int] = {}
-    for i, entry in enumerate(objects):
-        first = place.setdefault(entry["object_id"], i)
-        if first != i:
+    objects: dict[int, dict[str, Any]] = {}
+    for entry in graph.records("objects"):
+        node = _object(entry, width, height)
+        object_id = node["object_id"]
+        if object_id in objects:
+            first = list(objects).index(object_id)
             raise Rejected(
                 f"the object id stands twice, in objects[{first}] too",
                 "Give each object of a graph its own id",
-                f"objects[{i}].object_id",
-                entry["object_id"],
+                entry.field("object_id"),
+                object_id,
             )
-    scene = row.get("scene")
+        objects[object_id] = node
     return {
         "image_id": image_id,
         "width": width,
         "height": height,
-        "scene": None if scene is None else checks.text(scene, "scene", checks.SCENE_LENGTH),
-        "objects": objects,
+        "scene": None if graph.get("scene") is None else graph.text("scene", checks.SCENE_LENGTH),
+        "objects": list(objects.values()),
         "relationships": [
-            _relationship(entry, f"relationships[{i}]", place)
-            for i, entry in enumerate(checks.sequence(row, "relationships", "relationships", optional=True))
+            {
+                "subject_id": _end(entry, "subject_id", objects),
+                "object_id": _end(entry, "object_id", objects),
+                "predicate": entry.text("predicate", checks.NAME_LENGTH),
+            }
+            for entry in graph.records("relationships", optional=True)
         ],
     }
 
 
-def _object(value: object, field: str, width: int, height: int) -> dict[str, Any]:
-    entry = checks.mapping(value, field)
-    name = entry.get("name")
-    if name is None and isinstance(entry.get("names"), list) and entry["names"]:
-        name = entry["names"][0]
+def _object(entry: Record, width: int, height: int) -> dict[str, Any]:
+    name, names = entry.get("name"), entry.get("names")
+    if name is None and isinstance(names, list) and names:
+        name = names[0]
     box = entry.get("bbox")
-    if box is None and all(key in entry for key in "xywh"):
-        box = {key: entry[key] for key in "xywh"}
-    if box is not None:
-        box = dict(zip("xywh", checks.bbox(box, f"{field}.bbox", width, height), strict=True))
+    if box is None and all(key in entry.values for key in "xywh"):
+        box = {key: entry.get(key) for key in "xywh"}
     return {
-        "object_id": checks.whole_number(entry.get("object_id"), f"{field}.object_id"),
-        "name": checks.text(name, f"{field}.name", NAME_LENGTH),
-        "attributes": [
-            checks.text(attribute, f"{field}.attributes[{i}]", NAME_LENGTH)
-            for i, attribute in enumerate(
-                checks.sequence(entry, "attributes", f"{field}.attributes", optional=True)
-            )
-        ],
-        "bbox": box,
+        "bbox": None if box is None else checks.bbox(box, entry.field("bbox"), width, height),
+        "object_id": entry.whole_number("object_id"),
+        "name": checks.text(name, entry.field("name"), checks.NAME_LENGTH),
+        "attributes": entry.names("attributes"),
     }
 
 
-def _relationship(value: object, field: str, known: Mapping[int, int]) -> dict[str, Any]:
-    entry = checks.mapping(value, field)
-    ends = {}
-    for key in ("subject_id", "object_id"):
-        ends[key] = checks.whole_number(entry.get(key), f"{field}.{key}")
-        if ends[key] not in known:
-            raise Rejected(
-                "the relationship names an object that the graph does not hold",
-                "Correct the id, or remove the relationship",
-                f"{field}.{key}",
-                ends[key],
-            )
-    return {
-        "subject_id": ends["subject_id"],
-        "predicate": checks.text(entry.get("predicate"), f"{field}.predicate", NAME_LENGTH),
-        "object_id": ends["object_id"],
-    }
+def _end(relationship: Record, key: str, objects: Mapping[int, Any]) -> int:
+    object_id = relationship.whole_number(key)
+    if object_id not in objects:
+        raise Rejected(
+            "the relationship names an object that the graph does not hold",
+            "Correct the id, or remove the relationship",
+            relationship.field(key),
+            object_id,
+        )
+    return object_id

@@ -1,55 +1,43 @@
-"""What a corpus reader hands over: tables, and every row that was set aside."""
+"""What a corpus reader returns: tables, and every row that was rejected."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.base.errors import Problem
-from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS
 from pipeline.corpus.checks import Rejected, printable
 
 _BLOCK = 8192
 
 
-class Rows:
-    """Rows gathered into an Arrow table block by block: few of them are Python objects at a time."""
-
-    def __init__(self, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._blocks: list[pa.Table] = []
-        self._rows: list[dict[str, Any]] = []
-
-    def append(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        if len(self._rows) == _BLOCK:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._blocks.append(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows = []
-
-    def table(self) -> pa.Table:
-        """All rows so far."""
-        self._flush()
-        self._blocks = [pa.concat_tables(self._blocks)]
-        return self._blocks[0]
+def gather(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as an Arrow table, block by block: few of them are Python objects at a time."""
+    rows = iter(rows)
+    blocks = [schema.empty_table()]
+    while block := list(islice(rows, _BLOCK)):
+        blocks.append(pa.Table.from_pylist(block, schema=schema))
+    return pa.concat_tables(blocks)
 
 
 @dataclass
 class Rejects:
-    """Rows set aside, in the shape of `rejects.parquet` (without the dataset), and the rows of each table."""
+    """Rejected rows in the shape of `rejects.parquet`, without the dataset, and how many rows were seen.
+
+    `seen` counts the rows of each table, rejected ones included.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
 
-    def add(self, table: str, file: str, row: int | None, record_id: object, error: Rejected) -> None:
-        """Set a row aside."""
+    def add(self, table: str, file: object, row: int | None, record_id: object, error: Rejected) -> None:
         self.rows.append(
             {
                 "table": table,
-                "file": printable(file, limit=4096),
+                "file": printable(str(file), limit=4096),
                 "row": row,
                 "record_id": None if record_id is None else printable(record_id),
                 "field": error.field,
@@ -59,8 +47,8 @@ class Rejects:
             }
         )
 
-    def of(self, table: str) -> list[Problem]:
-        """The problems of one table, in the order found."""
+    def problems(self, table: str) -> list[Problem]:
+        """The problems of one table, in the order in which they were found."""
         return [
             Problem(row["reason"], row["remedy"], row["file"], row["row"], row["field"], row["value"])
             for row in self.rows
@@ -70,10 +58,10 @@ class Rejects:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The three tables of a dataset, what was rejected, and counts worth knowing.
+    """The three tables of a dataset, what was rejected, and further counts.
 
-    `counts` holds `split_assumed` (images whose split nothing says), `answers_removed` (further right answers
-    that are no longer in the gallery) and `ignored_files` (files beside the images that are none).
+    `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
+    answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
     """
 
     images: pa.Table
@@ -81,11 +69,3 @@ class Corpus:
     queries: pa.Table
     rejects: Rejects
     counts: dict[str, int]
-
-    def __post_init__(self) -> None:
-        for table, schema in (
-            (self.images, IMAGES),
-            (self.scene_graphs, SCENE_GRAPHS),
-            (self.queries, QUERIES),
-        ):
-            assert table.schema.names == schema.names

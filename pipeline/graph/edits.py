@@ -20,22 +20,15 @@ class Edit:
 
 
 def edits_from_row(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Edit, ...] | None:
-    """The `edits` of a query row, or None where the table has none."""
-    if rows is None:
-        return None
-    return tuple(
-        Edit(
-            op=row["op"],
-            kind=row["kind"],
-            group=Group(row["quantity"] or "", row["name"], tuple(row["attributes"] or ()), row["position"])
-            if row["kind"] == "object"
-            else None,
-            subject=row["subject"],
-            predicate=row["predicate"],
-            object=row["object"],
-        )
-        for row in rows
-    )
+    """The `edits` column of a query row; None if the table has none."""
+    return None if rows is None else tuple(map(_edit_from_row, rows))
+
+
+def _edit_from_row(row: Mapping[str, Any]) -> Edit:
+    group = None
+    if row["kind"] == "object":
+        group = Group(row["quantity"] or "", row["name"], tuple(row["attributes"] or ()), row["position"])
+    return Edit(row["op"], row["kind"], group, row["subject"], row["predicate"], row["object"])
 
 
 def edit_to_row(edit: Edit) -> dict[str, Any]:
@@ -55,10 +48,10 @@ def edit_to_row(edit: Edit) -> dict[str, Any]:
 
 
 def apply_edits(graph: GroupGraph, edits: Sequence[Edit]) -> GroupGraph:
-    """The graph that a pseudo caption must say.
+    """The graph that a pseudo caption must describe.
 
-    A group removed and one of the same name added is a change of that group: it keeps its place in the order
-    and its relations. A group only removed takes its relations with it.
+    Removing a group and adding one of the same name changes that group: it keeps its index and its relations.
+    A group that is only removed takes its relations with it.
 
     Raises:
         ValueError: an edit removes what the graph does not hold, or relates a group it does not hold.
@@ -71,26 +64,26 @@ def apply_edits(graph: GroupGraph, edits: Sequence[Edit]) -> GroupGraph:
             continue
         if edit.group not in groups:
             raise ValueError(f"no such group to remove: {edit.group}")
-        place = groups.index(edit.group)
+        index = groups.index(edit.group)
         successor = next((group for group in added if group.name == edit.group.name), None)
-        groups[place] = successor
+        groups[index] = successor
         if successor is None:
-            relations = [relation for relation in relations if place not in (relation[0], relation[2])]
+            relations = [(s, predicate, o) for s, predicate, o in relations if index not in (s, o)]
         else:
             added.remove(successor)
     groups.extend(added)
     for edit in edits:
-        if edit.kind == "relation":
-            ends = tuple(_index_of(groups, name) for name in (edit.subject, edit.object))
-            relation = (ends[0], edit.predicate or "", ends[1])
-            if edit.op == "add":
-                relations.append(relation)
-            elif relation in relations:
-                relations.remove(relation)
-            else:
-                raise ValueError(f"no such relation to remove: {relation}")
-    kept = [place for place, group in enumerate(groups) if group is not None]
-    renumbered = {place: number for number, place in enumerate(kept)}
+        if edit.kind != "relation":
+            continue
+        relation = (_index_of(groups, edit.subject), edit.predicate or "", _index_of(groups, edit.object))
+        if edit.op == "add":
+            relations.append(relation)
+        elif relation in relations:
+            relations.remove(relation)
+        else:
+            raise ValueError(f"no such relation to remove: {relation}")
+    remaining = [index for index, group in enumerate(groups) if group is not None]
+    renumbered = {old: new for new, old in enumerate(remaining)}
     return replace(
         graph,
         groups=tuple(group for group in groups if group is not None),
@@ -99,7 +92,7 @@ def apply_edits(graph: GroupGraph, edits: Sequence[Edit]) -> GroupGraph:
 
 
 def _index_of(groups: Sequence[Group | None], name: str | None) -> int:
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         if group is not None and name in (group.name, phrase(group)):
-            return place
+            return index
     raise ValueError(f"no such group to relate: {name}")

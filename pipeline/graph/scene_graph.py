@@ -1,7 +1,7 @@
-"""Scene graphs: Visual Genome's shape in, groups of like objects inside, edits applied to groups.
+"""Scene graphs: from objects in Visual Genome's shape to groups of like objects, and their text in a prompt.
 
 A graph lists objects one by one; people, and captions, speak of groups ("three red cars at the left").
-A group is the objects that share name, attributes and place; its fields are the facts that a caption states.
+A group is the objects that share name, attributes and position; its fields are the facts of a caption.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class SceneGraph:
 
 @dataclass(frozen=True)
 class Group:
-    """Like objects. `quantity` is a number in digits, a vague word, or "" where the graph does not say."""
+    """Like objects. `quantity` is a number in digits, a vague word, or "" if the graph does not tell it."""
 
     quantity: str
     name: str
@@ -62,17 +62,13 @@ class GroupGraph:
 
 def graph_from_row(row: Mapping[str, Any]) -> SceneGraph:
     """A row of the scene graph table as a `SceneGraph`."""
-    nodes = tuple(
-        Node(
-            object_id=entry["object_id"],
-            name=entry["name"],
-            attributes=tuple(entry["attributes"] or ()),
-            bbox=None if entry.get("bbox") is None else tuple(entry["bbox"][k] for k in ("x", "y", "w", "h")),  # type: ignore[arg-type]
-        )
-        for entry in row["objects"]
-    )
+    nodes = []
+    for entry in row["objects"]:
+        box = entry.get("bbox")
+        bbox = None if box is None else (box["x"], box["y"], box["w"], box["h"])
+        nodes.append(Node(entry["object_id"], entry["name"], tuple(entry["attributes"] or ()), bbox))
     relationships = tuple((r["subject_id"], r["predicate"], r["object_id"]) for r in row["relationships"])
-    return SceneGraph(row["width"], row["height"], row["scene"], nodes, relationships)
+    return SceneGraph(row["width"], row["height"], row["scene"], tuple(nodes), relationships)
 
 
 def position_of(bbox: Sequence[float], width: int, height: int) -> str:
@@ -83,45 +79,36 @@ def position_of(bbox: Sequence[float], width: int, height: int) -> str:
 
 
 def group_objects(graph: SceneGraph) -> GroupGraph:
-    """Put objects of one name, attributes and position into one group, in order of first appearance.
+    """Put objects of the same name, attributes and position into one group, in order of first appearance.
 
-    Attributes that say how many ("two", "many") become the quantity. Otherwise the quantity is the number of
-    objects, except that a single object without a box has none: such graphs name kinds, not instances.
+    An attribute that tells how many ("two", "many") becomes the quantity. Otherwise the quantity is the
+    number of objects, but a single object without a box has none: such graphs name kinds, not instances.
     """
-    members = _members(graph)
-    groups: list[Group] = []
-    index: dict[int, int] = {}
-    for (stated, name, attributes, position), nodes in members.items():
-        counted = str(len(nodes)) if len(nodes) > 1 or nodes[0].bbox is not None else ""
-        for node in nodes:
-            index[node.object_id] = len(groups)
-        groups.append(Group(stated or counted, name, attributes, position))
+    grouped = nodes_by_group(graph)
+    index = {node.object_id: i for i, (_, nodes) in enumerate(grouped) for node in nodes}
     relations = dict.fromkeys((index[s], predicate, index[o]) for s, predicate, o in graph.relationships)
-    return GroupGraph(graph.scene, tuple(groups), tuple(relations))
+    return GroupGraph(graph.scene, tuple(group for group, _ in grouped), tuple(relations))
 
 
-def group_index(graph: SceneGraph) -> list[int]:
-    """For every node, in their order, the index of its group in `group_objects(graph).groups`."""
-    index = {node.object_id: place for place, nodes in enumerate(_members(graph).values()) for node in nodes}
-    return [index[node.object_id] for node in graph.nodes]
-
-
-def _members(graph: SceneGraph) -> dict[tuple[str, str, tuple[str, ...], str | None], list[Node]]:
-    """Nodes by stated quantity, name, attributes and position."""
+def nodes_by_group(graph: SceneGraph) -> list[tuple[Group, list[Node]]]:
+    """The groups of `group_objects`, each with its nodes."""
     members: dict[tuple[str, str, tuple[str, ...], str | None], list[Node]] = {}
     for node in graph.nodes:
         stated, attributes = _split_quantity(node.attributes)
         position = None if node.bbox is None else position_of(node.bbox, graph.width, graph.height)
         members.setdefault((stated, node.name, attributes, position), []).append(node)
-    return members
+    grouped = []
+    for (stated, name, attributes, position), nodes in members.items():
+        counted = str(len(nodes)) if len(nodes) > 1 or nodes[0].bbox is not None else ""
+        grouped.append((Group(stated or counted, name, attributes, position), nodes))
+    return grouped
 
 
 def _split_quantity(attributes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     quantity, rest = "", []
     for attribute in attributes:
-        if not quantity and (
-            attribute in NUMBER_WORDS or attribute in VAGUE_QUANTITIES or attribute.isdigit()
-        ):
+        counts = attribute in NUMBER_WORDS or attribute in VAGUE_QUANTITIES or attribute.isdigit()
+        if counts and not quantity:
             quantity = str(NUMBER_WORDS.get(attribute, attribute))
         else:
             rest.append(attribute)
@@ -133,8 +120,15 @@ def phrase(group: Group) -> str:
     return " ".join((*group.attributes, group.name))
 
 
+def mention(graph: GroupGraph, index: int) -> str:
+    """How relations name a group: by its name, with its attributes if another group has the same name."""
+    group = graph.groups[index]
+    unique = sum(other.name == group.name for other in graph.groups) == 1
+    return group.name if unique else phrase(group)
+
+
 def serialise(graph: GroupGraph) -> str:
-    """A graph as the lines that a prompt holds; every fact once, in the order of the graph.
+    """A graph as lines of a prompt: every fact once, in the order of the graph.
 
     Example:
         scene: airport
@@ -155,7 +149,6 @@ def serialise(graph: GroupGraph) -> str:
         lines.append(line)
     if graph.relations:
         lines.append("relations:")
-        names = [group.name for group in graph.groups]
-        said = [phrase(g) if names.count(g.name) > 1 else g.name for g in graph.groups]
-        lines += [f"- {said[s]} {predicate} {said[o]}" for s, predicate, o in graph.relations]
+        for subject, predicate, object_ in graph.relations:
+            lines.append(f"- {mention(graph, subject)} {predicate} {mention(graph, object_)}")
     return "\n".join(lines)

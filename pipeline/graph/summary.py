@@ -1,13 +1,14 @@
-"""Graphs with more groups than a caption can say: the most salient stay as they are, the rest is counted.
+"""Graphs with more groups than a caption can state: the most salient groups stay, the rest is counted.
 
-Which groups stay is decided by the graph alone: first those that a modification names, then those that take
-part in a relation, then those whose boxes cover most of the image; the earlier one on a tie.
+Salient are first the groups that a modification names, then those with a relation, then those whose boxes
+cover most of the image; on a tie, the earlier group.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.graph.edits import Edit
-from pipeline.graph.scene_graph import Group, GroupGraph, SceneGraph, group_index, group_objects, phrase
+from pipeline.graph.scene_graph import Group, GroupGraph, SceneGraph, group_objects, nodes_by_group, phrase
 
 
 def summarised(
@@ -15,9 +16,9 @@ def summarised(
 ) -> tuple[GroupGraph, bool]:
     """The groups of a graph, at most `most_groups` of them, and whether that is fewer than it has.
 
-    Half of the places go to the most salient groups, in the graph's order and with the relations between
-    them; the other half to the rest, by name: each name once, with the number of all its objects and nothing
-    else, the most numerous names first. Names beyond that are left out.
+    The most salient groups fill half of the limit, in the graph's order and with the relations between them.
+    The other half is the rest by name: each name once, with the number of all its objects and nothing else,
+    the most numerous names first. Names beyond that are left out.
 
     Args:
         edits: of a query. Groups that they name stay, so that the edits still fit, even if these alone are
@@ -26,25 +27,23 @@ def summarised(
     grouped = group_objects(graph)
     if len(grouped.groups) <= most_groups:
         return grouped, False
-    area = dict.fromkeys(range(len(grouped.groups)), 0.0)
-    for node, place in zip(graph.nodes, group_index(graph), strict=True):
-        if node.bbox is not None:
-            area[place] += node.bbox[2] * node.bbox[3]
-    related = {place for subject, _, object_ in grouped.relations for place in (subject, object_)}
+    area = [
+        sum((node.bbox[2] * node.bbox[3] for node in nodes if node.bbox is not None), 0.0)
+        for _, nodes in nodes_by_group(graph)
+    ]
+    related = {index for subject, _, object_ in grouped.relations for index in (subject, object_)}
     named = [_is_named(group, edits or ()) for group in grouped.groups]
-    ranked = sorted(area, key=lambda place: (not named[place], place not in related, -area[place], place))
-    kept = sorted(ranked[: max(most_groups // 2, sum(named))])
-    new = {place: number for number, place in enumerate(kept)}
-    rest = [group for place, group in enumerate(grouped.groups) if place not in new]
-    counted = _counted(rest)[: max(0, most_groups - len(kept))]
-    return (
-        GroupGraph(
-            grouped.scene,
-            (*(grouped.groups[place] for place in kept), *counted),
-            tuple((new[s], said, new[o]) for s, said, o in grouped.relations if s in new and o in new),
-        ),
-        True,
+    ranked = sorted(range(len(area)), key=lambda i: (not named[i], i not in related, -area[i], i))
+    salient = sorted(ranked[: max(most_groups // 2, sum(named))])
+    renumbered = {old: new for new, old in enumerate(salient)}
+    rest = _counted([group for index, group in enumerate(grouped.groups) if index not in renumbered])
+    groups = [grouped.groups[index] for index in salient] + rest[: max(0, most_groups - len(salient))]
+    relations = tuple(
+        (renumbered[s], predicate, renumbered[o])
+        for s, predicate, o in grouped.relations
+        if s in renumbered and o in renumbered
     )
+    return GroupGraph(grouped.scene, tuple(groups), relations), True
 
 
 def _is_named(group: Group, edits: Sequence[Edit]) -> bool:
@@ -54,13 +53,10 @@ def _is_named(group: Group, edits: Sequence[Edit]) -> bool:
 
 
 def _counted(groups: Sequence[Group]) -> list[Group]:
-    """One group a name; a vague quantity makes the sum vague, and no quantity counts as one object."""
-    counts: dict[str, int] = {}
-    vague: set[str] = set()
+    """One group for each name; a vague quantity makes the sum vague, no quantity counts as one object."""
+    counts: Counter[str] = Counter()
     for group in groups:
-        number = int(group.quantity) if group.quantity.isdigit() else 1
-        counts[group.name] = counts.get(group.name, 0) + number
-        if group.quantity and not group.quantity.isdigit():
-            vague.add(group.name)
+        counts[group.name] += int(group.quantity) if group.quantity.isdigit() else 1
+    vague = {group.name for group in groups if group.quantity and not group.quantity.isdigit()}
     order = sorted(counts, key=lambda name: (name not in vague, -counts[name], name))
     return [Group("many" if name in vague else str(counts[name]), name) for name in order]

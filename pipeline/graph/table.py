@@ -1,4 +1,4 @@
-"""Scene graphs of a dataset by their ids, without a Python object for each of them."""
+"""Scene graphs of a dataset by image id, without a Python object for each of them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,15 +14,15 @@ KEPT_GRAPHS = 4 * READ_ROWS
 
 
 class GraphTable:
-    """The scene graph table, in Arrow's memory; of the graphs made from it only the latest are kept.
+    """The scene graph table in Arrow's memory; only the latest graphs built from it are kept.
 
     Raises:
         UserError: the table is missing or is not the schema's.
     """
 
     def __init__(self, path: Path) -> None:
-        self._table = read_table(path, SCENE_GRAPHS).combine_chunks()  # a take would do so each time
-        self._known: dict[str, SceneGraph] = {}
+        self._table = read_table(path, SCENE_GRAPHS).combine_chunks()  # else `take` would, each time
+        self._built: dict[str, SceneGraph] = {}
 
     def __iter__(self) -> Iterator[SceneGraph]:
         for batch in self._table.select(["image_id"]).to_batches(READ_ROWS):
@@ -31,11 +31,11 @@ class GraphTable:
     def of(self, ids: Sequence[str]) -> dict[str, SceneGraph]:
         """The graphs of some images, a few thousand at most at a time; ids without a graph are absent."""
         wanted = dict.fromkeys(ids)
-        if len(self._known.keys() | wanted.keys()) > KEPT_GRAPHS:
-            self._known.clear()
-        missing = pa.array([name for name in wanted if name not in self._known], pa.string())
+        if len(self._built.keys() | wanted.keys()) > KEPT_GRAPHS:
+            self._built.clear()
+        missing = pa.array([image_id for image_id in wanted if image_id not in self._built], pa.string())
         if len(missing):
-            places = pc.index_in(missing, value_set=self._table["image_id"]).drop_null()
-            for row in self._table.take(places).to_pylist():
-                self._known[row["image_id"]] = graph_from_row(row)
-        return {name: self._known[name] for name in wanted if name in self._known}
+            rows = pc.index_in(missing, value_set=self._table["image_id"]).drop_null()
+            for row in self._table.take(rows).to_pylist():
+                self._built[row["image_id"]] = graph_from_row(row)
+        return {image_id: self._built[image_id] for image_id in wanted if image_id in self._built}

@@ -1,13 +1,13 @@
-"""Rules that say a grouped scene graph in words: every fact once, names and attributes as they are written.
+"""Rules that turn a graph of groups into sentences: every fact once, names and attributes as written.
 
-The embedded captioner learns this language, and the rules are what a row falls back to where a language model
-failed and the parameters allow it. One fact has one form, so a caption can be checked word by word:
+The embedded captioner learns this language, and a row gets these sentences if a language model failed and the
+parameters allow it. Each fact has one form, so a caption can be checked word by word:
 
     An airport scene with two small white planes at the top left, one hangar at the center and many green
     trees. The planes are next to the hangar.
 """
 
-from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, phrase
+from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, mention
 
 _WORD_OF = {str(number): word for word, number in NUMBER_WORDS.items()}
 _VOWELS = "aeiou"
@@ -33,7 +33,7 @@ def pluralise(name: str) -> str:
 
 
 def is_plural(quantity: str) -> bool:
-    """Whether a name takes its plural after this quantity; no quantity leaves the name as it is written."""
+    """Whether a name takes its plural after this quantity; without a quantity, the name stays as written."""
     return quantity not in ("", "1")
 
 
@@ -49,11 +49,11 @@ def say_group(group: Group) -> str:
 def say_relation(graph: GroupGraph, relation: tuple[int, str, int]) -> str:
     """A relation as a sentence: "The small red cars are next to the hangar."
 
-    A group goes by its name alone, unless another group of the graph has the same name.
+    A group is called by its name alone, unless another group of the graph has the same name.
     """
     subject, predicate, object_ = relation
     verb = "are" if is_plural(graph.groups[subject].quantity) else "is"
-    return f"The {_mention(graph, subject)} {verb} {predicate} the {_mention(graph, object_)}."
+    return f"The {_in_number(graph, subject)} {verb} {predicate} the {_in_number(graph, object_)}."
 
 
 def verbalise(graph: GroupGraph) -> str:
@@ -62,15 +62,13 @@ def verbalise(graph: GroupGraph) -> str:
         opening = f"{'An' if graph.scene[0].lower() in _VOWELS else 'A'} {graph.scene} scene"
     else:
         opening = "An aerial view"
-    said = [say_group(group) for group in graph.groups]
-    if len(said) > 1:
-        said = [*said[:-2], f"{said[-2]} and {said[-1]}"]
-    first = f"{opening} with {', '.join(said)}." if said else f"{opening}."
+    groups = [say_group(group) for group in graph.groups]
+    if len(groups) > 1:
+        groups = [*groups[:-2], f"{groups[-2]} and {groups[-1]}"]
+    first = f"{opening} with {', '.join(groups)}." if groups else f"{opening}."
     return " ".join([first, *(say_relation(graph, relation) for relation in graph.relations)])
 
 
-def _mention(graph: GroupGraph, index: int) -> str:
-    group = graph.groups[index]
-    alone = sum(other.name == group.name for other in graph.groups) == 1
-    said = group.name if alone else phrase(group)
-    return pluralise(said) if is_plural(group.quantity) else said
+def _in_number(graph: GroupGraph, index: int) -> str:
+    name = mention(graph, index)
+    return pluralise(name) if is_plural(graph.groups[index].quantity) else name

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import remember, remembered
+from pipeline.base.files import remembered, write_json
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.types import Request, Result, one_line
 
@@ -144,7 +144,7 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
             value=params.model,
         )
     known[place] = {name: served[params.model][name] for name in _SAID if served[params.model].get(name)}
-    remember(known, store)
+    write_json(store, known)
     return known[place]
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import json
 import os
 import warnings
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text, local_folder
 from pipeline.llm.types import one_line
@@ -181,4 +181,4 @@ def _check_names(named: Iterable[str], known: Iterable[str]) -> None:
 
 def _lora_rank(adapter: str) -> int:
     config = Path(adapter) / "adapter_config.json"
-    return int(json.loads(config.read_text())["r"]) if config.is_file() else 16
+    return int(read_json(config, "Restore the adapter's config")["r"]) if config.is_file() else 16

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import replacing, sha256_file
+from pipeline.base.files import read_json, replacing, sha256_file
 from pipeline.base.schemas import FEATURE_IDS
 from pipeline.base.tables import read_table, write_table
 
@@ -149,12 +149,7 @@ _KEYS = ("dtype", "dimension", "rows", "ids_sha256")
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise UserError("the features have no manifest: they are missing or incomplete", _REMEDY, file=path)
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError("the manifest is no JSON", _REMEDY, file=path, value=error) from None
-    if not isinstance(manifest, dict) or any(key not in manifest for key in _KEYS):
+    manifest = read_json(path, _REMEDY, "the features have no manifest: they are missing or incomplete")
+    if any(key not in manifest for key in _KEYS):
         raise UserError("the manifest is incomplete", _REMEDY, file=path)
     return manifest

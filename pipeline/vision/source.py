@@ -1,6 +1,5 @@
 """Where a vision language model comes from, checked in milliseconds: nothing heavy is imported before."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
 from pipeline.base.params import VlmParams
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -88,11 +88,8 @@ def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
             field="vlm.model",
             value=params.model,
         )
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError("the model's config is no JSON", "Restore it", file=file, value=error) from None
-    if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
+    config = read_json(file, "Restore the model's config")
+    if not isinstance(config.get("model_cfg"), dict):
         raise UserError("the model's config has no 'model_cfg'", "Restore it", file=file, field="model_cfg")
     return VlmSource(LOCAL + str(folder), None, _weights_in(folder), config)
 

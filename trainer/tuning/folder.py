@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
 from pipeline.base.params import VlmParams
 from pipeline.vision import source as vlm_source
 from pipeline.vision.vlm import Vlm
@@ -152,14 +153,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         UserError: it is missing or damaged.
     """
     path = folder / RECORD_NAME
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            "the tuned model is missing", "Run `dvc repro`, or `lempo tune` for this dataset", file=path
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise UserError("the file is no JSON", "Run `dvc repro`", file=path, value=error) from None
-    if not isinstance(record, dict) or not {"weights", "mixture", "untuned"} <= record.keys():
+    remedy = "Run `dvc repro`, or `lempo tune` for this dataset"
+    record = read_json(path, remedy, "the tuned model is missing")
+    if not {"weights", "mixture", "untuned"} <= record.keys():
         raise UserError("the file is not what `lempo tune` writes", "Run `dvc repro`", file=path)
     return record
