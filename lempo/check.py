@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
-from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE
+from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE, missing_files
 from pipeline.corpus.json_rows import read_rows
 from stages.sources import WORLD_FILE, check_source
 
@@ -45,7 +45,7 @@ def run_checks(params_file: Path, paths: Paths) -> bool:
 def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]:
     """The name of each check, and a function that returns details or raises a `UserError`."""
     for dataset in params.datasets:
-        yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset)
+        yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset, params)
     yield "prompt of interpret", partial(_prompt, paths.root / params.interpret.prompt, "graph")
     yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, "graph", "modification")
     yield "language model", partial(_language_model, params, paths)
@@ -54,13 +54,18 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield "disk", partial(_disk, paths)
 
 
-def _dataset(folder: Path) -> str:
+def _dataset(folder: Path, params: Params) -> str:
     check_source(folder)
     if (folder / WORLD_FILE).is_file():
         return "a world to draw"
-    for name in (GRAPHS_FILE, QUERIES_FILE):
-        if not list(islice(read_rows(folder / name), _FIRST_ROWS)):
+    rows = {name: list(islice(read_rows(folder / name), _FIRST_ROWS)) for name in (GRAPHS_FILE, QUERIES_FILE)}
+    for name, first in rows.items():
+        if not first:
             raise UserError("the file has no rows", "Add at least one", file=folder / name)
+    missing, seen = missing_files(folder, rows[GRAPHS_FILE]), len(rows[GRAPHS_FILE])
+    if len(missing) > params.corpus.max_reject_share * seen:
+        reason = f"{len(missing)} of the first {seen} graphs have no image file. The first: {missing[0]}"
+        raise UserError(reason, "`lempo corpus` lists all", file=folder)
     return f"{folder}, the first rows of its files are valid JSON; `lempo corpus` checks every row"
 
 

@@ -40,6 +40,8 @@ def run(params: Params, paths: Paths) -> None:
         start = time.perf_counter()
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
         corpus = read_source(folder, paths.root, image_folder, params.speed.workers, paths.cache)
+        for line in corpus.repairs.lines():
+            log.info(f"corpus {dataset}: {line}")
         write_table(corpus.images, paths.images(dataset), IMAGES)
         write_table(corpus.scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
         write_table(corpus.queries, paths.queries(dataset), QUERIES)
@@ -79,6 +81,7 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         **splits,
         "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
         **corpus.counts,
+        **corpus.repairs.metrics(),
     }
 
 

@@ -132,12 +132,12 @@ def text(value: object, field: str, limit: int) -> str:
 
 
 def identifier(value: object, field: str) -> str:
-    """An id: a text, or a whole number, which becomes its digits."""
+    """An id: a text, in composed Unicode, or a whole number, which becomes its digits."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**18 else value
     if value is not None and not isinstance(value, str):
         raise Rejected("an id is a text or a whole number", "Correct the id", field, value)
-    return text(value, field, ID_LENGTH)
+    return unicodedata.normalize("NFC", text(value, field, ID_LENGTH))
 
 
 def relative_path(value: object, field: str) -> str:

@@ -56,6 +56,35 @@ class Rejects:
         ]
 
 
+# what was put right or left out without rejecting a row: the key in the metrics, and how it is said
+REPAIRS = {
+    "hidden_files": "hidden image files, or files in hidden folders, were passed by",
+}
+
+
+@dataclass
+class Repairs:
+    """How often each of `REPAIRS` was done, and the first case of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, Problem] = field(default_factory=dict)
+
+    def count(self, kind: str, times: int = 1) -> None:
+        self.counts[kind] += times
+
+    def metrics(self) -> dict[str, int]:
+        """The count of every kind, also of those that did not occur."""
+        return {kind: self.counts[kind] for kind in REPAIRS}
+
+    def lines(self) -> list[str]:
+        """A line for each kind that occurred."""
+        return [
+            f"{self.counts[kind]} {text}" + (f". The first: {self.first[kind]}" if kind in self.first else "")
+            for kind, text in REPAIRS.items()
+            if self.counts[kind]
+        ]
+
+
 @dataclass(frozen=True)
 class Corpus:
     """The three tables of a dataset, what was rejected, and further counts.
@@ -69,3 +98,4 @@ class Corpus:
     queries: pa.Table
     rejects: Rejects
     counts: dict[str, int]
+    repairs: Repairs = field(default_factory=Repairs)
