@@ -66,6 +66,7 @@ class _Section(BaseModel):
 class CorpusParams(_Section):
     root: Name
     max_reject_share: Share
+    allow_shared_images: bool
 
 
 class LlmParams(_Section):

@@ -58,7 +58,9 @@ class Rejects:
 
 # what was put right or left out without rejecting a row: the key in the metrics, and how it is said
 REPAIRS = {
-    "hidden_files": "hidden image files, or files in hidden folders, were passed by",
+    "hidden_files": "hidden image files passed by",
+    "repeated_images": "images that are byte for byte another image of their split",
+    "shared_images": "image files that stand in more than one split, byte for byte",
 }
 
 
@@ -67,10 +69,13 @@ class Repairs:
     """How often each of `REPAIRS` was done, and the first case of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    first: dict[str, Problem] = field(default_factory=dict)
+    first: dict[str, object] = field(default_factory=dict)
 
-    def count(self, kind: str, times: int = 1) -> None:
+    def count(self, kind: str, times: int = 1, first: object = None) -> None:
+        """Count cases of a kind; `first` says what the first one is."""
         self.counts[kind] += times
+        if first is not None:
+            self.first.setdefault(kind, first)
 
     def metrics(self) -> dict[str, int]:
         """The count of every kind, also of those that did not occur."""
@@ -79,7 +84,8 @@ class Repairs:
     def lines(self) -> list[str]:
         """A line for each kind that occurred."""
         return [
-            f"{self.counts[kind]} {text}" + (f". The first: {self.first[kind]}" if kind in self.first else "")
+            f"{text}: {self.counts[kind]}"
+            + (f". The first: {self.first[kind]}" if kind in self.first else "")
             for kind, text in REPAIRS.items()
             if self.counts[kind]
         ]

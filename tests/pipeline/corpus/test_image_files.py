@@ -118,7 +118,7 @@ def test_hidden_folders_are_skipped_and_counted(source: Source, folder: str) -> 
     corpus = _read(source)
     assert corpus.images.num_rows == 9 and corpus.rejects.rows == []
     assert corpus.repairs.metrics()["hidden_files"] == 3 and corpus.counts["ignored_files"] == 0
-    assert corpus.repairs.lines()[0].startswith("3 hidden")
+    assert corpus.repairs.lines() == ["hidden image files passed by: 3"]
 
 
 def test_linked_folders_are_followed_once(source: Source) -> None:
