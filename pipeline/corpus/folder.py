@@ -112,7 +112,7 @@ def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem
     for row, value in rows:
         try:
             graph = Record.checked(value)
-            file = files.find(graph.identifier("image_id"), graph.get("file_name"))
+            file = files.find(graph.identifier("image_id"), graph.optional("file_name"))
             if not os.path.lexists(folder / file):
                 raise files.missing(file)
         except Rejected as error:
@@ -141,7 +141,7 @@ def _name_images(state: _State) -> None:
             if image_id in state.named:
                 reason = f"the image id stands twice, in row {state.named[image_id].row} too"
                 raise Rejected(reason, "Give each image one graph", "image_id", image_id)
-            image = _named_image(graph, row, files.find(image_id, graph.get("file_name")))
+            image = _named_image(graph, row, files.find(image_id, graph.optional("file_name")))
             if image.file in id_of:
                 reason = f"the file is named twice, by image '{id_of[image.file]}' too"
                 raise Rejected(reason, "Give each image one id", "file_name", image.file)
@@ -175,8 +175,8 @@ def _named_image(graph: Record, row: int, file: str) -> _NamedImage:
     return _NamedImage(
         file=file,
         row=row,
-        split=None if graph.get("split") is None else graph.choice("split", SPLITS),
-        family=None if graph.get("family") is None else graph.identifier("family"),
+        split=None if graph.optional("split") is None else graph.choice("split", SPLITS),
+        family=None if graph.optional("family") is None else graph.identifier("family"),
     )
 
 
@@ -257,12 +257,14 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
                 reason = f"its image was rejected: {state.rejected[image_id]}"
                 raise Rejected(reason, "Correct the image, or remove the graph", "image_id", image_id)
             probe = state.probes[image_id]
-            graph = graph_row(value, image_id, probe.width, probe.height)
+            repairs = Repairs()
+            graph = graph_row(value, image_id, probe.width, probe.height, repairs)
         except Rejected as error:
             state.graphless[image_id] = rejected(error.reason)
             state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
         else:
             del state.graphless[image_id]
+            state.repairs.add(repairs, state.folder / GRAPHS_FILE, row)
             yield graph
 
 

@@ -101,8 +101,8 @@ def query_row(query: Record, gallery: Gallery, taken: Set[str]) -> tuple[dict[st
         "target_id": target,
         "target_ids": sorted(answers),
         "modification": modification,
-        "kind": query.choice("kind", KINDS) if "kind" in query.values else "free",
-        "family": None if query.get("family") is None else query.identifier("family"),
+        "kind": "free" if query.optional("kind") is None else query.choice("kind", KINDS),
+        "family": None if query.optional("family") is None else query.identifier("family"),
         "edits": _edits(query, gallery.graph_of(reference), modification, gallery.reader),
     }, sum(image_id in gallery.rejected for image_id in further)
 
@@ -139,7 +139,8 @@ def _edit(entry: Record) -> dict[str, Any]:
     }
     for key in _EDIT_TEXTS:
         absent = entry.get(key) in (None, "") and key not in _REQUIRED_TEXTS[edit["kind"]]
-        edit[key] = None if absent else entry.text(key, checks.NAME_LENGTH)
+        read = entry.identifier if key == "quantity" else entry.name
+        edit[key] = None if absent else read(key)
     if edit["kind"] == "object":
         edit["quantity"] = edit["quantity"] or ""
         edit["attributes"] = entry.names("attributes")

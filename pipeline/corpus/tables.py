@@ -59,6 +59,11 @@ class Rejects:
 # what was put right or left out without rejecting a row: the key in the metrics, and how it is said
 REPAIRS = {
     "hidden_files": "hidden image files passed by",
+    "boxes_clipped": "boxes clipped to the image",
+    "boxes_left_out": "boxes left out",
+    "attributes_left_out": "attributes left out",
+    "relationships_left_out": "relationships left out",
+    "merged_ids_resolved": "ids of relationships resolved by merged_object_ids",
     "repeated_images": "images that are byte for byte another image of their split",
     "shared_images": "image files that stand in more than one split, byte for byte",
 }
@@ -76,6 +81,14 @@ class Repairs:
         self.counts[kind] += times
         if first is not None:
             self.first.setdefault(kind, first)
+
+    def add(self, other: "Repairs", file: object, row: int) -> None:
+        """Add what was done to a row of a file; the first cases of `other` are `Rejected`."""
+        self.counts.update(other.counts)
+        for kind, error in other.first.items():
+            if kind not in self.first and isinstance(error, Rejected):
+                problem = Problem(error.reason, error.remedy, str(file), row, error.field, error.value)
+                self.first[kind] = problem
 
     def metrics(self) -> dict[str, int]:
         """The count of every kind, also of those that did not occur."""
