@@ -39,7 +39,7 @@ def run(params: Params, paths: Paths) -> None:
     for dataset, folder in folders.items():
         start = time.perf_counter()
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
-        corpus = read_source(folder, paths.root, image_folder, params.speed.workers, paths.cache)
+        corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
         _count_equal_images(corpus)
         for line in corpus.repairs.lines():
             log.info(f"corpus {dataset}: {line}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.base.decode import RULES
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -40,9 +41,8 @@ def run(params: Params, paths: Paths) -> None:
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
     spent = {"load": time.perf_counter() - start}
     decoder = _decoder()
-    cache = FeatureCache(
-        paths.cache / "features", {**vlm.identity, "decoder": decoder}, vlm.dimension, params.embed.dtype
-    )
+    made_by = {**vlm.identity, "decoder": decoder, "pixels": RULES}
+    cache = FeatureCache(paths.cache / "features", made_by, vlm.dimension, params.embed.dtype)
     files = {
         sha256: paths.root / path
         for table in tables.values()

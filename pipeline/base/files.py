@@ -65,6 +65,11 @@ def remembered(store: Path) -> dict[str, Any]:
         return {}
 
 
+def is_lfs_pointer(head: bytes) -> bool:
+    """Whether a file that begins so is a git-LFS pointer, a short text in place of the file itself."""
+    return head.startswith(b"version https://git-lfs.github.com/spec/")
+
+
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
     with open(path, "rb") as file:

@@ -84,12 +84,13 @@ def check_folder(folder: Path) -> None:
         raise UserError(reason, "Put the folder there, or correct corpus.root", file=images)
 
 
-def read_folder(folder: Path, path_prefix: str, workers: int) -> Corpus:
+def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | None = None) -> Corpus:
     """Read and check a dataset.
 
     Args:
         path_prefix: what stands before an image's file name in the `path` column.
         workers: processes that decode images.
+        max_pixels: of an image; None is Pillow's own limit.
 
     Raises:
         UserError: a file as a whole cannot be used.
@@ -97,7 +98,7 @@ def read_folder(folder: Path, path_prefix: str, workers: int) -> Corpus:
     check_folder(folder)
     state = _State(folder)
     _name_images(state)
-    _probe_images(state, workers)
+    _probe_images(state, workers, max_pixels)
     _choose_splits(state)
     images = gather(_image_rows(state, path_prefix), IMAGES)
     graphs = gather(_graph_rows(state), SCENE_GRAPHS)
@@ -180,24 +181,27 @@ def _named_image(graph: Record, row: int, file: str) -> _NamedImage:
     )
 
 
-def _probe_images(state: _State, workers: int) -> None:
+def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
     ids = sorted(state.named)
     paths = [state.folder / state.named[image_id].file for image_id in ids]
     title = f"{state.folder.name}: decode"
-    probes = tqdm(probe_all(paths, workers), total=len(ids), unit="image", desc=title, disable=None)
-    for image_id, path, probe in zip(ids, paths, probes, strict=True):
+    probes = probe_all(paths, workers, max_pixels)
+    progress = tqdm(probes, total=len(ids), unit="image", desc=title, disable=None)
+    for image_id, path, probe in zip(ids, paths, progress, strict=True):
         image = state.named[image_id]
         try:
             checks.text(image_id, "image_id", checks.ID_LENGTH)
             if image.missing is not None:
                 raise image.missing
             if probe.error is not None:
-                raise Rejected(probe.error, "Replace or remove the file", "file_name", image.file)
+                raise Rejected(probe.error, probe.remedy, "file_name", image.file)
         except Rejected as error:
             state.rejected[image_id] = error.reason
             state.rejects.add("images", path, image.row, image_id, error)
         else:
             state.probes[image_id] = probe
+            state.repairs.count("images_turned", probe.turned, path)
+            state.repairs.count("images_rescaled", probe.rescaled, path)
 
 
 def _choose_splits(state: _State) -> None:

@@ -32,7 +32,7 @@ def graph_row(
         if graph.get(key) not in (None, size):
             raise Rejected(
                 f"the graph's {key} is not the image's, {size} pixels",
-                "Scale the boxes to the image and correct the size",
+                "Scale the boxes to the image, upright as its EXIF data say, and correct the size",
                 key,
                 graph.get(key),
             )

@@ -59,6 +59,8 @@ class Rejects:
 # what was put right or left out without rejecting a row: the key in the metrics, and how it is said
 REPAIRS = {
     "hidden_files": "hidden image files passed by",
+    "images_turned": "images turned upright by their EXIF orientation",
+    "images_rescaled": "images of more than 8 bits a channel rescaled",
     "boxes_clipped": "boxes clipped to the image",
     "boxes_left_out": "boxes left out",
     "attributes_left_out": "attributes left out",
@@ -79,7 +81,7 @@ class Repairs:
     def count(self, kind: str, times: int = 1, first: object = None) -> None:
         """Count cases of a kind; `first` says what the first one is."""
         self.counts[kind] += times
-        if first is not None:
+        if times and first is not None:
             self.first.setdefault(kind, first)
 
     def add(self, other: "Repairs", file: object, row: int) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.base.decode import ALL, RULES, decode
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256_file
-from pipeline.base.images import decode
 from pipeline.base.params import Params
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
@@ -24,10 +24,14 @@ _PART_ROWS = 8192  # features of so many images are kept at once; a kill loses n
 
 @dataclass(frozen=True)
 class Source:
-    """An image to embed: its file, and the hash that its bytes had when the corpus was made."""
+    """An image to embed: its file, and the hash that its bytes had when the corpus was made.
+
+    `max_pixels` limits an image that no corpus stage has checked.
+    """
 
     path: Path
     sha256: str
+    max_pixels: float = ALL
 
 
 @dataclass
@@ -60,7 +64,7 @@ class _Images:
             reason = f"the image has changed: its sha256 is {found}, the corpus says {source.sha256}"
             return _Problem(source, reason), 0.0
         try:
-            return self.preprocess(decode(data)), time.perf_counter() - start
+            return self.preprocess(decode(data, source.max_pixels)), time.perf_counter() - start
         except ValueError as error:
             return _Problem(source, str(error)), 0.0
 
@@ -141,12 +145,13 @@ def file_features(vlm: Vlm, files: Sequence[Path], params: Params, cache: Path) 
     """
     from PIL import __version__
 
-    made_by = {**vlm.identity, "decoder": f"Pillow {__version__}"}  # as in the stage `embed`
+    made_by = {**vlm.identity, "decoder": f"Pillow {__version__}", "pixels": RULES}  # as in the stage `embed`
     known = FeatureCache(cache, made_by, vlm.dimension, params.embed.dtype)
     with ThreadPoolExecutor(params.speed.workers) as pool:
         hashes = list(tqdm(pool.map(sha256_file, files), "read", len(files), unit="image", disable=None))
     missing = {key: file for key, file in zip(hashes, files, strict=True) if key not in known}
-    sources = [Source(file, key) for key, file in sorted(missing.items())]
+    limit = params.corpus.max_pixels
+    sources = [Source(file, key, limit) for key, file in sorted(missing.items())]
     with tqdm(total=len(sources), unit="image", desc="embed", disable=None) as progress:
         for start in range(0, len(sources), _PART_ROWS):
             part = sources[start : start + _PART_ROWS]

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.base.errors import UserError
 from pipeline.base.schemas import REJECTS
@@ -296,6 +298,32 @@ def test_what_is_left_out_of_graphs_is_counted_with_the_first_case(source: Sourc
     assert (counts["boxes_left_out"], counts["relationships_left_out"], counts["boxes_clipped"]) == (2, 1, 0)
     line = corpus.repairs.lines()[0]
     assert "boxes left out: 2" in line and "scene_graphs.json row 2, field 'objects[0].bbox'" in line
+
+
+def test_turned_and_deep_images_are_counted_and_their_boxes_are_upright(source: Source) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 40), "red").save(source.image("val-red"), exif=exif)  # 40 x 30 upright
+    deep = np.linspace(300, 3500, 1200).reshape(30, 40).astype(np.uint16)
+    Image.fromarray(deep).save(source.image("val-blue"))
+    source.graphs[3] |= {"width": 40, "height": 30}
+    source.graphs[3]["objects"][0]["bbox"] = [30, 2, 9, 9]
+    corpus = _read(source)
+    assert corpus.rejects.rows == []
+    assert "images turned upright by their EXIF orientation: 1. The first: " in corpus.repairs.lines()[0]
+    assert corpus.repairs.metrics()["images_rescaled"] == 1
+    row = next(row for row in corpus.scene_graphs.to_pylist() if row["image_id"] == "val-red")
+    assert (row["width"], row["height"], row["objects"][0]["bbox"]["x"]) == (40, 30, 30)
+    source.graphs[3] |= {"width": 30, "height": 40}
+    (reject, *_) = _read(source).rejects.rows
+    assert reject["field"] == "width" and "EXIF" in reject["remedy"]
+
+
+def test_the_remedy_of_a_large_image_speaks_of_tiles(source: Source) -> None:
+    Image.new("RGB", (80, 60)).save(source.image("val-red"))
+    (reject, *_) = read_folder(source.folder, "parks", workers=1, max_pixels=4000).rejects.rows
+    assert "4800 to 4000" in reject["reason"] and "tiles" in reject["remedy"]
+    assert read_folder(source.folder, "parks", workers=1, max_pixels=4800).rejects.rows == []
 
 
 def test_a_table_written_by_pandas_is_read(source: Source) -> None:
