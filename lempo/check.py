@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import refuse_lfs_pointers
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE, missing_files
@@ -87,6 +88,10 @@ def _language_model(params: Params, paths: Paths) -> str:
     folder = local_folder(params.llm.model, paths.root)
     if folder is None:
         return f"{params.llm.model}, from the model hub or its local copy"
+    lora = params.llm.engine_args.get("lora")
+    adapter = None if lora is None else local_folder(str(lora), paths.root, "llm.engine_args.lora")
+    for files in filter(None, (folder, adapter)):
+        refuse_lfs_pointers(files.iterdir())
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             "the model folder holds no .safetensors file",

@@ -41,7 +41,7 @@ def run(params: Params, paths: Paths) -> None:
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
         corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
         _count_equal_images(corpus)
-        for line in corpus.repairs.lines():
+        for line in corpus.notes.lines():
             log.info(f"corpus {dataset}: {line}")
         write_table(corpus.images, paths.images(dataset), IMAGES)
         write_table(corpus.scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
@@ -82,7 +82,7 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         **splits,
         "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
         **corpus.counts,
-        **corpus.repairs.metrics(),
+        **corpus.notes.metrics(),
     }
 
 
@@ -97,9 +97,9 @@ def _count_equal_images(corpus: Corpus) -> None:
         splits = {split for split, _ in equal}
         names = ", ".join(f"'{image_id}' ({split})" for split, image_id in equal[:_SHOWN])
         if len(equal) > len(splits):
-            corpus.repairs.count("repeated_images", len(equal) - len(splits), names)
+            corpus.notes.count("repeated_images", len(equal) - len(splits), names)
         if len(splits) > 1:
-            corpus.repairs.count("shared_images", 1, names)
+            corpus.notes.count("shared_images", 1, names)
 
 
 def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:
@@ -115,10 +115,10 @@ def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserErro
             errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
         elif not getattr(corpus, name).num_rows:
             errors.append(UserError(f"the dataset has no {name}", "Add some", file=folder))
-    if (shared := corpus.repairs.counts["shared_images"]) and not params.allow_shared_images:
+    if (shared := corpus.notes.counts["shared_images"]) and not params.allow_shared_images:
         reason = (
             f"image files that stand in more than one split, byte for byte: {shared}. "
-            f"A tested image would be known from training. The first: {corpus.repairs.first['shared_images']}"
+            f"A tested image would be known from training. The first: {corpus.notes.first['shared_images']}"
         )
         remedy = "Keep each image in one split, or set corpus.allow_shared_images to true"
         errors.append(UserError(reason, remedy, file=folder))

@@ -25,7 +25,7 @@ from pipeline.corpus.json_rows import read_rows
 from pipeline.corpus.plain_edits import EditReader
 from pipeline.corpus.queries import Gallery, named_images, query_row
 from pipeline.corpus.scene_graphs import graph_row
-from pipeline.corpus.tables import Corpus, Rejects, Repairs, gather
+from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
 from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 
 GRAPHS_FILE, QUERIES_FILE = "scene_graphs.json", "triplets.json"
@@ -51,7 +51,7 @@ class _State:
 
     folder: Path
     rejects: Rejects = field(default_factory=Rejects)
-    repairs: Repairs = field(default_factory=Repairs)
+    notes: Notes = field(default_factory=Notes)
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, _NamedImage] = field(default_factory=dict)
     id_of_file: dict[str, str] = field(default_factory=dict)  # by the file's name in images/
@@ -104,7 +104,7 @@ def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | 
     graphs = gather(_graph_rows(state), SCENE_GRAPHS)
     queries = gather(_query_rows(state, graphs), QUERIES)
     counts = {name: state.counts[name] for name in ("split_assumed", "answers_removed", "ignored_files")}
-    return Corpus(images, graphs, queries, state.rejects, counts, state.repairs)
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes)
 
 
 def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem]:
@@ -130,7 +130,7 @@ def _name_images(state: _State) -> None:
     """Collect the images that graphs name, then the image files that no graph names."""
     files = ImageFiles(state.folder)
     state.counts["ignored_files"] = files.counts["ignored_files"]
-    state.repairs.count("hidden_files", files.counts["hidden_files"])
+    state.notes.count("hidden_files", files.counts["hidden_files"])
     id_of: dict[str, str] = {}  # by file, for the files that graphs name
     used: set[str] = set()  # files that graphs name or seem to mean
     for row, value in read_rows(state.folder / GRAPHS_FILE):
@@ -200,8 +200,8 @@ def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
             state.rejects.add("images", path, image.row, image_id, error)
         else:
             state.probes[image_id] = probe
-            state.repairs.count("images_turned", probe.turned, path)
-            state.repairs.count("images_rescaled", probe.rescaled, path)
+            state.notes.count("images_turned", probe.turned, path)
+            state.notes.count("images_rescaled", probe.rescaled, path)
 
 
 def _choose_splits(state: _State) -> None:
@@ -261,14 +261,14 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
                 reason = f"its image was rejected: {state.rejected[image_id]}"
                 raise Rejected(reason, "Correct the image, or remove the graph", "image_id", image_id)
             probe = state.probes[image_id]
-            repairs = Repairs()
-            graph = graph_row(value, image_id, probe.width, probe.height, repairs)
+            notes = Notes()
+            graph = graph_row(value, image_id, probe.width, probe.height, notes)
         except Rejected as error:
             state.graphless[image_id] = rejected(error.reason)
             state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
         else:
             del state.graphless[image_id]
-            state.repairs.add(repairs, state.folder / GRAPHS_FILE, row)
+            state.notes.add(notes, state.folder / GRAPHS_FILE, row)
             yield graph
 
 

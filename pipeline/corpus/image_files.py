@@ -129,12 +129,13 @@ class ImageFiles:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     name = f"{folder}/{entry.name}"
                     hidden = entry.name.startswith(".") or entry.name.casefold() in _HIDDEN
-                    if entry.is_dir():
+                    # os.path: a link to itself is no error there
+                    if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
                         if hidden:
                             self._count_hidden(entry.path)
                         else:
                             (linked if entry.is_symlink() else real).append(name)
-                    elif _is_image(entry.name) and entry.is_file():
+                    elif _is_image(entry.name) and os.path.isfile(entry.path):
                         if hidden:
                             self.counts["hidden_files"] += 1
                         else:

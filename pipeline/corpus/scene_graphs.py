@@ -6,11 +6,11 @@ from typing import Any
 
 from pipeline.corpus import checks
 from pipeline.corpus.checks import BBOX_TOLERANCE, Record, Rejected, as_whole
-from pipeline.corpus.tables import Repairs
+from pipeline.corpus.tables import Notes
 
 
 def graph_row(
-    row: Mapping[str, Any], image_id: str, width: int, height: int, repairs: Repairs | None = None
+    row: Mapping[str, Any], image_id: str, width: int, height: int, notes: Notes | None = None
 ) -> dict[str, Any]:
     """Check a graph and bring it into the table's shape. A graph may be empty: `objects` is [] then.
 
@@ -21,13 +21,13 @@ def graph_row(
 
     Args:
         width: of the image, in pixels, as `height`; a size that the row states must agree.
-        repairs: counts what is clipped and left out.
+        notes: counts what is clipped and left out.
 
     Raises:
         Rejected: anything else in the graph cannot be used.
     """
     graph = Record(row)
-    repairs = Repairs() if repairs is None else repairs
+    notes = Notes() if notes is None else notes
     for key, size in (("width", width), ("height", height)):
         if graph.get(key) not in (None, size):
             raise Rejected(
@@ -39,7 +39,7 @@ def graph_row(
     objects: dict[int, dict[str, Any]] = {}
     merged: dict[object, set[int]] = {}  # the objects into which an id was merged
     for entry in graph.records("objects"):
-        node = _object(entry, width, height, repairs)
+        node = _object(entry, width, height, notes)
         object_id = node["object_id"]
         if object_id in objects:
             first = list(objects).index(object_id)
@@ -58,9 +58,9 @@ def graph_row(
     relationships = []
     for value, field in graph.entries("relationships", optional=True):
         try:
-            relationships.append(_relationship(Record.checked(value, field), objects, id_of, repairs))
+            relationships.append(_relationship(Record.checked(value, field), objects, id_of, notes))
         except Rejected as error:
-            repairs.count("relationships_left_out", first=error)
+            notes.count("relationships_left_out", first=error)
     return {
         "image_id": image_id,
         "width": width,
@@ -71,7 +71,7 @@ def graph_row(
     }
 
 
-def _object(entry: Record, width: int, height: int, repairs: Repairs) -> dict[str, Any]:
+def _object(entry: Record, width: int, height: int, notes: Notes) -> dict[str, Any]:
     name, names = entry.get("name"), entry.get("names")
     if name is None and isinstance(names, list) and names:
         name = names[0]
@@ -83,16 +83,16 @@ def _object(entry: Record, width: int, height: int, repairs: Repairs) -> dict[st
         try:
             attributes.append(checks.name(value, field))
         except Rejected as error:
-            repairs.count("attributes_left_out", first=error)
+            notes.count("attributes_left_out", first=error)
     return {
-        "bbox": None if box is None else _box(box, entry.field("bbox"), width, height, repairs),
+        "bbox": None if box is None else _box(box, entry.field("bbox"), width, height, notes),
         "object_id": entry.whole_number("object_id"),
         "name": checks.name(name, entry.field("name")),
         "attributes": attributes,
     }
 
 
-def _box(value: object, field: str, width: int, height: int, repairs: Repairs) -> dict[str, float] | None:
+def _box(value: object, field: str, width: int, height: int, notes: Notes) -> dict[str, float] | None:
     """A box within the image; None, and counted, if nothing of it is left there."""
     box = checks.bbox(value, field)
     if box is None:
@@ -111,16 +111,16 @@ def _box(value: object, field: str, width: int, height: int, repairs: Repairs) -
         if w <= 0 or h <= 0:
             reason = f"the box lies outside the image, which is {width} x {height} pixels"
     if reason is not None:
-        repairs.count("boxes_left_out", first=Rejected(reason, "Correct the box", field, value))
+        notes.count("boxes_left_out", first=Rejected(reason, "Correct the box", field, value))
         return None
     if over_the_edge:
         reason = f"the box reaches over the edge of the image, which is {width} x {height} pixels"
-        repairs.count("boxes_clipped", first=Rejected(reason, "Correct the box", field, value))
+        notes.count("boxes_clipped", first=Rejected(reason, "Correct the box", field, value))
     return {"x": x, "y": y, "w": w, "h": h}
 
 
 def _relationship(
-    entry: Record, objects: Mapping[int, Any], id_of: Mapping[object, int], repairs: Repairs
+    entry: Record, objects: Mapping[int, Any], id_of: Mapping[object, int], notes: Notes
 ) -> dict[str, Any]:
     ends = {}
     for key in ("subject_id", "object_id"):
@@ -134,5 +134,8 @@ def _relationship(
             )
         ends[key] = id_of[end]
     row = {**ends, "predicate": entry.name("predicate")}
-    repairs.count("merged_ids_resolved", sum(entry.whole_number(key) not in objects for key in ends))
+    resolved = sum(entry.whole_number(key) not in objects for key in ends)
+    if resolved and ends["subject_id"] == ends["object_id"]:
+        raise Rejected("both ends were merged into one object", "Remove the relationship", entry.path)
+    notes.count("merged_ids_resolved", resolved)
     return row

@@ -56,8 +56,8 @@ class Rejects:
         ]
 
 
-# what was put right or left out without rejecting a row: the key in the metrics, and how it is said
-REPAIRS = {
+# what was put right, left out or noticed without rejecting a row: the key in the metrics, and its words
+NOTES = {
     "hidden_files": "hidden image files passed by",
     "images_turned": "images turned upright by their EXIF orientation",
     "images_rescaled": "images of more than 8 bits a channel rescaled",
@@ -72,8 +72,8 @@ REPAIRS = {
 
 
 @dataclass
-class Repairs:
-    """How often each of `REPAIRS` was done, and the first case of each."""
+class Notes:
+    """How often each kind of `NOTES` occurred, and the first case of it."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, object] = field(default_factory=dict)
@@ -84,8 +84,8 @@ class Repairs:
         if times and first is not None:
             self.first.setdefault(kind, first)
 
-    def add(self, other: "Repairs", file: object, row: int) -> None:
-        """Add what was done to a row of a file; the first cases of `other` are `Rejected`."""
+    def add(self, other: "Notes", file: object, row: int) -> None:
+        """Add the notes on one row of a file; their first cases are `Rejected`."""
         self.counts.update(other.counts)
         for kind, error in other.first.items():
             if kind not in self.first and isinstance(error, Rejected):
@@ -94,21 +94,21 @@ class Repairs:
 
     def metrics(self) -> dict[str, int]:
         """The count of every kind, also of those that did not occur."""
-        return {kind: self.counts[kind] for kind in REPAIRS}
+        return {kind: self.counts[kind] for kind in NOTES}
 
     def lines(self) -> list[str]:
         """A line for each kind that occurred."""
         return [
             f"{text}: {self.counts[kind]}"
             + (f". The first: {self.first[kind]}" if kind in self.first else "")
-            for kind, text in REPAIRS.items()
+            for kind, text in NOTES.items()
             if self.counts[kind]
         ]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The three tables of a dataset, what was rejected, and further counts.
+    """The three tables of a dataset, what was rejected, notes on what was not, and further counts.
 
     `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
     answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
@@ -119,4 +119,4 @@ class Corpus:
     queries: pa.Table
     rejects: Rejects
     counts: dict[str, int]
-    repairs: Repairs = field(default_factory=Repairs)
+    notes: Notes = field(default_factory=Notes)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import file_hashes
+from pipeline.base.files import file_hashes, refuse_lfs_pointers
 from pipeline.base.params import LlmParams
 
 OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: ours, the others are vLLM's
@@ -28,7 +28,8 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
         root: what relative folders are relative to.
 
     Raises:
-        UserError: the model's folder is missing or holds no safetensors, or the server cannot be asked.
+        UserError: the model's folder is missing, holds no safetensors or a git-LFS pointer, or the server
+            cannot be asked.
     """
     if params.engine == "endpoint":
         from pipeline.llm.endpoint_engine import reported_model
@@ -92,6 +93,7 @@ def _located(
     folder = local_folder(model, root, field)
     if folder is None:
         return {"kind": "hub", "name": model, "revision": _hub_commit(model, revision) or revision or "main"}
+    refuse_lfs_pointers(folder.iterdir())
     files = sorted(path for path in folder.iterdir() if path.is_file() and _fits(path, (*_CONTENT, *code)))
     if not any(_fits(path, _WEIGHTS) for path in files):
         raise UserError(

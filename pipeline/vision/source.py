@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, refuse_lfs_pointers
 from pipeline.base.params import VlmParams
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -39,8 +39,8 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
     """Find what `vlm.model` and `vlm.pretrained` name; relative paths are relative to `root`.
 
     Raises:
-        UserError: the folder or file is missing, holds no config or no safetensors weights, or a built-in
-            model has no `pretrained` (its weights would be random).
+        UserError: the folder or file is missing, holds no config, no safetensors weights or a git-LFS
+            pointer, or a built-in model has no `pretrained` (its weights would be random).
     """
     if params.model.startswith(LOCAL):
         return _locate_folder(params, root / params.model.removeprefix(LOCAL))
@@ -65,6 +65,7 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
                 field="vlm.pretrained",
                 value=params.pretrained,
             )
+        refuse_lfs_pointers([file])
         return VlmSource(params.model, str(file), file, None)
     return VlmSource(params.model, params.pretrained, None, None)
 
@@ -79,6 +80,7 @@ def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
             field="vlm.model",
             value=params.model,
         )
+    refuse_lfs_pointers(folder.iterdir())
     file = folder / CONFIG_NAME
     if not file.is_file():
         raise UserError(

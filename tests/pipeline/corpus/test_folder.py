@@ -294,9 +294,9 @@ def test_what_is_left_out_of_graphs_is_counted_with_the_first_case(source: Sourc
     source.graphs[7]["relationships"].append({"subject_id": 0, "predicate": "on", "object_id": 9})
     corpus = _read(source)
     assert corpus.scene_graphs.num_rows == 8
-    counts = corpus.repairs.metrics()
+    counts = corpus.notes.metrics()
     assert (counts["boxes_left_out"], counts["relationships_left_out"], counts["boxes_clipped"]) == (2, 1, 0)
-    line = corpus.repairs.lines()[0]
+    line = corpus.notes.lines()[0]
     assert "boxes left out: 2" in line and "scene_graphs.json row 2, field 'objects[0].bbox'" in line
 
 
@@ -310,8 +310,8 @@ def test_turned_and_deep_images_are_counted_and_their_boxes_are_upright(source: 
     source.graphs[3]["objects"][0]["bbox"] = [30, 2, 9, 9]
     corpus = _read(source)
     assert corpus.rejects.rows == []
-    assert "images turned upright by their EXIF orientation: 1. The first: " in corpus.repairs.lines()[0]
-    assert corpus.repairs.metrics()["images_rescaled"] == 1
+    assert "images turned upright by their EXIF orientation: 1. The first: " in corpus.notes.lines()[0]
+    assert corpus.notes.metrics()["images_rescaled"] == 1
     row = next(row for row in corpus.scene_graphs.to_pylist() if row["image_id"] == "val-red")
     assert (row["width"], row["height"], row["objects"][0]["bbox"]["x"]) == (40, 30, 30)
     source.graphs[3] |= {"width": 30, "height": 40}

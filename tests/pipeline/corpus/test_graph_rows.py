@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.scene_graphs import graph_row
-from pipeline.corpus.tables import Repairs
+from pipeline.corpus.tables import Notes
 from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
 
 GRAPH: dict[str, Any] = {
@@ -104,9 +104,9 @@ def test_each_fault_is_rejected_in_its_field(path: str, value: Any, field: str, 
     (caught.value.value or "").encode()
 
 
-def _repaired(graph: Any) -> tuple[dict[str, Any], Repairs]:
-    repairs = Repairs()
-    return graph_row(graph, "a", 64, 48, repairs), repairs
+def _noted(graph: Any) -> tuple[dict[str, Any], Notes]:
+    notes = Notes()
+    return graph_row(graph, "a", 64, 48, notes), notes
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def _repaired(graph: Any) -> tuple[dict[str, Any], Repairs]:
     ],
 )
 def test_a_box_of_no_use_is_left_out(box: Any, reason: str) -> None:
-    row, repairs = _repaired(_changed("objects.0.bbox", box))
+    row, notes = _noted(_changed("objects.0.bbox", box))
     assert row["objects"][0]["bbox"] is None and row["objects"][1]["bbox"] is not None
-    assert +repairs.counts == {"boxes_left_out": 1}
-    error = repairs.first["boxes_left_out"]
+    assert +notes.counts == {"boxes_left_out": 1}
+    error = notes.first["boxes_left_out"]
     assert isinstance(error, Rejected) and error.field == "objects[0].bbox" and reason in error.reason
 
 
@@ -141,16 +141,16 @@ def test_a_box_of_no_use_is_left_out(box: Any, reason: str) -> None:
     ],
 )
 def test_a_box_over_the_edge_is_clipped(box: Any, clipped: tuple[int, ...]) -> None:
-    row, repairs = _repaired(_changed("objects.0.bbox", box))
+    row, notes = _noted(_changed("objects.0.bbox", box))
     assert tuple(row["objects"][0]["bbox"][key] for key in "xywh") == clipped
-    assert +repairs.counts == {"boxes_clipped": 1}
+    assert +notes.counts == {"boxes_clipped": 1}
 
 
 @pytest.mark.parametrize("attribute", [None, float("nan"), "", " ", 3, "a\x07", ["red"], "x" * 101])
 def test_an_attribute_of_no_use_is_left_out(attribute: Any) -> None:
-    row, repairs = _repaired(_changed("objects.0.attributes", ["red", attribute, "big"]))
+    row, notes = _noted(_changed("objects.0.attributes", ["red", attribute, "big"]))
     assert row["objects"][0]["attributes"] == ["red", "big"]
-    assert +repairs.counts == {"attributes_left_out": 1}
+    assert +notes.counts == {"attributes_left_out": 1}
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_an_attribute_of_no_use_is_left_out(attribute: Any) -> None:
     ],
 )
 def test_a_relationship_of_no_use_is_left_out(relation: Any) -> None:
-    row, repairs = _repaired(GRAPH | {"relationships": [relation, *GRAPH["relationships"]]})
+    row, notes = _noted(GRAPH | {"relationships": [relation, *GRAPH["relationships"]]})
     assert [entry["predicate"] for entry in row["relationships"]] == ["next to"]
-    assert +repairs.counts == {"relationships_left_out": 1}
+    assert +notes.counts == {"relationships_left_out": 1}
 
 
 def test_a_merged_id_stands_for_its_object() -> None:
@@ -180,15 +180,16 @@ def test_a_merged_id_stands_for_its_object() -> None:
         {"subject_id": 70, "predicate": "near", "object_id": 3},
         {"subject_id": 3, "predicate": "behind", "object_id": 71},
         {"subject_id": 3, "predicate": "under", "object_id": 72},
+        {"subject_id": 70, "predicate": "on", "object_id": 71},  # the same object
         {"subject_id": 2, "predicate": "over", "object_id": 3},  # an object of its own
     ]
-    row, repairs = _repaired(graph)
+    row, notes = _noted(graph)
     assert [tuple(entry.values()) for entry in row["relationships"]] == [
         (1, 3, "near"),
         (3, 1, "behind"),
         (2, 3, "over"),
     ]
-    assert +repairs.counts == {"merged_ids_resolved": 2, "relationships_left_out": 1}
+    assert +notes.counts == {"merged_ids_resolved": 2, "relationships_left_out": 2}
 
 
 def test_empty_cells_of_pandas_are_nulls_and_whole_numbers_stay_whole() -> None:
@@ -203,8 +204,8 @@ def test_empty_cells_of_pandas_are_nulls_and_whole_numbers_stay_whole() -> None:
         ],
         "relationships": [{"subject_id": 2.0, "predicate": "near", "object_id": 1.0}],
     }
-    row, repairs = _repaired(graph)
-    assert row["scene"] is None and not +repairs.counts
+    row, notes = _noted(graph)
+    assert row["scene"] is None and not +notes.counts
     assert [(entry["object_id"], entry["bbox"]) for entry in row["objects"]] == [(1, None), (2, None)]
     assert row["relationships"] == [{"subject_id": 2, "predicate": "near", "object_id": 1}]
     assert all(type(entry["object_id"]) is int for entry in row["objects"])

@@ -117,8 +117,8 @@ def test_hidden_folders_are_skipped_and_counted(source: Source, folder: str) -> 
     (source.folder / "images/._val-red.png").write_bytes(b"metadata")
     corpus = _read(source)
     assert corpus.images.num_rows == 9 and corpus.rejects.rows == []
-    assert corpus.repairs.metrics()["hidden_files"] == 3 and corpus.counts["ignored_files"] == 0
-    assert corpus.repairs.lines() == ["hidden image files passed by: 3"]
+    assert corpus.notes.metrics()["hidden_files"] == 3 and corpus.counts["ignored_files"] == 0
+    assert corpus.notes.lines() == ["hidden image files passed by: 3"]
 
 
 def test_linked_folders_are_followed_once(source: Source) -> None:
@@ -133,7 +133,10 @@ def test_linked_folders_are_followed_once(source: Source) -> None:
     (images / "up").symlink_to(source.folder)
     (elsewhere / "deep/back").symlink_to(elsewhere)
     (images / "lost").symlink_to("nowhere")
-    ids = set(_read(source).images["image_id"].to_pylist())
+    (images / "self.png").symlink_to("self.png")
+    corpus = _read(source)
+    ids = set(corpus.images["image_id"].to_pylist())
+    assert corpus.counts["ignored_files"] == 2  # links to nothing
     assert {"again/one", "again/deep/two"} < ids and len(ids) == 11
 
 
