@@ -197,7 +197,8 @@ def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
                 raise Rejected(probe.error, probe.remedy, "file_name", image.file)
         except Rejected as error:
             state.rejected[image_id] = error.reason
-            state.rejects.add("images", path, image.row, image_id, error)
+            file = path if image.missing is None else state.folder / GRAPHS_FILE
+            state.rejects.add("images", file, image.row, image_id, error)
         else:
             state.probes[image_id] = probe
             state.notes.count("images_turned", probe.turned, path)

@@ -81,6 +81,8 @@ def _object(entry: Record, width: int, height: int, notes: Notes) -> dict[str, A
     attributes = []
     for value, field in entry.entries("attributes", optional=True):
         try:
+            if value is None or checks.is_nan(value):
+                raise Rejected("the attribute is null", "Remove it", field)
             attributes.append(checks.name(value, field))
         except Rejected as error:
             notes.count("attributes_left_out", first=error)

@@ -49,6 +49,7 @@ def test_a_file_name_that_is_a_little_wrong_is_the_cause(source: Source, name: s
     assert images == [("images", 4, "the image file is missing, but images/val-green.png is there")]
     assert corpus.rejects.seen["images"] == 9  # the file is not counted once more as an image without a graph
     assert "images/val-green.png" in corpus.rejects.rows[0]["remedy"]
+    assert corpus.rejects.rows[0]["file"].endswith("scene_graphs.json")
     (problem,) = missing_files(source.folder, enumerate(source.graphs))
     assert (problem.row, problem.field, problem.value) == (4, "file_name", name)
 
