@@ -12,15 +12,15 @@ from pipeline.base.tables import read_table, write_table
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
 from trainer.study.data import load_model, load_study_data
 from trainer.study.jobs import run_job
-from trainer.study.plan import COMPOSERS, TRAINED, TUNED, UNTRAINED, Job, Setting
+from trainer.study.plan import TUNED, Hyperparameters, Job, has_network, trained_methods, untrained_methods
 from trainer.study.store import Store
 
 __all__ = ["make_params", "vlm_folder"]
 READ_CAPTIONS = {"image_plus_pseudo_caption", "combiner_pseudo_caption", "hybrid_untuned", "hybrid"}
-SETTING = Setting(1e-3, 0.05)
-JOBS = [Job("one", method) for method in UNTRAINED] + [
-    Job("one", method, SETTING if text == TUNED else None, SETTING if method in COMPOSERS else None)
-    for method, text in TRAINED
+SETTING = Hyperparameters(1e-3, 0.05)
+JOBS = [Job("one", method) for method in untrained_methods()] + [
+    Job("one", method, SETTING if text == TUNED else None, SETTING if has_network(method) else None)
+    for method, text in trained_methods()
 ]
 
 
