@@ -97,6 +97,11 @@ def comparator_inputs() -> list[str]:
     return [name for name in TEXT_INPUTS if name in read]
 
 
+def pictured() -> list[str]:
+    """The methods whose first images the report shows, ours first."""
+    return [method.name for method in reversed(METHODS) if method.pictured]
+
+
 def families() -> list[tuple[str, list[str]]]:
     """Title and names of the methods of each family."""
     return [(family.value, [m.name for m in METHODS if m.family is family]) for family in Family]

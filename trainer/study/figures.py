@@ -47,7 +47,7 @@ def study_figures(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> 
         `mean`, over all; `variant` is what the row's table compares; `change`: against the hybrid, in points.
     """
     compared = {dataset: compare(evidence, dataset, names) for dataset, names in families.items()}
-    rows = [*_leads(evidence, compared, families), *_methods(compared), *_ablations(evidence)]
+    rows = [*lead_rows(evidence, compared, families), *_methods(compared), *_ablations(evidence)]
     rows += [*_terms(evidence), *_traps(evidence, compared), *_transfer(evidence), *_beyond(evidence)]
     costs = evidence.cost.items()
     rows += [_row("cost", dataset, name, cost[key]) for dataset, cost in costs for name, key in COST.items()]
@@ -58,7 +58,7 @@ def _row(table: str, dataset: str, measure: str, value: float, **others: Any) ->
     return {"table": table, "dataset": dataset, "measure": measure, "value": value, **others}
 
 
-def _leads(
+def lead_rows(
     evidence: Evidence, compared: Mapping[str, Compared], families: Mapping[str, Sequence[str]]
 ) -> Iterator[Row]:
     """What the hybrid is ahead of each method, and as `claim` of the strongest method of each family."""
