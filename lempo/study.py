@@ -90,7 +90,7 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             f"and temperature: {tower} to tune the text tower, {network} to train a network (its temperature "
             "is learned from there). The same loop, loss, gallery and early stopping tune every text tower; "
             "for a network it is tuned as the weighted sum of image and text, then the network is trained on "
-            "its features, each trial with the pairs at the same place of both lists.",
+            "its features, the pairs of a trial standing at the same position of both lists.",
             "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
             f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
             "serve the views of several pseudo captions alone.",

@@ -5,7 +5,7 @@ Measures every method on the test split of one dataset; what a method chooses, i
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -96,24 +96,10 @@ def _tuned_features(
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 
 
-def _rows(method: str, test: Split, rankings: Rankings) -> list[dict[str, Any]]:
+def _rows(method: str, test: Split, rankings: Rankings) -> Iterator[dict[str, Any]]:
     """Rows of the rankings table."""
-    ids = test.gallery_ids
-    return [
-        {
-            "query_id": query_id,
-            "kind": kind,
-            "method": method,
-            "rank": rank,
-            "average_precision": precision,
-            "top": [ids[index] for index in top if index >= 0],
-        }
-        for query_id, kind, rank, precision, top in zip(
-            test.query_ids,
-            test.kinds,
-            rankings.rank.tolist(),
-            rankings.average_precision.tolist(),
-            rankings.top.tolist(),
-            strict=True,
-        )
-    ]
+    found = (rankings.rank.tolist(), rankings.average_precision.tolist(), rankings.top.tolist())
+    for query_id, kind, rank, precision, top in zip(test.query_ids, test.kinds, *found, strict=True):
+        images = [test.gallery_ids[index] for index in top if index >= 0]
+        row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
+        yield row | {"average_precision": precision, "top": images}
