@@ -35,20 +35,19 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
         UserError: a table, the features or the model is missing: `dvc repro` makes them.
     """
     from trainer.study.figures import study_figures
-    from trainer.study.pages import sections, to_latex, to_markdown
+    from trainer.study.pages import to_latex, to_markdown
     from trainer.study.run import run_study
 
     start = time.perf_counter()
     evidence = run_study(params, paths)
     families = {dataset: _families(paths, dataset) for dataset in params.datasets}
     figures = study_figures(evidence, families)
-    page = sections(figures)
     texts = {
-        "results.md": _preface(evidence, families) + "\n\n" + to_markdown(page) + "\n",
+        "results.md": _preface(evidence, families) + "\n\n" + to_markdown(figures) + "\n",
         "results.csv": figures.with_columns(pl.selectors.float().round(6)).write_csv(),
     }
     if latex:
-        texts["results.tex"] = to_latex(page)
+        texts["results.tex"] = to_latex(figures)
     for name, text in texts.items():
         with replacing(paths.root / out / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

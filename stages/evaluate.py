@@ -65,7 +65,8 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         "hybrid_untuned": dot_scores(untuned, test.gallery),
         **term_scores(tuned, test.gallery, choice, alone),
     }
-    metrics, rows = {}, []
+    metrics: dict[str, dict[str, float]] = {}
+    rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = [{"k": k} for k in range(1, CURVE_TO + 1)]
     for method in tqdm(registry.METHODS, desc="evaluate", unit="method", disable=None):
         recipe = method.recipe

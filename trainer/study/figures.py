@@ -73,9 +73,9 @@ def lead_rows(
             yield from (_lead("leads", dataset, measure, lead) for lead in by_method.values())
         for label, names in rivals.items():
             hardest = {d: ahead[d][strongest(compared[d], names, measure)] for d in compared}
-            yield from (_lead("claim", d, measure, lead, variant=label) for d, lead in hardest.items())
             mean = _mean([lead.difference for lead in hardest.values()])
             yield _row("claim", MEAN, measure, mean, variant=label)
+            yield from (_lead("claim", d, measure, lead, variant=label) for d, lead in hardest.items())
 
 
 def _lead(table: str, dataset: str, measure: str, lead: Lead, **others: Any) -> Row:
@@ -91,15 +91,15 @@ def _methods(compared: Mapping[str, Compared]) -> Iterator[Row]:
             for figures in towers:
                 tower = {"method": method, "text_tower": figures.text_tower}
                 tables = ["methods"] * (figures is towers[0]) + ["text towers"] * (len(towers) > 1)
+                if len(towers) > 1:
+                    chosen = figures.jobs[0].hyperparameters
+                    trial = (asdict(chosen) if chosen else {}) | {VALIDATION: figures.validation}
+                    yield from (_row("text towers", dataset, name, trial[name], **tower) for name in trial)
                 for measure, (low, high) in figures.interval.items():
                     spread = {"deviation": figures.deviation[measure], "low": low, "high": high}
                     spread["seeds"] = len(figures.jobs)
                     for table in tables:
                         yield _row(table, dataset, measure, figures.mean[measure], **tower, **spread)
-                if len(towers) > 1:
-                    chosen = figures.jobs[0].hyperparameters
-                    trial = {VALIDATION: figures.validation} | (asdict(chosen) if chosen else {})
-                    yield from (_row("text towers", dataset, name, trial[name], **tower) for name in trial)
 
 
 def _ablations(evidence: Evidence) -> Iterator[Row]:
