@@ -57,10 +57,10 @@ def measure_details(
             name: _metrics(head_scores(head, other, params)("test", chosen), other)
             for name, other in datasets.items()
         }
-        of_split = head_scores(head, data, params)
+        scores = head_scores(head, data, params)
         details["views"] = {
-            name: _with_view(lambda split: of_split(split, chosen), extra, data)
-            for name, extra in _views(data, params).items()
+            name: _with_view(lambda split: scores(split, chosen), view, data)
+            for name, view in _views(data, params).items()
         }
     finally:
         put_back(model, before)
@@ -92,16 +92,15 @@ def _views(data: StudyData, params: Params) -> dict[str, ScoresOf]:
     return views
 
 
-def _with_view(base: ScoresOf, extra: ScoresOf, data: StudyData) -> dict[str, Any]:
+def _with_view(hybrid_scores: ScoresOf, view_scores: ScoresOf, data: StudyData) -> dict[str, Any]:
     """(1 - share) hybrid + share view, the share chosen on validation; 0 leaves the hybrid as it is."""
     answers = data.splits["val"].answers
-    hybrid, view = {}, {}
-    for split in ("val", "test"):
-        hybrid[split], view[split] = base(split), extra(split)
+    hybrid = {split: hybrid_scores(split) for split in ("val", "test")}
+    view = {split: view_scores(split) for split in hybrid}
 
     def mixed(split: str, share: float) -> Scores:
-        base_scores, view_scores = hybrid[split], view[split]
-        return lambda start, stop: (1 - share) * base_scores(start, stop) + share * view_scores(start, stop)
+        a, b = hybrid[split], view[split]
+        return lambda start, stop: (1 - share) * a(start, stop) + share * b(start, stop)
 
     share = choose_share(partial(mixed, "val"), answers)
     return {

@@ -131,7 +131,7 @@ def _tuned(job: Job, data: StudyData, params: Params) -> tuple[Scores, Result]:
 
 
 def head_scores(head: Head, data: StudyData, params: Params) -> Callable[[str, dict[str, Any]], Scores]:
-    """Scores of a split with the model as it is now, given what was chosen."""
+    """Scores by the model as it is now, given a split's name and what was chosen."""
 
     @torch.no_grad()
     def scores(name: str, chosen: dict[str, Any]) -> Scores:

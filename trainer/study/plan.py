@@ -118,8 +118,8 @@ def tried_hyperparameters(params: Params) -> list[tuple[Hyperparameters, Hyperpa
         for base, factors in both
     )
     low, high = LEARNED_TEMPERATURE
-    learned = [("comparators", network)] + [("tune", tower)] * params.tune.learn_temperature
-    for name, tried in learned:
+    learns = [("comparators", network)] + [("tune", tower)] * params.tune.learn_temperature
+    for name, tried in learns:
         for temperature in (pair.temperature for pair in tried):
             if not low <= temperature <= high:
                 raise UserError(

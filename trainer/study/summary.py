@@ -96,16 +96,21 @@ def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[s
 def leads(evidence: Evidence, compared: Compared, families: Sequence[str], measure: str) -> dict[str, Lead]:
     """What `hybrid` is ahead of every other method, each with the text tower that validation prefers."""
 
-    def mean_values(method: str) -> Values:
-        return _seed_values(evidence.results, compared[method][0].jobs, measure).mean(0)
-
-    found = {}
-    for method in compared:
-        if method != "hybrid":
-            ahead = mean_values("hybrid") - mean_values(method)
-            interval = bootstrap_interval(ahead, families)
-            found[method] = Lead(method, float(ahead.mean()), interval, paired_p_value(ahead, families))
-    return found
+    by_method = {
+        method: _seed_values(evidence.results, towers[0].jobs, measure).mean(0)
+        for method, towers in compared.items()
+    }
+    hybrid = by_method.pop("hybrid")
+    ahead = {method: hybrid - other for method, other in by_method.items()}
+    return {
+        method: Lead(
+            method,
+            float(points.mean()),
+            bootstrap_interval(points, families),
+            paired_p_value(points, families),
+        )
+        for method, points in ahead.items()
+    }
 
 
 def strongest(compared: Compared, methods: Sequence[str], measure: str) -> str:
