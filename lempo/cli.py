@@ -114,16 +114,15 @@ def export(
 
 @app.command(rich_help_panel="Tools")
 def study(
-    out: Annotated[
-        Path | None, typer.Option(help="Where results.md, .csv and .tex go. Default: docs.")
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of results.md and results.csv.")] = Path("docs"),
+    latex: Annotated[bool, typer.Option("--latex", help="Write results.tex too.")] = False,
 ) -> None:
-    """Seeds, trials, ablations, intervals and tests of every method: an hour or two; goes on after a kill."""
+    """Seeds, trials, ablations, intervals and tests of every method: an hour or two, goes on after a kill."""
     from lempo.study import run as run_study
     from pipeline.base.params import load_params
     from pipeline.base.paths import Paths
 
-    run_study(load_params(), Paths(), out or Path("docs"))
+    run_study(load_params(), Paths(), out, latex)
 
 
 @app.command(rich_help_panel="Tools")

@@ -1,12 +1,15 @@
 """The queries that the report shows: chosen without looking at results, with pictures."""
 
 import hashlib
-from collections import defaultdict
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,7 +19,6 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, RANKINGS
 from pipeline.base.tables import read_table
 
-METHODS = ("hybrid", "image_plus_text")
 TOP = 5
 THUMBNAIL = 96  # pixels
 
@@ -57,62 +59,68 @@ class ShownQuery:
     results: list[Result]
 
 
-def shown_queries(paths: Paths, datasets: tuple[str, ...], count: int) -> list[ShownQuery]:
-    """`count` test queries, spread evenly over datasets and kinds.
+def shown_queries(
+    paths: Paths, datasets: Sequence[str], count: int, methods: Sequence[str]
+) -> list[ShownQuery]:
+    """`count` test queries, spread evenly over datasets and kinds, with what some methods answer.
 
     Raises:
         UserError: a table or an image is missing.
     """
-    chosen = _choose(paths, datasets, count)
-    return [
-        query for dataset in datasets if chosen[dataset] for query in _shown(paths, dataset, chosen[dataset])
-    ]
+    chosen = _choose(paths, datasets, count, methods[0])
+    return [query for dataset in datasets for query in _shown(paths, dataset, chosen[dataset], methods)]
 
 
-def _choose(paths: Paths, datasets: tuple[str, ...], count: int) -> dict[str, list[str]]:
-    """Query ids by dataset. The order in a kind is that of the ids' hashes: no result has a say in it."""
-    waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
+def _choose(paths: Paths, datasets: Sequence[str], count: int, method: str) -> dict[str, list[str]]:
+    """Query ids by dataset: datasets take turns, and so do their kinds, in the order of the ids' hashes.
+
+    No result has an influence: `method` only tells which rankings name each query once.
+    """
+    waiting: dict[str, deque[deque[str]]] = {}
     for dataset in datasets:
         table = read_table(paths.rankings(dataset), RANKINGS, ["query_id", "kind", "method"])
-        table = table.filter(pc.equal(table["method"], METHODS[0]))
-        for query_id, kind in zip(table["query_id"].to_pylist(), table["kind"].to_pylist(), strict=True):
-            waiting[dataset, kind].append(query_id)
-    for ids in waiting.values():
-        ids.sort(key=lambda query_id: hashlib.sha256(query_id.encode()).digest(), reverse=True)
-    kinds = {dataset: [key for key in sorted(waiting) if key[0] == dataset] for dataset in datasets}
+        kinds = pl.DataFrame(table).filter(method=method).sort("kind").group_by("kind", maintain_order=True)
+        waiting[dataset] = deque(deque(sorted(rows["query_id"], key=_hash)) for _, rows in kinds)
     chosen: dict[str, list[str]] = {dataset: [] for dataset in datasets}
-    left, turn = count, 0
-    while left and any(waiting.values()):
-        dataset = datasets[turn % len(datasets)]
-        turn += 1
-        # the kinds of a dataset take turns; one that has run out is passed over
-        for key in list(kinds[dataset]):
-            kinds[dataset].append(kinds[dataset].pop(0))
-            if waiting[key]:
-                chosen[dataset].append(waiting[key].pop())
-                left -= 1
-                break
+    for dataset in cycle(datasets):
+        if not count or not any(waiting.values()):
+            break
+        if waiting[dataset]:
+            kind = waiting[dataset].popleft()
+            chosen[dataset].append(kind.popleft())
+            count -= 1
+            if kind:
+                waiting[dataset].append(kind)
     return chosen
 
 
-def _shown(paths: Paths, dataset: str, ids: list[str]) -> list[ShownQuery]:
+def _hash(query_id: str) -> bytes:
+    return hashlib.sha256(query_id.encode()).digest()
+
+
+def _shown(paths: Paths, dataset: str, ids: list[str], methods: Sequence[str]) -> list[ShownQuery]:
     queries = _rows(paths.queries(dataset), QUERIES, "query_id", ids)
     captions = _rows(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", ids)
     references = [row["reference_id"] for row in queries.values()]
     interpretations = _rows(paths.interpretations(dataset), INTERPRETATIONS, "image_id", references)
     table = read_table(paths.rankings(dataset), RANKINGS)
-    table = table.filter(pc.is_in(table["query_id"], pa.array(ids)))
-    ranked = {(row["query_id"], row["method"]): row for row in table.to_pylist() if row["method"] in METHODS}
+    table = table.filter(pc.is_in(table["query_id"], pa.array(ids, pa.string())))
+    ranked = {(row["query_id"], row["method"]): row for row in table.to_pylist()}
     images = read_table(paths.images(dataset), IMAGES, ["image_id", "path"])
     files = dict(zip(images["image_id"].to_pylist(), images["path"].to_pylist(), strict=True))
 
     def picture(image_id: str, right: bool = False) -> Picture:
         return Picture(image_id, _thumbnail(paths.root / files[image_id]), right)
 
+    def results(query_id: str, right: set[str]) -> Iterator[Result]:
+        for method in methods:
+            if row := ranked.get((query_id, method)):
+                top = [picture(image, image in right) for image in row["top"][:TOP]]
+                yield Result(method, row["rank"], top)
+
     shown = []
     for query_id in sorted(ids, key=lambda query_id: (queries[query_id]["kind"], query_id)):
-        query = queries[query_id]
-        caption = captions.get(query_id, {})
+        query, caption = queries[query_id], captions.get(query_id, {})
         right = set(query["target_ids"])
         shown.append(
             ShownQuery(
@@ -127,15 +135,7 @@ def _shown(paths: Paths, dataset: str, ids: list[str]) -> list[ShownQuery]:
                 reference=picture(query["reference_id"]),
                 target=picture(query["target_id"], True),
                 answers=len(right),
-                results=[
-                    Result(
-                        method,
-                        ranked[query_id, method]["rank"],
-                        [picture(image, image in right) for image in ranked[query_id, method]["top"][:TOP]],
-                    )
-                    for method in METHODS
-                    if (query_id, method) in ranked
-                ],
+                results=list(results(query_id, right)),
             )
         )
     return shown

@@ -3,7 +3,13 @@
 import torch
 from torch import Tensor
 
+from trainer.methods.recipes import FrozenFeatures
 from trainer.retrieval.ranking import Scores
+
+
+def chance(features: FrozenFeatures, seed: int) -> Scores:
+    """Random scores of a split's queries."""
+    return chance_scores(len(features.split), len(features.split.gallery), seed)
 
 
 def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:

@@ -14,9 +14,10 @@ from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import Vlm, load_vlm
-from trainer.methods.registry import COMPARATOR_INPUTS, FrozenFeatures
+from trainer.methods.recipes import FrozenFeatures
+from trainer.methods.registry import comparator_inputs
 from trainer.retrieval.splits import Split, load_splits
-from trainer.study.traps import trap_places
+from trainer.study.traps import trap_indices
 
 SPLITS = ("train", "val", "test")
 
@@ -29,7 +30,7 @@ class StudyData:
         vlm: one for all datasets.
         splits: by name, on the model's device.
         texts: of all splits.
-        frozen: the untuned encoder's features of `COMPARATOR_INPUTS`, by split.
+        frozen: the untuned encoder's features of the texts that comparators read, by split.
         traps: of the test split, by kind: int64 (Q, T).
         alternatives: the further pseudo captions of every query, by split; empty lists where none were drawn.
         gallery_texts: the interpretation of every image of the gallery, by split; None where there is none.
@@ -48,7 +49,7 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     """Read a dataset.
 
     Raises:
-        UserError: a table or the features are not there or do not fit the model.
+        UserError: a table or the features are missing or do not fit the model.
     """
     features = read_features(paths.features(dataset), vlm.identity)
     loaded = load_splits(paths, dataset, features, SPLITS, params.method.reference == "removed")
@@ -61,7 +62,7 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     splits = {name: split.to(vlm.device) for name, split in loaded.items()}
     batch = params.speed.encode_batch
     frozen = {
-        name: FrozenFeatures(split, _by_part(split, vlm, texts, batch)) for name, split in splits.items()
+        name: FrozenFeatures(split, _by_input(split, vlm, texts, batch)) for name, split in splits.items()
     }
     traps = _traps(paths, dataset, loaded["test"])
     return StudyData(vlm, splits, texts, frozen, traps, alternatives, gallery_texts)
@@ -85,47 +86,46 @@ def copy_text_state(model: Any) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def put_back(model: Any, state: dict[str, Tensor]) -> None:
-    """Give the model the text tower that `copy_text_state` kept."""
+    """Give the model the text tower that `copy_text_state` copied."""
     own = dict(model.named_parameters())
     for name, value in state.items():
         own[name].copy_(value)
 
 
-def _by_part(split: Split, vlm: Vlm, texts: Texts, batch: int) -> dict[str, Tensor]:
-    """Features of each part, encoded apart: those of the modifications are the same whatever an LLM says."""
-    encoded = [split.encode(vlm.model, texts, batch, (part,)) for part in COMPARATOR_INPUTS]
-    return {part: features for one in encoded for part, features in one.items()}
+def _by_input(split: Split, vlm: Vlm, texts: Texts, batch: int) -> dict[str, Tensor]:
+    """Features of each input, encoded apart: those of modifications are the same whatever an LLM writes."""
+    return {name: split.encode(vlm.model, texts, batch, (name,))[name] for name in comparator_inputs()}
 
 
 def _alternatives(paths: Paths, dataset: str, splits: dict[str, Split]) -> dict[str, list[list[str]]]:
     table = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["query_id", "alternatives"])
-    of = {
+    texts = {
         row["query_id"]: [sample["text"] for sample in row["alternatives"] if sample["text"]]
         for row in table.to_pylist()
     }
-    return {name: [of[query] for query in split.query_ids] for name, split in splits.items()}
+    return {name: [texts[query] for query in split.query_ids] for name, split in splits.items()}
 
 
 def _gallery_texts(paths: Paths, dataset: str, splits: dict[str, Split]) -> dict[str, list[str | None]]:
     table = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"])
-    of = dict(zip(table["image_id"].to_pylist(), table["text"].to_pylist(), strict=True))
-    return {name: [of.get(image) for image in split.gallery_ids] for name, split in splits.items()}
+    texts = dict(zip(table["image_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    return {name: [texts.get(image) for image in split.gallery_ids] for name, split in splits.items()}
 
 
 def _traps(paths: Paths, dataset: str, test: Split) -> dict[str, Tensor]:
     rows = read_table(paths.queries(dataset), QUERIES).to_pylist()
     by_id = {row["query_id"]: row for row in rows}
-    asked = [by_id[query] for query in test.query_ids]
+    queries = [by_id[query] for query in test.query_ids]
     gallery = set(test.gallery_ids)
     graphs: dict[str, GroupGraph] = {
         row["image_id"]: group_objects(graph_from_row(row))
         for row in read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
         if row["image_id"] in gallery
     }
-    return trap_places(
+    return trap_indices(
         test.gallery_ids,
         graphs,
-        [row["reference_id"] for row in asked],
-        [row["target_id"] for row in asked],
-        [row["target_ids"] for row in asked],
+        [row["reference_id"] for row in queries],
+        [row["target_id"] for row in queries],
+        [row["target_ids"] for row in queries],
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pipeline.base.params import Params
-from trainer.methods.registry import term_scores, triplet_alone
+from trainer.methods.terms import term_scores, triplet_alone
 from trainer.retrieval.fusion import choose_share
 from trainer.retrieval.metrics import score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores
@@ -32,7 +32,7 @@ def measure_details(
     chosen: dict[str, Any],
     params: Params,
 ) -> dict[str, Any]:
-    """Metrics in percent of a tuned hybrid, on the test split where nothing else is said.
+    """Metrics in percent of a tuned hybrid, on the test split unless the key says otherwise.
 
     Args:
         dataset: it was tuned on.
@@ -49,22 +49,22 @@ def measure_details(
     before = copy_text_state(model)
     head = HybridHead(params.method)
     untuned = choose(head, data, params)
-    found: dict[str, Any] = {"terms": {"untuned": _terms(data, untuned, params)}}
+    details: dict[str, Any] = {"terms": {"untuned": _terms(data, untuned, params)}}
     try:
         put_back(model, state)
-        found["terms"]["tuned"] = _terms(data, chosen, params)
-        found["transfer"] = {
+        details["terms"]["tuned"] = _terms(data, chosen, params)
+        details["transfer"] = {
             name: _metrics(head_scores(head, other, params)("test", chosen), other)
             for name, other in datasets.items()
         }
-        of_split = head_scores(head, data, params)
-        found["views"] = {
-            name: _with_view(lambda split: of_split(split, chosen), extra, data)
-            for name, extra in _views(data, params).items()
+        scores = head_scores(head, data, params)
+        details["views"] = {
+            name: _with_view(lambda split: scores(split, chosen), view, data)
+            for name, view in _views(data, params).items()
         }
     finally:
         put_back(model, before)
-    return found
+    return details
 
 
 def _terms(data: StudyData, chosen: dict[str, Any], params: Params) -> dict[str, dict[str, float]]:
@@ -74,9 +74,8 @@ def _terms(data: StudyData, chosen: dict[str, Any], params: Params) -> dict[str,
     )
     choice = Choice.of(chosen)
     alone = triplet_alone(known, validation, choice, params.method.choose)
-    return {
-        name: _metrics(scores, data) for name, scores in term_scores(features, test.gallery, choice, alone)
-    }
+    scored = term_scores(features, test.gallery, choice, alone)
+    return {name: _metrics(scores, data) for name, scores in scored.items()}
 
 
 def _metrics(scores: Scores, data: StudyData) -> dict[str, float]:
@@ -93,16 +92,15 @@ def _views(data: StudyData, params: Params) -> dict[str, ScoresOf]:
     return views
 
 
-def _with_view(base: ScoresOf, extra: ScoresOf, data: StudyData) -> dict[str, Any]:
+def _with_view(hybrid_scores: ScoresOf, view_scores: ScoresOf, data: StudyData) -> dict[str, Any]:
     """(1 - share) hybrid + share view, the share chosen on validation; 0 leaves the hybrid as it is."""
     answers = data.splits["val"].answers
-    hybrid, view = {}, {}
-    for split in ("val", "test"):
-        hybrid[split], view[split] = base(split), extra(split)
+    hybrid = {split: hybrid_scores(split) for split in ("val", "test")}
+    view = {split: view_scores(split) for split in hybrid}
 
     def mixed(split: str, share: float) -> Scores:
-        one, other = hybrid[split], view[split]
-        return lambda start, stop: (1 - share) * one(start, stop) + share * other(start, stop)
+        a, b = hybrid[split], view[split]
+        return lambda start, stop: (1 - share) * a(start, stop) + share * b(start, stop)
 
     share = choose_share(partial(mixed, "val"), answers)
     return {
@@ -123,10 +121,11 @@ def _encode(texts: list[str], data: StudyData, params: Params) -> Tensor:
 def _gallery_text_scores(data: StudyData, params: Params, name: str) -> Scores:
     """Cosines of the pseudo caption with the gallery's interpretations; 0 where an image has none."""
     split, texts = data.splits[name], data.gallery_texts[name]
-    known = [place for place, text in enumerate(texts) if text]
-    said = _encode([texts[place] or "" for place in known], data, params)
+    described = [index for index, text in enumerate(texts) if text]
     gallery = split.gallery.new_zeros(split.gallery.shape)
-    gallery[torch.tensor(known, device=gallery.device)] = said
+    gallery[torch.tensor(described, device=gallery.device)] = _encode(
+        [text for text in texts if text], data, params
+    )
     return dot_scores(_encode(split.texts["pseudo_caption"], data, params), gallery)
 
 
@@ -143,8 +142,8 @@ def _caption_scores(data: StudyData, params: Params, best: bool, name: str) -> S
     captions = split.gallery.new_zeros(len(lists), longest, split.gallery.shape[1])  # (Q, S, D)
     counts = torch.tensor([len(texts) for texts in lists], device=captions.device)
     for query, texts in enumerate(lists):
-        for place in range(len(texts)):
-            captions[query, place] = next(encoded)
+        for sample in range(len(texts)):
+            captions[query, sample] = next(encoded)
     if not best:
         return dot_scores(captions.sum(1) / counts[:, None], split.gallery)
     missing = torch.arange(longest, device=captions.device) >= counts[:, None]  # (Q, S)
@@ -160,17 +159,17 @@ def vision_cost(data: StudyData, params: Params, steps: int = 3) -> dict[str, fl
     """Median seconds of a training step with the vision tower fixed and with it trained too.
 
     The second one passes the references and targets of the batch through the image tower, forward and
-    backward (random pixels: reading and decoding are not in it), with the batch's targets as negatives.
+    backward (random pixels: nothing is read or decoded), with the batch's targets as negatives.
     """
     model, split = data.vlm.model, data.splits["train"]
     rows = torch.arange(min(params.tune.batch_size, len(split)), device=split.gallery.device)
     head = HybridHead(params.method)
-    places = torch.cat([split.reference[rows], split.answers.target[rows]]).unique()
+    images = torch.cat([split.reference[rows], split.answers.target[rows]]).unique()
     size = model.visual.image_size
     height, width = size if isinstance(size, tuple) else (size, size)
-    pixels = torch.randn(len(places), 3, height, width, device=split.gallery.device)
+    pixels = torch.randn(len(images), 3, height, width, device=split.gallery.device)
     token_rows = {
-        part: data.texts.rows([split.texts[part][row] for row in rows.tolist()]) for part in head.inputs
+        name: data.texts.rows([split.texts[name][row] for row in rows.tolist()]) for name in head.inputs
     }
     distinct, inverse = torch.stack(list(token_rows.values())).unique(return_inverse=True)
 
@@ -178,24 +177,24 @@ def vision_cost(data: StudyData, params: Params, steps: int = 3) -> dict[str, fl
         start = time.perf_counter()
         model.zero_grad(set_to_none=True)
         text = data.texts.encode(model, distinct)
-        parts = dict(zip(head.inputs, text[inverse.to(text.device)], strict=True))
+        features = dict(zip(head.inputs, text[inverse.to(text.device)], strict=True))
         gallery = split.gallery
         if with_vision:
             seen = normalize(model.encode_image(pixels), dim=-1)
-            gallery = gallery.index_copy(0, places, seen)
-        query = head(gallery[split.reference[rows]], parts)
+            gallery = gallery.index_copy(0, images, seen)
+        query = head(gallery[split.reference[rows]], features)
         scores = query @ gallery[split.answers.target[rows]].T
         scores.logsumexp(1).mean().backward()
         return time.perf_counter() - start
 
     wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    found = {}
+    medians = {}
     for name, with_vision in (("fixed", False), ("trained", True)):
         for key, parameter in model.named_parameters():
             parameter.requires_grad_(with_vision or not key.startswith("visual."))
         seconds = sorted(step(with_vision) for _ in range(steps))
-        found[name] = seconds[len(seconds) // 2]
+        medians[name] = seconds[len(seconds) // 2]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(wanted[name])
     model.zero_grad(set_to_none=True)
-    return {**found, "images": float(len(places)), "queries": float(len(rows))}
+    return {**medians, "images": float(len(images)), "queries": float(len(rows))}

@@ -22,26 +22,26 @@ from trainer.study.store import Store
 
 log = logging.getLogger(__name__)
 
-Found = dict[Job, dict[str, Any]]
+Results = dict[Job, dict[str, Any]]
 
 
 @dataclass
 class Evidence:
-    """Everything that a study found.
+    """All results of a study.
 
     Attributes:
         params: of the run.
         results: of every job.
         best: of the trials of a method and its text tower, the one that validation prefers.
-        named: the jobs of ablations and of what goes beyond the method: (name, dataset) -> job.
+        variants: the jobs of ablations and of what goes beyond the method: (name, dataset) -> job.
         details: dataset -> what was measured of the hybrid's text tower beside its metrics.
         cost: dataset -> seconds of a step with the vision tower fixed and trained.
     """
 
     params: Params
-    results: Found
+    results: Results
     best: list[Job]
-    named: dict[tuple[str, str], Job]
+    variants: dict[tuple[str, str], Job]
     details: dict[str, dict[str, Any]]
     cost: dict[str, dict[str, float]]
 
@@ -57,38 +57,37 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     identity = load_model(params, paths)[0].identity
     store, datasets = Store(paths, params, identity), params.datasets
     with _pool(params, paths, store) as pool:
-        found = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
-        best = best_trials(found)
-        named = variants(best, {**ABLATIONS, **BEYOND})
-        found |= _run([*named.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
+        results = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
+        best = best_trials(results)
+        changed = variants(best, {**ABLATIONS, **BEYOND})
+        results |= _run([*changed.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
         hybrids = [job for job in best if job.method == "hybrid"]
-        details = _details(hybrids, store, pool, found)
-    cost = {job.dataset: details[job.dataset].pop("cost") for job in hybrids}
-    return Evidence(params, found, best, named, details, cost)
+        details = _details(hybrids, store, pool, results)
+    cost = {dataset: measured.pop("cost") for dataset, measured in details.items()}
+    return Evidence(params, results, best, changed, details, cost)
 
 
-def best_trials(found: Found) -> list[Job]:
+def best_trials(results: Results) -> list[Job]:
     """Of the trials of each dataset, method and text tower, the one with the best validation."""
-
     groups: dict[tuple[str, str, str], list[Job]] = {}
-    for job in found:
-        if job.setting:
-            groups.setdefault((job.dataset, job.method, job.text), []).append(job)
-    return [max(jobs, key=lambda job: objective(found[job]["validation"])) for jobs in groups.values()]
+    for job in results:
+        if job.hyperparameters:
+            groups.setdefault((job.dataset, job.method, job.text_tower), []).append(job)
+    return [max(jobs, key=lambda job: objective(results[job]["validation"])) for jobs in groups.values()]
 
 
-def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str) -> Found:
+def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str) -> Results:
     keys = {job: store.job_key(job) for job in jobs}
-    found = {job: result for job in jobs if (result := store.read(keys[job])) is not None}
-    missing = [job for job in jobs if job not in found]
+    results = {job: result for job in jobs if (result := store.read(keys[job])) is not None}
+    missing = [job for job in jobs if job not in results]
     futures = {pool.submit(_work, job, keys[job]): job for job in missing}
-    with tqdm(total=len(jobs), initial=len(found), desc=what, unit="job", disable=None) as bar:
+    with tqdm(total=len(jobs), initial=len(results), desc=what, unit="job", disable=None) as bar:
         for future in as_completed(futures):
             job = futures[future]
-            found[job] = future.result()
+            results[job] = future.result()
             bar.update()
-            log.info("%s: %s", job, _line(found[job]))
-    return {job: found[job] for job in jobs}
+            log.info("%s: %s", job, _line(results[job]))
+    return {job: results[job] for job in jobs}
 
 
 def _line(result: dict[str, Any]) -> str:
@@ -98,13 +97,13 @@ def _line(result: dict[str, Any]) -> str:
 
 
 def _details(
-    hybrids: Sequence[Job], store: Store, pool: ProcessPoolExecutor, found: Found
+    hybrids: Sequence[Job], store: Store, pool: ProcessPoolExecutor, results: Results
 ) -> dict[str, dict[str, Any]]:
     details = {}
     for job in tqdm(hybrids, desc="details", unit="dataset", disable=None):
         key = store.details_key(job)
         if store.read(key) is None:
-            pool.submit(_work_details, job, store.job_key(job), key, found[job]["chosen"]).result()
+            pool.submit(_work_details, job, store.job_key(job), key, results[job]["chosen"]).result()
         details[job.dataset] = store.read(key) or {}
     return details
 
@@ -114,9 +113,7 @@ def _pool(params: Params, paths: Paths, store: Store) -> Iterator[ProcessPoolExe
     from pipeline.vision.vlm import resolve_device
 
     count = 1 if resolve_device(params.speed.device) == "cuda" else params.speed.workers
-    context = get_context(
-        "spawn"
-    )  # the parent holds threads of torch and Arrow: a fork would tear them apart
+    context = get_context("spawn")  # torch and Arrow have threads in the parent, which a fork would break
     ours, theirs = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(params, paths, store, ours))
     try:
@@ -179,6 +176,6 @@ def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> N
 
     datasets = {dataset: _worker.data(dataset) for dataset in _worker.params.datasets}
     state = _worker.store.state(job_key)
-    found = measure_details(job.dataset, datasets, state, chosen, _worker.params)
-    found["cost"] = vision_cost(datasets[job.dataset], _worker.params)
-    _worker.store.write(key, found)
+    details = measure_details(job.dataset, datasets, state, chosen, _worker.params)
+    details["cost"] = vision_cost(datasets[job.dataset], _worker.params)
+    _worker.store.write(key, details)

@@ -1,4 +1,8 @@
-"""Where a study keeps what its jobs found: one file a job, named by all that the result depends on."""
+"""Where a study keeps the results of its jobs: one file a job, named by all that the result depends on.
+
+That includes the code of `JOB_ROOMS` with its file names. Results of other code stay in the folder, but no
+run reads them.
+"""
 
 import hashlib
 import json
@@ -18,8 +22,8 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table
 from pipeline.vision.features import read_features
-from trainer.methods.registry import USES_CAPTIONS
-from trainer.study.plan import Job, Setting
+from trainer.methods import registry
+from trainer.study.plan import Hyperparameters, Job
 
 JOB_ROOMS = (
     "pipeline/base",
@@ -41,17 +45,19 @@ class Store:
 
     Args:
         paths: of the project.
-        params: those that the results depend on are part of a job's name, and so are the tables that its
-            method reads, the features and the trainer's code.
+        params: a job is named by those that its result depends on, the tables that its method reads, the
+            features and the code.
         identity: of the model.
     """
 
     def __init__(self, paths: Paths, params: Params, identity: dict[str, Any]) -> None:
         self.folder = paths.cache / "study"
-        means = {"method": params.method.model_dump()}
-        for name in ("tune", "comparators"):
-            means[name] = getattr(params, name).model_dump(exclude={field.name for field in fields(Setting)})
-        self._common = [means, identity, torch.__version__, code_hash(*JOB_ROOMS)]
+        varied = {field.name for field in fields(Hyperparameters)}
+        training = {
+            name: getattr(params, name).model_dump(exclude=varied) for name in ("tune", "comparators")
+        }
+        training["method"] = params.method.model_dump()
+        self._common = [training, identity, torch.__version__, code_hash(*JOB_ROOMS)]
         self._details = code_hash(*DETAILS_ROOMS)
         self._scenes = {dataset: _scenes(paths, dataset) for dataset in params.datasets}
         self._language = {dataset: _language(paths, dataset) for dataset in params.datasets}
@@ -59,16 +65,17 @@ class Store:
 
     def job_key(self, job: Job) -> str:
         """The key of a job."""
-        read = (self._scenes, self._language) if job.method in USES_CAPTIONS else (self._scenes,)
-        return self._key(asdict(job), [table[job.dataset] for table in read])
+        reads_captions = registry.named(job.method).reads_captions
+        tables = (self._scenes, self._language) if reads_captions else (self._scenes,)
+        return self._key(asdict(job), [table[job.dataset] for table in tables])
 
     def details_key(self, job: Job) -> str:
         """The key of what is measured of the text tower that a job kept, on every dataset."""
-        every = [list(table.values()) for table in (self._scenes, self._language, self._samples)]
-        return self._key([asdict(job), self._details], every)
+        tables = [list(table.values()) for table in (self._scenes, self._language, self._samples)]
+        return self._key([asdict(job), self._details], tables)
 
-    def _key(self, what: Any, inputs: list[Any]) -> str:
-        text = json.dumps([what, inputs, self._common], sort_keys=True)
+    def _key(self, job: Any, tables: list[Any]) -> str:
+        text = json.dumps([job, tables, self._common], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def read(self, key: str) -> dict[str, Any] | None:
@@ -82,7 +89,7 @@ class Store:
         """Keep a result, and the text tower that belongs to it.
 
         Returns:
-            The result as `read` gives it: a study that goes on chooses what one in a single run does.
+            The result as `read` gives it, so that a study that is continued chooses what a single run does.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
@@ -93,7 +100,7 @@ class Store:
         return read_metrics(path)
 
     def state(self, key: str) -> dict[str, Tensor]:
-        """The text tower of a job that was to keep it."""
+        """The text tower of a job with `keep`."""
         return load_file(self.folder / f"{key}.safetensors")
 
 
@@ -102,12 +109,12 @@ def _scenes(paths: Paths, dataset: str) -> list[str]:
     for table in tables:
         if not table.is_file():
             raise UserError("the table is missing", "Run `dvc repro` first", file=table)
-    read_features(paths.features(dataset))  # says what is wrong with them
+    read_features(paths.features(dataset))  # for its error messages
     return [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")]
 
 
 def _language(paths: Paths, dataset: str) -> list[str]:
-    """Of the texts alone: how they were made changes nothing."""
+    """Hashes of the texts alone: how they were written does not matter."""
     interpretations = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"])
     captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["query_id", "text"])
     return [_sha256(table.to_pydict()) for table in (interpretations, captions)]
