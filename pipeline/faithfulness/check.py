@@ -18,7 +18,7 @@ from pipeline.graph.scene_graph import GroupGraph
 
 __all__ = ["Check", "Checker", "Vocabulary", "check", "vocabulary_of"]
 
-MOST_REMEMBERED = 4_096  # readings, and as many judgements
+MOST_REMEMBERED = 2_048  # readings, and as many judgements
 
 
 @dataclass(frozen=True)

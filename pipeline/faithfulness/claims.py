@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import accumulate
 from typing import NamedTuple
 
 from pipeline.faithfulness import words
@@ -96,7 +95,6 @@ class Passage:
 
     Attributes:
         kinds: the kind of every item, one character each.
-        sentence_of: the number of every item's sentence.
         subjects: the pronouns that open a clause.
     """
 
@@ -104,9 +102,12 @@ class Passage:
         self.vocabulary = vocabulary
         self.items: list[Item] = items_of(text, vocabulary)
         self.kinds = "".join([item.kind for item in self.items])
-        self.sentence_of = list(accumulate((kind == Kind.STOP for kind in self.kinds), initial=0))
         self.subjects = [found.start() for found in SUBJECT.finditer(self.kinds)]
         self.mentions: list[Mention] = []
+
+    def sentence_of(self, at: int) -> int:
+        """The number of an item's sentence."""
+        return self.kinds.count(Kind.STOP, 0, at)
 
     def listed(self, mentions: Iterable[Mention]) -> list[Mention]:
         """The first of these mentions and those that form a list with it: "the car and the hangar".
@@ -127,7 +128,8 @@ class Passage:
         """Whom "it" or "they" may mean: mentions of the right number in this sentence or the two before."""
         several = words.PRONOUNS.get(self.items[at].text, True)
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
-        for sentence in range(self.sentence_of[at], self.sentence_of[at] - 3, -1):
+        latest = self.sentence_of(at)
+        for sentence in (latest, latest - 1, latest - 2):
             if fitting := [mention for mention in earlier if mention.sentence == sentence]:
                 return fitting
         return []

@@ -20,6 +20,7 @@ class Comparison:
     def __init__(self, text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> None:
         self._text, self._reading, self._graph, self._vocabulary = text.lower(), reading, graph, vocabulary
         self._match = match(reading.mentions, graph, vocabulary)
+        self._attributes = [vocabulary.meanings(group.attributes) for group in graph.groups]
         self._own_scene = list(Scenes([graph.scene]).find(self._text)) if graph.scene else []
 
     def facts(self) -> Iterator[tuple[str, bool]]:
@@ -33,17 +34,13 @@ class Comparison:
             if group.quantity:
                 counted = any(number_said(group, mention) for mention in mentions) or self._sums_up(index)
                 yield f"{group.quantity} {group.name}", counted
-            claimed = {
-                (aspect, value)
-                for mention in mentions
-                for aspect, value, force in mention.claims
-                if force is not Force.DENIED
-            }
-            meanings = self._vocabulary.meanings(group.attributes)
-            for attribute, meaning in zip(group.attributes, meanings, strict=True):
-                yield f"{attribute} {group.name}", (Aspect.ATTRIBUTE, meaning) in claimed
+            claims = [claim for m in mentions for claim in m.claims if claim.force is not Force.DENIED]
+            claimed = {claim.value for claim in claims if claim.aspect is Aspect.ATTRIBUTE}
+            for attribute, meaning in zip(group.attributes, self._attributes[index], strict=True):
+                yield f"{attribute} {group.name}", meaning in claimed
             if group.position:
-                yield f"{group.name} at {group.position}", (Aspect.POSITION, group.position) in claimed
+                claimed = {claim.value for claim in claims if claim.aspect is Aspect.POSITION}
+                yield f"{group.name} at {group.position}", group.position in claimed
         for relation in graph.relations:
             subject, predicate, object_ = relation
             said = any(self._holds(claim, relation) for claim in self._reading.relations)
@@ -103,16 +100,19 @@ class Comparison:
 
     def _invented_of(self, index: int) -> Iterator[str]:
         """Wrong quantities, attributes and positions of a group, and facts of it that are denied."""
-        group = self._graph.groups[index]
-        attributes = set(self._vocabulary.meanings(group.attributes))
+        group, attributes = self._graph.groups[index], self._attributes[index]
         if (number := self._repeated(index)) is not None:
             yield f"{number} {group.name}"
         total = self._match.total(group.name)
         for mention in self._match.claims[index]:
             if number_conflict(group, mention, total) and not self._sums_up(index):
                 yield f"{mention.number or mention.vague or 'several'} {group.name}"
-            yield from (f"{value} {group.name}" for value in mention.attributes if value not in attributes)
-            yield from (f"{group.name} at {value}" for value in mention.positions if value != group.position)
+            for value in mention.attributes:
+                if value not in attributes:
+                    yield f"{value} {group.name}"
+            for value in mention.positions:
+                if value != group.position:
+                    yield f"{group.name} at {value}"
             for _, value, force in mention.claims:
                 if force is Force.DENIED and (value in attributes or value == group.position):
                     yield f"not {value} {group.name}"

@@ -73,7 +73,10 @@ CLASSES = {
     "SEPARATOR": "&,:;(/",
     "UNKNOWN": "?v",  # an adjective, if an OPENER is before it
     "OPENER": "1VtsblaA",
-    "MODIFIER": "ts1VA&,/?v",
+    "KNOWN": "ts1VA&,/",  # of what may be before a noun
+    "UNCOUNTED": "tsA&,/?v",
+    "AMOUNT": "1VA?",
+    "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase
     "NOUN": "?o",
     "LITTLE": "ijv_ch@ftsbla?o",
     "BEFORE_VERB": "ij.R",
@@ -92,16 +95,17 @@ def rule(text: str) -> re.Pattern[str]:
 
 # a noun phrase up to its noun: "two small red", "no", "all the green", "a row of", "the left"
 _MODIFIED = r"""
-    (?: (?P<collective> DETERMINER? (?: QUANTITY | ATTRIBUTE | WORD )* COLLECTIVE) OF  # a long row of
+    (?=BEGINNING)
+    (?: (?P<negation> NO | NEITHER)
+      | (?P<collective> DETERMINER? AMOUNT* COLLECTIVE) OF  # a long row of
       | (?P<whole> BOTH | ALL) OF
       | (?P<partitive> QUANTITY) OF (?=THE)  # one of the
-      | (?P<negation> NO | NEITHER)
       | (?P<determiner> CLOSING)
     )?
-    (?! (?: (?: (?!QUANTITY) MODIFIER )* QUANTITY ){2} )  # one at most
-    (?! (?: (?: (?!UNKNOWN) MODIFIER )* UNKNOWN ){3} )  # two at most
+    (?! (?: UNCOUNTED* QUANTITY ){2} )  # one at most
+    (?! (?: KNOWN* UNKNOWN ){3} )  # two at most
     (?P<modifiers> (?:
-        (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE) | ATTRIBUTE
+        ATTRIBUTE | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE)
       | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
       | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) ) UNKNOWN
     )* )

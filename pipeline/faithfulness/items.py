@@ -38,6 +38,7 @@ _SMALL_WORDS = (  # a word is of the first kind that lists it
     (Kind.ONES, ("ones", "others")),
 )
 _KIND_OF = {word: kind for kind, group in reversed(_SMALL_WORDS) for word in group}
+_VALUE_OF = words.VAGUE | {word: words.cell_of([word]) or "" for word in words.POSITION_WORDS}
 
 
 @dataclass(slots=True)
@@ -63,8 +64,9 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     items: list[Item] = []
     at = 0
     while at < len(tokens):
-        phrase = next(vocabulary.phrases_at(tokens, at), None)
-        item, length = _position(tokens, at, vocabulary)
+        token = tokens[at]
+        phrase = next(vocabulary.phrases_at(tokens, at), None) if token in vocabulary.lengths else None
+        item, length = _position(tokens, at, vocabulary) if token in words.POSITION_STARTS else (None, 0)
         if item is None or (phrase is not None and _relates(phrase, tokens, at, vocabulary)):
             if phrase is None:
                 item, length = _small_word(tokens, at), 1
@@ -113,12 +115,12 @@ def _position(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tupl
     "at the top left", "in the upper-left corner of the image"; without preposition "the left side".
     "to the left of the hangar" is none: it relates two objects.
     """
-    if tokens[start] not in words.POSITION_STARTS:
-        return None, 0
     preposition = tokens[start] in words.PREPOSITIONS
     article = tokens[start + preposition : start + preposition + 1] == ["the"]
     first = _skip(tokens, start + preposition + article, words.POSITION_DEGREES)
     last = _skip(tokens, first, words.POSITION_WORDS)
+    if first == last:
+        return None, 0
     cell = words.cell_of(tokens[first:last])
     if cell is None or _begins_name(tokens, first, last - first, vocabulary):
         return None, 0
@@ -158,20 +160,14 @@ def _begins_name(tokens: Sequence[str], at: int, length: int, vocabulary: Vocabu
 
 
 def _small_word(tokens: Sequence[str], at: int) -> Item:
-    token, after = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
-    if token in words.COLLECTIVES and after == "of":
+    token = tokens[at]
+    if token in words.COLLECTIVES and tokens[at + 1 : at + 2] == ["of"]:
         quantity = words.COLLECTIVES[token]
-        if isinstance(quantity, int):
-            return Item(Kind.COLLECTIVE, token, number=quantity)
-        return Item(Kind.COLLECTIVE, token, quantity or "")
+        number = quantity if isinstance(quantity, int) else None
+        return Item(Kind.COLLECTIVE, token, "" if number else str(quantity or ""), number)
     if token.isdecimal() and len(token) < 7:
         return Item(Kind.NUMBER, token, number=int(token))
-    if token == "that" and after not in words.COPULAS:
-        return Item(Kind.OTHER, token)
     kind = _KIND_OF.get(token, Kind.WORD)
-    value = (
-        words.VAGUE.get(token, "")
-        if kind == Kind.VAGUE
-        else (kind == Kind.SIDE and words.cell_of([token])) or ""
-    )
-    return Item(kind, token, value, words.NUMBERS.get(token))
+    if token == "that" and words.COPULAS.isdisjoint(tokens[at + 1 : at + 2]):
+        kind = Kind.OTHER
+    return Item(kind, token, _VALUE_OF.get(token, ""), words.NUMBERS.get(token))

@@ -124,7 +124,7 @@ def _assign(named: list[Mention], scores: list[list[float]], columns: int) -> di
 def _score(mention: Mention, group: Group, vocabulary: Vocabulary) -> float:
     """How well a mention's words fit a group.
 
-    +2 for each that does, -3 for each that does not, +0.5 for each that may, -0.1 for each attribute left out.
+    +2 for each that does, -3 for each that does not, +0.5 for each that may, -0.1 for an attribute left out.
     """
     score = 0.0
     if number_said(group, mention):

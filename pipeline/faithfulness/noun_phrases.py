@@ -17,7 +17,7 @@ def find_mentions(passage: Passage) -> None:
     unknown = passage.kinds.replace(Kind.ONES, Kind.WORD)  # before a name, "ones" is a word like any other
     matches = [
         *NOUN_PHRASE.finditer(unknown),
-        *ELLIPSIS.finditer(passage.kinds),
+        *(ELLIPSIS.finditer(passage.kinds) if Kind.ONES in passage.kinds else ()),
         *COUNT.finditer(passage.kinds),
     ]
     for found in sorted(matches, key=re.Match.end):
@@ -44,7 +44,7 @@ def _is_scene(passage: Passage, at: int) -> bool:
 def _counted(passage: Passage, found: re.Match[str], name: str) -> Mention:
     """What a match of `COUNT` says."""
     start, end = found.span()
-    mention = Mention(name, start, end, passage.sentence_of[start], number=passage.items[start].number)
+    mention = Mention(name, start, end, passage.sentence_of(start), number=passage.items[start].number)
     mention.claims = _attributes(passage, start, end)
     return mention
 
@@ -52,7 +52,7 @@ def _counted(passage: Passage, found: re.Match[str], name: str) -> Mention:
 def _mention(passage: Passage, found: re.Match[str], name: str) -> Mention:
     """What a match of `NOUN_PHRASE` or of `ELLIPSIS` says."""
     items, start, end = passage.items, found.start(), found.end()
-    last = {group: items[found.end(group) - 1] for group, kinds in found.groupdict().items() if kinds}
+    last = {group: items[found.end(group) - 1] for group in found.re.groupindex if found[group]}
     opening = last.get("whole") or last.get("article") or last.get("determiner")
     determiner = opening.text if opening else None
     number, vague = _quantity(last, items[slice(*found.span("collective"))])
@@ -61,19 +61,14 @@ def _mention(passage: Passage, found: re.Match[str], name: str) -> Mention:
     if collective := last.get("collective"):
         determiner = determiner or ("" if collective.number is None and not collective.value else None)
     first = found.start("modifiers")
-    if (
-        "joint" in last
-        and not determiner
-        and not number
-        and not vague
-        and PREDICATED.match(passage.kinds, first)
-    ):
-        start = first = found.end("joint")
     phrase = items[end - 1].phrase
     plural = {SINGULAR: False, PLURAL: True}.get(phrase.number) if phrase else None
-    if number is None and vague is None and determiner in ("a", "an", "another") and not plural:
-        number = 1
-    mention = Mention(name, start, end, passage.sentence_of[start], plural, determiner, number, vague)
+    if number is None and vague is None:
+        if "joint" in last and not determiner and PREDICATED.match(passage.kinds, first):
+            start = first = found.end("joint")
+        if determiner in ("a", "an", "another") and not plural:
+            number = 1
+    mention = Mention(name, start, end, passage.sentence_of(start), plural, determiner, number, vague)
     mention.negated = _negated(passage, mention, negated)
     mention.short = phrase is not None and phrase.short
     mention.claims = _attributes(passage, first, end)
@@ -83,11 +78,8 @@ def _mention(passage: Passage, found: re.Match[str], name: str) -> Mention:
 
 
 def _attributes(passage: Passage, start: int, end: int) -> list[Claim]:
-    return [
-        Claim(Aspect.ATTRIBUTE, item.value)
-        for item in passage.items[start:end]
-        if item.kind == Kind.ATTRIBUTE
-    ]
+    kind = Kind.ATTRIBUTE
+    return [Claim(Aspect.ATTRIBUTE, item.value) for item in passage.items[start:end] if item.kind == kind]
 
 
 def _quantity(last: Mapping[str, Item], collective: list[Item]) -> tuple[int | None, str | None]:

@@ -58,9 +58,10 @@ def _relates(passage: Passage, at: int) -> bool:
 def _claims_after(
     passage: Passage, start: int, following: Mention | None, placed: bool
 ) -> Iterator[tuple[Claim, bool]]:
-    """The claims from item `start` on, up to the next noun phrase or sentence, and whether a plural makes them.
+    """The claims from item `start` on, and whether a plural verb is before them.
 
     Args:
+        following: the next noun phrase, which ends them.
         placed: the position of what they are about is known.
     """
     kinds = passage.kinds

@@ -20,7 +20,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     Args:
         last: the relation claimed before it.
     """
-    phrase, sentence = passage.items[at].phrase, passage.sentence_of[at]
+    phrase, sentence = passage.items[at].phrase, passage.sentence_of(at)
     assert phrase is not None
     here = [m for m in passage.mentions if m.sentence == sentence and not m.negated]
     before, after = [m for m in here if m.end <= at], [m for m in here if m.start > at]
@@ -29,7 +29,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         sure = verb and bool(after) and after[0].start == at + 1
         return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure)
     objects, sure = _objects(passage, at, after)
-    pronouns = [i for i in passage.subjects if i < at and passage.sentence_of[i] == sentence]
+    pronouns = [i for i in passage.subjects if i < at and passage.sentence_of(i) == sentence]
     if pronouns and (not before or before[-1].end <= pronouns[-1]):
         subjects = passage.antecedents(pronouns[-1])
         sure = sure and len(subjects) == 1

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.grammar import Kind
@@ -42,27 +43,27 @@ class Vocabulary:
     scenes: frozenset[str]
 
     @cached_property
-    def phrases(self) -> Mapping[tuple[str, ...], list[Phrase]]:
-        """Phrases by their tokens, names before predicates before attributes."""
-        index: dict[tuple[str, ...], list[Phrase]] = {}
-        for phrases in (self._names(), self._predicates(), self._attributes()):
-            first = {phrase.tokens: phrase for phrase in reversed([*phrases]) if phrase.tokens}
-            for tokens, phrase in first.items():
-                index.setdefault(tokens, []).append(phrase)
+    def phrases(self) -> Mapping[tuple[str, ...], Phrase]:
+        """Phrases by their tokens: a name rather than a predicate, a predicate rather than an attribute."""
+        index: dict[tuple[str, ...], Phrase] = {}
+        for phrase in chain(self._names(), self._predicates(), self._attributes()):
+            if phrase.tokens:
+                index.setdefault(phrase.tokens, phrase)
         return index
 
     @cached_property
     def lengths(self) -> Mapping[str, list[int]]:
         """How many tokens phrases have, long ones first, by their first token."""
-        found: dict[str, set[int]] = {}
+        lengths: dict[str, set[int]] = {}
         for tokens in self.phrases:
-            found.setdefault(tokens[0], set()).add(len(tokens))
-        return {first: sorted(lengths, reverse=True) for first, lengths in found.items()}
+            lengths.setdefault(tokens[0], set()).add(len(tokens))
+        return {first: sorted(sizes, reverse=True) for first, sizes in lengths.items()}
 
     def phrases_at(self, tokens: Sequence[str], at: int) -> Iterator[Phrase]:
         """The phrases that stand in a text from the token number `at` on, long ones first."""
         for length in self.lengths.get(tokens[at], ()):
-            yield from self.phrases.get(tuple(tokens[at : at + length]), ())
+            if phrase := self.phrases.get(tuple(tokens[at : at + length])):
+                yield phrase
 
     @cached_property
     def attribute_of(self) -> Mapping[str, str]:
@@ -83,7 +84,7 @@ class Vocabulary:
     @cached_property
     def other_scenes(self) -> Scenes:
         """Finds scenes, those left out that are an object's name or hold one."""
-        names = [tokens for tokens, found in self.phrases.items() if any(p.kind == Kind.NAME for p in found)]
+        names = self._name_tokens
         joined = {"".join(tokens) for tokens in names}
         single = {tokens[0] for tokens in names if len(tokens) == 1}
         return Scenes(
@@ -96,9 +97,11 @@ class Vocabulary:
     def scene_words(self) -> frozenset[str]:
         """First words of scenes that no object's name starts with."""
         heads = {tokens[0] for scene in self.scenes if (tokens := tokenise(scene))}
-        return frozenset(
-            heads - {p.tokens[0] for found in self.phrases.values() for p in found if p.kind == Kind.NAME}
-        )
+        return frozenset(heads - {tokens[0] for tokens in self._name_tokens})
+
+    @property
+    def _name_tokens(self) -> list[tuple[str, ...]]:
+        return [tokens for tokens, phrase in self.phrases.items() if phrase.kind == Kind.NAME]
 
     def _names(self) -> Iterable[Phrase]:
         known = {tuple(tokenise(name)) for name in self.names}

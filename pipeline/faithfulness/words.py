@@ -127,7 +127,7 @@ def cell_of(words: Sequence[str]) -> str | None:
             rows.add(_ROWS[word])
         elif word in _COLUMNS:
             columns.add(_COLUMNS[word])
-    if not words or len(rows) > 1 or len(columns) > 1:
+    if len(rows) > 1 or len(columns) > 1:
         return None
     return " ".join([*rows, *columns]) or "center"
 
