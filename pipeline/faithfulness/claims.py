@@ -2,34 +2,26 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.grammar import LIST, SUBJECT, Kind
 from pipeline.faithfulness.items import Item, items_of
 from pipeline.faithfulness.vocabulary import Vocabulary
 
-
-class Aspect(Enum):
-    ATTRIBUTE = "attribute"
-    POSITION = "position"
-
-
-class Force(Enum):
-    """How a claim is made. What is only possible satisfies a fact and contradicts none."""
-
-    STATED = "stated"
-    POSSIBLE = "possible"
-    DENIED = "denied"
+Aspect = Literal["attribute", "position"]
+Force = Literal["stated", "possible", "denied"]
 
 
 class Claim(NamedTuple):
-    """An attribute or a position that a text says of an object."""
+    """An attribute or a position that a text says of an object, or denies.
+
+    What is only possible satisfies a fact and contradicts none.
+    """
 
     aspect: Aspect
     value: str
-    force: Force = Force.STATED
+    force: Force = "stated"
 
 
 @dataclass(slots=True, eq=False)
@@ -62,15 +54,13 @@ class Mention:
 
     @property
     def attributes(self) -> list[str]:
-        return self.values(Aspect.ATTRIBUTE)
+        """Those stated."""
+        return [value for aspect, value, force in self.claims if aspect == "attribute" and force == "stated"]
 
     @property
     def positions(self) -> list[str]:
-        return self.values(Aspect.POSITION)
-
-    def values(self, aspect: Aspect, force: Force = Force.STATED) -> list[str]:
-        """What is claimed of one aspect with this force, in the order of the text."""
-        return [claim.value for claim in self.claims if claim.aspect is aspect and claim.force is force]
+        """Those stated."""
+        return [value for aspect, value, force in self.claims if aspect == "position" and force == "stated"]
 
 
 @dataclass(slots=True)

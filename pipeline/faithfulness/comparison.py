@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 
-from pipeline.faithfulness.claims import Aspect, Force, Reading, RelationClaim
+from pipeline.faithfulness.claims import Reading, RelationClaim
 from pipeline.faithfulness.matching import match, number_conflict, number_said
 from pipeline.faithfulness.scenes import Scenes
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import GroupGraph
+
+_finder = lru_cache(1024)(lambda scene: Scenes([scene]))
 
 
 class Comparison:
@@ -21,7 +24,7 @@ class Comparison:
         self._text, self._reading, self._graph, self._vocabulary = text.lower(), reading, graph, vocabulary
         self._match = match(reading.mentions, graph, vocabulary)
         self._attributes = [vocabulary.meanings(group.attributes) for group in graph.groups]
-        self._own_scene = list(Scenes([graph.scene]).find(self._text)) if graph.scene else []
+        self._own_scene = list(_finder(graph.scene).find(self._text)) if graph.scene else []
 
     def facts(self) -> Iterator[tuple[str, bool]]:
         """Every fact of the graph, and whether the text states it."""
@@ -34,12 +37,12 @@ class Comparison:
             if group.quantity:
                 counted = any(number_said(group, mention) for mention in mentions) or self._sums_up(index)
                 yield f"{group.quantity} {group.name}", counted
-            claims = [claim for m in mentions for claim in m.claims if claim.force is not Force.DENIED]
-            claimed = {claim.value for claim in claims if claim.aspect is Aspect.ATTRIBUTE}
+            claims = [claim for m in mentions for claim in m.claims if claim.force != "denied"]
+            claimed = {claim.value for claim in claims if claim.aspect == "attribute"}
             for attribute, meaning in zip(group.attributes, self._attributes[index], strict=True):
                 yield f"{attribute} {group.name}", meaning in claimed
             if group.position:
-                claimed = {claim.value for claim in claims if claim.aspect is Aspect.POSITION}
+                claimed = {claim.value for claim in claims if claim.aspect == "position"}
                 yield f"{group.name} at {group.position}", group.position in claimed
         for relation in graph.relations:
             subject, predicate, object_ = relation
@@ -114,7 +117,7 @@ class Comparison:
                 if value != group.position:
                     yield f"{group.name} at {value}"
             for _, value, force in mention.claims:
-                if force is Force.DENIED and (value in attributes or value == group.position):
+                if force == "denied" and (value in attributes or value == group.position):
                     yield f"not {value} {group.name}"
 
     def _invented_relations(self) -> Iterator[str]:

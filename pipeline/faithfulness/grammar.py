@@ -66,7 +66,6 @@ CLASSES = {
     "ARTICLE": "ts",
     "CLOSING": "bla",  # determiners with which a noun phrase begins
     "DETERMINER": "tsbla",
-    "FOREIGN": "1Vtsa",  # what begins a noun phrase, other than "both", "all" and "each"
     "NEGATION": "nkx",
     "COPULA": "ij",
     "JOINT": "&,/",  # between two attributes
@@ -138,8 +137,9 @@ REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VE
 # in a remark: a place, or an attribute that no unknown noun follows: "is red", not "has a red spot"
 CLAIM = rule("PLACE | (?: (?<=COPULA) ATTRIBUTE | ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)")
 
-# of what is before a claim in its remark
+# what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
+FOREIGN_PHRASE = rule("QUANTITY | ARTICLE | OTHER")
 
 # a place that says nothing of the noun phrase before it
 STRAY_PLACE = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) BARE_PLACE")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.claims import Aspect, Force, Mention
+from pipeline.faithfulness.claims import Mention
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import Group, GroupGraph
 
@@ -134,10 +134,10 @@ def _score(mention: Mention, group: Group, vocabulary: Vocabulary) -> float:
     attributes = set(vocabulary.meanings(group.attributes))
     score -= 0.1 * len(attributes - set(mention.attributes))
     for aspect, value, force in mention.claims:
-        fits = value in attributes if aspect is Aspect.ATTRIBUTE else value == group.position
-        if force is Force.STATED:
+        fits = value in attributes if aspect == "attribute" else value == group.position
+        if force == "stated":
             score += 2 if fits else -3
-        elif force is Force.POSSIBLE:
+        elif force == "possible":
             score += 0.5 * fits
     return score
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Mapping
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.claims import Aspect, Claim, Mention, Passage
+from pipeline.faithfulness.claims import Claim, Mention, Passage
 from pipeline.faithfulness.grammar import CLASSES, COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
 from pipeline.faithfulness.items import Item
-from pipeline.faithfulness.vocabulary import PLURAL, SINGULAR
 from pipeline.graph.verbalise import pluralise
 
 
@@ -62,7 +61,7 @@ def _mention(passage: Passage, found: re.Match[str], name: str) -> Mention:
         determiner = determiner or ("" if collective.number is None and not collective.value else None)
     first = found.start("modifiers")
     phrase = items[end - 1].phrase
-    plural = {SINGULAR: False, PLURAL: True}.get(phrase.number) if phrase else None
+    plural = phrase.plural if phrase else None
     if number is None and vague is None:
         if "joint" in last and not determiner and PREDICATED.match(passage.kinds, first):
             start = first = found.end("joint")
@@ -73,13 +72,13 @@ def _mention(passage: Passage, found: re.Match[str], name: str) -> Mention:
     mention.short = phrase is not None and phrase.short
     mention.claims = _attributes(passage, first, end)
     if side := last.get("side"):
-        mention.claims.append(Claim(Aspect.POSITION, side.value))
+        mention.claims.append(Claim("position", side.value))
     return mention
 
 
 def _attributes(passage: Passage, start: int, end: int) -> list[Claim]:
     kind = Kind.ATTRIBUTE
-    return [Claim(Aspect.ATTRIBUTE, item.value) for item in passage.items[start:end] if item.kind == kind]
+    return [Claim("attribute", item.value) for item in passage.items[start:end] if item.kind == kind]
 
 
 def _quantity(last: Mapping[str, Item], collective: list[Item]) -> tuple[int | None, str | None]:

@@ -2,19 +2,9 @@
 
 from collections.abc import Iterator
 
-from pipeline.faithfulness.claims import Aspect, Claim, Force, Mention, Passage
-from pipeline.faithfulness.grammar import (
-    CLAIM,
-    CLASSES,
-    DENIAL,
-    FRONTED_PLACE,
-    NEXT_PLACE,
-    OPENING_PLACE,
-    PLACE_OF_NAME,
-    REMARK,
-    STRAY_PLACE,
-    Kind,
-)
+from pipeline.faithfulness import grammar
+from pipeline.faithfulness.claims import Claim, Force, Mention, Passage
+from pipeline.faithfulness.grammar import Kind
 
 
 def read_predications(passage: Passage) -> None:
@@ -28,7 +18,7 @@ def read_predications(passage: Passage) -> None:
             mention.claims.append(claim)
             if several:  # "The car and the hangar are white"
                 for earlier in passage.listed(mentions[index::-1])[1:]:
-                    earlier.claims.append(claim._replace(force=Force.POSSIBLE))
+                    earlier.claims.append(claim._replace(force="possible"))
     _read_pronouns(passage)
 
 
@@ -36,22 +26,22 @@ def _read_before(passage: Passage, index: int) -> None:
     """As in "At the top left there are two cars": the position goes to the noun phrase after it."""
     mention, previous = passage.mentions[index], passage.mentions[index - 1] if index else None
     if previous is not None and previous.sentence == mention.sentence:
-        rule, since = NEXT_PLACE if previous.positions else FRONTED_PLACE, previous.end
+        rule, since = grammar.NEXT_PLACE if previous.positions else grammar.FRONTED_PLACE, previous.end
     else:
-        rule, since = OPENING_PLACE, passage.kinds.rfind(Kind.STOP, 0, mention.start) + 1
+        rule, since = grammar.OPENING_PLACE, passage.kinds.rfind(Kind.STOP, 0, mention.start) + 1
     found = rule.search(passage.kinds, since, mention.start)
     if found is None or mention.positions or _relates(passage, found.start("place")):
         return
     position = passage.items[found.start("place")].value
-    mention.claims.append(Claim(Aspect.POSITION, position))
+    mention.claims.append(Claim("position", position))
     for later in passage.listed(passage.mentions[index:])[1:]:
         if not later.positions:
-            later.claims.append(Claim(Aspect.POSITION, position, Force.POSSIBLE))
+            later.claims.append(Claim("position", position, "possible"))
 
 
 def _relates(passage: Passage, at: int) -> bool:
     """Whether a place is relative to an object, as in "the left of the hangar", and not to the scene."""
-    found = PLACE_OF_NAME.match(passage.kinds, at)
+    found = grammar.PLACE_OF_NAME.match(passage.kinds, at)
     return found is not None and passage.items[found.end() - 1].text not in passage.vocabulary.scenes
 
 
@@ -66,30 +56,32 @@ def _claims_after(
     """
     kinds = passage.kinds
     end = max(start, following.start) if following else len(kinds)
-    remark = REMARK.match(kinds, start, end)
+    remark = grammar.REMARK.match(kinds, start, end)
     assert remark is not None
-    for found in CLAIM.finditer(kinds, start, remark.end()):
+    for found in grammar.CLAIM.finditer(kinds, start, remark.end()):
         at, item = found.start(), passage.items[found.start()]
-        before = set(kinds[start:at])
-        foreign = not before.isdisjoint(CLASSES["FOREIGN"])  # about something that no graph names
-        force = Force.DENIED if DENIAL.search(kinds, start, at) else Force.STATED
+        before = kinds[start:at]
+        foreign = bool(grammar.FOREIGN_PHRASE.search(before))
+        force: Force = "denied" if grammar.DENIAL.search(before) else "stated"
         if item.kind == Kind.ATTRIBUTE:
             if not foreign:
-                yield Claim(Aspect.ATTRIBUTE, item.value, force), Kind.ARE in before
+                yield Claim("attribute", item.value, force), Kind.ARE in before
             continue
         if _relates(passage, at):
             return
         if following is not None:
-            fronted = (NEXT_PLACE if placed else FRONTED_PLACE).search(kinds, start, following.start)
+            fronted = (grammar.NEXT_PLACE if placed else grammar.FRONTED_PLACE).search(
+                kinds, start, following.start
+            )
             if fronted is not None and fronted.start("place") == at:
                 return
-        if at > start and STRAY_PLACE.match(kinds, at):
+        if at > start and grammar.STRAY_PLACE.match(kinds, at):
             continue
         if foreign:
-            yield Claim(Aspect.POSITION, item.value, Force.POSSIBLE), False
+            yield Claim("position", item.value, "possible"), False
         else:
-            placed = placed or force is Force.STATED
-            yield Claim(Aspect.POSITION, item.value, force), Kind.ARE in before
+            placed = placed or force == "stated"
+            yield Claim("position", item.value, force), Kind.ARE in before
 
 
 def _read_pronouns(passage: Passage) -> None:
@@ -99,8 +91,8 @@ def _read_pronouns(passage: Passage) -> None:
         following = next((mention for mention in passage.mentions if mention.start > at), None)
         claims = [claim for claim, _ in _claims_after(passage, at + 1, following, placed=False)]
         if len(meant) > 1:
-            claims = [claim._replace(force=Force.POSSIBLE) for claim in claims if claim.force is Force.STATED]
+            claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]
         else:
-            claims = [claim for claim in claims if claim.force is not Force.POSSIBLE]
+            claims = [claim for claim in claims if claim.force != "possible"]
         for mention in meant:
             mention.claims += claims

@@ -12,7 +12,6 @@ from pipeline.faithfulness.scenes import Scenes, squeezed
 from pipeline.graph.scene_graph import GroupGraph
 from pipeline.graph.verbalise import pluralise
 
-SINGULAR, PLURAL, EITHER = "singular", "plural", "either"
 _WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of", "and"), Kind.WEAK)
 
 
@@ -28,7 +27,7 @@ class Phrase:
     tokens: tuple[str, ...]
     kind: Kind  # a name, an attribute or a predicate
     value: str  # as the graphs write it
-    number: str = EITHER  # of a name
+    plural: bool | None = None  # of a name; None: either
     readings: tuple[tuple[str, bool], ...] = ()  # of a predicate: (predicate, turned round)
     short: bool = False  # "court" for "tennis court": good for speaking of it again
 
@@ -121,7 +120,7 @@ class Vocabulary:
         for head, names in heads.items():
             if len(names) == 1 and (head,) not in known:
                 for phrase in _name_forms((head,), names[0]):
-                    yield Phrase(phrase.tokens, Kind.NAME, names[0], phrase.number, short=True)
+                    yield Phrase(phrase.tokens, Kind.NAME, names[0], phrase.plural, short=True)
 
     def _attributes(self) -> Iterable[Phrase]:
         for attribute in sorted({*self.attributes, *words.COMMON_ATTRIBUTES, *self.attribute_of}):
@@ -185,8 +184,8 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
         if last.endswith(("ses", "xes", "zes", "ches", "shes")):
             singulars.add(last[:-2])
     looks_plural = bool(singulars)
-    yield Phrase(tokens, Kind.NAME, name, EITHER if looks_plural or last in plurals else SINGULAR)
+    yield Phrase(tokens, Kind.NAME, name, None if looks_plural or last in plurals else False)
     for plural in sorted(plurals - {last}):
-        yield Phrase((*tokens[:-1], plural), Kind.NAME, name, PLURAL)
+        yield Phrase((*tokens[:-1], plural), Kind.NAME, name, True)
     for singular in sorted(singulars - {last}):
-        yield Phrase((*tokens[:-1], singular), Kind.NAME, name, SINGULAR)
+        yield Phrase((*tokens[:-1], singular), Kind.NAME, name, False)

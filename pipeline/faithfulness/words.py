@@ -160,12 +160,5 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
 )  # fmt: skip
 # a graph that lacks these is contradicted by a text that says them, whether or not another graph has them
 COMMON_PREDICATES = (
-    "next to",
-    "left of",
-    "right of",
-    "above",
-    "below",
-    "surrounded by",
-    "in front of",
-    "behind",
-)
+    "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",
+)  # fmt: skip
