@@ -17,9 +17,9 @@ class Kind(StrEnum):
     WEAK = "r"  # a relation that says little: has, of
     WITH = "w"  # as a relation
 
-    POSITION = "P"  # at the top left
-    POSITION_OF = "Q"  # the same before "of" and what is no picture: of the hangar, of the airport
-    SIDE = "p"  # the top left: a position without its preposition
+    AT = "P"  # at the top left
+    AT_OF = "Q"  # the same before "of" and what is no picture: of the hangar, of the airport
+    SIDE = "p"  # the top left: without its preposition
     SIDE_OF = "q"
 
     NUMBER = "1"
@@ -59,9 +59,9 @@ class Kind(StrEnum):
 
 
 CLASSES = {
-    "PLACE": "PQpq",
-    "PLACE_OF": "Qq",
-    "BARE_PLACE": "pq",
+    "POSITION": "PQpq",
+    "POSITION_OF": "Qq",
+    "BARE_POSITION": "pq",
     "QUANTITY": "1V",
     "ARTICLE": "ts",
     "CLOSING": "bla",  # determiners with which a noun phrase begins
@@ -108,7 +108,7 @@ _MODIFIED = r"""
       | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
       | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) ) UNKNOWN
     )* )
-    (?P<side> BARE_PLACE)?
+    (?P<side> BARE_POSITION)?
 """
 NOUN_PHRASE = rule(_MODIFIED + "NAME")
 
@@ -116,7 +116,7 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 ELLIPSIS = rule(_MODIFIED + "ONES")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
-COUNT = rule(r"NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | PLACE | COPULA | STOP | \Z) | (?=PLACE) )")
+COUNT = rule(r"NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?=POSITION) )")
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
@@ -134,32 +134,32 @@ SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | TH
 _REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) )*"
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
-# in a remark: a place, or an attribute that no unknown noun follows: "is red", not "has a red spot"
-CLAIM = rule("PLACE | (?: (?<=COPULA) ATTRIBUTE | ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)")
+# in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
+CLAIM = rule("POSITION | (?: (?<=COPULA) ATTRIBUTE | ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)")
 
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
 FOREIGN_PHRASE = rule("QUANTITY | ARTICLE | OTHER")
 
-# a place that says nothing of the noun phrase before it
-STRAY_PLACE = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) BARE_PLACE")
+# a position that says nothing of the noun phrase before it
+STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) BARE_POSITION")
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
-PLACE_OF_NAME = rule("PLACE_OF (?: OF | DETERMINER ){0,2} NAME")
+POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
 
-# a place before the noun phrase that it belongs to: "At the left there is", "On the right, the"
-OPENING_PLACE = rule(r"(?P<place> PLACE) (?: LITTLE | COMMA | COLON )* \Z")
+# a position before the noun phrase that it belongs to: "At the left there is", "On the right, the"
+OPENING_POSITION = rule(r"(?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z")
 
 # the same after another noun phrase: "and, at the bottom, one pond", ", on the right is a blue car"
 _FRONTED = r"""
     (?: (?: AND | LINK | WITH | SEMICOLON ) COMMA*
-      | (?<!COMMA) COMMA (?= PLACE COPULA) )
-    (?P<place> PLACE) (?: LITTLE | COMMA | COLON )* \Z
+      | (?<!COMMA) COMMA (?= POSITION COPULA) )
+    (?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z
 """
-FRONTED_PLACE = rule(_FRONTED)
+FRONTED_POSITION = rule(_FRONTED)
 
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
-NEXT_PLACE = rule(_FRONTED.replace("(?= PLACE COPULA)", r"(?= PLACE (?: COPULA | LITTLE* \Z ))"))
+NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) RELATION | WEAK | WITH")

@@ -126,11 +126,11 @@ def _position(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tupl
         return None, 0
     end = _skip(tokens, last, words.POSITION_TAILS)
     alone = not preposition and last - first == 1 and end == last
-    kind = Kind.POSITION if preposition else Kind.SIDE
+    kind = Kind.AT if preposition else Kind.SIDE
     if end + 1 < len(tokens) and tokens[end] == "of":
         if not _is_picture(tokens, end + 1, vocabulary):
             # "at the center of the harbor" may still be a position: what follows decides
-            kind = Kind.POSITION_OF if preposition else Kind.SIDE_OF
+            kind = Kind.AT_OF if preposition else Kind.SIDE_OF
             return Item(kind, " ".join(tokens[start:end]), cell), end - start
         end = _skip(tokens, end + 1, ("the", "this", "aerial")) + 1
     if alone and article:

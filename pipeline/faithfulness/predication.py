@@ -26,13 +26,13 @@ def _read_before(passage: Passage, index: int) -> None:
     """As in "At the top left there are two cars": the position goes to the noun phrase after it."""
     mention, previous = passage.mentions[index], passage.mentions[index - 1] if index else None
     if previous is not None and previous.sentence == mention.sentence:
-        rule, since = grammar.NEXT_PLACE if previous.positions else grammar.FRONTED_PLACE, previous.end
+        rule, since = grammar.NEXT_POSITION if previous.positions else grammar.FRONTED_POSITION, previous.end
     else:
-        rule, since = grammar.OPENING_PLACE, passage.kinds.rfind(Kind.STOP, 0, mention.start) + 1
+        rule, since = grammar.OPENING_POSITION, passage.kinds.rfind(Kind.STOP, 0, mention.start) + 1
     found = rule.search(passage.kinds, since, mention.start)
-    if found is None or mention.positions or _relates(passage, found.start("place")):
+    if found is None or mention.positions or _relates(passage, found.start("position")):
         return
-    position = passage.items[found.start("place")].value
+    position = passage.items[found.start("position")].value
     mention.claims.append(Claim("position", position))
     for later in passage.listed(passage.mentions[index:])[1:]:
         if not later.positions:
@@ -40,8 +40,8 @@ def _read_before(passage: Passage, index: int) -> None:
 
 
 def _relates(passage: Passage, at: int) -> bool:
-    """Whether a place is relative to an object, as in "the left of the hangar", and not to the scene."""
-    found = grammar.PLACE_OF_NAME.match(passage.kinds, at)
+    """Whether a position is relative to an object, as in "the left of the hangar", and not to the scene."""
+    found = grammar.POSITION_OF_NAME.match(passage.kinds, at)
     return found is not None and passage.items[found.end() - 1].text not in passage.vocabulary.scenes
 
 
@@ -70,12 +70,12 @@ def _claims_after(
         if _relates(passage, at):
             return
         if following is not None:
-            fronted = (grammar.NEXT_PLACE if placed else grammar.FRONTED_PLACE).search(
+            fronted = (grammar.NEXT_POSITION if placed else grammar.FRONTED_POSITION).search(
                 kinds, start, following.start
             )
-            if fronted is not None and fronted.start("place") == at:
+            if fronted is not None and fronted.start("position") == at:
                 return
-        if at > start and grammar.STRAY_PLACE.match(kinds, at):
+        if at > start and grammar.STRAY_POSITION.match(kinds, at):
             continue
         if foreign:
             yield Claim("position", item.value, "possible"), False
