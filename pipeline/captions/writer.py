@@ -3,12 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from pipeline.captions.answer import caption_in, clean_text
 from pipeline.captions.row_cache import Entry, RowCache, row_key, seed_of
 from pipeline.captions.rows import Outcome, Row, Settings
 from pipeline.captions.session import EngineSession, Speed
-from pipeline.faithfulness.check import Check, check
+from pipeline.faithfulness.check import Check, Checker
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Engine, Request, Result
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 PART_ROWS = 512
 PART_SECONDS = 2.0
 EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
+
+_checker = lru_cache(maxsize=8)(Checker)  # one for the vocabulary of each dataset
 
 
 class TextWriter:
@@ -182,7 +185,7 @@ def _read(row: Row, entry: Entry, settings: Settings) -> tuple[str | None, Check
     text = clean_text(answer) if answer is not None else None
     checked = None
     if row.graph is not None and row.vocabulary is not None:
-        checked = check(text or "", row.graph, row.vocabulary)
+        checked = _checker(row.vocabulary).check(text or "", row.graph)
     return text or None, checked
 
 

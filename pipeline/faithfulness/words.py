@@ -1,6 +1,7 @@
 """The words that captions of aerial images use for numbers, places, attributes and relations."""
 
 import re
+from collections.abc import Sequence
 
 from pipeline.graph.scene_graph import NUMBER_WORDS
 
@@ -11,8 +12,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+HYPHEN = re.compile(r"[-‐‑]")
 STOPS = frozenset(".!?\n")
-COMMAS = frozenset(",;:()/")
 
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80}
 NUMBERS: dict[str, int] = {
@@ -58,6 +59,7 @@ VERBS = _words(
     "stood standing sitting lying occupies occupy dominates visible present dotted scattered lined spread "
     "painted coloured colored grouped clustered gathered moored docked growing grow runs run running"
 )
+ABSENCE = _words("free empty devoid clear")  # of objects
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")
 
 ATTRIBUTE_SYNONYMS = (
@@ -110,10 +112,12 @@ POSITION_WORDS = frozenset({*_ROWS, *_COLUMNS, *_MIDDLES, *_CORNERS})
 POSITION_TAILS = _words(
     "corner side part edge region section half portion quadrant hand third end zone margin"
 )
+POSITION_DEGREES = _words("far very extreme")
+POSITION_STARTS = POSITION_WORDS | POSITION_DEGREES | PREPOSITIONS | {"the"}
 
 
-def cell_of(words: list[str]) -> str | None:
-    """The grid cell that position words name together, or None where they name none."""
+def cell_of(words: Sequence[str]) -> str | None:
+    """The grid cell that position words name together, or None where they name none or more than one."""
     rows, columns = set(), set()
     for word in words:
         if word in _CORNERS:
@@ -156,13 +160,5 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
 )  # fmt: skip
 # a graph that lacks these is contradicted by a text that says them, whether or not another graph has them
 COMMON_PREDICATES = (
-    "next to",
-    "left of",
-    "right of",
-    "above",
-    "below",
-    "surrounded by",
-    "in front of",
-    "behind",
-)
-WEAK_PREDICATES = frozenset(("with", "has", "have", "having", "of", "and"))
+    "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",
+)  # fmt: skip
