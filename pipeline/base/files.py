@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.errors import UserError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -21,6 +23,38 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path, remedy: str, missing: str = "the file is missing") -> dict[str, Any]:
+    """Read a file that holds one JSON object in UTF-8.
+
+    Args:
+        remedy: what the user can do if there is no such object.
+        missing: the error's reason if there is no file.
+
+    Raises:
+        UserError: the file is missing, or holds anything else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(missing, remedy, file=path) from None
+    except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, no JSON, an endless number
+        raise UserError("the file holds no JSON", remedy, file=path, value=error) from None
+    if not isinstance(value, dict):
+        raise UserError("the file holds no JSON object", remedy, file=path, value=value)
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys: equal values are equal bytes.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def sha256_file(path: Path) -> str:
