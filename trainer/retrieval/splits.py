@@ -167,7 +167,8 @@ def _answers(
     for query in queries:
         if reference_removed and query["target_id"] == query["reference_id"]:
             raise UserError(
-                f"the target of query {query['query_id']} is its reference, which is removed from the gallery",
+                f"the target of query {query['query_id']} is its reference, "
+                "which is removed from the gallery",
                 "Take the query out of the source, or set method.reference to kept",
                 file=file,
                 field="target_id",

@@ -1,4 +1,4 @@
-"""Where a tuning run stands after an epoch: one safetensors file, replaced whole, no pickle."""
+"""The checkpoint of a tuning run after an epoch: one safetensors file, replaced as a whole, no pickle."""
 
 import json
 from pathlib import Path
@@ -19,15 +19,15 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], record: dict[str, 
 
     Args:
         tensors: by name.
-        record: what JSON can hold.
+        record: anything that JSON can hold.
     """
-    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with replacing(folder / FILE_NAME) as temporary:
-        save_file(whole, temporary, metadata={"record": json.dumps(record)})
+        save_file(copies, temporary, metadata={"record": json.dumps(record)})
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors and record of the folder's checkpoint, or None where there is none that is whole."""
+    """Tensors and record of the folder's checkpoint, or None where there is none or it is damaged."""
     path = folder / FILE_NAME
     if not path.is_file():
         return None
@@ -51,7 +51,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer
 def load_optimizer_tensors(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str = "optimizer."
 ) -> None:
-    """Put back what `optimizer_tensors` gave, into an optimizer of the same parameters."""
+    """Load what `optimizer_tensors` returned into an optimizer of the same parameters."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(prefix):
