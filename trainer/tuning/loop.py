@@ -131,12 +131,10 @@ class Tuning:
         self.state |= self.tuned
         self.optimizer = torch.optim.AdamW(groups, lr=self.params.learning_rate)
         self.autocast, self.scaler = _mixed_precision(device)
-        self.rows = torch.stack(
-            [self.texts.rows(self.train.texts[name]) for name in self.head.inputs]
-        )  # (P, Q)
-        # before a checkpoint is loaded: what the untuned encoder makes of the texts
-        used = self.params.distill or self.params.hard_negatives
-        self.untuned = self._encode(self.train) if used else None
+        rows = [self.texts.rows(self.train.texts[name]) for name in self.head.inputs]
+        self.rows = torch.stack(rows)  # (P, Q), of the P texts of each query
+        uses_untuned = self.params.distill or self.params.hard_negatives
+        self.untuned = self._encode(self.train) if uses_untuned else None  # before a checkpoint is loaded
 
     def _train(self, progress: Progress, report: OnEpoch) -> None:
         self.objective = Objective(self.params, self.train, self.temperature, self.head, self.untuned)

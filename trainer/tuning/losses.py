@@ -16,8 +16,8 @@ GALLERY_CHUNK = 50_000  # images whose similarities to a batch are held at once
 class Temperature(nn.Module):
     """Divides similarities; learned as its logarithm, or fixed.
 
-    A learned one starts at `initial` and is clamped to `LEARNED_TEMPERATURE`, as CLIP clamps its scale at 100.
-    A fixed one is used as it is given.
+    A learned one starts at `initial` and is clamped to `LEARNED_TEMPERATURE`: CLIP clamps its
+    scale at 100, too. A fixed one is used as it is given.
     """
 
     def __init__(self, initial: float, learned: bool) -> None:
@@ -84,8 +84,8 @@ def gallery_loss(
 ) -> Tensor:
     """The loss with the whole gallery as negatives.
 
-    A gallery of more than `chunk` images is streamed: only the similarities to one chunk are held at a time, and
-    the backward pass computes them again. So memory is bounded by B x `chunk`.
+    A gallery of more than `chunk` images is streamed: only the similarities to one chunk are held at a time,
+    and the backward pass computes them again. So memory is bounded by B x `chunk`.
 
     Args:
         queries: (B, D).
@@ -150,7 +150,7 @@ def distillation_loss(features: Tensor, before: Tensor) -> Tensor:
 def _log_sum_exp(
     queries: Tensor, gallery: Tensor, answers: Answers, columns: Tensor, temperature: Tensor | float
 ) -> Tensor:
-    """log sum exp (B,) of the scaled similarities to consecutive gallery columns, without the ignored ones."""
+    """log sum exp (B,) of the scaled similarities to consecutive columns, without the ignored ones."""
     first, size = int(columns[0]), len(columns)
     index = answers.ignored() - first  # (B, R + 1)
     ignored = index_mask(torch.where((index < 0) | (index >= size), NONE, index), size)

@@ -17,7 +17,7 @@ from trainer.tuning.losses import (
 
 
 class Objective:
-    """The loss of a batch of training queries: contrastive, and a distillation beside it where it is asked for.
+    """The loss of a batch of training queries: contrastive, and a distillation where it is asked for.
 
     Args:
         params: say which images are negatives and how much distillation counts.
