@@ -7,12 +7,12 @@ images in `COCO2017_unlabeled/unlabeled2017/`.
 from pathlib import Path
 
 from trainer.benchmarks.files import Row, checked_gallery, read_list, read_object
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
 
 SPLITS = ("val", "test")
 
 
-def read_circo(root: Path, split: str) -> Benchmark:
+def read_circo(root: Path, split: str) -> BenchmarkSplit:
     """Read a split; the labels of test are not public. Both splits search all the images.
 
     Raises:
@@ -29,8 +29,8 @@ def read_circo(root: Path, split: str) -> Benchmark:
     gallery = checked_gallery(files, info.file)
     labelled = split == "val"
     queries = [_query(row, gallery, labelled) for row in read_list(root / f"annotations/{split}.json")]
-    return Benchmark(
-        "circo", split, [Part("all", queries, gallery)], reference_removed=False, labelled=labelled
+    return BenchmarkSplit(
+        "circo", split, [Category("all", queries, gallery)], reference_removed=False, labelled=labelled
     )
 
 

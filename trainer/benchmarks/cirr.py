@@ -7,12 +7,12 @@ as the latter names them, in `cirr/img_raw/` or, where there is no such folder, 
 from pathlib import Path
 
 from trainer.benchmarks.files import Row, checked_gallery, read_list, read_object
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
 
 SPLITS = ("val", "train", "test1")
 
 
-def read_cirr(root: Path, split: str) -> Benchmark:
+def read_cirr(root: Path, split: str) -> BenchmarkSplit:
     """Read a split; the labels of test1 are not public.
 
     Raises:
@@ -26,8 +26,8 @@ def read_cirr(root: Path, split: str) -> Benchmark:
     labelled = split != "test1"
     captions = root / f"cirr/captions/cap.rc2.{split}.json"
     queries = [_query(row, gallery, labelled) for row in read_list(captions)]
-    return Benchmark(
-        "cirr", split, [Part("all", queries, gallery)], reference_removed=True, labelled=labelled
+    return BenchmarkSplit(
+        "cirr", split, [Category("all", queries, gallery)], reference_removed=True, labelled=labelled
     )
 
 

@@ -1,12 +1,12 @@
 """The files of a benchmark: what is wrong in one is named by file, row, field and value."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
 from pipeline.corpus.json_rows import read_rows
 
 _REMEDY = "Restore the file as it was published"
@@ -111,13 +111,7 @@ def read_object(path: Path) -> Row:
         UserError: the file is missing or no JSON object.
     """
     require(path)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UserError("the file is no JSON", _REMEDY, file=path, value=error) from None
-    if not isinstance(values, dict):
-        raise UserError("the file is no JSON object", _REMEDY, file=path)
-    return Row(path, None, values)
+    return Row(path, None, read_json(path, _REMEDY))
 
 
 def require(path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError
 from trainer.benchmarks.files import Row, checked_gallery, require
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
 
 SPLITS = ("all",)
 ATTRIBUTES = ("color", "context", "density", "existence", "quantity", "shape")
@@ -47,18 +47,18 @@ class _Labelled:
         return re.split(r"\d", self.image)[0]
 
 
-def read_patterncom(root: Path, split: str) -> Benchmark:
-    """Read all attributes, a part each; there is one split, `all`.
+def read_patterncom(root: Path, split: str) -> BenchmarkSplit:
+    """Read all attributes, a category each; there is one split, `all`.
 
     Raises:
         UserError: a file or an image is missing, a row is malformed, or an image is not in patternnet.csv.
     """
     gallery = _gallery(root)
-    parts = [
-        Part(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
+    categories = [
+        Category(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
         for attribute in ATTRIBUTES
     ]
-    return Benchmark("patterncom", split, parts, reference_removed=False, labelled=True)
+    return BenchmarkSplit("patterncom", split, categories, reference_removed=False, labelled=True)
 
 
 def _gallery(root: Path) -> dict[str, Path]:
