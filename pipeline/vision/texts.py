@@ -103,7 +103,7 @@ def text_features(model: Any, tokens: Tensor) -> Tensor:
     length = tokens.shape[1]
     if length == model.context_length or _causal_pool(model) is None:
         return model.encode_text(tokens, normalize=True)
-    # CLIP holds the text tower's tensors itself; CustomTextCLIP holds them in `.text`, which cuts its positions
+    # CLIP holds its text tower's tensors; CustomTextCLIP has them in `.text`, which cuts its positions itself
     prefix = "text." if hasattr(model, "text") else ""
     tower = model.text if prefix else model
     cut = {prefix + "attn_mask": tower.attn_mask[:length, :length]}

@@ -10,12 +10,12 @@ from torch.nn.functional import normalize
 
 from trainer.benchmarks.protocols import FIRST, PROTOCOLS, Ranked, figure
 from trainer.benchmarks.types import BenchmarkSplit, Category
-from trainer.methods.registry import MIXED
+from trainer.methods.weicom import weicom_scores
 from trainer.retrieval.answers import NONE, Answers, pad_rows
-from trainer.retrieval.fusion import SHARES
+from trainer.retrieval.fusion import SHARES, fusion_scores
 from trainer.retrieval.ranking import CHUNK_SCORES, Scores, dot_scores, rank_all
 
-MIXES = {name: mix for name, (mix, text) in MIXED.items() if text == "text"}  # by a share of the text
+MIXES = {"image_plus_text": fusion_scores, "weicom": weicom_scores}  # each takes a share of the text
 METHODS = ("image_only", "text_only", *MIXES)
 
 
@@ -124,7 +124,7 @@ def _within(scores: Scores, members: Tensor) -> Scores:
 
 
 def best_share(split: BenchmarkSplit, method: str, categories: Sequence[CategoryFeatures]) -> float:
-    """The share of `SHARES` with the best headline figure, one for all categories; ties go to the smallest."""
+    """The share of `SHARES` with the best headline figure over all categories; ties go to the smallest."""
     protocol = PROTOCOLS[split.layout]
 
     def headline(share: float) -> float:

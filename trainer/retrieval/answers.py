@@ -34,8 +34,8 @@ class Answers:
 
     def to(self, device: torch.device | str) -> "Answers":
         """The same answers on another device."""
-        tensors = (tensor.to(device) for tensor in (self.target, self.right, self.removed))
-        return Answers(*tensors, self.gallery_size)
+        target, right, removed = (rows.to(device) for rows in (self.target, self.right, self.removed))
+        return Answers(target, right, removed, self.gallery_size)
 
     def right_mask(self) -> Tensor:
         """bool (Q, N): true where an image answers the query."""

@@ -9,7 +9,7 @@ from trainer.retrieval.answers import Answers
 from trainer.retrieval.ranking import Scores, rank_all
 
 RECALLS = (1, 5, 10, 50)
-MEAN_RECALL_AT = (1, 5, 10)  # the K over which `mean_recall` is the mean
+MEAN_OF = (1, 5, 10)  # the K over which `mean_recall` is the mean
 
 
 def recall_at(rank: Tensor, k: int) -> float:
@@ -27,7 +27,7 @@ def recall_at(rank: Tensor, k: int) -> float:
 
 def mean_recall(rank: Tensor) -> Tensor:
     """Mean of R@1, R@5 and R@10 in percent, over the last axis: (..., Q) gives (...)."""
-    return 100 * torch.stack([(rank <= k).double().mean(-1) for k in MEAN_RECALL_AT]).mean(0)
+    return 100 * torch.stack([(rank <= k).double().mean(-1) for k in MEAN_OF]).mean(0)
 
 
 def retrieval_metrics(rank: Tensor, average_precision: Tensor) -> dict[str, float]:
@@ -44,7 +44,7 @@ def retrieval_metrics(rank: Tensor, average_precision: Tensor) -> dict[str, floa
         raise ValueError("no query, no metric")
     metrics = {f"R@{k}": recall_at(rank, k) for k in RECALLS}
     metrics["mAP"] = 100 * average_precision.double().mean().item()
-    metrics["mean_recall"] = sum(metrics[f"R@{k}"] for k in MEAN_RECALL_AT) / len(MEAN_RECALL_AT)
+    metrics["mean_recall"] = sum(metrics[f"R@{k}"] for k in MEAN_OF) / len(MEAN_OF)
     return metrics
 
 
