@@ -63,20 +63,20 @@ class _Images:
         try:
             data = source.path.read_bytes()
         except OSError as error:
-            return _Problem(source.path, f"the image file cannot be read: {error.strerror}"), 0.0
+            return _Problem(source, f"the image file cannot be read: {error.strerror}"), 0.0
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 != source.sha256:
             reason = f"the image has changed: its sha256 is {sha256}, the corpus says {source.sha256}"
-            return _Problem(source.path, reason), 0.0
+            return _Problem(source, reason), 0.0
         try:
             return self.preprocess(decode(data)), time.perf_counter() - start
         except ValueError as error:
-            return _Problem(source.path, str(error)), 0.0
+            return _Problem(source, str(error)), 0.0
 
 
 @dataclass(frozen=True)
 class _Problem:
-    path: Path
+    source: Source
     reason: str
 
 
@@ -117,7 +117,7 @@ def embed_images(
     for images, decoding in loader:
         if isinstance(images, _Problem):
             remedy = "Restore the file, or run `dvc repro corpus` to take it as it is"
-            raise UserError(images.reason, remedy, file=images.path)
+            raise UserError(images.reason, remedy, file=images.source.path)
         spent.decode += decoding
         start = time.perf_counter()
         with torch.inference_mode():

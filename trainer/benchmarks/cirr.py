@@ -26,16 +26,14 @@ def read_cirr(root: Path, split: str) -> BenchmarkSplit:
     labelled = split != "test1"
     captions = root / f"cirr/captions/cap.rc2.{split}.json"
     queries = [_query(row, gallery, labelled) for row in read_list(captions)]
-    return BenchmarkSplit(
-        "cirr", split, [Category("all", queries, gallery)], reference_removed=True, labelled=labelled
-    )
+    categories = [Category("all", queries, gallery)]
+    return BenchmarkSplit("cirr", split, categories, reference_removed=True, labelled=labelled)
 
 
 def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery:
     reference = row.image("reference", gallery)
     own_set = Row(row.file, row.number, row.value("img_set", dict))
-    members = [own_set.known("members", name, gallery) for name in own_set.names("members")]
-    members = [name for name in members if name != reference]
+    members = [name for name in own_set.images("members", gallery) if name != reference]
     target = row.image("target_hard", gallery) if labelled else None
     if target is not None and target not in members:
         row.fail("the target is the reference, or not in the query's img_set", "target_hard", target)

@@ -60,10 +60,6 @@ class Split:
         """Every text of every query, with repetitions."""
         return [text for name in TEXT_INPUTS for text in self.texts[name]]
 
-    def text_rows(self, texts: Texts) -> dict[str, Tensor]:
-        """For each of `TEXT_INPUTS` the rows of its texts in `texts`: int64 (Q,)."""
-        return {name: texts.rows(self.texts[name]) for name in TEXT_INPUTS}
-
     @property
     def image(self) -> Tensor:
         """f_v(r), (Q, D), of every query's reference."""

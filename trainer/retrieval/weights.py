@@ -124,8 +124,16 @@ def floored(choice: Choice, terms: Sequence[str] = TERMS, floor: float = 0.1) ->
 
     With a weight of 0 a term would learn nothing.
     """
-    allowed = [term in terms for term in TERMS]
-    return Choice(_floored(choice.weights, allowed, floor), _floored(choice.mixture, [True] * 3, floor))
+
+    def raised(shares: Sequence[float], allowed: Sequence[bool]) -> tuple[float, ...]:
+        total, rest = sum(map(abs, shares)), 1 - floor * sum(allowed)
+        return tuple(
+            copysign(floor + rest * abs(share) / total, share) if may else 0.0
+            for share, may in zip(shares, allowed, strict=True)
+        )
+
+    weights = raised(choice.weights, [term in terms for term in TERMS])
+    return Choice(weights, raised(choice.mixture, [True] * len(SHARES)))  # type: ignore[arg-type]
 
 
 def evaluate_choice(
@@ -183,14 +191,3 @@ def _best(
     precision = [evaluate_choice(features, gallery, answers, candidate)["mAP"] for candidate in tied]
     highest = max(precision)
     return tied[precision.index(highest)], (round(recalls.max().item(), 9), round(highest, 9))
-
-
-def _floored(
-    shares: tuple[float, float, float], allowed: Sequence[bool], floor: float
-) -> tuple[float, float, float]:
-    total, room = sum(map(abs, shares)), 1 - floor * sum(allowed)
-    x, y, z = (
-        copysign(floor + room * abs(share) / total, share) if may else 0.0
-        for share, may in zip(shares, allowed, strict=True)
-    )
-    return x, y, z

@@ -93,52 +93,54 @@ def model_card(record: dict[str, Any], test: dict[str, dict[str, float]] | None 
     weights, mixture = record["weights"], record["mixture"]
     measured = {f"validation, {name}": metrics for name, metrics in record["validation"].items()}
     measured |= {f"test, `{name}`": metrics for name, metrics in (test or {}).items()}
-    lines = [
-        "---",
-        "library_name: open_clip",
-        "pipeline_tag: zero-shot-image-classification",
-        "tags: [composed-image-retrieval, remote-sensing, lempo]",
-        "---",
-        f"# Text encoder tuned for composed retrieval on `{record['dataset']}`",
-        "",
-        f"The text encoder of `{record['source']['model']}`, tuned by LEmpo with the vision side fixed: the",
-        "vision weights are those of the source, so its image embeddings stay valid. The same as JSON:",
-        "`lempo.json`.",
-        "",
-        "```python",
-        "import open_clip",
-        'model, preprocess = open_clip.create_model_from_pretrained("local-dir:<this folder>")',
-        'tokenizer = open_clip.get_tokenizer("local-dir:<this folder>")',
-        "```",
-        "",
-        "## Similarity",
-        "",
-        "| term | weight | | part of the triplet query | share |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {term} | {weights[term]:.2f} | | {share} | {mixture[share]:.2f} |"
-            for term, share in zip(TERMS, SHARES, strict=True)
-        ),
-        "",
-        f"Chosen on the validation split. Temperature {record['temperature']:.4f}.",
-        "",
-        "## Measured, percent",
-        "",
-        "| | " + " | ".join(_MEASURES) + " |",
-        "|---" * (1 + len(_MEASURES)) + "|",
-        *(
-            f"| {name} | " + " | ".join(f"{metrics[measure]:.1f}" for measure in _MEASURES) + " |"
-            for name, metrics in measured.items()
-        ),
-        "",
-        "## How",
-        "",
-        f"- seed {record['seed']}, best epoch {record['best_epoch']}",
-        *(f"- {name}: {value}" for name, value in record["tune"].items()),
-        f"- source weights, sha256: `{record['source']['weights_sha256']}`",
-        *(f"- {name} {version}" for name, version in record["versions"].items()),
-    ]
-    return "\n".join(lines) + "\n"
+    shares = "\n".join(
+        f"| {term} | {weights[term]:.2f} | | {share} | {mixture[share]:.2f} |"
+        for term, share in zip(TERMS, SHARES, strict=True)
+    )
+    rows = "\n".join(
+        f"| {name} | " + " | ".join(f"{metrics[measure]:.1f}" for measure in _MEASURES) + " |"
+        for name, metrics in measured.items()
+    )
+    settings = "\n".join(f"- {name}: {value}" for name, value in record["tune"].items())
+    versions = "\n".join(f"- {name} {version}" for name, version in record["versions"].items())
+    return f"""---
+library_name: open_clip
+pipeline_tag: zero-shot-image-classification
+tags: [composed-image-retrieval, remote-sensing, lempo]
+---
+# Text encoder tuned for composed retrieval on `{record["dataset"]}`
+
+The text encoder of `{record["source"]["model"]}`, tuned by LEmpo with the vision side fixed: the
+vision weights are those of the source, so its image embeddings stay valid. The same as JSON:
+`lempo.json`.
+
+```python
+import open_clip
+model, preprocess = open_clip.create_model_from_pretrained("local-dir:<this folder>")
+tokenizer = open_clip.get_tokenizer("local-dir:<this folder>")
+```
+
+## Similarity
+
+| term | weight | | part of the triplet query | share |
+|---|---|---|---|---|
+{shares}
+
+Chosen on the validation split. Temperature {record["temperature"]:.4f}.
+
+## Measured, percent
+
+| | {" | ".join(_MEASURES)} |
+{"|---" * (1 + len(_MEASURES))}|
+{rows}
+
+## How
+
+- seed {record["seed"]}, best epoch {record["best_epoch"]}
+{settings}
+- source weights, sha256: `{record["source"]["weights_sha256"]}`
+{versions}
+"""
 
 
 def read_record(folder: Path) -> dict[str, Any]:
