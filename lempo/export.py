@@ -1,10 +1,10 @@
 """`lempo export`: a tuned model as a folder for a model hub."""
 
-import json
 import shutil
 from pathlib import Path
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
 from pipeline.base.paths import Paths
 
 
@@ -18,15 +18,13 @@ def export_tuned(paths: Paths, dataset: str, folder: Path) -> None:
 
     record = read_record(paths.tuned(dataset))
     measured = paths.metrics("evaluate", dataset)
-    if not measured.is_file():
-        raise UserError("the metrics of this dataset are missing", "Run `dvc repro`", file=measured)
+    methods = read_json(measured, "Run `dvc repro`", "the metrics of this dataset are missing")
     if folder.exists():
         raise UserError("the folder is there already", "Name a new one", field="FOLDER", value=folder)
     try:
-        methods = json.loads(measured.read_text(encoding="utf-8"))
         test = {name: methods[name] for name in ("hybrid", "hybrid_untuned", "image_plus_text")}
         card = model_card(record, test)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             "the metrics or the record of the tuned model are damaged",
             "Run `dvc repro`",

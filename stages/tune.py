@@ -26,8 +26,9 @@ from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import Split, load_splits
 from trainer.tuning.folder import model_card, save_tuned
 from trainer.tuning.heads import HybridHead
-from trainer.tuning.loop import TuneResult, Tuning
+from trainer.tuning.loop import Tuning
 from trainer.tuning.parallel import Workers, joined
+from trainer.tuning.result import TuneResult
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def _write(
     tokens = {name: vlm.tokenizer.count(split.texts["language"]) for name, split in splits.items()}
     metrics = {
         **common,
-        "epochs": result.history[-1]["epoch"],
+        "epochs": result.epoch,
         "missing_captions": {name: split.missing_captions for name, split in splits.items()},
         # language texts that are longer than the text context and lose their end
         "over_context": {

@@ -188,18 +188,16 @@ def _texts(
     pseudo_captions: Mapping[str, str | None],
 ) -> tuple[dict[str, list[str]], int]:
     """The texts of each of `TEXT_INPUTS`, and how many queries lack a caption."""
-    texts: dict[str, list[str]] = {name: [] for name in TEXT_INPUTS}
-    missing = 0
-    for query in queries:
-        modification = query["modification"]
-        interpretation = interpretations.get(query["reference_id"])
-        pseudo_caption = pseudo_captions.get(query["query_id"])
-        texts["text"].append(modification)
-        texts["graph"].append(interpretation or "")
-        texts["language"].append(language_text(modification, interpretation))
-        texts["pseudo_caption"].append(pseudo_caption or modification)
-        missing += not interpretation or not pseudo_caption
-    return texts, missing
+    modification = [query["modification"] for query in queries]
+    interpretation = [interpretations.get(query["reference_id"]) for query in queries]
+    pseudo_caption = [pseudo_captions.get(query["query_id"]) for query in queries]
+    texts = {
+        "text": modification,
+        "graph": [text or "" for text in interpretation],
+        "language": list(map(language_text, modification, interpretation)),
+        "pseudo_caption": [text or other for text, other in zip(pseudo_caption, modification, strict=True)],
+    }
+    return texts, sum(not all(captions) for captions in zip(interpretation, pseudo_caption, strict=True))
 
 
 def _empty(kind: str, file: Path, split: str) -> UserError:

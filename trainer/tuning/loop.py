@@ -7,7 +7,7 @@ mixture), so that early stopping judges what will be used. The untuned encoder i
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,39 +28,15 @@ from trainer.tuning.checkpoint import (
     save_checkpoint,
 )
 from trainer.tuning.determinism import seeded
-from trainer.tuning.heads import Chosen, Head
+from trainer.tuning.heads import Head
 from trainer.tuning.losses import Temperature
 from trainer.tuning.objective import Objective
 from trainer.tuning.parallel import Workers
-from trainer.tuning.progress import Progress, Validation
+from trainer.tuning.result import TuneResult, Validation
 from trainer.tuning.schedule import epoch_batches, learning_rate
 from trainer.tuning.trainable import merge_adapters, parameter_groups, select_trainable
 
 OnEpoch = Callable[[dict[str, Any]], None]
-
-
-@dataclass
-class TuneResult:
-    """What a run reached; the model and the head hold the weights of the best epoch.
-
-    Attributes:
-        history: one row for each epoch, epoch 0 (untuned) first, as the columns of the loss curve.
-        best_epoch: 0 where tuning never helped on validation.
-        chosen: by the head on validation, at the best epoch.
-        untuned: chosen at epoch 0.
-        training: the weights that the loss used, or started from where they are learned.
-        temperature: of the best epoch.
-        metrics, untuned_metrics: on validation.
-    """
-
-    history: list[dict[str, Any]]
-    best_epoch: int
-    chosen: Chosen
-    untuned: Chosen
-    training: Chosen
-    temperature: float
-    metrics: dict[str, float]
-    untuned_metrics: dict[str, float]
 
 
 @dataclass
@@ -99,24 +75,12 @@ class Tuning:
         report = on_epoch if on_epoch and self.workers.first else lambda row: None
         with seeded(self.seed):
             self._prepare()
-            progress = self._resume()
-            if progress is None:
-                progress = Progress.start(self._validate(0), self.state)
-                report(progress.history[-1])
-            training = self.head.start(progress.untuned.chosen)
-            self._train(progress, report)
-            self._restore(progress.best_state)
+            result = self._resume() or self._start(report)
+            result.training = self.head.start(result.untuned)
+            self._train(result, report)
+            self._restore(self.best)
             merge_adapters(self.model)
-        return TuneResult(
-            history=progress.history,
-            best_epoch=progress.best.epoch,
-            chosen=progress.best.chosen,
-            untuned=progress.untuned.chosen,
-            training=training,
-            temperature=progress.best.temperature,
-            metrics=progress.best.metrics,
-            untuned_metrics=progress.untuned.metrics,
-        )
+        return result
 
     def _prepare(self) -> None:
         device = self.train.gallery.device
@@ -136,24 +100,27 @@ class Tuning:
         uses_untuned = self.params.distill or self.params.hard_negatives
         self.untuned = self._encode(self.train) if uses_untuned else None  # before a checkpoint is loaded
 
-    def _train(self, progress: Progress, report: OnEpoch) -> None:
+    def _start(self, report: OnEpoch) -> TuneResult:
+        result = TuneResult.start(self._validate())
+        self.best = self._copied_state()
+        report(result.history[-1])
+        return result
+
+    def _train(self, result: TuneResult, report: OnEpoch) -> None:
         self.objective = Objective(self.params, self.train, self.temperature, self.head, self.untuned)
         with tqdm(
             total=self.params.epochs * len(self.train),
-            initial=progress.epoch * len(self.train),
+            initial=result.epoch * len(self.train),
             desc="tune",
             unit="query",
             disable=None if self.workers.first else True,  # None: only where standard error is no terminal
         ) as bar:
-            while (
-                progress.epoch < self.params.epochs
-                and progress.epoch - progress.best.epoch < self.params.patience
-            ):
-                epoch = progress.epoch + 1
-                loss = self._train_epoch(epoch, bar)
-                progress.add(self._validate(epoch), loss, self.state)
-                self._save(progress)
-                report(progress.history[-1])
+            while result.epoch < min(self.params.epochs, result.best_epoch + self.params.patience):
+                loss = self._train_epoch(result.epoch + 1, bar)
+                if result.add(self._validate(), loss):
+                    self.best = self._copied_state()
+                self._save(result)
+                report(result.history[-1])
 
     def _train_epoch(self, epoch: int, bar: tqdm) -> float:
         """One pass over the training queries; the mean loss of a query."""
@@ -205,7 +172,7 @@ class Tuning:
         return self.objective(query, texts, rows, batch)
 
     @torch.no_grad()
-    def _validate(self, epoch: int) -> Validation:
+    def _validate(self) -> Validation:
         split = self.validation
         self.head.eval()
         text = self._encode(split)
@@ -213,7 +180,7 @@ class Tuning:
         chosen = self.head.choose(split.image, text, split.gallery, split.answers)
         query = self.head.queries(split.image, text, chosen)
         metrics = score_metrics(dot_scores(query, split.gallery), split.answers)
-        return Validation(epoch, chosen, metrics, self.temperature().item())
+        return Validation(chosen, metrics, self.temperature().item())
 
     def _encode(self, split: Split) -> dict[str, Tensor]:
         with self.autocast:
@@ -229,24 +196,28 @@ class Tuning:
                 value=self.params.learning_rate,
             )
 
-    def _save(self, progress: Progress) -> None:
+    def _save(self, result: TuneResult) -> None:
         if self.checkpoints is None or not self.workers.first:
             return
         tensors: dict[str, Tensor] = {f"current.{name}": value for name, value in self.state.items()}
-        tensors |= {f"best.{name}": value for name, value in progress.best_state.items()}
-        record = progress.record() | {"scaler": self.scaler.state_dict()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        record = {"result": asdict(result), "scaler": self.scaler.state_dict()}
         save_checkpoint(self.checkpoints, tensors | optimizer_tensors(self.optimizer), record)
 
-    def _resume(self) -> Progress | None:
-        """Take the run up where its checkpoint is; None where there is none."""
+    def _resume(self) -> TuneResult | None:
+        """Continue from the checkpoint; None where there is none."""
         checkpoint = load_checkpoint(self.checkpoints) if self.checkpoints else None
         if checkpoint is None:
             return None
         tensors, record = checkpoint
         self._restore({name: tensors[f"current.{name}"] for name in self.state})
+        self.best = {name: tensors[f"best.{name}"] for name in self.state}
         load_optimizer_tensors(self.optimizer, tensors)
         self.scaler.load_state_dict(record["scaler"])
-        return Progress.of(record, {name: tensors[f"best.{name}"] for name in self.state})
+        return TuneResult(**record["result"])
+
+    def _copied_state(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.state.items()}
 
     @torch.no_grad()
     def _restore(self, state: dict[str, Tensor]) -> None:
