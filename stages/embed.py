@@ -5,7 +5,6 @@ Image features of every dataset; images that were embedded before, by the same m
 
 import logging
 import time
-from typing import Any
 
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
@@ -39,7 +38,8 @@ def run(params: Params, paths: Paths) -> None:
     seconds = {"load": time.perf_counter() - start}
     cache, spent = cached_features(vlm, files, params, paths.cache / "features")
     start = time.perf_counter()
-    metrics: dict[str, Any] = {"model": vlm.identity}
+    rows = {dataset: len(table["image_id"]) for dataset, table in tables.items()}
+    rows["all"] = sum(rows.values())
     for dataset, table in tables.items():
         write_features(
             paths.features(dataset),
@@ -51,12 +51,8 @@ def run(params: Params, paths: Paths) -> None:
             identity=vlm.identity,
             decoder=DECODER,
         )
-        metrics[dataset] = {"rows": len(table["image_id"]), "dimension": vlm.dimension}
-    metrics["all"] = {
-        "rows": sum(metrics[dataset]["rows"] for dataset in tables),
-        "dimension": vlm.dimension,
-    }
-    write_metrics(paths.metrics("embed"), metrics)
+    metrics = {name: {"rows": count, "dimension": vlm.dimension} for name, count in rows.items()}
+    write_metrics(paths.metrics("embed"), {"model": vlm.identity, **metrics})
     seconds |= {"decode": spent.decode, "forward": spent.forward, "write": time.perf_counter() - start}
     cached = len(files) - spent.images
     rate = spent.images / spent.total if spent.images else None

@@ -109,41 +109,26 @@ def read_features(folder: Path, expected_identity: Mapping[str, Any] | None = No
         UserError: a file is missing or damaged, or a value of the manifest is not the expected one; both
             values are named.
     """
-    manifest = _read_manifest(folder / "manifest.json")
+    path = folder / "manifest.json"
+    manifest = read_json(path, _REMEDY, "the features have no manifest: they are missing or incomplete")
+    if not manifest.keys() >= {"dtype", "dimension", "rows", "ids_sha256"}:
+        raise UserError("the manifest is incomplete", _REMEDY, file=path)
     for key, expected in (expected_identity or {}).items():
         if manifest.get(key) != expected:
-            raise UserError(
-                f"the features were made with another {key}: {manifest.get(key)!r}, not {expected!r}",
-                _REMEDY,
-                file=folder / "manifest.json",
-                field=key,
-            )
+            reason = f"the features were made with another {key}: {manifest.get(key)!r}, not {expected!r}"
+            raise UserError(reason, _REMEDY, file=path, field=key)
     ids = folder / "ids.parquet"
     if not ids.is_file() or sha256_file(ids) != manifest["ids_sha256"]:
         raise UserError("the ids are not those of the manifest", _REMEDY, file=ids)
     table = read_table(ids, FEATURE_IDS)
+    file = folder / "vectors.npy"
     try:
-        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        vectors = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            "the features cannot be read", _REMEDY, file=folder / "vectors.npy", value=error
-        ) from None
+        raise UserError("the features cannot be read", _REMEDY, file=file, value=error) from None
     actual = (str(vectors.dtype), *vectors.shape)
     stated = (manifest["dtype"], manifest["rows"], manifest["dimension"])
     if actual != stated or table.num_rows != manifest["rows"]:
-        raise UserError(
-            f"the features are {actual}, the manifest says {stated}, the ids are {table.num_rows}",
-            _REMEDY,
-            file=folder / "vectors.npy",
-        )
+        reason = f"the features are {actual}, the manifest says {stated}, the ids are {table.num_rows}"
+        raise UserError(reason, _REMEDY, file=file)
     return Features(table["image_id"].to_pylist(), vectors, manifest, table["sha256"].to_pylist())
-
-
-_KEYS = ("dtype", "dimension", "rows", "ids_sha256")
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    manifest = read_json(path, _REMEDY, "the features have no manifest: they are missing or incomplete")
-    if any(key not in manifest for key in _KEYS):
-        raise UserError("the manifest is incomplete", _REMEDY, file=path)
-    return manifest

@@ -48,13 +48,15 @@ class Texts:
             batch: texts at a time; None for all that are of like length.
         """
         device = next(model.parameters()).device
-        order, groups = _length_groups(self.lengths[rows], batch)
-        chunks = []
-        for group in groups:
-            chosen = rows[group]
-            cut = self.tokens[chosen, : int(self.lengths[chosen].max())]
-            chunks.append(text_features(model, cut.to(device, torch.int64)).float())
-        return torch.cat(chunks)[torch.argsort(order).to(device)]
+        order = torch.argsort(self.lengths[rows], stable=True)
+        ordered = rows[order]
+        steps = (self.lengths[ordered] - 1) // _LENGTH_STEP
+        features = []
+        for group in ordered.split(steps.unique_consecutive(return_counts=True)[1].tolist()):
+            for chunk in group.split(batch or len(group)):
+                cut = self.tokens[chunk, : int(self.lengths[chunk].max())]
+                features.append(text_features(model, cut.to(device, torch.int64)).float())
+        return torch.cat(features)[torch.argsort(order).to(device)]
 
     @torch.no_grad()
     def features(self, model: Any, rows: Tensor, batch: int) -> Tensor:
@@ -62,14 +64,6 @@ class Texts:
         distinct, inverse = rows.unique(return_inverse=True)
         encoded = self.encode(model, distinct, batch)
         return encoded[inverse.to(encoded.device)]
-
-
-def _length_groups(lengths: Tensor, batch: int | None) -> tuple[Tensor, list[Tensor]]:
-    """Indices sorted by length, and the same in groups of similar length, at most `batch` in each."""
-    order = torch.argsort(lengths, stable=True)
-    steps = (lengths[order] - 1) // _LENGTH_STEP
-    sizes = steps.unique_consecutive(return_counts=True)[1].tolist()
-    return order, [chunk for group in order.split(sizes) for chunk in group.split(batch or len(group))]
 
 
 def token_lengths(model: Any, tokens: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
     source = vlm_source.locate(params, root)
     vlm_source.check_built_in(source, params)
     import open_clip
+    import torch
 
     device = resolve_device(device)
     remedy = "Check the folder or name, and that the weights belong to this model"
@@ -109,11 +110,13 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
         )
     model.eval()
     tokenizer = load_tokenizer(params, root)
+    with torch.inference_mode():
+        dimension = model.encode_text(tokenizer(["a"]).to(device)).shape[-1]
     return Vlm(
         model=model,
         preprocess=preprocess,
         tokenizer=tokenizer,
-        dimension=_dimension(model, tokenizer, device),
+        dimension=dimension,
         device=device,
         identity={
             "model": params.model,
@@ -155,13 +158,6 @@ def _loading(source: vlm_source.VlmSource, params: VlmParams, thing: str, remedy
             field="vlm.model",
             value=f"{params.model}: {' '.join(str(error).split())}",
         ) from None
-
-
-def _dimension(model: Any, tokenizer: TextTokenizer, device: str) -> int:
-    import torch
-
-    with torch.inference_mode():
-        return model.encode_text(tokenizer(["a"]).to(device)).shape[-1]
 
 
 def _sha256_of_state(model: Any) -> str:

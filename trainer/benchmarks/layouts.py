@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError
 from trainer.benchmarks import circo, cirr, fashioniq, patterncom
-from trainer.benchmarks.types import BenchmarkSplit, Category
+from trainer.benchmarks.types import BenchmarkSplit
 
 _REMEDY = "Restore the benchmark's files as they were published"
 
@@ -35,9 +35,8 @@ def find_layout(name: str) -> Layout:
         UserError: there is none.
     """
     if name not in LAYOUTS:
-        raise UserError(
-            "there is no such layout", f"Use one of {', '.join(LAYOUTS)}", field="LAYOUT", value=name
-        )
+        remedy = f"Use one of {', '.join(LAYOUTS)}"
+        raise UserError("there is no such layout", remedy, field="LAYOUT", value=name)
     return LAYOUTS[name]
 
 
@@ -57,15 +56,11 @@ def read_split(name: str, root: Path, split: str) -> BenchmarkSplit:
         raise UserError("there is no such folder", remedy, file=root)
     loaded = layout.read(root, split)
     for category in loaded.categories:
-        _check_queries(category, root)
+        if not category.queries:
+            raise UserError("the category has no query", _REMEDY, file=root, field=category.name)
+        times = Counter(query.query_id for query in category.queries)
+        query_id, count = times.most_common(1)[0]
+        if count > 1:
+            reason = f"{count} queries have the same id"
+            raise UserError(reason, _REMEDY, file=root, field=category.name, value=query_id)
     return loaded
-
-
-def _check_queries(category: Category, root: Path) -> None:
-    if not category.queries:
-        raise UserError("a category of the benchmark has no query", _REMEDY, file=root, field=category.name)
-    times = Counter(query.query_id for query in category.queries)
-    name, count = times.most_common(1)[0]
-    if count > 1:
-        reason = f"{count} queries have the same id"
-        raise UserError(reason, _REMEDY, file=root, field=category.name, value=name)

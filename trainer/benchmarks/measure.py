@@ -89,13 +89,13 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
             of = PROTOCOLS[measured.layout].figures
             figures[name] = {method: of(categories) for method, categories in ranked.items()}
         else:
-            folder = out.with_suffix("") / measured.split
+            folder = out.with_suffix("") / measured.name
             files += write_submissions(folder, name, measured.layout, ranked, features)
     if not measured.labelled:
-        note = f"for the benchmark's server; the labels of {measured.split} are not public"
+        note = f"for the benchmark's server; the labels of {measured.name} are not public"
         return [f"{file}: {note}" for file in files]
     write_metrics(out, {**_about(measured, vlm, request, shares), **figures})
-    return [*figures_table(measured.layout, figures), f"{measured.layout}, split {measured.split}: {out}"]
+    return [*figures_table(measured.layout, figures), f"{measured.layout}, split {measured.name}: {out}"]
 
 
 def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None]:
@@ -122,7 +122,7 @@ def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None
         chosen_on = read_split(request.layout, request.root, request.choose_on)
         if not chosen_on.labelled:
             remedy = "Choose on another split, or give --share"
-            raise UserError(withheld, remedy, field="--choose-on", value=chosen_on.split)
+            raise UserError(withheld, remedy, field="--choose-on", value=chosen_on.name)
     if not measured.labelled and request.layout not in SUBMISSIONS:
         raise UserError(withheld, "Measure another split", file=request.root, field="--split", value=split)
     return measured, chosen_on
@@ -178,7 +178,7 @@ def _about(
     """What the figures are figures of."""
     return {
         "benchmark": split.layout,
-        "split": split.split,
+        "split": split.name,
         "reference": "removed" if split.reference_removed else "kept",
         "queries": {category.name: len(category.queries) for category in split.categories},
         "images": {category.name: len(category.gallery) for category in split.categories},

@@ -45,14 +45,14 @@ class BenchmarkSplit:
 
     Attributes:
         layout: the benchmark, as `lempo benchmark` names it.
-        split: its name.
+        name: of the split.
         categories: FashionIQ's categories, PatternCom's attributes; elsewhere one, `all`.
         reference_removed: whether the reference is no candidate; the benchmark's protocol says so.
         labelled: whether the right answers are public.
     """
 
     layout: str
-    split: str
+    name: str
     categories: list[Category]
     reference_removed: bool
     labelled: bool

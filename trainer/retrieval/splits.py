@@ -131,13 +131,8 @@ def _text_by_id(path: Path, schema: pa.Schema, key: str) -> dict[str, str | None
 def _gallery(features: Features, ids: Sequence[str], folder: Path) -> Tensor:
     missing = [image_id for image_id in ids if image_id not in features.row_of]
     if missing:
-        raise UserError(
-            f"{len(missing)} images have no feature",
-            "Run `dvc repro embed`",
-            file=folder,
-            field="image_id",
-            value=missing[0],
-        )
+        reason = f"{len(missing)} images have no feature"
+        raise UserError(reason, "Run `dvc repro embed`", file=folder, field="image_id", value=missing[0])
     rows = np.asarray(features.vectors[[features.row_of[image_id] for image_id in ids]], dtype=np.float32)
     return torch.nn.functional.normalize(torch.from_numpy(rows), dim=-1)  # float16 rows are a little off 1
 
@@ -148,28 +143,21 @@ def _check_images(queries: Sequence[dict], index_of: Mapping[str, int], file: Pa
         images = [(field, query[field]) for field in ("reference_id", "target_id")]
         for field, image_id in [*images, *(("target_ids", target) for target in query["target_ids"])]:
             if image_id not in index_of:
-                raise UserError(
-                    f"the image of query {query['query_id']} is not in its split, {query['split']}",
-                    "Run `dvc repro corpus`; no image may be in two splits",
-                    file=file,
-                    field=field,
-                    value=image_id,
-                )
+                reason = f"the image of query {query['query_id']} is not in its split, {query['split']}"
+                remedy = "Run `dvc repro corpus`; no image may be in two splits"
+                raise UserError(reason, remedy, file=file, field=field, value=image_id)
 
 
 def _answers(
     queries: Sequence[dict], index_of: Mapping[str, int], reference_removed: bool, file: Path
 ) -> Answers:
     for query in queries:
-        if reference_removed and query["target_id"] == query["reference_id"]:
-            raise UserError(
-                f"the target of query {query['query_id']} is its reference, "
-                "which is removed from the gallery",
-                "Take the query out of the source, or set method.reference to kept",
-                file=file,
-                field="target_id",
-                value=query["target_id"],
-            )
+        target = query["target_id"]
+        if reference_removed and target == query["reference_id"]:
+            name = query["query_id"]
+            reason = f"the target of query {name} is its reference, which is removed from the gallery"
+            remedy = "Take the query out of the source, or set method.reference to kept"
+            raise UserError(reason, remedy, file=file, field="target_id", value=target)
     try:
         return make_answers(
             [index_of[query["target_id"]] for query in queries],
@@ -201,10 +189,5 @@ def _texts(
 
 
 def _empty(kind: str, file: Path, split: str) -> UserError:
-    return UserError(
-        f"the table has no {kind} of this split",
-        "Tuning and evaluation need train, val and test: give some rows of the source this split",
-        file=file,
-        field="split",
-        value=split,
-    )
+    remedy = "Tuning and evaluation need train, val and test: give some rows of the source this split"
+    return UserError(f"the table has no {kind} of this split", remedy, file=file, field="split", value=split)
