@@ -7,12 +7,12 @@ images in `COCO2017_unlabeled/unlabeled2017/`.
 from pathlib import Path
 
 from trainer.benchmarks.files import Row, checked_gallery, read_list, read_object
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
 
 SPLITS = ("val", "test")
 
 
-def read_circo(root: Path, split: str) -> Benchmark:
+def read_circo(root: Path, split: str) -> BenchmarkSplit:
     """Read a split; the labels of test are not public. Both splits search all the images.
 
     Raises:
@@ -29,16 +29,15 @@ def read_circo(root: Path, split: str) -> Benchmark:
     gallery = checked_gallery(files, info.file)
     labelled = split == "val"
     queries = [_query(row, gallery, labelled) for row in read_list(root / f"annotations/{split}.json")]
-    return Benchmark(
-        "circo", split, [Part("all", queries, gallery)], reference_removed=False, labelled=labelled
-    )
+    categories = [Category("all", queries, gallery)]
+    return BenchmarkSplit("circo", split, categories, reference_removed=False, labelled=labelled)
 
 
 def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery:
     target, right = None, []
     if labelled:
         target = row.image("target_img_id", gallery)
-        right = [row.known("gt_img_ids", name, gallery) for name in row.names("gt_img_ids")]
+        right = row.images("gt_img_ids", gallery)
         if target not in right:
             row.fail("the target is not among gt_img_ids", "target_img_id", target)
     return BenchmarkQuery(

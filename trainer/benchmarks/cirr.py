@@ -7,12 +7,12 @@ as the latter names them, in `cirr/img_raw/` or, where there is no such folder, 
 from pathlib import Path
 
 from trainer.benchmarks.files import Row, checked_gallery, read_list, read_object
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
 
 SPLITS = ("val", "train", "test1")
 
 
-def read_cirr(root: Path, split: str) -> Benchmark:
+def read_cirr(root: Path, split: str) -> BenchmarkSplit:
     """Read a split; the labels of test1 are not public.
 
     Raises:
@@ -26,16 +26,14 @@ def read_cirr(root: Path, split: str) -> Benchmark:
     labelled = split != "test1"
     captions = root / f"cirr/captions/cap.rc2.{split}.json"
     queries = [_query(row, gallery, labelled) for row in read_list(captions)]
-    return Benchmark(
-        "cirr", split, [Part("all", queries, gallery)], reference_removed=True, labelled=labelled
-    )
+    categories = [Category("all", queries, gallery)]
+    return BenchmarkSplit("cirr", split, categories, reference_removed=True, labelled=labelled)
 
 
 def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery:
     reference = row.image("reference", gallery)
     own_set = Row(row.file, row.number, row.value("img_set", dict))
-    members = [own_set.known("members", name, gallery) for name in own_set.names("members")]
-    members = [name for name in members if name != reference]
+    members = [name for name in own_set.images("members", gallery) if name != reference]
     target = row.image("target_hard", gallery) if labelled else None
     if target is not None and target not in members:
         row.fail("the target is the reference, or not in the query's img_set", "target_hard", target)

@@ -1,35 +1,35 @@
 """FashionIQ (Wu et al., CVPR 2021): three categories of clothes, two captions a query.
 
 Under ROOT: `captions/cap.<category>.<split>.json`, `image_splits/split.<category>.<split>.json` and
-`images/<id>.jpg` or `.png`. Every category is searched apart, among the images of its own list.
+`images/<id>.jpg` or `.png`. Every category is searched for itself, among the images of its own list.
 """
 
 from pathlib import Path
 
 from trainer.benchmarks.files import Row, checked_gallery, read_list, read_names
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
 
 SPLITS = ("val", "train", "test")
 CATEGORIES = ("dress", "shirt", "toptee")
 
 
-def read_fashioniq(root: Path, split: str) -> Benchmark:
+def read_fashioniq(root: Path, split: str) -> BenchmarkSplit:
     """Read a split; the targets of test are not public.
 
     Raises:
         UserError: a file or an image is missing, a field is malformed, or an image is not in its list.
     """
     labelled = split != "test"
-    parts = [_part(root, category, split, labelled) for category in CATEGORIES]
-    return Benchmark("fashioniq", split, parts, reference_removed=False, labelled=labelled)
+    categories = [_category(root, name, split, labelled) for name in CATEGORIES]
+    return BenchmarkSplit("fashioniq", split, categories, reference_removed=False, labelled=labelled)
 
 
-def _part(root: Path, category: str, split: str, labelled: bool) -> Part:
-    listing = root / f"image_splits/split.{category}.{split}.json"
-    files = {name: _image(root / "images", name) for name in read_names(listing)}
+def _category(root: Path, name: str, split: str, labelled: bool) -> Category:
+    listing = root / f"image_splits/split.{name}.{split}.json"
+    files = {image: _image(root / "images", image) for image in read_names(listing)}
     gallery = checked_gallery(files, listing)
-    rows = read_list(root / f"captions/cap.{category}.{split}.json")
-    return Part(category, [_query(row, gallery, labelled) for row in rows], gallery)
+    rows = read_list(root / f"captions/cap.{name}.{split}.json")
+    return Category(name, [_query(row, gallery, labelled) for row in rows], gallery)
 
 
 def _image(folder: Path, name: str) -> Path:
@@ -49,9 +49,9 @@ def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery
 
 
 def _joined(row: Row) -> str:
-    """Both captions in one: stripped of the marks at their ends and joined by "and"."""
-    said = [caption.strip(" .,?") for caption in row.texts("captions")]
-    text = " and ".join(caption for caption in said if caption)
+    """Both captions in one: without the punctuation at their ends, and joined by "and"."""
+    captions = [caption.strip(" .,?") for caption in row.texts("captions")]
+    text = " and ".join(caption for caption in captions if caption)
     if not text:
-        row.fail("no caption says anything", "captions", said)
+        row.fail("every caption is empty", "captions", captions)
     return text

@@ -1,4 +1,4 @@
-"""The files of a benchmark: what is wrong in one is named by file, row, field and value."""
+"""The files of a benchmark; an error names file, row, field and value."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Row:
     number: int | None
     values: Mapping[str, Any]
 
-    def fail(self, reason: str, field: str, value: object = None, remedy: str = _REMEDY) -> NoReturn:
+    def fail(self, reason: str, field: str, value: object = None) -> NoReturn:
         """Raise the error of a field."""
-        raise UserError(reason, remedy, file=self.file, row=self.number, field=field, value=value)
+        raise UserError(reason, _REMEDY, file=self.file, row=self.number, field=field, value=value)
 
     def value(self, field: str, kind: type[Any]) -> Any:
         """The field's value, of this JSON type."""
@@ -53,19 +53,13 @@ class Row:
         """An id: a text, or a whole number, which becomes its digits."""
         return self._name(field, self.value(field, object))
 
-    def names(self, field: str) -> list[str]:
-        """A list of ids, each once, in their order."""
-        return list(dict.fromkeys(self._name(field, entry) for entry in self.value(field, list)))
-
     def image(self, field: str, gallery: Collection[str]) -> str:
-        """An id that is one of the gallery's."""
-        return self.known(field, self.name(field), gallery)
+        """The id of an image of the gallery."""
+        return self._image(field, self.value(field, object), gallery)
 
-    def known(self, field: str, name: str, gallery: Collection[str]) -> str:
-        """The same id, if it is one of the gallery's."""
-        if name not in gallery:
-            self.fail("the image is not in the split's list of images", field, name)
-        return name
+    def images(self, field: str, gallery: Collection[str]) -> list[str]:
+        """A list of such ids, each once, in their order."""
+        return list(dict.fromkeys(self._image(field, entry, gallery) for entry in self.value(field, list)))
 
     def path(self, field: str) -> PurePosixPath:
         """A path that stays inside the folder it is relative to."""
@@ -79,6 +73,12 @@ class Row:
             self.fail("an id is a text or a whole number", field, value)
         return str(value)
 
+    def _image(self, field: str, value: Any, gallery: Collection[str]) -> str:
+        name = self._name(field, value)
+        if name not in gallery:
+            self.fail("the image is not in the split's list of images", field, name)
+        return name
+
 
 _NAMES = {str: "text", list: "list", dict: "JSON object", object: "value"}
 
@@ -89,19 +89,22 @@ def read_list(path: Path) -> Iterator[Row]:
     Raises:
         UserError: the file is missing or no such list.
     """
-    for number, values in _rows(path):
+    require(path)
+    for number, values in read_rows(path):
         if not isinstance(values, dict):
             raise UserError("the row is no JSON object", _REMEDY, file=path, row=number, value=values)
         yield Row(path, number, values)
 
 
 def read_names(path: Path) -> list[str]:
-    """The ids of a file that holds one JSON list of them; one that stands twice is one image.
+    """The ids of a file that holds one JSON list of them, each once.
 
     Raises:
         UserError: the file is missing or no such list.
     """
-    return list(dict.fromkeys(Row(path, number, {"id": value}).name("id") for number, value in _rows(path)))
+    require(path)
+    names = (Row(path, number, {"id": value}).name("id") for number, value in read_rows(path))
+    return list(dict.fromkeys(names))
 
 
 def read_object(path: Path) -> Row:
@@ -138,8 +141,3 @@ def checked_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]
             value=missing[0],
         )
     return dict(sorted(files.items()))
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    require(path)
-    return read_rows(path)

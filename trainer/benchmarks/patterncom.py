@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError
 from trainer.benchmarks.files import Row, checked_gallery, require
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
 
 SPLITS = ("all",)
 ATTRIBUTES = ("color", "context", "density", "existence", "quantity", "shape")
@@ -40,25 +40,22 @@ class _Labelled:
     image: str
     kind: str  # what the row calls the attribute
     value: str
-
-    @property
-    def image_class(self) -> str:
-        """`airplane` of `airplane001.jpg`."""
-        return re.split(r"\d", self.image)[0]
+    asking: str  # the class whose values its images are asked to have
+    answering: str  # the class whose images are right
 
 
-def read_patterncom(root: Path, split: str) -> Benchmark:
-    """Read all attributes, a part each; there is one split, `all`.
+def read_patterncom(root: Path, split: str) -> BenchmarkSplit:
+    """Read all attributes, a category each; there is one split, `all`.
 
     Raises:
         UserError: a file or an image is missing, a row is malformed, or an image is not in patternnet.csv.
     """
     gallery = _gallery(root)
-    parts = [
-        Part(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
+    categories = [
+        Category(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
         for attribute in ATTRIBUTES
     ]
-    return Benchmark("patterncom", split, parts, reference_removed=False, labelled=True)
+    return BenchmarkSplit("patterncom", split, categories, reference_removed=False, labelled=True)
 
 
 def _gallery(root: Path) -> dict[str, Path]:
@@ -73,30 +70,30 @@ def _gallery(root: Path) -> dict[str, Path]:
 
 
 def _queries(file: Path, attribute: str, gallery: dict[str, Path]) -> list[BenchmarkQuery]:
-    rows = list(_read(file, gallery))
-    classes = _ONE_CLASS.get(attribute, {})
+    rows = list(_read(file, attribute, gallery))
     # of an image that stands twice the last row counts, as in the published evaluation
     last = {row.image: row for row in rows}
     values, right = defaultdict(set), defaultdict(list)
     for row in rows:
-        values[row.kind, classes.get(row.image_class, row.image_class)].add(row.value)
+        values[row.kind, row.asking].add(row.value)
     for image, row in sorted(last.items()):
-        right[_ONE_ANSWER.get(row.image_class, row.image_class), row.value].append(image)
-    queries = []
-    for number, row in enumerate(rows):
-        others = values[row.kind, classes.get(row.image_class, row.image_class)] - {row.value}
-        for value in sorted(others):
-            answers = right.get((_ONE_ANSWER.get(row.image_class, row.image_class), value), ())
-            queries.append(BenchmarkQuery(f"{number} {value}", row.image, value, None, tuple(answers)))
-    return queries
+        right[row.answering, row.value].append(image)
+    return [
+        BenchmarkQuery(f"{number} {value}", row.image, value, None, tuple(right[row.answering, value]))
+        for number, row in enumerate(rows)
+        for value in sorted(values[row.kind, row.asking] - {row.value})
+    ]
 
 
-def _read(file: Path, gallery: dict[str, Path]) -> Iterator[_Labelled]:
+def _read(file: Path, attribute: str, gallery: dict[str, Path]) -> Iterator[_Labelled]:
+    classes = _ONE_CLASS.get(attribute, {})
     for number, values in enumerate(csv.reader(_text(file).splitlines())):
-        if not values:
-            continue
-        row = Row(file, number, dict(zip(("image", "attribute", "value"), values, strict=False)))
-        yield _Labelled(row.image("image", gallery), row.text("attribute"), row.text("value"))
+        if values:
+            row = Row(file, number, dict(zip(("image", "attribute", "value"), values, strict=False)))
+            image = row.image("image", gallery)
+            own = re.split(r"\d", image)[0]  # `airplane` of `airplane001.jpg`
+            labels = row.text("attribute"), row.text("value")
+            yield _Labelled(image, *labels, classes.get(own, own), _ONE_ANSWER.get(own, own))
 
 
 def _text(path: Path) -> str:

@@ -16,21 +16,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.benchmarks.fashioniq import CATEGORIES
+from trainer.benchmarks.patterncom import ATTRIBUTES
 from trainer.retrieval.answers import NONE, Answers
 from trainer.retrieval.metrics import recall_at
 from trainer.retrieval.ranking import Rankings
 
-FIRST = 50  # images a query that every protocol can do with
+FIRST = 50  # images a query, enough for every protocol
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One part of a benchmark as a method ranked it.
+    """One category of a benchmark as a method ranks it.
 
     Attributes:
-        answers: of the part's Q queries.
+        answers: of the category's Q queries.
         rankings: of the whole gallery, with the first `FIRST` images.
-        set_rankings: of the members of each query's own set alone, places among the members; None where the
+        set_rankings: of the members of each query's own set alone, as indices of members; None where the
             benchmark has no sets.
         aspects: what each query asks for, in the benchmark's words.
     """
@@ -50,8 +52,8 @@ def hits(first: Tensor, right: Tensor) -> Tensor:
         right: int64 (Q, R) gallery indices, padded with -1.
     """
     ordered = right.sort(1).values
-    place = torch.searchsorted(ordered, first.contiguous()).clamp(max=right.shape[1] - 1)
-    return (ordered.gather(1, place) == first) & (first != NONE)
+    index = torch.searchsorted(ordered, first.contiguous()).clamp(max=right.shape[1] - 1)
+    return (ordered.gather(1, index) == first) & (first != NONE)
 
 
 def average_precision_at(hit: Tensor, right: Tensor, k: int) -> Tensor:
@@ -74,70 +76,73 @@ def share_found_at(hit: Tensor, right: Tensor, k: int) -> Tensor:
 
 
 def precision_at(hit: Tensor, k: int) -> Tensor:
-    """Share of the first k places that hold a right answer, float64 (Q,). As above."""
+    """Right answers among the first k, over k, float64 (Q,). As above."""
     return hit[:, :k].double().sum(1) / k
 
 
-def cirr_figures(parts: Sequence[Ranked]) -> dict[str, Any]:
+def cirr_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
     """Recall in the gallery and in the set; `mean` is that of R@5 and R_subset@1."""
-    (part,) = parts
-    if part.set_rankings is None:
+    (ranked,) = categories
+    if ranked.set_rankings is None:
         raise ValueError("CIRR's queries have sets")
-    figures = {f"R@{k}": recall_at(part.rankings.rank, k) for k in (1, 5, 10, 50)}
-    figures |= {f"R_subset@{k}": recall_at(part.set_rankings.rank, k) for k in (1, 2, 3)}
+    figures = {f"R@{k}": recall_at(ranked.rankings.rank, k) for k in (1, 5, 10, 50)}
+    figures |= {f"R_subset@{k}": recall_at(ranked.set_rankings.rank, k) for k in (1, 2, 3)}
     return {**figures, "mean": (figures["R@5"] + figures["R_subset@1"]) / 2}
 
 
-def fashioniq_figures(parts: Sequence[Ranked]) -> dict[str, Any]:
+def fashioniq_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
     """Recall of each category, and the means over the categories, whatever their sizes."""
-    figures = {part.name: {f"R@{k}": recall_at(part.rankings.rank, k) for k in (10, 50)} for part in parts}
+    figures = {
+        ranked.name: {f"R@{k}": recall_at(ranked.rankings.rank, k) for k in (10, 50)} for ranked in categories
+    }
     mean = _means(figures)
     return {**figures, "mean": {**mean, "mean": fmean(mean.values())}}
 
 
-def circo_figures(parts: Sequence[Ranked]) -> dict[str, Any]:
+def circo_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
     """mAP@K over all right answers, and recall of the target, the one that the text was written for."""
-    (part,) = parts
-    first, right = part.rankings.top, _count(part)
-    hit = hits(first, part.answers.right.cpu())
-    is_target = hits(first, part.answers.target.cpu()[:, None])
+    (ranked,) = categories
+    first, right = ranked.rankings.top, _count(ranked)
+    hit = hits(first, ranked.answers.right.cpu())
+    is_target = hits(first, ranked.answers.target.cpu()[:, None])
     figures: dict[str, Any] = {}
     for k in (5, 10, 25, 50):
         figures[f"mAP@{k}"] = _percent(average_precision_at(hit, right, k))
         figures[f"R@{k}"] = _percent(share_found_at(is_target, torch.ones_like(right), k))
     at_10 = average_precision_at(hit, right, 10)
-    names = sorted({aspect for aspects in part.aspects for aspect in aspects})
+    names = sorted({aspect for aspects in ranked.aspects for aspect in aspects})
     figures["semantic_mAP@10"] = {
-        name: _percent(at_10[[place for place, aspects in enumerate(part.aspects) if name in aspects]])
+        name: _percent(at_10[[query for query, aspects in enumerate(ranked.aspects) if name in aspects]])
         for name in names
     }
     return figures
 
 
-def patterncom_figures(parts: Sequence[Ranked]) -> dict[str, Any]:
+def patterncom_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
     """Figures of each attribute, their mean over the attributes, and over all queries.
 
     R@K is the share of a query's right answers that are found, not the share of queries with a hit. A query
     that no image answers counts as 0.
     """
-    by_query = {part.name: _patterncom_queries(part) for part in parts}
+    by_query = {ranked.name: _patterncom_queries(ranked) for ranked in categories}
     figures = {
-        attribute: {name: _percent(values) for name, values in found.items()}
-        for attribute, found in by_query.items()
+        attribute: {name: _percent(values) for name, values in queries.items()}
+        for attribute, queries in by_query.items()
     }
     names = next(iter(figures.values())).keys()
-    pooled = {name: _percent(torch.cat([found[name] for found in by_query.values()])) for name in names}
+    pooled = {name: _percent(torch.cat([queries[name] for queries in by_query.values()])) for name in names}
     return {**figures, "mean": _means(figures), "all_queries": pooled}
 
 
-def _patterncom_queries(part: Ranked) -> dict[str, Tensor]:
-    right = _count(part)
-    hit = hits(part.rankings.top, part.answers.right.cpu())
-    found = {"mAP": torch.where(right > 0, part.rankings.average_precision, 0.0)}
+def _patterncom_queries(ranked: Ranked) -> dict[str, Tensor]:
+    """Each figure of every query, float64 (Q,), 0 to 1."""
+    right = _count(ranked)
+    hit = hits(ranked.rankings.top, ranked.answers.right.cpu())
+    figures = {"mAP": torch.where(right > 0, ranked.rankings.average_precision, 0.0)}
     for k in (5, 10, 15, 20):
-        found[f"R@{k}"] = share_found_at(hit, right, k)
-        found[f"P@{k}"] = precision_at(hit, k)
-    return found
+        figures[f"R@{k}"] = share_found_at(hit, right, k)
+        figures[f"P@{k}"] = precision_at(hit, k)
+    return figures
 
 
 @dataclass(frozen=True)
@@ -145,9 +150,9 @@ class Protocol:
     """How a benchmark counts.
 
     Attributes:
-        figures: of the ranked parts, nested by name.
+        figures: of the ranked categories, nested by name.
         headline: the figure by which a share is chosen.
-        columns: what a short table shows. Both are names joined by dots.
+        columns: the figures of a short table. Both are names joined by dots.
     """
 
     figures: Callable[[Sequence[Ranked]], dict[str, Any]]
@@ -158,25 +163,15 @@ class Protocol:
 PROTOCOLS = {
     "cirr": Protocol(cirr_figures, "mean", ("R@1", "R@5", "R@10", "R@50", "R_subset@1", "mean")),
     "fashioniq": Protocol(
-        fashioniq_figures, "mean.mean", ("dress.R@10", "shirt.R@10", "toptee.R@10", "mean.R@10", "mean.R@50")
+        fashioniq_figures,
+        "mean.mean",
+        (*(f"{name}.R@10" for name in CATEGORIES), "mean.R@10", "mean.R@50"),
     ),
     "circo": Protocol(circo_figures, "mAP@10", ("mAP@5", "mAP@10", "mAP@25", "mAP@50", "R@10")),
     "patterncom": Protocol(
         patterncom_figures,
         "mean.mAP",
-        tuple(
-            f"{name}.mAP"
-            for name in (
-                "color",
-                "context",
-                "density",
-                "existence",
-                "quantity",
-                "shape",
-                "mean",
-                "all_queries",
-            )
-        ),
+        tuple(f"{name}.mAP" for name in (*ATTRIBUTES, "mean", "all_queries")),
     ),
 }
 
@@ -189,8 +184,20 @@ def figure(figures: Mapping[str, Any], name: str) -> float:
     return value
 
 
-def _count(part: Ranked) -> Tensor:
-    return (part.answers.right != NONE).sum(1).cpu()
+def figures_table(layout: str, figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lines of a short table of figures in percent, by encoder and method."""
+    columns = PROTOCOLS[layout].columns
+    lines = ["  ".join([f"{'percent':24}", *columns])]
+    for encoder, methods in figures.items():
+        for method, values in methods.items():
+            cells = (f"{figure(values, name):{len(name)}.1f}" for name in columns)
+            lines.append("  ".join([f"{encoder + ' ' + method:24}", *cells]))
+    return lines
+
+
+def _count(ranked: Ranked) -> Tensor:
+    """How many right answers each query has, int64 (Q,)."""
+    return (ranked.answers.right != NONE).sum(1).cpu()
 
 
 def _percent(values: Tensor) -> float:
@@ -198,6 +205,6 @@ def _percent(values: Tensor) -> float:
 
 
 def _means(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Of each figure over the parts."""
+    """The mean of each figure over the categories."""
     names = next(iter(figures.values())).keys()
-    return {name: fmean(part[name] for part in figures.values()) for name in names}
+    return {name: fmean(values[name] for values in figures.values()) for name in names}

@@ -1,4 +1,4 @@
-"""What every benchmark is, whatever its layout: queries, the images they search, and what answers them."""
+"""What every layout is read into: queries, the images they search, and what answers them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ class BenchmarkQuery:
     """A reference image and a text.
 
     Attributes:
-        query_id: unique in its part.
+        query_id: unique in its category.
         reference: an image of the gallery.
-        target: the image that the text was written for; None where labels are withheld, and where no answer
-            is more right than another.
+        target: the image that the text was written for; None where labels are withheld, and where no right
+            answer is the target.
         right: every right answer; empty where labels are withheld.
-        members: the images of the query's own small set, the reference left out; empty where there is none.
+        members: the images of the query's own small set without the reference; empty where there is none.
         aspects: what the text asks for, in the benchmark's words.
     """
 
@@ -28,8 +28,8 @@ class BenchmarkQuery:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Queries that search the same images.
+class Category:
+    """Queries that search the same images and are counted together.
 
     `gallery` is the file of each image, in the order of their ids.
     """
@@ -40,17 +40,19 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class BenchmarkSplit:
     """One split of a benchmark.
 
     Attributes:
-        parts: more than one where queries of different kinds are counted apart.
-        reference_removed: whether the reference is no candidate, as the benchmark's protocol has it.
+        layout: the benchmark, as `lempo benchmark` names it.
+        name: of the split.
+        categories: FashionIQ's categories, PatternCom's attributes; elsewhere one, `all`.
+        reference_removed: whether the reference is no candidate; the benchmark's protocol says so.
         labelled: whether the right answers are public.
     """
 
     layout: str
-    split: str
-    parts: list[Part]
+    name: str
+    categories: list[Category]
     reference_removed: bool
     labelled: bool

@@ -9,7 +9,7 @@ import torch
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch and use deterministic kernels inside the block; what was set before comes back after it.
+    """Seed torch and use deterministic kernels inside the block; afterwards the former state is restored.
 
     Sums over threads are taken in an order that depends on their number, so results may differ in the last
     digits between machines.

@@ -1,0 +1,74 @@
+"""The loss of one run, put together as the section `tune` of params.yaml asks for it."""
+
+import torch
+from torch import Tensor
+
+from pipeline.base.params import TuneParams
+from trainer.retrieval.splits import Split
+from trainer.tuning.heads import Head, TextFeatures
+from trainer.tuning.losses import (
+    Temperature,
+    batch_loss,
+    distillation_loss,
+    gallery_loss,
+    hard_loss,
+    hardest,
+)
+
+
+class Objective:
+    """The loss of a batch of training queries: contrastive, and a distillation where it is asked for.
+
+    Args:
+        params: say which images are negatives and how much distillation counts.
+        split: Q training queries.
+        temperature: of the contrastive loss.
+        head: makes the query vectors, to find the hardest negatives of the untuned encoder.
+        untuned: the untuned encoder's features of the head's texts, (Q, D) each; None where neither hard
+            negatives nor distillation need them.
+    """
+
+    def __init__(
+        self,
+        params: TuneParams,
+        split: Split,
+        temperature: Temperature,
+        head: Head,
+        untuned: TextFeatures | None,
+    ) -> None:
+        self.split = split
+        self.temperature = temperature
+        self.distill = params.distill
+        self.untuned = None if untuned is None else torch.stack([untuned[name] for name in head.inputs])
+        self.contrastive = {"gallery": self._gallery, "batch": self._batch}[params.negatives]
+        if untuned is not None and params.hard_negatives:
+            self.contrastive = self._hard
+            with torch.no_grad():
+                query = head.eval()(split.image, untuned)
+            self.hard = hardest(query, split.gallery, split.answers, params.hard_negatives)
+
+    def __call__(self, query: Tensor, texts: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
+        """Mean loss of some or all queries of a batch.
+
+        Args:
+            query: (B, D), the query vectors.
+            texts: (P, B, D), features of the texts that made them, in the order of the head's inputs.
+            rows: int64 (B,), which queries of the split they are.
+            batch: int64, the rows of the whole batch.
+        """
+        loss = self.contrastive(query, rows, batch)
+        if self.distill and self.untuned is not None:
+            loss = loss + self.distill * distillation_loss(texts, self.untuned[:, rows])
+        return loss
+
+    def _gallery(self, query: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
+        return gallery_loss(query, self.split.gallery, self.split.answers.rows(rows), self.temperature())
+
+    def _batch(self, query: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
+        answers = self.split.answers
+        targets = answers.target[batch]
+        return batch_loss(query, self.split.gallery, answers.rows(rows), self.temperature(), targets)
+
+    def _hard(self, query: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
+        target = self.split.answers.target[rows]
+        return hard_loss(query, self.split.gallery, target, self.hard[rows], self.temperature())
