@@ -18,7 +18,7 @@ from pipeline.faithfulness.scenes import Scenes
 from pipeline.faithfulness.vocabulary import Vocabulary, vocabulary_of
 from pipeline.graph.scene_graph import GroupGraph
 
-__all__ = ["Check", "Vocabulary", "check", "vocabulary_of"]
+__all__ = ["Check", "Checker", "Vocabulary", "check", "vocabulary_of"]
 
 MOST_REMEMBERED = 4_096  # readings and judgements, of texts that come again
 
@@ -55,6 +55,16 @@ def check(text: str, graph: GroupGraph, vocabulary: Vocabulary) -> Check:
     if found is None:
         found = vocabulary.memory[key] = _Checker(text, graph, vocabulary).check()
     return found
+
+
+class Checker:
+    """Checks the captions of one dataset."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+
+    def check(self, text: str, graph: GroupGraph) -> Check:
+        return check(text, graph, self.vocabulary)
 
 
 class _Checker:

@@ -1,8 +1,7 @@
 """What the language stages ask of an engine, whatever runs the model."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pipeline.llm.prompt import Message
@@ -84,41 +83,6 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model, its memory and its processes."""
         ...
-
-
-@dataclass
-class EngineSpeed:
-    """Counters of one stage's engine work; they vary from run to run."""
-
-    start_seconds: float = 0.0
-    generate_seconds: float = 0.0
-    generated: int = 0
-    output_tokens: int = 0
-    cached_tokens: Counter[int] = field(
-        default_factory=Counter
-    )  # rows by prompt tokens from the prefix cache
-    shared_tokens: int | None = None  # of each prompt, what the prefix cache could share between all rows
-    effective: dict[str, Any] | None = None  # arguments that the engine ran with; None where none was opened
-    errors: list[str] = field(default_factory=list)
-
-    def add(self, result: Result) -> None:
-        self.generated += 1
-        self.output_tokens += result.output_tokens or 0
-        if result.cached_tokens is not None:
-            self.cached_tokens[result.cached_tokens] += 1
-
-    @property
-    def prefix_hit_rate(self) -> float | None:
-        """Share of the common head's tokens that came from the prefix cache, over all rows after the first.
-
-        What rows share beyond the head of all (two queries of one image) does not count. None where there is
-        nothing to share, or what there is to share is not known.
-        """
-        later = self.cached_tokens.total() - 1
-        if not self.shared_tokens or later < 1:
-            return None
-        hits = sum(min(cached, self.shared_tokens) * rows for cached, rows in self.cached_tokens.items())
-        return min(1.0, hits / (later * self.shared_tokens))
 
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:

@@ -1,7 +1,7 @@
 """vLLM in this process, kept full by a rolling window of requests."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer
 from pipeline.llm.interrupts import deaf_processes, heard_at_once
 from pipeline.llm.orphans import Watch
+from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import Request, Result, one_line
 from pipeline.llm.vllm_arguments import effective_arguments, load_error, runs_on_cpu, vllm_arguments
 
@@ -188,30 +189,3 @@ def _lora_request(adapter: str) -> Any:
     from vllm.lora.request import LoRARequest
 
     return LoRARequest("adapter", 1, adapter)
-
-
-class SharedPrefix:
-    """The head that all prompts so far have in common.
-
-    Args:
-        block: tokens in a block of the prefix cache; only full blocks are shared.
-    """
-
-    def __init__(self, block: int) -> None:
-        self._block = block
-        self._head: list[int] | None = None
-
-    def add(self, prompt: Sequence[int]) -> None:
-        """Note a prompt. Its last token is always computed, never taken from the cache."""
-        head = list(prompt[:-1])
-        known = self._head
-        if known is None:
-            self._head = head
-        elif head[: len(known)] != known:
-            same = (i for i, (ours, theirs) in enumerate(zip(known, head, strict=False)) if ours != theirs)
-            self._head = known[: next(same, min(len(known), len(head)))]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the full blocks in the common head."""
-        return len(self._head or ()) // self._block * self._block

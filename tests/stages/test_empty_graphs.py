@@ -9,7 +9,7 @@ import pytest
 from lempo.captions import show_captions
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
-from pipeline.captions.writer import EMPTY_GRAPH
+from pipeline.captions.judging import EMPTY_GRAPH
 from tests.language_toy import FakeEngine, Toy, said
 from tests.pipeline.corpus.source import Source
 from tests.project import Project

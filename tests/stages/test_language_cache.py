@@ -113,7 +113,7 @@ from tests.language_toy import FakeEngine, Toy, WordTokenizer
 from stages import interpret
 pipeline.vision.vlm.load_tokenizer = lambda *_: WordTokenizer()
 import pipeline.captions.writer
-pipeline.captions.writer.PART_ROWS = 3
+pipeline.captions.writer.FLUSH_ROWS = 3
 toy = Toy(Path({folder!r}), rows=24)
 def answer(request):
     time.sleep(0.02)
