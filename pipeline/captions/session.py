@@ -33,7 +33,8 @@ class EngineSession:
         self._first_texts = first_texts
         if self._overall is not None:
             self._overall.total = first_texts
-            _close_if_full(self._overall)
+            if self._overall.n >= first_texts:
+                self._overall.close()
 
     def generate(
         self, requests: Iterable[Request], total: int, attempt: Attempt, leave: bool
@@ -49,11 +50,12 @@ class EngineSession:
             with speed.timed("engine_start"):
                 self._engine = self._open()
             speed.effective = self._engine.effective()
+        label = self._stage if attempt is FIRST else f"{self._stage}, {attempt}"
         if attempt is FIRST:
-            label = self._stage
-            bar = self._overall = self._overall or _bar(label, self._first_texts, leave=True)
+            if self._overall is None:
+                self._overall = _bar(label, self._first_texts, leave=True)
+            bar = self._overall
         else:
-            label = f"{self._stage}, {attempt}"
             bar = _bar(label, total, leave)
         failed, before, since = 0, speed.seconds["generate"], time.perf_counter()
         with speed.timed("generate"):
@@ -71,9 +73,8 @@ class EngineSession:
             except BaseException:
                 bar.close()
                 raise
-            if bar is not self._overall:
+            if bar is not self._overall or bar.n >= self._first_texts:
                 bar.close()
-            _close_if_full(bar)
             speed.shared_tokens = self._engine.shared_tokens()
         if failed > SHOWN_FAILURES:
             log.warning("%s: %d rows failed; the tables say why", label, failed)
@@ -88,8 +89,3 @@ class EngineSession:
 
 def _bar(label: str, total: int, leave: bool) -> tqdm:
     return tqdm(total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True, leave=leave)
-
-
-def _close_if_full(bar: tqdm) -> None:
-    if bar.n >= bar.total:
-        bar.close()

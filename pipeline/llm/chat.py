@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.llm.prompt import Message
+from pipeline.llm.types import Request, Result, one_line
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
 
@@ -64,6 +65,24 @@ class ChatRenderer:
             if special in content:
                 content = content.replace(special, special[0] + " " + special[1:])
         return content
+
+
+def prompt_tokens(
+    chat: ChatRenderer, request: Request, context: int, fitted: bool = False
+) -> list[int] | Result:
+    """The tokens of a prompt, or a failed result where the template refuses it or no room for text is left.
+
+    Args:
+        context: how many tokens prompt and text may have together.
+        fitted: the model itself could take more than `context`.
+    """
+    try:
+        tokens = chat.token_ids(request.messages)
+    except Exception as error:
+        return Result(request.key, error=one_line(error))
+    if len(tokens) >= context:
+        return Result.too_long(request.key, len(tokens), context, fitted)
+    return tokens
 
 
 def plain_text(messages: list[Message]) -> str:

@@ -1,8 +1,9 @@
 """What the language stages ask of an engine, whatever runs the model."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.llm.prompt import Message
 
@@ -36,6 +37,15 @@ class Request:
     seed: int | None
     json_schema: dict[str, Any] | None = None
 
+    def sampling_arguments(self) -> dict[str, Any]:
+        """By the names that vLLM and OpenAI's API give them."""
+        return {
+            "temperature": self.sampling.temperature,
+            "top_p": self.sampling.top_p,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+        }
+
 
 @dataclass(frozen=True)
 class Result:
@@ -65,24 +75,24 @@ class Result:
         return Result(key, error=error, permanent=not fitted, prompt_tokens=tokens)
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """Runs a model. One bad request gives one failed result; it never ends the batch."""
 
+    @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Yield one result a request, as they finish, in any order; `requests` is read as room appears."""
-        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model, its memory and its processes."""
 
     def shared_tokens(self) -> int | None:
         """Tokens at the head of every prompt so far that a prefix cache could share; None if unknown."""
-        ...
+        return None
 
     def effective(self) -> dict[str, Any] | None:
         """The arguments that the model runs with, defaults filled in; None if unknown."""
-        ...
-
-    def close(self) -> None:
-        """Free the model, its memory and its processes."""
-        ...
+        return None
 
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:
