@@ -101,7 +101,9 @@ class TextWriter:
         if not missing:
             return entries
         requests = (settings.request(key, outcomes[key].row.messages, attempt) for key in missing)
-        with _CacheBuffer(self._cache) as buffer:
+        unsaved: list[Entry] = []
+        since = time.monotonic()
+        try:
             for result in self._session.generate(requests, len(missing), attempt, leave):
                 known = entries.get(result.key)
                 entry = Entry.of(
@@ -112,10 +114,15 @@ class TextWriter:
                     max_tokens=max_tokens,
                     failures=known.tries if known is not None else 0,
                 )
-                entries[result.key] = entry
-                buffer.add(entry)
+                entries[entry.key] = entry
                 if entry.failed:
                     self._failed.add(entry.key)
+                unsaved.append(entry)
+                if len(unsaved) >= FLUSH_ROWS or time.monotonic() - since >= FLUSH_SECONDS:
+                    self._cache.add(unsaved)
+                    unsaved, since = [], time.monotonic()
+        finally:
+            self._cache.add(unsaved)
         if unanswered := outcomes.keys() - entries.keys():
             raise RuntimeError(f"the engine left {len(unanswered)} requests without a result")
         return entries
@@ -124,27 +131,3 @@ class TextWriter:
         """Whether an entry is a failure that may pass and has tries left."""
         passing = entry.failed and not entry.permanent
         return passing and entry.tries < self._settings.llm.tries and entry.key not in self._failed
-
-
-class _CacheBuffer:
-    """Puts entries into the cache every few hundred rows or seconds, and the rest when the loop ends."""
-
-    def __init__(self, cache: RowCache) -> None:
-        self._cache = cache
-        self._entries: list[Entry] = []
-        self._since = time.monotonic()
-
-    def __enter__(self) -> "_CacheBuffer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._flush()
-
-    def add(self, entry: Entry) -> None:
-        self._entries.append(entry)
-        if len(self._entries) >= FLUSH_ROWS or time.monotonic() - self._since >= FLUSH_SECONDS:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._cache.add(self._entries)
-        self._entries, self._since = [], time.monotonic()

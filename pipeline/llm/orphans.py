@@ -29,23 +29,16 @@ class Watch:
 
     def loaded(self) -> None:
         """The engine is up: processes that start from now on are not its own."""
-        self._send(b"loaded\n")
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(b"loaded\n")
+                self._process.stdin.flush()
 
     def close(self) -> None:
         """The engine is closed; the watch ends."""
-        self._send(b"closed\n")
         if self._process is not None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            self._process.wait()
+            self._process.communicate(b"closed\n")
             self._process = None
-
-    def _send(self, word: bytes) -> None:
-        if self._process is not None:
-            assert self._process.stdin is not None
-            with suppress(BrokenPipeError):
-                self._process.stdin.write(word)
-                self._process.stdin.flush()
 
 
 def _processes() -> dict[int, tuple[int, str]]:

@@ -7,6 +7,7 @@ machine that is lost. The machines need Ray, vLLM and the model at the same path
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -66,27 +67,23 @@ class RayEngine(Engine):
             UserError: Ray ends the run before the first result.
         """
         source = iter(requests)
-        while True:
+        for first in source:
+            dataset = chain([first], islice(source, DATASET_ROWS - 1))
             pending: dict[str, Request] = {}
             blocks: list[Any] = []
-            rows: list[dict[str, Any]] = []
-            for request in source:
-                row = self._rows.row(request)
-                if isinstance(row, Result):
-                    yield row
-                    continue
-                pending[request.key] = request
-                rows.append(row)
-                if len(rows) == BATCH_ROWS:
+            while batch := list(islice(dataset, BATCH_ROWS)):
+                rows: list[dict[str, Any]] = []
+                for request in batch:
+                    row = self._rows.row(request)
+                    if isinstance(row, Result):
+                        yield row
+                    else:
+                        pending[request.key] = request
+                        rows.append(row)
+                if rows:
                     blocks.append(self._ray.put(self._rows.table(rows)))
-                    rows = []
-                    if len(pending) >= DATASET_ROWS:
-                        break
-            if rows:
-                blocks.append(self._ray.put(self._rows.table(rows)))
-            if not pending:
-                return
-            yield from self._run(blocks, pending)
+            if blocks:
+                yield from self._run(blocks, pending)
 
     def effective(self) -> dict[str, Any]:
         """The arguments that the replicas get; vLLM's own defaults there are not known here."""
