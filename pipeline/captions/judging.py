@@ -42,6 +42,7 @@ class Candidate:
 
     @property
     def badness(self) -> tuple[bool, int, bool]:
+        """Lowest for the best candidate: with a text, the fewest wrong facts, and not truncated."""
         wrong = 0 if self.check is None else len(self.check.missed) + len(self.check.invented)
         return (self.text is None, wrong, self.truncated)
 
@@ -64,6 +65,11 @@ class Outcome:
     def best(self) -> Candidate:
         """The candidate with the fewest wrong facts, the first one on a tie."""
         return min(self.candidates, key=lambda candidate: candidate.badness)
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether something is wrong with the best candidate, and the error is not permanent."""
+        return not self.best.final and not self.best.answer.permanent
 
     def add(self, candidate: Candidate) -> None:
         """Take a text. A sample that failed, was cut, or says what another text says is left out."""

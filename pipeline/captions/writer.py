@@ -63,11 +63,7 @@ class TextWriter:
         unfinished = [outcome for outcome in outcomes if not outcome.row.empty]
         for attempt in settings.attempts():
             self._attempt(unfinished, attempt, leave=len(rows) == self._count)
-            unfinished = [
-                outcome
-                for outcome in unfinished
-                if not outcome.best.final and not outcome.best.answer.permanent
-            ]
+            unfinished = [outcome for outcome in unfinished if outcome.needs_repair]
         answerable = [outcome for outcome in outcomes if not outcome.best.answer.permanent]
         for sample in settings.samples():
             self._attempt(answerable, sample, leave=len(rows) == self._count)

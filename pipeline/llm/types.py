@@ -1,4 +1,4 @@
-"""What the language stages ask of an engine, whatever runs the model."""
+"""The contract between the language stages and an engine, whatever runs the model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a request: a text, or an error in one line.
+    """The outcome of a request: a text, or an error in one line.
 
     `permanent` marks an error that the same request would meet again (a prompt longer than the context).
     """
@@ -64,15 +64,15 @@ class Result:
     cached_tokens: int | None = None  # of the prompt, taken from the engine's prefix cache
 
     @staticmethod
-    def too_long(key: str, tokens: int, context: int, fitted: bool = False) -> "Result":
+    def too_long(key: str, tokens: int, context: int, limited_by_memory: bool = False) -> "Result":
         """The failure of a prompt that leaves no room for an answer.
 
         Args:
-            fitted: the model has more context than the memory given to it holds, which may change.
+            limited_by_memory: the model could take more than the KV cache holds, which may change.
         """
-        whose = "the memory for the KV cache holds" if fitted else "the model's context"
+        whose = "the memory for the KV cache holds" if limited_by_memory else "the model's context"
         error = f"the prompt has {tokens} tokens and {whose} {context}"
-        return Result(key, error=error, permanent=not fitted, prompt_tokens=tokens)
+        return Result(key, error=error, permanent=not limited_by_memory, prompt_tokens=tokens)
 
 
 class Engine(ABC):

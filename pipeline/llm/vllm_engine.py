@@ -68,7 +68,7 @@ class VllmEngine(Engine):
         config = self._llm.llm_engine.vllm_config
         model = config.model_config
         self._context = int(model.max_model_len)
-        self._fitted = self._context < model.get_and_verify_max_len(model.original_max_model_len)
+        self._limited_by_memory = self._context < model.get_and_verify_max_len(model.original_max_model_len)
         self._window = IN_FLIGHT_PER_SEQUENCE * int(config.scheduler_config.max_num_seqs)
         self._chat = ChatRenderer(
             self._llm.get_tokenizer(), arguments.chat_template, arguments.template_arguments
@@ -150,7 +150,7 @@ class VllmEngine(Engine):
         from vllm.sampling_params import StructuredOutputsParams
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        tokens = prompt_tokens(self._chat, request, self._context, self._fitted)
+        tokens = prompt_tokens(self._chat, request, self._context, self._limited_by_memory)
         if isinstance(tokens, Result):
             return tokens
         schema = request.json_schema
