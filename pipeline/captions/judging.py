@@ -18,7 +18,7 @@ class Candidate:
     """One answer about a row: the caption in it, if there is one, and its check where the facts are known."""
 
     attempt: Attempt
-    answer: Entry | Result
+    answer: Result
     text: str | None
     check: Check | None
 

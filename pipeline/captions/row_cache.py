@@ -49,22 +49,15 @@ ENTRIES = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A stored text or failure."""
+@dataclass(frozen=True, kw_only=True)
+class Entry(Result):
+    """A stored result, with what it was requested for; the fields are those of `ENTRIES`."""
 
-    key: str
     row_key: str
     model: str
     prompt_hash: str
     max_tokens: int
-    text: str | None
-    error: str | None
-    permanent: bool
     tries: int
-    finish_reason: str | None
-    prompt_tokens: int | None
-    output_tokens: int | None
 
     @property
     def failed(self) -> bool:
@@ -75,19 +68,14 @@ class Entry:
         result: Result, *, row_key: str, model: str, prompt_hash: str, max_tokens: int, failures: int
     ) -> "Entry":
         """The entry for a result; `failures` is how often the key had failed before."""
+        tries = failures + 1 if result.text is None else 0
         return Entry(
-            key=result.key,
+            **vars(result),
             row_key=row_key,
             model=model,
             prompt_hash=prompt_hash,
             max_tokens=max_tokens,
-            text=result.text,
-            error=result.error,
-            permanent=result.permanent,
-            tries=failures + 1 if result.text is None else 0,
-            finish_reason=result.finish_reason,
-            prompt_tokens=result.prompt_tokens,
-            output_tokens=result.output_tokens,
+            tries=tries,
         )
 
     def answers(self, max_tokens: int) -> bool:

@@ -1,6 +1,5 @@
 """Which model writes a text: what row keys hold of it, the same wherever its files lie."""
 
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,9 @@ def _weights_identity(
     folder = local_folder(model, root, field)
     if folder is None:
         return {"kind": "hub", "name": model, "revision": _hub_commit(model, revision) or revision or "main"}
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _fits(path, (*_CONTENT, *code)))
-    if not any(_fits(path, _WEIGHTS) for path in files):
+    matching = {path for pattern in (*_CONTENT, *code) for path in folder.glob(pattern)}
+    files = sorted(path for path in matching if path.is_file())
+    if not any(path.match(pattern) for path in files for pattern in _WEIGHTS):
         raise UserError(
             "the model folder holds no .safetensors (or .gguf) file",
             "Train or pull the model, or convert its weights: pickled ones are not loaded",
@@ -102,10 +102,6 @@ def _weights_identity(
             value=model,
         )
     return {"kind": "folder", "files": file_hashes(files, cache)}
-
-
-def _fits(path: Path, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(path.name, pattern) for pattern in patterns)
 
 
 def _hub_commit(model: str, revision: str | None) -> str | None:

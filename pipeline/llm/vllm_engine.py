@@ -45,24 +45,22 @@ class VllmEngine(Engine):
     """
 
     def __init__(self, params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> None:
-        self._params = params
-        self._root = root
-        self._speed = speed
-        self._seed = seed
+        self._model = params.model
+        self._arguments = vllm_arguments(params, speed, seed, root).completed(runs_on_cpu())
         self._start()
         self._shared = SharedPrefix(int(self._llm.llm_engine.vllm_config.cache_config.block_size))
 
     def _start(self) -> None:
-        arguments = vllm_arguments(self._params, self._speed, self._seed, self._root).completed(runs_on_cpu())
         from vllm import LLM
 
+        arguments = self._arguments
         self._watch = Watch()
         try:
             with children_without_sigint(), interrupt_at_once():
                 self._llm = LLM(**arguments.engine)
         except Exception as error:
             self._watch.close()
-            raise load_error("load the model", self._params.model, error) from error
+            raise load_error("load the model", self._model, error) from error
         self._watch.loaded()
         self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config
