@@ -60,7 +60,7 @@ class _SharedEngine(Engine):
 
 
 class _ConstantEngine(Engine):
-    """Answers every request with one text, wrong for nearly all rows, so that each row is asked twice."""
+    """Answers every request with one text, wrong for nearly all rows, so that each row is repaired."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -77,7 +77,8 @@ def throughput(rows: int, repetitions: int, folder: Path) -> None:
     """Compare the caption stage's loop with vLLM's own throughput benchmark, in turn on one engine."""
     params, paths = _with_a_shared_head(rows, folder)
     shared = _SharedEngine(VllmEngine(params.llm, params.speed.llm, params.seed, folder))
-    ours, theirs, hit_rates = [], [], []
+    rates: dict[str, list[float]] = {"stage": [], "vllm": []}
+    hit_rates = []
     try:
         _stage(shared, params, paths)  # warms up both sides
         prompts = [shared.engine._chat.token_ids(request.messages) for request in shared.requests]
@@ -86,23 +87,24 @@ def throughput(rows: int, repetitions: int, folder: Path) -> None:
                 shared.engine._llm.reset_prefix_cache()
                 if side == "vllm":
                     lengths = [shared.results[request.key].output_tokens or 1 for request in shared.requests]
-                    theirs.append(_vllm_bench(shared.engine._llm, prompts, lengths))
+                    rate = _vllm_bench(shared.engine._llm, prompts, lengths)
                 else:
                     rate, hits = _stage(shared, params, paths)
-                    ours.append(rate)
                     hit_rates.append(hits)
-            print(f"tokens/s: stage {ours[-1]:.0f}, vLLM {theirs[-1]:.0f}; hits {hit_rates[-1]}", flush=True)
+                rates[side].append(rate)
+            shown = ", ".join(f"{side} {values[-1]:.0f}" for side, values in rates.items())
+            print(f"tokens/s: {shown}; hits {hit_rates[-1]}", flush=True)
     finally:
         shared.engine.close()
     command = f"{COMMAND} --rows {rows} --repetitions {repetitions}"
     record(
         "caption_vs_vllm_bench",
-        median(our / their for our, their in zip(ours, theirs, strict=True)),
+        median(stage / vllm for stage, vllm in zip(rates["stage"], rates["vllm"], strict=True)),
         "ratio of output tokens per second",
         f"the request loop of `vllm bench throughput` on the same {len(prompts)} prompts in the same order, "
         f"with each row's own output length, taking turns on one engine; median of {repetitions} pairs "
-        f"({median(ours):.0f} and {median(theirs):.0f} tokens/s). The stage's time is its whole loop: cache "
-        f"lookup, prompts, generation, checks, cache writes. The embedded captioner; {LAYOUT}",
+        f"({median(rates['stage']):.0f} and {median(rates['vllm']):.0f} tokens/s). The stage's time is its whole loop: "
+        f"cache lookup, prompts, generation, checks, cache writes. The embedded captioner; {LAYOUT}",
         command,
     )
     record(

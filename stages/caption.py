@@ -29,7 +29,7 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
 
     Raises:
         UserError: the prompt, the model or a table is missing, or a query's edits do not fit its reference;
-            said before a model is loaded.
+            raised before a model is loaded.
     """
     settings = read_settings(CAPTION, params, paths)
     datasets = [_Dataset(name, params, paths) for name in params.datasets]
@@ -51,9 +51,9 @@ def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
 
 
 class _Query(NamedTuple):
-    """A query, what the prompt says of its reference, and whether that is less than the whole graph.
+    """A query and its reference's graph, as the prompt states it; `summarised`, if that is not all of it.
 
-    `wanted` is what the pseudo caption must say: `graph` with the edits made; None where there are no edits.
+    `wanted` is `graph` after the edits: what the pseudo caption must say; None where the query has no edits.
     """
 
     id: str

@@ -24,7 +24,7 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         engine: opens another engine than the one that the parameters name.
 
     Raises:
-        UserError: the prompt, the model or a table is missing; said before a model is loaded.
+        UserError: the prompt, the model or a table is missing; raised before a model is loaded.
     """
     settings = read_settings(INTERPRET, params, paths)
     checkers = {
@@ -49,7 +49,7 @@ def _rows(checkers: dict[str, Checker], settings: Settings, paths: Paths) -> Ite
 
 
 class _Image(NamedTuple):
-    """An image, what the prompt says of its scene graph, and whether that is less than the whole."""
+    """An image and its scene graph, as the prompt states it; `summarised`, if that is not all of it."""
 
     id: str
     graph: GroupGraph

@@ -105,7 +105,7 @@ def _weights_identity(
 
 
 def _hub_commit(model: str, revision: str | None) -> str | None:
-    """The commit that a branch or tag stands for in the local copy of the hub, if there is one."""
+    """The commit of a branch or tag in the local copy of the hub, if there is one."""
     try:
         from huggingface_hub.constants import HF_HUB_CACHE
     except ImportError:

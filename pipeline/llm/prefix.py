@@ -1,10 +1,11 @@
 """The head that all prompts have in common: what a prefix cache can share between them."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 
 class SharedPrefix:
-    """The head that all prompts so far have in common.
+    """The tokens that all prompts so far begin with.
 
     Args:
         block: tokens in a block of the prefix cache; only full blocks are shared.
@@ -12,19 +13,15 @@ class SharedPrefix:
 
     def __init__(self, block: int) -> None:
         self._block = block
-        self._head: list[int] | None = None
+        self._head: Sequence[int] | None = None
 
     def add(self, prompt: Sequence[int]) -> None:
-        """Note a prompt. Its last token is always computed, never taken from the cache."""
-        head = list(prompt[:-1])
-        known = self._head
-        if known is None:
-            self._head = head
-        elif head[: len(known)] != known:
-            same = (i for i, (ours, theirs) in enumerate(zip(known, head, strict=False)) if ours != theirs)
-            self._head = known[: next(same, min(len(known), len(head)))]
+        """Take in a prompt. Its last token does not count: it is always computed."""
+        head = prompt[:-1]
+        pairs = zip(head if self._head is None else self._head, head, strict=False)
+        self._head = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
     @property
     def tokens(self) -> int:
-        """Tokens of the full blocks in the common head."""
+        """Tokens in the full blocks of the common head."""
         return len(self._head or ()) // self._block * self._block
