@@ -104,7 +104,8 @@ def throughput(rows: int, repetitions: int, folder: Path) -> None:
         f"the request loop of `vllm bench throughput` on the same {len(prompts)} prompts in the same order, "
         f"with each row's own output length, taking turns on one engine; median of {repetitions} pairs "
         f"({median(rates['stage']):.0f} and {median(rates['vllm']):.0f} tokens/s). The stage's time is its "
-        f"whole loop: cache lookup, prompts, generation, checks, cache writes. The embedded captioner; {LAYOUT}",
+        "whole loop: cache lookup, prompts, generation, checks, cache writes. The embedded captioner; "
+        f"{LAYOUT}",
         command,
     )
     record(
