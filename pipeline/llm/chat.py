@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.llm.prompt import Message
+from pipeline.llm.types import Request, Result, one_line
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
 
@@ -59,11 +60,29 @@ class ChatRenderer:
         return apply(messages if self._system_taken else _without_system(messages))
 
     def _defused(self, content: str) -> str:
-        """A name that spells a special token stays text: it must not end a turn or open another."""
+        """Split special tokens that a name spells, so that none of them ends a turn or opens another."""
         for special in self._specials:
             if special in content:
                 content = content.replace(special, special[0] + " " + special[1:])
         return content
+
+
+def prompt_tokens(
+    chat: ChatRenderer, request: Request, context: int, limited_by_memory: bool = False
+) -> list[int] | Result:
+    """The tokens of a prompt, or a failed result where the template refuses it or no room for text is left.
+
+    Args:
+        context: how many tokens prompt and text may have together.
+        limited_by_memory: the model could take more; `context` is what the KV cache holds.
+    """
+    try:
+        tokens = chat.token_ids(request.messages)
+    except Exception as error:
+        return Result(request.key, error=one_line(error))
+    if len(tokens) >= context:
+        return Result.too_long(request.key, len(tokens), context, limited_by_memory)
+    return tokens
 
 
 def plain_text(messages: list[Message]) -> str:

@@ -55,15 +55,15 @@ def load_prompt(path: Path, placeholders: Sequence[str]) -> PromptTemplate:
         raise UserError(
             "the prompt file is no UTF-8 text", "Save it as UTF-8", file=path, value=error
         ) from None
-    parts = _HEADING.split(text)
-    if parts[0].strip():
+    preamble, *headed = _HEADING.split(text)
+    if preamble.strip():
         raise UserError(
             "there is text before the first turn",
             "Start the file with a line `## system` or `## user`",
             file=path,
-            value=parts[0].strip().splitlines()[0],
+            value=preamble.strip().splitlines()[0],
         )
-    turns = tuple((role, body.strip()) for role, body in zip(parts[1::2], parts[2::2], strict=True))
+    turns = tuple((role, body.strip()) for role, body in zip(headed[::2], headed[1::2], strict=True))
     _check_roles(turns, path)
     _check_placeholders(turns, placeholders, path)
     return PromptTemplate(turns, hashlib.sha256(text.encode()).hexdigest())
