@@ -10,7 +10,7 @@ from embedded.world.shapes import Face, turned
 from embedded.world.structures import STRUCTURES
 from embedded.world.vehicles import VEHICLES
 
-_BUILDERS = {**VEHICLES, **STRUCTURES}
+_FACES = {**VEHICLES, **STRUCTURES}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Sprite:
 @cache
 def sprite(name: str) -> Sprite:
     """The silhouette of an object name, in the object's frame."""
-    faces = tuple(_BUILDERS[name]())
+    faces = tuple(_FACES[name])
     ends = np.cumsum([0, *(len(face.points) for face in faces)])
     spans = tuple((int(a), int(b)) for a, b in pairwise(ends))
     return Sprite(faces, np.concatenate([face.points for face in faces]), spans)
