@@ -1,6 +1,8 @@
 """A dataset of the world: reads its `world.yaml`, draws its images, and makes the rows of its tables."""
 
 import os
+import shutil
+from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
@@ -11,6 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
@@ -18,8 +21,9 @@ from embedded.world.families import IMAGES_PER_FAMILY, SITES, Family, family, gr
 from embedded.world.pictures import write_picture
 from embedded.world.scene import scene_graph
 from pipeline.base.errors import UserError
-from pipeline.base.schemas import SPLITS
+from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.base.yaml_file import read_mapping, validated
+from pipeline.corpus.tables import Corpus, Rejects
 from pipeline.graph.edits import edit_to_row
 from pipeline.graph.scene_graph import SceneGraph
 
@@ -76,6 +80,27 @@ def read_world(folder: Path) -> WorldConfig:
     if not any(config.families.model_dump().values()):
         raise UserError("no split has a family", "Ask for at least one", file=path, field="families")
     return config
+
+
+def read_world_corpus(folder: Path, root: Path, image_folder: Path, workers: int, cache: Path) -> Corpus:
+    """Draw the world of `root / folder` into `root / image_folder`, which is emptied before.
+
+    The rows come exact, so nothing is rejected.
+
+    Raises:
+        UserError: `world.yaml` cannot be used, or its splits would share a scene graph.
+    """
+    config = read_world(root / folder)
+    shutil.rmtree(root / image_folder, ignore_errors=True)
+    rows = generate(config, root / image_folder, workers, cache / "world", root)
+    schemas = {"images": IMAGES, "scene_graphs": SCENE_GRAPHS, "queries": QUERIES}
+    tables = {
+        name: pa.Table.from_pylist(table, schema=schema)
+        for (name, schema), table in zip(schemas.items(), rows, strict=True)
+    }
+    rejects = Rejects(seen=Counter({name: len(table) for name, table in tables.items()}))
+    counts = {"split_assumed": 0, "answers_removed": 0, "ignored_files": 0}
+    return Corpus(**tables, rejects=rejects, counts=counts)
 
 
 def generate(config: WorldConfig, image_folder: Path, workers: int, cache: Path, root: Path) -> Tables:
