@@ -28,8 +28,10 @@ def phrase_modification(rng: np.random.Generator, base: Scene, change: Change, s
     has. Phrasings of `HELD_OUT` come in the test split only.
     """
     templates = TRAIN_PHRASINGS[change.kind] + (HELD_OUT[change.kind] if split == "test" else [])
-    if change.kind == "move" and change.old is not None and not _known_by_attributes(base, change.old):
-        templates = [text for text in templates if "{from}" not in text]  # {ref} says it already
+    if change.kind == "move" and change.old is not None:
+        clear = _clear_descriptions(base, change.old)
+        if all("position" in chosen for chosen in clear):  # {ref} says {from} already
+            templates = [text for text in templates if "{from}" not in text]
     template = choose(rng, templates)
     text = template.format_map(_words(rng, base, change, template))
     if rng.random() < 0.35:
@@ -114,10 +116,6 @@ def _clear_descriptions(base: Scene, group: SceneGroup) -> list[Fields]:
         for chosen in sets
         if not any(all(getattr(r, field) == getattr(group, field) for field in chosen) for r in rivals)
     ]
-
-
-def _known_by_attributes(base: Scene, group: SceneGroup) -> bool:
-    return any("position" not in chosen for chosen in _clear_descriptions(base, group))
 
 
 def noun(group: SceneGroup, quantity: int, fields: Fields) -> str:
