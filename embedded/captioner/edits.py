@@ -15,10 +15,10 @@ from embedded.captioner.group_phrases import (
     position_phrase,
     refer,
 )
-from embedded.captioner.random_graphs import Names, mention, quantity, relatable, same_but_number
+from embedded.captioner.random_graphs import Names, quantity, relatable, same_but_number
 from embedded.world.model import POSITION_NAMES
 from pipeline.graph.edits import Edit, apply_edits
-from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, phrase
+from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, mention, phrase
 from pipeline.graph.verbalise import is_plural, number_word, pluralise
 
 Change = tuple[GroupGraph, str]  # the graph after one change, and the clause that asks for it
@@ -103,15 +103,13 @@ def remove(
 
 
 def recolour(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
-    return _restate(
-        rng, graph, wording.LISTS["COLOURS"], wording.ATTRIBUTE + wording.COLOUR_ONLY, names, front=False
-    )
+    ways = wording.ATTRIBUTE + wording.COLOUR_ONLY
+    return _restate(rng, graph, wording.LISTS["COLOURS"], ways, names, front=False)
 
 
 def resize(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
-    return _restate(
-        rng, graph, wording.LISTS["SIZES"], wording.ATTRIBUTE + wording.SIZE_ONLY, names, front=True
-    )
+    ways = wording.ATTRIBUTE + wording.SIZE_ONLY
+    return _restate(rng, graph, wording.LISTS["SIZES"], ways, names, front=True)
 
 
 def _restate(

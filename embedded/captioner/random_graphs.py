@@ -9,7 +9,7 @@ from random import Random
 
 from embedded.captioner.wording import LISTS
 from embedded.world.model import POSITION_NAMES
-from pipeline.graph.scene_graph import VAGUE_QUANTITIES, Group, GroupGraph, phrase
+from pipeline.graph.scene_graph import VAGUE_QUANTITIES, Group, GroupGraph, mention
 
 _FORMS: dict[str, tuple[tuple[float, str], ...]] = {  # of names: the first whose limit is above a draw
     "noun": (
@@ -152,10 +152,3 @@ def same_but_number(first: Group, second: Group) -> bool:
 def relatable(graph: GroupGraph, index: int) -> bool:
     """Whether the serialised mention of a group can mean this group alone."""
     return [mention(graph, other) for other in range(len(graph.groups))].count(mention(graph, index)) == 1
-
-
-def mention(graph: GroupGraph, index: int) -> str:
-    """A group as `serialise` mentions it in a relation: its name, or its phrase where the name is shared."""
-    group = graph.groups[index]
-    alone = sum(other.name == group.name for other in graph.groups) == 1
-    return group.name if alone else phrase(group)
