@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from operator import itemgetter
@@ -31,6 +30,7 @@ WORLD_FILE = "world.yaml"
 _ALLOWED = "its keys are theme, seed, image_size and families (train, val, test)"
 Row = dict[str, Any]
 Tables = tuple[list[Row], list[Row], list[Row]]  # images, scene graphs, queries
+Drawn = tuple[str, Tables, list[bytes]]  # a family's split, its rows, the digests of its graphs
 
 
 class Families(BaseModel):
@@ -53,15 +53,6 @@ class WorldConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     image_size: Annotated[int, Field(ge=64, le=512)]
     families: Families
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """The rows of one family."""
-
-    split: str
-    tables: Tables
-    digests: list[bytes]  # of the graphs at one site
 
 
 def read_world(folder: Path) -> WorldConfig:
@@ -132,27 +123,27 @@ def generate(config: WorldConfig, image_folder: Path, workers: int, cache: Path,
         closing(_all_drawn(draw, jobs, workers)) as families,
         tqdm(total=IMAGES_PER_FAMILY * len(jobs), desc=f"draw {config.dataset}", unit="image") as progress,
     ):
-        for drawn in families:
-            for digest in drawn.digests:
-                if owner.setdefault(digest, drawn.split) != drawn.split:
+        for split, family_tables, digests in families:
+            for digest in digests:
+                if owner.setdefault(digest, split) != split:
                     raise UserError(
-                        f"{drawn.split} and {owner[digest]} would share a scene graph",
+                        f"{split} and {owner[digest]} would share a scene graph",
                         "Choose another seed, or fewer families",
                         file=f"{config.dataset}/{WORLD_FILE}",
                         field="seed",
                         value=config.seed,
                     )
-            for table, rows in zip(tables, drawn.tables, strict=True):
+            for table, rows in zip(tables, family_tables, strict=True):
                 table += rows
-            progress.update(len(drawn.tables[0]))
+            progress.update(IMAGES_PER_FAMILY)
     for table, key in zip(tables, ("image_id", "image_id", "query_id"), strict=True):
         table.sort(key=itemgetter(key))
     return tables
 
 
 def _all_drawn(
-    draw: Callable[[tuple[str, int]], _Drawn], jobs: list[tuple[str, int]], workers: int
-) -> Generator[_Drawn, None, None]:
+    draw: Callable[[tuple[str, int]], Drawn], jobs: list[tuple[str, int]], workers: int
+) -> Generator[Drawn, None, None]:
     if workers <= 1 or len(jobs) <= 1:
         yield from map(draw, jobs)
         return
@@ -165,7 +156,7 @@ def _all_drawn(
         pool.shutdown(cancel_futures=True)
 
 
-def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job: tuple[str, int]) -> _Drawn:
+def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job: tuple[str, int]) -> Drawn:
     """Draw one family: `job` is its split and its index in the split."""
     split, index = job
     drawn = family(config.seed, config.theme, index, split)
@@ -188,7 +179,7 @@ def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job:
             )
             graphs.append({"image_id": image_id, **graph_row(scene_graph(scene, config.image_size))})
     digests = [graph_digest(scene) for scene in drawn.scenes[0]]
-    return _Drawn(split, (images, graphs, _query_rows(drawn, name)), digests)
+    return split, (images, graphs, _query_rows(drawn, name)), digests
 
 
 def _query_rows(drawn: Family, name: str) -> list[Row]:

@@ -10,12 +10,11 @@ from embedded.world.draws import choose
 from embedded.world.edits import Change
 from embedded.world.model import Scene, SceneGroup
 from embedded.world.vocabulary import plural
-from pipeline.graph.scene_graph import NUMBER_WORDS
+from pipeline.graph.verbalise import number_word
 
 _PHRASINGS: dict[str, dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 TRAIN_PHRASINGS, HELD_OUT = _PHRASINGS["TRAIN"], _PHRASINGS["HELD_OUT"]  # by kind of change
 Fields = frozenset[str]  # of `size`, `colour` and `position`
-_WORDS = {str(number): word for word, number in NUMBER_WORDS.items()}
 _DIGITS = 0.15  # how often a number is not a word
 _CHANGING = {"recolour": "colour", "resize": "size", "move": "position"}
 _SIDES = {"left of": "to the left of", "right of": "to the right of"}
@@ -142,4 +141,4 @@ def indefinite(rng: np.random.Generator, group: SceneGroup) -> str:
 
 def number(value: int, digits: bool) -> str:
     """A number in digits or as a word."""
-    return str(value) if digits else _WORDS[str(value)]
+    return str(value) if digits else number_word(value)
