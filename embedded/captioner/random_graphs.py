@@ -11,7 +11,8 @@ from embedded.captioner.wording import LISTS
 from embedded.world.model import POSITION_NAMES
 from pipeline.graph.scene_graph import VAGUE_QUANTITIES, Group, GroupGraph, mention
 
-_FORMS: dict[str, tuple[tuple[float, str], ...]] = {  # of names: the first whose limit is above a draw
+# forms of names by kind; of a draw from 0 to 1, the first form with a higher limit is taken
+_FORMS: dict[str, tuple[tuple[float, str], ...]] = {
     "noun": (
         (0.35, "{NOUNS}"),
         (0.75, "{word}"),

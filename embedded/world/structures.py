@@ -7,7 +7,7 @@ import numpy as np
 from embedded.world.shapes import DARK, GLASS, STEEL, WHITE, Face, box, disc, polar, poly, turned, turns
 
 _NARROW, _WIDE = 0.022, 0.026  # lines of tennis and basketball courts
-_PAVED, _WATER = (226, 220, 204), (64, 188, 214)  # about and in a swimming pool
+_PAVING, _WATER = (226, 220, 204), (64, 188, 214)  # around and in a swimming pool
 _BLADE = poly((0.0, -0.05), (0.16, -0.085), (0.5, -0.02), (0.5, 0.024), (0.0, 0.055))
 
 
@@ -20,13 +20,13 @@ def _lines(x0: float, y0: float, x1: float, y1: float, width: float) -> list[Fac
     ]
 
 
-def _ring(radius: float, width: float, x: float) -> list[Face]:
-    return [Face(disc(radius, x), WHITE), Face(disc(radius - width, x))]
+def _ring(radius: float, x: float) -> list[Face]:
+    return [Face(disc(radius, x), WHITE), Face(disc(radius - _WIDE, x))]
 
 
 def _half_court(x0: float, x1: float, arc: float) -> list[Face]:
     key = Face(box(x0, -0.11, x1, 0.11), None, 0.68)
-    return [*_ring(0.12, _WIDE, arc), key, *_lines(x0, -0.11, x1, 0.11, _WIDE)]
+    return [*_ring(0.12, arc), key, *_lines(x0, -0.11, x1, 0.11, _WIDE)]
 
 
 def _barrel_roof() -> list[Face]:
@@ -37,8 +37,8 @@ def _barrel_roof() -> list[Face]:
     return faces
 
 
-def _tent(sides: int) -> list[Face]:
-    faces, ring = [], disc(0.5, sides=sides)
+def _tent() -> list[Face]:
+    faces, ring = [], disc(0.5, sides=6)
     for k, (a, b) in enumerate(zip(ring, np.roll(ring, -1, axis=0), strict=True)):
         x, y = (a + b) / 2
         facing = float(np.arctan2(y, x))
@@ -101,15 +101,15 @@ STRUCTURES: dict[str, list[Face]] = {
     "basketball court": [
         Face(box(-0.5, -0.32, 0.5, 0.32)),
         *_lines(-0.46, -0.28, 0.46, 0.28, _WIDE),
-        *_ring(0.13, _WIDE, 0.0),
+        *_ring(0.13, 0.0),
         Face(box(-_WIDE / 2, -0.28, _WIDE / 2, 0.28), WHITE),
         *_half_court(-0.46, -0.26, -0.27),
         *_half_court(0.26, 0.46, 0.27),
     ],
     "swimming pool": [
-        Face(box(-0.26, -0.26, 0.3, 0.26), _PAVED),
-        Face(disc(0.31, -0.19, 0.02, 24), _PAVED),
-        Face(disc(0.26, 0.24, -0.02, 24), _PAVED),
+        Face(box(-0.26, -0.26, 0.3, 0.26), _PAVING),
+        Face(disc(0.31, -0.19, 0.02, 24), _PAVING),
+        Face(disc(0.26, 0.24, -0.02, 24), _PAVING),
         Face(disc(0.27, -0.21, 0.02, 20), _WATER),
         Face(disc(0.22, 0.25, -0.02, 20), _WATER),
         Face(poly((-0.2, -0.2), (0.25, -0.22), (0.25, 0.16), (-0.2, 0.24)), _WATER),
@@ -131,7 +131,7 @@ STRUCTURES: dict[str, list[Face]] = {
         Face(disc(0.16, -0.1, -0.1, 9), None, 1.28),
         Face(disc(0.1, 0.14, -0.16, 9), None, 1.15),
     ],
-    "gazebo": [*_tent(6), Face(disc(0.09), WHITE)],
+    "gazebo": [*_tent(), Face(disc(0.09), WHITE)],
     "trampoline": [
         Face(disc(0.5, sides=22), casts=True),
         Face(disc(0.33, sides=18), (34, 34, 38)),
