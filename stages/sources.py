@@ -57,6 +57,6 @@ def _is_world(folder: Path) -> bool:
 
 def _worlds() -> ModuleType:
     """The embedded world, imported only where a folder holds one."""
-    from embedded.world import source
+    from embedded.world import dataset
 
-    return source
+    return dataset
