@@ -1,6 +1,5 @@
 """Messages to the tokens of one prompt, through the model's own chat template where it has one."""
 
-from collections.abc import Callable
 from typing import Any
 
 from pipeline.llm.prompt import Message
@@ -56,8 +55,17 @@ class ChatRenderer:
         if messages[0]["role"] != "system" or self._system_taken:
             return apply(messages)
         if self._system_taken is None:
-            self._system_taken = _accepts(apply, messages)
-        return apply(messages if self._system_taken else _without_system(messages))
+            from jinja2 import TemplateError
+
+            try:
+                text = apply(messages)
+            except TemplateError:
+                self._system_taken = False
+            else:
+                self._system_taken = True
+                return text
+        system, first, *others = messages
+        return apply([{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others])
 
     def _defused(self, content: str) -> str:
         """Split special tokens that a name spells, so that none of them ends a turn or opens another."""
@@ -92,21 +100,6 @@ def plain_text(messages: list[Message]) -> str:
         prefix = {"system": "", "user": "Input: ", "assistant": "Output: "}[message["role"]]
         lines.append(prefix + message["content"] + ("\n" if message["role"] != "user" else ""))
     return "\n".join([*lines, "Output:"])
-
-
-def _without_system(messages: list[Message]) -> list[Message]:
-    first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
-    return [first, *messages[2:]]
-
-
-def _accepts(apply: Callable[[list[Message]], str], messages: list[Message]) -> bool:
-    from jinja2 import TemplateError
-
-    try:
-        apply(messages)
-    except TemplateError:
-        return False
-    return True
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

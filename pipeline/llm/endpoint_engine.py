@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 from pipeline.base.files import remembered, write_json
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.types import Engine, Request, Result, one_line
@@ -118,27 +118,16 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
         served = {entry["id"]: entry for entry in answer.json()["data"]}
     except (httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
         if name in known:
-            log.warning(
-                "the server %s cannot be asked (%s): taken as unchanged since it last answered",
-                params.endpoint,
-                one_line(error),
-            )
+            message = "the server %s cannot be asked (%s): taken as unchanged since it last answered"
+            log.warning(message, params.endpoint, one_line(error))
             return known[name]
-        raise UserError(
-            "the server cannot be asked for its models",
-            "Start it, or correct the URL (as in http://localhost:8000/v1)",
-            file="params.yaml",
-            field="llm.endpoint",
-            value=f"{params.endpoint}: {one_line(error)}",
-        ) from None
+        remedy = "Start it, or correct the URL (as in http://localhost:8000/v1)"
+        value = f"{params.endpoint}: {one_line(error)}"
+        reason = "the server cannot be asked for its models"
+        raise parameter_error(reason, remedy, "llm.endpoint", value) from None
     if params.model not in served:
-        raise UserError(
-            "the server does not serve this model",
-            "Use one of " + ", ".join(sorted(served)),
-            file="params.yaml",
-            field="llm.model",
-            value=params.model,
-        )
+        remedy = "Use one of " + ", ".join(sorted(served))
+        raise parameter_error("the server does not serve this model", remedy, "llm.model", params.model)
     model = served[params.model]
     known[name] = {field: model[field] for field in _IDENTITY_FIELDS if model.get(field)}
     write_json(store, known)

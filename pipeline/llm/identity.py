@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 from pipeline.base.files import file_hashes
 from pipeline.base.params import LlmParams
 
@@ -54,13 +54,9 @@ def chat_template_text(template: str) -> str:
     try:
         return Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "the chat template cannot be read",
-            "Correct the path, or write the template itself",
-            file="params.yaml",
-            field="llm.engine_args.chat_template",
-            value=f"{template}: {error}",
-        ) from None
+        remedy, value = "Correct the path, or write the template itself", f"{template}: {error}"
+        field = "llm.engine_args.chat_template"
+        raise parameter_error("the chat template cannot be read", remedy, field, value) from None
 
 
 def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -> Path | None:
@@ -75,13 +71,8 @@ def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -
         return folder
     is_path = folder.is_file() or named.is_absolute() or model.startswith((".", "~")) or len(named.parts) > 2
     if is_path or (len(named.parts) == 2 and (root / named.parts[0]).is_dir()):
-        raise UserError(
-            "there is no such model folder",
-            "Correct the path, run `git checkout` or `dvc pull` for it, or give a hub name",
-            file="params.yaml",
-            field=field,
-            value=model,
-        )
+        remedy = "Correct the path, run `git checkout` or `dvc pull` for it, or give a hub name"
+        raise parameter_error("there is no such model folder", remedy, field, model)
     return None
 
 
@@ -94,13 +85,8 @@ def _weights_identity(
     matching = {path for pattern in (*_CONTENT, *code) for path in folder.glob(pattern)}
     files = sorted(path for path in matching if path.is_file())
     if not any(path.match(pattern) for path in files for pattern in _WEIGHTS):
-        raise UserError(
-            "the model folder holds no .safetensors (or .gguf) file",
-            "Train or pull the model, or convert its weights: pickled ones are not loaded",
-            file="params.yaml",
-            field=field,
-            value=model,
-        )
+        remedy = "Train or pull the model, or convert its weights: pickled ones are not loaded"
+        raise parameter_error("the model folder holds no .safetensors (or .gguf) file", remedy, field, model)
     return {"kind": "folder", "files": file_hashes(files, cache)}
 
 

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.orphans import Watch
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
@@ -111,14 +111,12 @@ class RayEngine(Engine):
         except Exception as error:
             reason = one_line(error)
             if len(pending) == total:
-                raise UserError(
-                    "Ray could not run the model",
+                remedy = (
                     "Read the logs of Ray's workers (/tmp/ray/session_latest/logs on each machine); "
-                    "correct llm.model, llm.engine_args, speed.llm or speed.ray",
-                    file="params.yaml",
-                    field="llm.model",
-                    value=f"{self._model}: {reason}",
-                ) from error
+                    "correct llm.model, llm.engine_args, speed.llm or speed.ray"
+                )
+                value = f"{self._model}: {reason}"
+                raise parameter_error("Ray could not run the model", remedy, "llm.model", value) from error
         for request in pending.values():
             yield Result(request.key, error=f"Ray gave the request up: {reason}")
 
@@ -196,11 +194,8 @@ def _connect(ray: Any, address: str | None) -> bool:
             **options,
         )
     except Exception as error:
-        raise UserError(
-            "there is no Ray cluster to connect to" if address else "Ray could not start on this machine",
-            "Start one with `ray start --head`, or correct the address; null starts one on this machine",
-            file="params.yaml",
-            field="speed.ray.address",
-            value=f"{address}: {one_line(error)}",
-        ) from None
+        reason = "there is no Ray cluster to connect to" if address else "Ray could not start on this machine"
+        remedy = "Start one with `ray start --head`, or correct the address; null starts one on this machine"
+        value = f"{address}: {one_line(error)}"
+        raise parameter_error(reason, remedy, "speed.ray.address", value) from None
     return True

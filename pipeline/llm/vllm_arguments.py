@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text, local_folder
@@ -116,24 +116,14 @@ def effective_arguments(config: Any) -> dict[str, Any]:
 
 def load_error(what: str, model: str, error: Exception) -> UserError:
     """The error where vLLM refuses a model or its arguments: nearly always a mistake in the parameters."""
-    return UserError(
-        f"vLLM could not {what}",
-        "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm",
-        file="params.yaml",
-        field="llm.model",
-        value=f"{model}: {one_line(error)}",
-    )
+    remedy = "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm"
+    return parameter_error(f"vLLM could not {what}", remedy, "llm.model", f"{model}: {one_line(error)}")
 
 
 def import_error(package: str, remedy: str, other_engine: str, error: ImportError) -> UserError:
     """An engine's package that is not installed."""
-    return UserError(
-        f"{package} cannot be imported",
-        f"{remedy} of this project, or set llm.engine to {other_engine}",
-        file="params.yaml",
-        field="llm.engine",
-        value=one_line(error),
-    )
+    remedy = f"{remedy} of this project, or set llm.engine to {other_engine}"
+    return parameter_error(f"{package} cannot be imported", remedy, "llm.engine", one_line(error))
 
 
 def default_environment(**variables: str) -> None:
@@ -165,13 +155,8 @@ def _check_names(named: Iterable[str], known: Iterable[str]) -> None:
     names = {*known, "chat_template", "compilation_config"}
     for name in named:
         if name not in names:
-            raise UserError(
-                "vLLM has no such engine argument",
-                "Correct its spelling, or remove it",
-                file="params.yaml",
-                field="llm.engine_args or speed.llm",
-                value=name,
-            )
+            remedy, field = "Correct its spelling, or remove it", "llm.engine_args or speed.llm"
+            raise parameter_error("vLLM has no such engine argument", remedy, field, name)
 
 
 def _lora_rank(adapter: str) -> int:

@@ -19,8 +19,8 @@ from pipeline.vision.vlm import load_vlm
 from tests.trainer.benchmarks.tiny import make_circo, make_cirr, make_fashioniq, make_patterncom
 from tests.trainer.methods.test_weicom import published
 from tests.trainer.tiny import make_params, vlm_folder
-from trainer.benchmarks.layouts import read_split
 from trainer.benchmarks.measure import Request
+from trainer.benchmarks.registry import read_split
 from trainer.tuning.folder import save_tuned
 
 __all__ = ["make_params", "vlm_folder"]

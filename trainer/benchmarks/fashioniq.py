@@ -4,24 +4,26 @@ Under ROOT: `captions/cap.<category>.<split>.json`, `image_splits/split.<categor
 `images/<id>.jpg` or `.png`. Every category is searched for itself, among the images of its own list.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
+from trainer.benchmarks.figures import means
 from trainer.benchmarks.files import Row, checked_gallery, read_list, read_names
-from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
+from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Category, Ranked
+from trainer.retrieval.metrics import recall_at
 
-SPLITS = ("val", "train", "test")
 CATEGORIES = ("dress", "shirt", "toptee")
 
 
-def read_fashioniq(root: Path, split: str) -> BenchmarkSplit:
-    """Read a split; the targets of test are not public.
+def read_fashioniq(root: Path, split: str, labelled: bool) -> list[Category]:
+    """Read a split.
 
     Raises:
         UserError: a file or an image is missing, a field is malformed, or an image is not in its list.
     """
-    labelled = split != "test"
-    categories = [_category(root, name, split, labelled) for name in CATEGORIES]
-    return BenchmarkSplit("fashioniq", split, categories, reference_removed=False, labelled=labelled)
+    return [_category(root, name, split, labelled) for name in CATEGORIES]
 
 
 def _category(root: Path, name: str, split: str, labelled: bool) -> Category:
@@ -55,3 +57,23 @@ def _joined(row: Row) -> str:
     if not text:
         row.fail("every caption is empty", "captions", captions)
     return text
+
+
+def fashioniq_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
+    """R@10 and R@50 of each category, and their means over the categories, whatever their sizes."""
+    figures = {
+        ranked.name: {f"R@{k}": recall_at(ranked.rankings.rank, k) for k in (10, 50)} for ranked in categories
+    }
+    mean = means(figures)
+    return {**figures, "mean": {**mean, "mean": fmean(mean.values())}}
+
+
+FASHIONIQ = Benchmark(
+    read=read_fashioniq,
+    splits=("val", "train", "test"),
+    withheld=("test",),
+    reference_removed=False,
+    figures=fashioniq_figures,
+    headline="mean.mean",
+    columns=(*(f"{name}.R@10" for name in CATEGORIES), "mean.R@10", "mean.R@50"),
+)

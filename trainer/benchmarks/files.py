@@ -25,12 +25,12 @@ class Row:
         """Raise the error of a field."""
         raise UserError(reason, _REMEDY, file=self.file, row=self.number, field=field, value=value)
 
-    def value(self, field: str, kind: type[Any]) -> Any:
+    def value(self, field: str, kind: type = object) -> Any:
         """The field's value, of this JSON type."""
         if field not in self.values:
             self.fail("the field is missing", field)
         value = self.values[field]
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind):
             self.fail(f"the value is no {_NAMES[kind]}", field, value)
         return value
 
@@ -51,15 +51,22 @@ class Row:
 
     def name(self, field: str) -> str:
         """An id: a text, or a whole number, which becomes its digits."""
-        return self._name(field, self.value(field, object))
+        value = self.value(field)
+        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value):
+            self.fail("an id is a text or a whole number", field, value)
+        return str(value)
 
     def image(self, field: str, gallery: Collection[str]) -> str:
         """The id of an image of the gallery."""
-        return self._image(field, self.value(field, object), gallery)
+        name = self.name(field)
+        if name not in gallery:
+            self.fail("the image is not in the split's list of images", field, name)
+        return name
 
     def images(self, field: str, gallery: Collection[str]) -> list[str]:
         """A list of such ids, each once, in their order."""
-        return list(dict.fromkeys(self._image(field, entry, gallery) for entry in self.value(field, list)))
+        entries = (Row(self.file, self.number, {field: entry}) for entry in self.value(field, list))
+        return list(dict.fromkeys(entry.image(field, gallery) for entry in entries))
 
     def path(self, field: str) -> PurePosixPath:
         """A path that stays inside the folder it is relative to."""
@@ -68,19 +75,8 @@ class Row:
             self.fail("the path leads out of the benchmark's folder", field, path)
         return path
 
-    def _name(self, field: str, value: Any) -> str:
-        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value):
-            self.fail("an id is a text or a whole number", field, value)
-        return str(value)
 
-    def _image(self, field: str, value: Any, gallery: Collection[str]) -> str:
-        name = self._name(field, value)
-        if name not in gallery:
-            self.fail("the image is not in the split's list of images", field, name)
-        return name
-
-
-_NAMES = {str: "text", list: "list", dict: "JSON object", object: "value"}
+_NAMES: dict[type, str] = {str: "text", list: "list", dict: "JSON object"}
 
 
 def read_list(path: Path) -> Iterator[Row]:
@@ -133,11 +129,7 @@ def checked_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]
         raise UserError("the file lists no image", _REMEDY, file=listing)
     missing = [name for name, path in files.items() if not path.is_file()]
     if missing:
-        raise UserError(
-            f"{len(missing)} of its {len(files)} images are missing; the first is {files[missing[0]]}",
-            "Put the images there: a smaller gallery would make every figure too good",
-            file=listing,
-            field="image",
-            value=missing[0],
-        )
+        reason = f"{len(missing)} of its {len(files)} images are missing; the first is {files[missing[0]]}"
+        remedy = "Put the images there: a smaller gallery would make every figure too good"
+        raise UserError(reason, remedy, file=listing, field="image", value=missing[0])
     return dict(sorted(files.items()))

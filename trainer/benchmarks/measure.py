@@ -1,5 +1,6 @@
 """Measures the methods that need neither an LLM nor training on a benchmark, by its own protocol."""
 
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,25 +13,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import sha256_file
+from pipeline.base.files import replacing, sha256_file
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
 from pipeline.vision.embedding import cached_features
 from pipeline.vision.texts import encode_texts
 from pipeline.vision.vlm import Vlm, load_vlm
-from trainer.benchmarks.layouts import find_layout, read_split
-from trainer.benchmarks.protocols import PROTOCOLS, figures_table
-from trainer.benchmarks.ranking import (
-    METHODS,
-    MIXES,
-    CategoryFeatures,
-    best_share,
-    rank_method,
-    split_features,
-)
-from trainer.benchmarks.submissions import SUBMISSIONS, write_submissions
-from trainer.benchmarks.types import BenchmarkSplit
+from trainer.benchmarks.figures import figure, figures_table
+from trainer.benchmarks.ranking import METHODS, MIXES, rank_method, split_features
+from trainer.benchmarks.registry import find_benchmark, read_split
+from trainer.benchmarks.types import BenchmarkSplit, CategoryFeatures
+from trainer.retrieval.fusion import SHARES
 from trainer.tuning.folder import RECORD_NAME, read_record
 
 DEFAULT_SHARE = 0.5
@@ -68,6 +62,7 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
             not there or does not belong to the image features.
     """
     measured, chosen_on = read_splits(request)
+    benchmark = find_benchmark(request.layout)
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
     encoders = {"frozen": vlm}
     if request.tuned is not None:
@@ -76,7 +71,7 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
     out = request.out or paths.metrics("benchmarks", request.layout)
     figures: dict[str, dict[str, Any]] = {}
     shares: dict[str, dict[str, float]] = {}
-    files: list[Path] = []
+    submissions: dict[str, Any] = {}
     for name, encoder in encoders.items():
         if chosen_on is None:
             shares[name] = dict.fromkeys(MIXES, DEFAULT_SHARE if request.share is None else request.share)
@@ -86,16 +81,16 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
         features = _features(encoder, measured, images, params.speed.encode_batch)
         ranked = {method: rank_method(method, features, shares[name].get(method, 0.0)) for method in METHODS}
         if measured.labelled:
-            of = PROTOCOLS[measured.layout].figures
-            figures[name] = {method: of(categories) for method, categories in ranked.items()}
-        else:
-            folder = out.with_suffix("") / measured.name
-            files += write_submissions(folder, name, measured.layout, ranked, features)
+            figures[name] = {method: benchmark.figures(categories) for method, categories in ranked.items()}
+        elif benchmark.submissions:
+            for method, (category,) in ranked.items():
+                for metric, content in benchmark.submissions(category, features[0]).items():
+                    submissions[f"{name}_{method}_{metric}"] = content
     if not measured.labelled:
         note = f"for the benchmark's server; the labels of {measured.name} are not public"
-        return [f"{file}: {note}" for file in files]
+        return [f"{file}: {note}" for file in _write(out.with_suffix("") / measured.name, submissions)]
     write_metrics(out, {**_about(measured, vlm, request, shares), **figures})
-    return [*figures_table(measured.layout, figures), f"{measured.layout}, split {measured.name}: {out}"]
+    return [*figures_table(benchmark.columns, figures), f"{measured.layout}, split {measured.name}: {out}"]
 
 
 def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None]:
@@ -104,17 +99,15 @@ def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None
     Raises:
         UserError: an option does not fit the benchmark, or a file of it is missing or malformed.
     """
-    split = request.split or find_layout(request.layout).splits[0]
+    benchmark = find_benchmark(request.layout)
+    split = request.split or benchmark.splits[0]
     if request.choose_on is not None and request.share is not None:
         raise UserError("the share is both given and to be chosen", "Leave one out", field="--share")
     if request.share is not None and not 0 <= request.share <= 1:
         raise UserError("the number is no share", "Use 0 to 1", field="--share", value=request.share)
     if request.choose_on == split:
-        reason, remedy = (
-            "nothing is chosen on the split that is measured",
-            "Name another split, or give --share",
-        )
-        raise UserError(reason, remedy, field="--choose-on", value=split)
+        reason = "nothing is chosen on the split that is measured"
+        raise UserError(reason, "Name another split, or give --share", field="--choose-on", value=split)
     measured = read_split(request.layout, request.root, split)
     withheld = "the labels of this split are not public"
     chosen_on = None
@@ -123,22 +116,38 @@ def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None
         if not chosen_on.labelled:
             remedy = "Choose on another split, or give --share"
             raise UserError(withheld, remedy, field="--choose-on", value=chosen_on.name)
-    if not measured.labelled and request.layout not in SUBMISSIONS:
+    if not measured.labelled and benchmark.submissions is None:
         raise UserError(withheld, "Measure another split", file=request.root, field="--split", value=split)
     return measured, chosen_on
+
+
+def best_share(split: BenchmarkSplit, method: str, categories: Sequence[CategoryFeatures]) -> float:
+    """The share of `SHARES` with the best headline figure over all categories; ties go to the smallest."""
+    benchmark = find_benchmark(split.layout)
+
+    def headline(share: float) -> float:
+        figures = benchmark.figures(rank_method(method, categories, share))
+        return round(figure(figures, benchmark.headline), 9)
+
+    return max(SHARES, key=headline)
+
+
+def _write(folder: Path, submissions: Mapping[str, Any]) -> list[Path]:
+    """Write a file for the benchmark's server for each name, and return the paths."""
+    paths = [folder / f"{name}.json" for name in submissions]
+    for path, content in zip(paths, submissions.values(), strict=True):
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    return paths
 
 
 def _load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
     """The tuned model; its vision side must be the one that embeds the images."""
     source = read_record(folder).get("source")
     if source != vlm.identity:
-        raise UserError(
-            "the text encoder was tuned from another model than vlm.model, or another version of it",
-            "Set vlm in params.yaml to what it was tuned from, or tune again",
-            file=folder / RECORD_NAME,
-            field="source",
-            value=source,
-        )
+        reason = "the text encoder was tuned from another model than vlm.model, or another version of it"
+        remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
+        raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source", value=source)
     tuned = VlmParams(model=f"local-dir:{folder.resolve()}", pretrained=None, precision=params.vlm.precision)
     return load_vlm(tuned, params.speed.device)
 
@@ -155,11 +164,10 @@ def _image_features(
         file_of = dict(zip(hashes, files, strict=True))
         cache, _ = cached_features(vlm, file_of, params, paths.cache / "features")
     except UserError as error:
-        raise UserError(
-            error.problem.reason,
-            "Restore the file as it was published; if the feature is not finite, set vlm.precision to fp32",
-            file=error.problem.file,
-        ) from None
+        remedy = (
+            "Restore the file as it was published; if the feature is not finite, set vlm.precision to fp32"
+        )
+        raise UserError(error.problem.reason, remedy, file=error.problem.file) from None
     vectors = torch.from_numpy(np.concatenate(list(cache.blocks(hashes))))
     return dict(zip(files, vectors, strict=True))
 

@@ -11,15 +11,19 @@ evaluation: which of them share their values depends on the attribute, which of 
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from pipeline.base.errors import UserError
+from trainer.benchmarks.figures import count_right, hits, means, percent, precision_at, share_found_at
 from trainer.benchmarks.files import Row, checked_gallery, require
-from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
+from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Category, Ranked
 
-SPLITS = ("all",)
 ATTRIBUTES = ("color", "context", "density", "existence", "quantity", "shape")
 _ONE_CLASS = {
     "density": {"denseresidential": "residential", "sparseresidential": "residential"},
@@ -44,18 +48,17 @@ class _Labelled:
     answering: str  # the class whose images are right
 
 
-def read_patterncom(root: Path, split: str) -> BenchmarkSplit:
+def read_patterncom(root: Path, split: str, labelled: bool) -> list[Category]:
     """Read all attributes, a category each; there is one split, `all`.
 
     Raises:
         UserError: a file or an image is missing, a row is malformed, or an image is not in patternnet.csv.
     """
     gallery = _gallery(root)
-    categories = [
+    return [
         Category(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
         for attribute in ATTRIBUTES
     ]
-    return BenchmarkSplit("patterncom", split, categories, reference_removed=False, labelled=True)
 
 
 def _gallery(root: Path) -> dict[str, Path]:
@@ -102,3 +105,41 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError("the file is not UTF-8", "Save it as UTF-8", file=path, value=error) from None
+
+
+def patterncom_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
+    """mAP, R@K and P@K (K 5, 10, 15, 20) of each attribute, their mean, and over all queries.
+
+    R@K is the share of a query's right answers that are found, not the share of queries with a hit. A query
+    that no image answers counts as 0.
+    """
+    by_query = {ranked.name: _patterncom_queries(ranked) for ranked in categories}
+    figures = {
+        attribute: {name: percent(values) for name, values in queries.items()}
+        for attribute, queries in by_query.items()
+    }
+    names = next(iter(figures.values())).keys()
+    pooled = {name: percent(torch.cat([queries[name] for queries in by_query.values()])) for name in names}
+    return {**figures, "mean": means(figures), "all_queries": pooled}
+
+
+def _patterncom_queries(ranked: Ranked) -> dict[str, Tensor]:
+    """Each figure of every query, float64 (Q,), 0 to 1."""
+    right = count_right(ranked)
+    hit = hits(ranked.rankings.top, ranked.answers.right.cpu())
+    figures = {"mAP": torch.where(right > 0, ranked.rankings.average_precision, 0.0)}
+    for k in (5, 10, 15, 20):
+        figures[f"R@{k}"] = share_found_at(hit, right, k)
+        figures[f"P@{k}"] = precision_at(hit, k)
+    return figures
+
+
+PATTERNCOM = Benchmark(
+    read=read_patterncom,
+    splits=("all",),
+    withheld=(),
+    reference_removed=False,
+    figures=patterncom_figures,
+    headline="mean.mAP",
+    columns=tuple(f"{name}.mAP" for name in (*ATTRIBUTES, "mean", "all_queries")),
+)

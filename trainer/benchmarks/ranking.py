@@ -1,71 +1,42 @@
 """A split of a benchmark as tensors, and how the methods that need no training rank it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from trainer.benchmarks.protocols import FIRST, PROTOCOLS, Ranked, figure
-from trainer.benchmarks.types import BenchmarkSplit, Category
+from trainer.benchmarks.types import BenchmarkSplit, Category, CategoryFeatures, Ranked
 from trainer.methods.weicom import weicom_scores
 from trainer.retrieval.answers import NONE, Answers, pad_rows
-from trainer.retrieval.fusion import SHARES, fusion_scores
+from trainer.retrieval.fusion import fusion_scores
 from trainer.retrieval.ranking import CHUNK_SCORES, Scores, dot_scores, rank_all
 
 MIXES = {"image_plus_text": fusion_scores, "weicom": weicom_scores}  # each takes a share of the text
 METHODS = ("image_only", "text_only", *MIXES)
-
-
-@dataclass(frozen=True)
-class CategoryFeatures:
-    """Q queries of one category and the N images they search.
-
-    Attributes:
-        gallery: float32 (N, D), L2-normalised, in the order of the category's gallery.
-        reference: int64 (Q,), indices into the gallery.
-        text: float32 (Q, D), L2-normalised.
-        answers: what is right and what is removed.
-        members: int64 (Q, M), gallery indices of each query's own set, padded with -1; M may be 0.
-    """
-
-    category: Category
-    gallery: Tensor
-    reference: Tensor
-    text: Tensor
-    answers: Answers
-    members: Tensor
-
-    @property
-    def image(self) -> Tensor:
-        """Features of the references, (Q, D)."""
-        return self.gallery[self.reference]
+FIRST = 50  # images a query, enough for every protocol and every server
 
 
 def split_features(
     split: BenchmarkSplit, image_of: Mapping[Path, Tensor], text_of: Mapping[str, Tensor], device: str
 ) -> list[CategoryFeatures]:
     """Every category on a device, from the feature (D,) of every image file and of every text."""
-    galleries: dict[int, Tensor] = {}  # categories may share one
-    for category in split.categories:
-        if id(category.gallery) not in galleries:
-            vectors = torch.stack([image_of[file] for file in category.gallery.values()]).float()
-            # float16 rows are a little off 1
-            galleries[id(category.gallery)] = normalize(vectors, dim=-1).to(device)
+    distinct = {id(category.gallery): category.gallery for category in split.categories}  # some share one
+    galleries = {}
+    for key, gallery in distinct.items():
+        vectors = torch.stack([image_of[file] for file in gallery.values()]).float()
+        galleries[key] = normalize(vectors, dim=-1).to(device)  # float16 rows are a little off 1
     return [
-        _category_features(
-            category, galleries[id(category.gallery)], text_of, split.reference_removed, device
-        )
+        _category_features(category, split.reference_removed, galleries[id(category.gallery)], text_of)
         for category in split.categories
     ]
 
 
 def _category_features(
-    category: Category, gallery: Tensor, text_of: Mapping[str, Tensor], reference_removed: bool, device: str
+    category: Category, reference_removed: bool, gallery: Tensor, text_of: Mapping[str, Tensor]
 ) -> CategoryFeatures:
-    queries = category.queries
+    queries, device = category.queries, gallery.device
     index_of = {name: index for index, name in enumerate(category.gallery)}
     reference = torch.tensor([index_of[query.reference] for query in queries])
     answers = Answers(
@@ -77,9 +48,8 @@ def _category_features(
     # in the gallery's order, so that ties are decided as in the gallery
     members = pad_rows([sorted(index_of[name] for name in query.members) for query in queries])
     text = torch.stack([text_of[query.text] for query in queries])
-    return CategoryFeatures(
-        category, gallery, reference.to(device), text.to(device), answers.to(device), members.to(device)
-    )
+    tensors = (reference.to(device), text.to(device), answers.to(device), members.to(device))
+    return CategoryFeatures(category, gallery, *tensors)
 
 
 def method_scores(method: str, features: CategoryFeatures, share: float) -> Scores:
@@ -121,16 +91,6 @@ def _within(scores: Scores, members: Tensor) -> Scores:
         return scores(start, stop).gather(1, rows.clamp(min=0)).masked_fill(rows == NONE, -torch.inf)
 
     return of_members
-
-
-def best_share(split: BenchmarkSplit, method: str, categories: Sequence[CategoryFeatures]) -> float:
-    """The share of `SHARES` with the best headline figure over all categories; ties go to the smallest."""
-    protocol = PROTOCOLS[split.layout]
-
-    def headline(share: float) -> float:
-        return round(figure(protocol.figures(rank_method(method, categories, share)), protocol.headline), 9)
-
-    return max(SHARES, key=headline)
 
 
 def first_images(ranked: Ranked, category: Category) -> dict[str, list[str]]:

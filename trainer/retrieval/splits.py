@@ -108,7 +108,7 @@ def load_splits(
             raise _empty("image", paths.images(dataset), split)
         gallery = _gallery(features, gallery_ids, paths.features(dataset))
         index_of = {image_id: index for index, image_id in enumerate(gallery_ids)}
-        _check_images(rows, index_of, paths.queries(dataset))
+        answers = _answers(rows, index_of, reference_removed, paths.queries(dataset))
         texts, missing = _texts(rows, interpretations, pseudo_captions)
         loaded[split] = Split(
             query_ids=[row["query_id"] for row in rows],
@@ -116,7 +116,7 @@ def load_splits(
             gallery_ids=gallery_ids,
             gallery=gallery,
             reference=torch.tensor([index_of[row["reference_id"]] for row in rows]),
-            answers=_answers(rows, index_of, reference_removed, paths.queries(dataset)),
+            answers=answers,
             texts=texts,
             missing_captions=missing,
         )
@@ -137,24 +137,19 @@ def _gallery(features: Features, ids: Sequence[str], folder: Path) -> Tensor:
     return torch.nn.functional.normalize(torch.from_numpy(rows), dim=-1)  # float16 rows are a little off 1
 
 
-def _check_images(queries: Sequence[dict], index_of: Mapping[str, int], file: Path) -> None:
-    """Refuse a query whose reference or whose targets are not images of its split."""
-    for query in queries:
-        images = [(field, query[field]) for field in ("reference_id", "target_id")]
-        for field, image_id in [*images, *(("target_ids", target) for target in query["target_ids"])]:
-            if image_id not in index_of:
-                reason = f"the image of query {query['query_id']} is not in its split, {query['split']}"
-                remedy = "Run `dvc repro corpus`; no image may be in two splits"
-                raise UserError(reason, remedy, file=file, field=field, value=image_id)
-
-
 def _answers(
     queries: Sequence[dict], index_of: Mapping[str, int], reference_removed: bool, file: Path
 ) -> Answers:
+    """The answers; every image of a query must be in its split, and no target may be a removed reference."""
     for query in queries:
-        target = query["target_id"]
-        if reference_removed and target == query["reference_id"]:
-            name = query["query_id"]
+        name, reference, target = (query[field] for field in ("query_id", "reference_id", "target_id"))
+        images = [("reference_id", reference), ("target_id", target)]
+        for field, image_id in [*images, *(("target_ids", image_id) for image_id in query["target_ids"])]:
+            if image_id not in index_of:
+                reason = f"the image of query {name} is not in its split, {query['split']}"
+                remedy = "Run `dvc repro corpus`; no image may be in two splits"
+                raise UserError(reason, remedy, file=file, field=field, value=image_id)
+        if reference_removed and target == reference:
             reason = f"the target of query {name} is its reference, which is removed from the gallery"
             remedy = "Take the query out of the source, or set method.reference to kept"
             raise UserError(reason, remedy, file=file, field="target_id", value=target)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 from pipeline.base.params import TuneParams
 from pipeline.vision.texts import Texts
 from trainer.retrieval.metrics import score_metrics
@@ -188,13 +188,9 @@ class Tuning:
 
     def _check_finite(self, values: Tensor) -> None:
         if not torch.isfinite(values).all():
-            raise UserError(
-                "tuning diverged: the loss or a text feature is not finite",
-                "Lower it, or lower tune.gradient_clip",
-                file="params.yaml",
-                field="tune.learning_rate",
-                value=self.params.learning_rate,
-            )
+            reason = "tuning diverged: the loss or a text feature is not finite"
+            remedy, rate = "Lower it, or lower tune.gradient_clip", self.params.learning_rate
+            raise parameter_error(reason, remedy, "tune.learning_rate", rate)
 
     def _save(self, result: TuneResult) -> None:
         if self.checkpoints is None or not self.workers.first:

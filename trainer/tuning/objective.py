@@ -6,14 +6,7 @@ from torch import Tensor
 from pipeline.base.params import TuneParams
 from trainer.retrieval.splits import Split
 from trainer.tuning.heads import Head, TextFeatures
-from trainer.tuning.losses import (
-    Temperature,
-    batch_loss,
-    distillation_loss,
-    gallery_loss,
-    hard_loss,
-    hardest,
-)
+from trainer.tuning.losses import Temperature, batch_loss, distillation_loss, gallery_loss, hard_loss, hardest
 
 
 class Objective:
@@ -39,10 +32,10 @@ class Objective:
         self.split = split
         self.temperature = temperature
         self.distill = params.distill
+        self.negatives = params.negatives
         self.untuned = None if untuned is None else torch.stack([untuned[name] for name in head.inputs])
-        self.contrastive = {"gallery": self._gallery, "batch": self._batch}[params.negatives]
+        self.hard: Tensor | None = None
         if untuned is not None and params.hard_negatives:
-            self.contrastive = self._hard
             with torch.no_grad():
                 query = head.eval()(split.image, untuned)
             self.hard = hardest(query, split.gallery, split.answers, params.hard_negatives)
@@ -56,19 +49,13 @@ class Objective:
             rows: int64 (B,), which queries of the split they are.
             batch: int64, the rows of the whole batch.
         """
-        loss = self.contrastive(query, rows, batch)
+        gallery, answers, temperature = self.split.gallery, self.split.answers.rows(rows), self.temperature()
+        if self.hard is not None:
+            loss = hard_loss(query, gallery, answers.target, self.hard[rows], temperature)
+        elif self.negatives == "batch":
+            loss = batch_loss(query, gallery, answers, temperature, self.split.answers.target[batch])
+        else:
+            loss = gallery_loss(query, gallery, answers, temperature)
         if self.distill and self.untuned is not None:
             loss = loss + self.distill * distillation_loss(texts, self.untuned[:, rows])
         return loss
-
-    def _gallery(self, query: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
-        return gallery_loss(query, self.split.gallery, self.split.answers.rows(rows), self.temperature())
-
-    def _batch(self, query: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
-        answers = self.split.answers
-        targets = answers.target[batch]
-        return batch_loss(query, self.split.gallery, answers.rows(rows), self.temperature(), targets)
-
-    def _hard(self, query: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
-        target = self.split.answers.target[rows]
-        return hard_loss(query, self.split.gallery, target, self.hard[rows], self.temperature())

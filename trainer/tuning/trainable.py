@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 
 _NOT_TEXT = ("visual.", "logit_scale", "logit_bias")
+_FIELD = "tune.trainable"
 
 
 def select_trainable(model: Any, trainable: str) -> dict[str, nn.Parameter]:
@@ -31,7 +32,7 @@ def select_trainable(model: Any, trainable: str) -> dict[str, nn.Parameter]:
     if trainable.startswith("lora:"):
         model.requires_grad_(False)
         if not add_adapters(model, int(trainable.removeprefix("lora:"))):
-            raise _refusal("the text tower has no matrix to adapt", "Set it to all", trainable)
+            raise parameter_error("the text tower has no matrix to adapt", "Set it to all", _FIELD, trainable)
     else:
         prefixes = ("",) if trainable == "all" else _last_blocks(model, trainable)
         for name, parameter in model.named_parameters():
@@ -53,17 +54,13 @@ def _last_blocks(model: Any, trainable: str) -> tuple[str, ...]:
     tower = model.text if prefix else model
     blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
     if blocks is None:
-        raise _refusal("the text tower is none of open_clip's own", "Set it to all", trainable)
+        raise parameter_error("the text tower is none of open_clip's own", "Set it to all", _FIELD, trainable)
     first = len(blocks) - int(trainable.removeprefix("last:"))
     if first < 0:
         remedy = f"Use all, or last:1 to last:{len(blocks)}"
-        raise _refusal(f"the text tower has {len(blocks)} blocks", remedy, trainable)
+        raise parameter_error(f"the text tower has {len(blocks)} blocks", remedy, _FIELD, trainable)
     names = [f"transformer.resblocks.{index}." for index in range(first, len(blocks))]
     return tuple(prefix + name for name in [*names, "ln_final.", "text_projection"])
-
-
-def _refusal(reason: str, remedy: str, trainable: str) -> UserError:
-    return UserError(reason, remedy, file="params.yaml", field="tune.trainable", value=trainable)
 
 
 class LowRank(nn.Module):

@@ -8,18 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from trainer.benchmarks.protocols import PROTOCOLS
+from trainer.benchmarks.measure import best_share
 from trainer.benchmarks.ranking import (
     METHODS,
-    CategoryFeatures,
-    best_share,
     first_images,
     first_of_set,
     method_scores,
     rank_method,
     split_features,
 )
-from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category
+from trainer.benchmarks.registry import BENCHMARKS
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category, CategoryFeatures
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 
@@ -53,7 +52,7 @@ TEXTS = {"to c": 29.0, "to f": 29.0}  # nearest: d, then c, e, b, f, a
 
 def test_cirr_by_hand() -> None:
     features = _features(CIRR, True, TEXTS)
-    cirr = PROTOCOLS["cirr"].figures
+    cirr = BENCHMARKS["cirr"].figures
     # the text alone: c is second for the first query; the second query's d is removed: c, e, b, f, a
     by_text = cirr(rank_method("text_only", [features], 0.0))
     assert (by_text["R@1"], by_text["R@5"], by_text["R@50"]) == (0, 100, 100)
@@ -130,4 +129,4 @@ def test_the_share_is_the_smallest_of_the_best(method: str) -> None:
 
 
 def _mean(method: str, features: CategoryFeatures, share: float) -> float:
-    return PROTOCOLS["fashioniq"].figures(rank_method(method, [features], share))["mean"]["mean"]
+    return BENCHMARKS["fashioniq"].figures(rank_method(method, [features], share))["mean"]["mean"]

@@ -18,7 +18,7 @@ from tests.trainer.benchmarks.tiny import (
     write_json,
     write_lines,
 )
-from trainer.benchmarks.layouts import LAYOUTS, read_split
+from trainer.benchmarks.registry import BENCHMARKS, read_split
 from trainer.benchmarks.types import BenchmarkSplit
 
 MAKE = {"cirr": make_cirr, "fashioniq": make_fashioniq, "circo": make_circo, "patterncom": make_patterncom}
@@ -132,7 +132,7 @@ def test_patterncom_keeps_a_query_that_nothing_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", MAKE)
 def test_a_missing_image_is_named(tmp_path: Path, layout: str) -> None:
     root = MAKE[layout](tmp_path)
-    split = LAYOUTS[layout].splits[0]
+    split = BENCHMARKS[layout].splits[0]
     name, path = next(iter(read_split(layout, root, split).categories[0].gallery.items()))
     path.unlink()
     with pytest.raises(UserError, match=r"1 of its \d+ images are missing") as raised:
@@ -151,7 +151,7 @@ def test_a_missing_file_is_named(tmp_path: Path, layout: str) -> None:
     }[layout]
     (root / file).unlink()
     with pytest.raises(UserError, match="file is missing") as raised:
-        read_split(layout, root, LAYOUTS[layout].splits[0])
+        read_split(layout, root, BENCHMARKS[layout].splits[0])
     assert raised.value.problem.file == str(root / file)
 
 
