@@ -52,7 +52,7 @@ class Settings:
 
     @property
     def json_schema(self) -> dict[str, Any] | None:
-        """Of every answer; None where answers are plain text."""
+        """The schema of every answer; None where answers are plain text."""
         return SCHEMA if self.llm.output == "json" else None
 
     def attempts(self) -> Iterator[Attempt]:

@@ -119,7 +119,7 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
     except (httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
         if name in known:
             log.warning(
-                "the server %s cannot be asked (%s): taken as unchanged since it last answered",
+                "the server %s cannot be reached (%s): its model is taken to be that of its last answer",
                 params.endpoint,
                 one_line(error),
             )

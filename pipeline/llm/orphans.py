@@ -1,7 +1,7 @@
-"""Ends an engine's processes when the process that started them is killed: vLLM's core would live on.
+"""Ends an engine's processes when the process that started them is killed: vLLM's core would go on.
 
 `Watch` runs this file as a process of its own. While its parent loads an engine, it notes the parent's
-descendants. When the parent ends without having said that the engine is closed, it ends them.
+descendants. If the parent ends before the engine is closed, it kills them.
 """
 
 import os

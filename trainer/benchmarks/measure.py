@@ -86,8 +86,8 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
         features = _features(encoder, measured, images, params.speed.encode_batch)
         ranked = {method: rank_method(method, features, shares[name].get(method, 0.0)) for method in METHODS}
         if measured.labelled:
-            of = PROTOCOLS[measured.layout].figures
-            figures[name] = {method: of(categories) for method, categories in ranked.items()}
+            figures_of = PROTOCOLS[measured.layout].figures
+            figures[name] = {method: figures_of(categories) for method, categories in ranked.items()}
         else:
             folder = out.with_suffix("") / measured.name
             files += write_submissions(folder, name, measured.layout, ranked, features)
@@ -108,7 +108,7 @@ def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None
     if request.choose_on is not None and request.share is not None:
         raise UserError("the share is both given and to be chosen", "Leave one out", field="--share")
     if request.share is not None and not 0 <= request.share <= 1:
-        raise UserError("the number is no share", "Use 0 to 1", field="--share", value=request.share)
+        raise UserError("the number is not a share", "Use 0 to 1", field="--share", value=request.share)
     if request.choose_on == split:
         reason, remedy = (
             "nothing is chosen on the split that is measured",
@@ -175,7 +175,7 @@ def _features(
 def _about(
     split: BenchmarkSplit, vlm: Vlm, request: Request, shares: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
-    """What the figures are figures of."""
+    """What the figures were measured on, and how."""
     return {
         "benchmark": split.layout,
         "split": split.name,

@@ -1,4 +1,4 @@
-"""What every layout is read into: queries, the images they search, and what answers them."""
+"""What every reader returns: queries, the images they search, and what answers them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -17,7 +17,7 @@ class Section:
 
     Attributes:
         table: of the figures.
-        title: with the place of the dataset's name where every dataset has a section of its own.
+        title: with `{}` for the dataset's name where every dataset has its own section.
         note: what the figures are.
         names: header -> column of the figures; together they name a line.
         cells: header -> text, for one figure of a line.

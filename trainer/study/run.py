@@ -50,7 +50,7 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     """Run what is missing of the study of all datasets of `params.yaml`.
 
     Raises:
-        UserError: a table, the features or the model is not there.
+        UserError: a table, the features or the model is missing.
     """
     from trainer.study.data import load_model
 

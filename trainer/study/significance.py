@@ -1,6 +1,6 @@
 """Intervals and paired tests for queries that come in clusters: queries of one family are not independent.
 
-Not by `scipy.stats`: it draws otherwise, which changes the last printed digit of most intervals.
+`scipy.stats` is not used: it draws in another way, which changes the last printed digit of most intervals.
 """
 
 import numpy as np
