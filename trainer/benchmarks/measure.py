@@ -108,7 +108,7 @@ def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None
     if request.choose_on is not None and request.share is not None:
         raise UserError("the share is both given and to be chosen", "Leave one out", field="--share")
     if request.share is not None and not 0 <= request.share <= 1:
-        raise UserError("the number is not a share", "Use 0 to 1", field="--share", value=request.share)
+        raise UserError("the number is no share", "Use 0 to 1", field="--share", value=request.share)
     if request.choose_on == split:
         reason, remedy = (
             "nothing is chosen on the split that is measured",
