@@ -37,7 +37,7 @@ class Candidate:
 
     @property
     def final(self) -> bool:
-        """Nothing is known to be wrong with it."""
+        """Whether no fault of it is known."""
         return self.text is not None and not self.truncated and self.all_right is not False
 
     @property

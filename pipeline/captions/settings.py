@@ -62,7 +62,7 @@ class Settings:
             yield Attempt("repair", number)
 
     def samples(self) -> Iterator[Attempt]:
-        """The texts wanted of a row beyond its first."""
+        """The further samples of a row, beyond its first text."""
         if isinstance(self.section, CaptionParams):
             for number in range(2, self.section.samples + 1):
                 yield Attempt("sample", number)

@@ -1,4 +1,4 @@
-"""Outcomes as caption tables and as the figures of `metrics/interpret.json` and `metrics/caption.json`."""
+"""Outcomes to caption tables and to the figures of `metrics/interpret.json` and `metrics/caption.json`."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -29,7 +29,7 @@ class TextWriter:
         self, settings: Settings, cache: RowCache, open_engine: Callable[[], Engine], count: int
     ) -> None:
         self._settings, self._cache, self._count = settings, cache, count
-        self._first_texts = count  # of all blocks that need an engine, by what is known so far
+        self._first_texts = count  # those of all blocks that need an engine, by what is known so far
         self._failed: set[str] = set()  # keys that failed in this run; only the next run asks again
         self.speed = Speed()
         self._session = EngineSession(settings.stage.name, open_engine, self.speed)

@@ -65,7 +65,7 @@ class Mention:
 
 @dataclass(slots=True)
 class RelationClaim:
-    """One of `readings` relates some `subjects` to some `objects`. If not `sure`, it never invents."""
+    """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented."""
 
     readings: tuple[tuple[str, bool], ...]
     subjects: list[Mention]

@@ -17,7 +17,7 @@ def summarised(
     """The groups of a graph, at most `most_groups` of them, and whether the graph has more.
 
     The most salient groups fill half of the limit, in the graph's order and with the relations between them.
-    The other half are the other groups by name: each name once, with the number of all its objects alone, the
+    The other half are the other groups by name: each name once with its number of objects, nothing else, the
     most numerous names first. Names beyond that are left out.
 
     Args:

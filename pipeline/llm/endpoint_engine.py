@@ -26,7 +26,7 @@ _IDENTITY_FIELDS = ("id", "root", "parent", "revision", "version")  # of /models
 
 
 class EndpointEngine(Engine):
-    """Sends at most `endpoint_concurrency` requests at once, and repeats one after an error that may pass."""
+    """Sends at most `endpoint_concurrency` requests at once, and repeats one after a temporary error."""
 
     def __init__(self, params: LlmParams, speed: SpeedParams) -> None:
         self._model = params.model
@@ -61,7 +61,7 @@ class EndpointEngine(Engine):
         self._client.close()
 
     def _ask(self, request: Request) -> Result:
-        """Send a request until it succeeds, meets a lasting error, or has used up its retries."""
+        """Send a request until it succeeds, gets a permanent error, or has used up its retries."""
         body: dict[str, Any] = {
             "model": self._model,
             "messages": request.messages,

@@ -24,7 +24,7 @@ class Watch:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", __file__, str(os.getpid())],
                 stdin=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the process watched
+                start_new_session=True,  # Ctrl-C must reach only the watched process
             )
 
     def loaded(self) -> None:

@@ -80,7 +80,7 @@ class Engine(ABC):
 
     @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Yield one result a request, as they finish, in any order; `requests` is read as needed."""
+        """Yield one result for each request, as they finish, in any order; `requests` is read as needed."""
 
     @abstractmethod
     def close(self) -> None:

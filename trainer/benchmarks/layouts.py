@@ -14,7 +14,7 @@ _REMEDY = "Restore the benchmark's files as they were published"
 
 @dataclass(frozen=True)
 class Layout:
-    """A reader and the splits that it reads, the one that is measured by default first."""
+    """A reader and the splits that it reads; the first one is measured by default."""
 
     read: Callable[[Path, str], BenchmarkSplit]
     splits: tuple[str, ...]

@@ -5,7 +5,7 @@ names them, and `PatternCom/<attribute>.csv` (image, attribute, value; no header
 
 An image of a class with value x makes one query for every other value y that its class has; the text is y
 alone. Images of the same class with value y are right. Some classes count as one, as in the published
-evaluation: which of them share their values depends on the attribute, which of them are right does not.
+evaluation: which of them share their values depends on the attribute; which of them are right does not.
 """
 
 import csv
@@ -40,12 +40,12 @@ class _Labelled:
     image: str
     kind: str  # what the row calls the attribute
     value: str
-    asking: str  # the class whose values its images are asked to have
+    asking: str  # the class whose values are asked for
     answering: str  # the class whose images are right
 
 
 def read_patterncom(root: Path, split: str) -> BenchmarkSplit:
-    """Read all attributes, a category each; there is one split, `all`.
+    """Read all attributes, one category for each; there is one split, `all`.
 
     Raises:
         UserError: a file or an image is missing, a row is malformed, or an image is not in patternnet.csv.
@@ -71,7 +71,7 @@ def _gallery(root: Path) -> dict[str, Path]:
 
 def _queries(file: Path, attribute: str, gallery: dict[str, Path]) -> list[BenchmarkQuery]:
     rows = list(_read(file, attribute, gallery))
-    # of an image that stands twice the last row counts, as in the published evaluation
+    # if an image has several rows, the last one counts, as in the published evaluation
     last = {row.image: row for row in rows}
     values, right = defaultdict(set), defaultdict(list)
     for row in rows:

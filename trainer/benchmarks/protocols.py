@@ -22,7 +22,7 @@ from trainer.retrieval.answers import NONE, Answers
 from trainer.retrieval.metrics import recall_at
 from trainer.retrieval.ranking import Rankings
 
-FIRST = 50  # images a query, enough for every protocol
+FIRST = 50  # images for each query, enough for every protocol
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def average_precision_at(hit: Tensor, right: Tensor, k: int) -> Tensor:
 
 
 def share_found_at(hit: Tensor, right: Tensor, k: int) -> Tensor:
-    """Share of a query's right answers among the first k, float64 (Q,); 0 where it has none. As above."""
+    """Share of a query's right answers among the first k, float64 (Q,); 0 where it has none; as above."""
     return hit[:, :k].double().sum(1) / right.clamp(min=1)
 
 
 def precision_at(hit: Tensor, k: int) -> Tensor:
-    """Right answers among the first k, over k, float64 (Q,). As above."""
+    """Right answers among the first k, over k, float64 (Q,); arguments as above."""
     return hit[:, :k].double().sum(1) / k
 
 

@@ -11,8 +11,8 @@ from trainer.benchmarks.ranking import CategoryFeatures, first_images, first_of_
 
 Best = Mapping[str, Sequence[str]]  # query id -> image ids, best first
 
-CIRR_FIRST = 50  # images a query, of the gallery
-CIRR_FIRST_OF_SET = 3  # images a query, of its own set
+CIRR_FIRST = 50  # images for each query, of the gallery
+CIRR_FIRST_OF_SET = 3  # images for each query, of its own set
 CIRCO_FIRST = 50
 
 

@@ -37,7 +37,7 @@ Metrics = dict[str, float]
 
 
 def study_figures(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """One row a figure, in percent on the test split unless its measure says otherwise.
+    """One row for each figure, in percent on the test split unless its measure says otherwise.
 
     Args:
         families: of the test queries of each dataset.

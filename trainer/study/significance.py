@@ -14,7 +14,7 @@ def cluster_totals(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.f
     """Sum of the values and number of queries of every cluster, (C,) each, clusters in sorted order.
 
     Args:
-        values: (Q,), one a query.
+        values: (Q,), one for each query.
         clusters: (Q,), the name of each query's cluster.
 
     Raises:
@@ -56,7 +56,7 @@ def paired_p_value(differences: ArrayLike, clusters: ArrayLike, draws: int = DRA
     sign. The smallest value is 1 / (draws + 1).
 
     Args:
-        differences: (Q,), one method's value minus the other's, a query each.
+        differences: (Q,), one method's value minus the other's, for each query.
         clusters: (Q,).
     """
     totals, _ = cluster_totals(differences, clusters)

@@ -24,7 +24,7 @@ class MethodFigures:
     Attributes:
         method: of the evaluation.
         text_tower: `frozen` or `tuned`.
-        jobs: one a seed.
+        jobs: one for each seed.
         mean, deviation: measure -> over the seeds; the deviation is None with one seed.
         interval: measure -> 95%, families drawn with replacement, each query's value a mean over the seeds.
         validation: mean recall of the first seed.
