@@ -64,7 +64,7 @@ def _add_stage(name: str, description: str, per_dataset: bool = False) -> None:
 
 _add_stage("corpus", "Read (or draw) every dataset and check every row.")
 _add_stage("interpret", "Write a caption of every image with a scene graph, by the LLM.")
-_add_stage("caption", "Write for every query a caption of the image that it asks for, by the LLM.")
+_add_stage("caption", "Write a pseudo caption for every query, by the LLM: a caption of the wanted image.")
 _add_stage("embed", "Compute the image features of every dataset, by the VLM.")
 _add_stage("tune", "Tune the VLM's text encoder on the image features of one dataset.", per_dataset=True)
 _add_stage("evaluate", "Measure every method on the test split of one dataset.", per_dataset=True)
