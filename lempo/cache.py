@@ -1,4 +1,4 @@
-"""`lempo cache`: what the row cache holds, and the deletion of what no table uses."""
+"""`lempo cache`: shows what the row cache holds, and deletes what no table uses."""
 
 import hashlib
 

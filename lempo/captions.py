@@ -1,4 +1,4 @@
-"""`lempo captions`: generated texts beside the scene graphs that they must say."""
+"""`lempo captions`: generated texts with the scene graphs that they must state."""
 
 import re
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """lempo study
 
-The evidence: several seeds of every trained method, learning rates tried on validation, ablations, intervals
-and paired tests. A run that was killed is continued: what it finished is not run again.
+The evidence behind the comparison: several seeds of every trained method, learning rates tried on validation,
+ablations, intervals and paired tests. A killed run is continued: the jobs that it finished are not run again.
 """
 
 import logging

@@ -51,7 +51,7 @@ def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
 
 
 class _Query(NamedTuple):
-    """A query and its reference's graph, as the prompt states it; `summarised`, if that is not all of it.
+    """A query and its reference's graph, as the prompt states it; `summarised` if groups were left out.
 
     `wanted` is `graph` after the edits: what the pseudo caption must say; None where the query has no edits.
     """

@@ -22,7 +22,7 @@ def run(params: Params, paths: Paths) -> None:
     """Write `data/features`, `metrics/embed.json` and `metrics/speed/embed.json`.
 
     Raises:
-        UserError: the model or a table is not there, or an image is not what the corpus stage saw.
+        UserError: the model or a table is missing, or an image is not what the corpus stage saw.
     """
     columns = ["image_id", "path", "sha256"]
     tables = {

@@ -99,8 +99,8 @@ def _tuned_features(
 
 def _rows(method: str, test: Split, rankings: Rankings) -> Iterator[dict[str, Any]]:
     """Rows of the rankings table."""
-    found = (rankings.rank.tolist(), rankings.average_precision.tolist(), rankings.top.tolist())
-    for query_id, kind, rank, precision, top in zip(test.query_ids, test.kinds, *found, strict=True):
+    columns = (rankings.rank.tolist(), rankings.average_precision.tolist(), rankings.top.tolist())
+    for query_id, kind, rank, precision, top in zip(test.query_ids, test.kinds, *columns, strict=True):
         images = [test.gallery_ids[index] for index in top if index >= 0]
         row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
         yield row | {"average_precision": precision, "top": images}

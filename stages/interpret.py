@@ -49,7 +49,7 @@ def _rows(checkers: dict[str, Checker], settings: Settings, paths: Paths) -> Ite
 
 
 class _Image(NamedTuple):
-    """An image and its scene graph, as the prompt states it; `summarised`, if that is not all of it."""
+    """An image and its scene graph, as the prompt states it; `summarised` if groups were left out."""
 
     id: str
     graph: GroupGraph

@@ -39,7 +39,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     """Write `data/tuned/<dataset>/`, `metrics/tune/<dataset>.json` and `plots/tune/<dataset>.csv`.
 
     Raises:
-        UserError: a table, the features or the model is not there or does not fit the others, or a split that
+        UserError: a table, the features or the model is missing or does not fit the others, or a split that
             tuning needs is empty.
     """
     with joined(resolve_device(params.speed.device)) as workers:

@@ -20,7 +20,7 @@ _INSTRUCTION = f'\nAnswer with a JSON object that has one key, "{KEY}": a text.'
 
 
 def asking_for_json(messages: list[Message]) -> list[Message]:
-    """The same prompt, with an instruction to answer in JSON and its examples answered so."""
+    """The same prompt, with an instruction to answer in JSON and with the answers of its examples in JSON."""
     first, *others = messages
     return [
         {**first, "content": first["content"] + _INSTRUCTION},
@@ -34,9 +34,9 @@ def asking_for_json(messages: list[Message]) -> list[Message]:
 
 
 def caption_in(answer: str) -> str | None:
-    """The caption in an answer, or None where it is not what the schema asks for."""
+    """The caption in an answer, or None where the answer does not fit the schema."""
     try:
-        value = json.loads(answer, strict=False)  # grammars let control characters into texts
+        value = json.loads(answer, strict=False)  # grammars allow control characters inside texts
     except (json.JSONDecodeError, RecursionError):
         return None
     caption = value.get(KEY) if isinstance(value, dict) else None

@@ -27,7 +27,7 @@ class ClipTokens:
         cache: folder of the counts so far.
 
     Raises:
-        UserError: the VLM is not there.
+        UserError: the VLM is missing.
     """
 
     def __init__(self, params: VlmParams, cache: Path, root: Path) -> None:
@@ -50,7 +50,7 @@ class ClipTokens:
         return self._context
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """One number a text. open_clip is imported only for texts not counted before."""
+        """The count of each text. open_clip is imported only for texts not counted before."""
         keys = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
         rows = self._rows(keys)
         if self._context is None or None in rows:

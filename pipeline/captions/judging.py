@@ -37,7 +37,7 @@ class Candidate:
 
     @property
     def final(self) -> bool:
-        """Nothing is known to be wrong with it."""
+        """Whether no fault of it is known."""
         return self.text is not None and not self.truncated and self.all_right is not False
 
     @property
@@ -49,7 +49,7 @@ class Candidate:
 
 @dataclass
 class Outcome:
-    """What a row has come to. Alternatives are further samples, no two alike."""
+    """A row and its texts so far; `alternatives` are further samples, all different."""
 
     row: Row
     row_key: str
@@ -72,7 +72,7 @@ class Outcome:
         return not self.best.final and not self.best.answer.permanent
 
     def add(self, candidate: Candidate) -> None:
-        """Take a text. A sample that failed, was cut, or says what another text says is left out."""
+        """Add a text. A sample that failed, was truncated, or equals another text is left out."""
         if candidate.attempt.kind != "sample":
             self.candidates.append(candidate)
             return

@@ -177,8 +177,8 @@ class RowCache:
     def merge(self) -> None:
         """Join many small parts to few large ones, and delete what killed writers left behind.
 
-        A kill does no harm: the large part is on disk before a small one is deleted, and of an entry that is
-        there twice one counts. Where another process holds the lock, nothing is done.
+        A kill does no harm: the large part is on disk before a small one is deleted, and an entry that is
+        stored twice counts once. Where another process holds the lock, nothing is done.
         """
         if not self.folder.is_dir():
             return
@@ -204,7 +204,7 @@ class RowCache:
 
     @contextmanager
     def _locked(self, wait: bool) -> Iterator[bool]:
-        """Hold the lock on deleting parts; False where another process has it and `wait` is false."""
+        """Hold the lock for deleting parts; False if another process has it and `wait` is false."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as lock:
             try:
@@ -229,7 +229,7 @@ class RowCache:
             fresh = [part for part in self.parts() if part not in done]
             if not fresh:
                 return
-            for part in fresh:  # where another process merges parts, their rows come again in a new one
+            for part in fresh:  # if another process merges parts, their rows occur again in a new one
                 done.add(part)
                 try:
                     file = pq.ParquetFile(part)

@@ -11,8 +11,8 @@ from pipeline.llm.prompt import Message
 class Row:
     """One row to write about.
 
-    `graph` is what the text must say, or None where that is not known; `summarised`, whether the prompt says
-    less than the whole scene graph; `empty`, whether there is nothing to say and no model is asked.
+    `graph` is what the text must say, or None where that is not known. `summarised`: the prompt states less
+    than the whole scene graph. `empty`: there is nothing to say, so the row is not sent to a model.
     """
 
     dataset: str

@@ -19,7 +19,7 @@ class EngineSession:
     """Opens the engine when it is first needed; the requests of all blocks go to this one.
 
     Args:
-        stage: its name, for people to read.
+        stage: its name, for progress bars and log lines.
     """
 
     def __init__(self, stage: str, open_engine: Callable[[], Engine], speed: Speed) -> None:
@@ -29,7 +29,7 @@ class EngineSession:
         self._overall: tqdm | None = None
 
     def expect(self, first_texts: int) -> None:
-        """Set how many first texts all blocks together ask for, as far as is known; one bar shows them."""
+        """Set how many first texts all blocks together need, by what is known so far; one bar shows them."""
         self._first_texts = first_texts
         if self._overall is not None:
             self._overall.total = first_texts

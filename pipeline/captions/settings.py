@@ -52,7 +52,7 @@ class Settings:
 
     @property
     def json_schema(self) -> dict[str, Any] | None:
-        """Of every answer; None where answers are plain text."""
+        """The schema of every answer; None where answers are plain text."""
         return SCHEMA if self.llm.output == "json" else None
 
     def attempts(self) -> Iterator[Attempt]:
@@ -62,7 +62,7 @@ class Settings:
             yield Attempt("repair", number)
 
     def samples(self) -> Iterator[Attempt]:
-        """The texts wanted of a row beyond its first."""
+        """The further samples of a row, beyond its first text."""
         if isinstance(self.section, CaptionParams):
             for number in range(2, self.section.samples + 1):
                 yield Attempt("sample", number)

@@ -46,8 +46,8 @@ class Speed:
     def prefix_hit_rate(self) -> float | None:
         """Share of the common head's tokens that came from the prefix cache, over all rows after the first.
 
-        What rows share beyond the head of all (two queries of one image) does not count. None where there is
-        nothing to share, or what there is to share is not known.
+        Tokens that only some rows share (two queries of one image) do not count. None where all rows share no
+        tokens, or where their number is not known.
         """
         later = self.cached_tokens.total() - 1
         if not self.shared_tokens or later < 1:
@@ -56,7 +56,7 @@ class Speed:
         return min(1.0, hits / (later * self.shared_tokens))
 
     def figures(self, seconds: float) -> dict[str, Any]:
-        """As they are written; `seconds` is the wall time of the whole stage."""
+        """The figures of the metrics file; `seconds` is the wall time of the whole stage."""
         busy = self.seconds["generate"]
         return {
             "seconds": seconds,

@@ -1,4 +1,4 @@
-"""What tells the two language stages apart: the prompt's placeholders, the rows and the table of texts."""
+"""Where the two language stages differ: in the prompt's placeholders, the rows and the table of texts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class LanguageStage:
     placeholders: tuple[str, ...]  # in the prompt's last turn
     id_column: str
     schema: pa.Schema
-    source: Callable[[Paths, str], Path]  # the table of a dataset whose rows get a text each
+    source: Callable[[Paths, str], Path]  # the table of a dataset; each of its rows gets a text
     table: Callable[[Paths, str], Path]  # the table of these texts
 
     def section(self, params: Params) -> LanguageParams:
@@ -31,7 +31,7 @@ class LanguageStage:
         return sum(pq.read_metadata(self.source(paths, dataset)).num_rows for dataset in params.datasets)
 
     def tables(self, paths: Paths) -> dict[str, Path]:
-        """The tables of texts that are there, by dataset."""
+        """The tables of texts that exist, by dataset."""
         return {file.stem: file for file in sorted(self.folder(paths).glob("*.parquet"))}
 
     def folder(self, paths: Paths) -> Path:

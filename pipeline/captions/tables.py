@@ -1,4 +1,4 @@
-"""Outcomes as caption tables and as the figures of `metrics/interpret.json` and `metrics/caption.json`."""
+"""Outcomes to caption tables and to the figures of `metrics/interpret.json` and `metrics/caption.json`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class CaptionTables:
                 self._figures[name].add(chunk, self._tokenizer.context_length)
 
     def figures(self) -> dict[str, dict[str, int | float | None]]:
-        """Of every dataset, and of all together."""
+        """The figures of every dataset, and of all together."""
         return {name: figures.figures() for name, figures in self._figures.items()}
 
 
@@ -141,5 +141,5 @@ class _CaptionFigures:
         return figures
 
 
-def _share(part: float, whole: int) -> float | None:
-    return part / whole if whole else None
+def _share(count: float, total: int) -> float | None:
+    return count / total if total else None

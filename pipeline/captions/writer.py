@@ -29,7 +29,7 @@ class TextWriter:
         self, settings: Settings, cache: RowCache, open_engine: Callable[[], Engine], count: int
     ) -> None:
         self._settings, self._cache, self._count = settings, cache, count
-        self._first_texts = count  # that an engine is asked for in all blocks, as far as is known
+        self._first_texts = count  # those of all blocks that need an engine, by what is known so far
         self._failed: set[str] = set()  # keys that failed in this run; only the next run asks again
         self.speed = Speed()
         self._session = EngineSession(settings.stage.name, open_engine, self.speed)
@@ -51,8 +51,8 @@ class TextWriter:
         """Give every row of a block a text or an error.
 
         Rows with the same prompt share one request. A row that failed, was cut, or misses or invents a fact
-        gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. No model is
-        asked about an empty row, nor again after an error that is permanent.
+        gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. An empty row
+        is never sent to a model, and a row with a permanent error is not sent again.
 
         Args:
             rows: in any order; the result has theirs.
@@ -88,7 +88,7 @@ class TextWriter:
         with self.speed.timed("cache"):
             entries = self._cache.lookup(outcomes, max_tokens)
         missing = [key for key in outcomes if key not in entries or self._asks_again(entries[key])]
-        # long prompts go first, so that none is left alone at the end; only the last turn differs
+        # long prompts go first, so that none runs alone at the end; prompts differ in the last turn only
         missing.sort(key=lambda key: (-len(outcomes[key].row.messages[-1]["content"]), key))
         self.speed.cache_hits += len(outcomes) - len(missing)
         if attempt is FIRST:
@@ -124,6 +124,6 @@ class TextWriter:
         return entries
 
     def _asks_again(self, entry: Entry) -> bool:
-        """Whether an entry is a failure that may pass and has tries left."""
+        """Whether an entry is a failure that may be temporary and has tries left."""
         passing = entry.failed and not entry.permanent
         return passing and entry.tries < self._settings.llm.tries and entry.key not in self._failed

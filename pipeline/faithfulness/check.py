@@ -2,7 +2,7 @@
 
 A graph's facts are its scene, and for each group its presence, quantity, each attribute and position, and
 each relation. The text is read by rule, without any model, so the same text always gets the same judgement.
-What it says of a vague "they" counts for a fact, never against one.
+What it says of an unclear "they" can confirm a fact, but never contradicts one.
 """
 
 from dataclasses import dataclass
@@ -40,11 +40,11 @@ class Check:
 
 
 class Checker:
-    """Compares captions with graphs, and remembers the latest texts and judgements: captions come again.
+    """Compares captions with graphs; remembers the latest texts and judgements, since captions recur.
 
     Args:
-        vocabulary: the words of the dataset's graphs: a text is caught inventing these, and common attributes
-            and relations.
+        vocabulary: the words of the dataset's graphs. Only these, and common attributes and relations, can
+            count as invented.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -64,7 +64,7 @@ def check(text: str, graph: GroupGraph, vocabulary: Vocabulary) -> Check:
 
 
 def read(text: str, vocabulary: Vocabulary) -> Reading:
-    """Read a caption. Needs no graph: what it claims is compared afterwards."""
+    """Read a caption. This needs no graph: the claims are compared with one afterwards."""
     passage = Passage(text, vocabulary)
     find_mentions(passage)
     read_predications(passage)
@@ -74,5 +74,5 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
 def _compare(text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> Check:
     comparison = Comparison(text, reading, graph, vocabulary)
     facts = list(comparison.facts())
-    missed = tuple(fact for fact, found in facts if not found)
+    missed = tuple(fact for fact, stated in facts if not stated)
     return Check(len(facts), missed, tuple(dict.fromkeys(comparison.inventions())))

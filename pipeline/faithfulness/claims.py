@@ -16,7 +16,7 @@ Force = Literal["stated", "possible", "denied"]
 class Claim(NamedTuple):
     """An attribute or a position that a text says of an object, or denies.
 
-    What is only possible satisfies a fact and contradicts none.
+    A claim that is only possible can confirm a fact, but contradicts none.
     """
 
     aspect: Aspect
@@ -38,7 +38,7 @@ class Mention:
     vague: str | None = None
     negated: bool = False
     short: bool = False
-    first: bool = True  # of its name in the text
+    first: bool = True  # no earlier mention has its name
     claims: list[Claim] = field(default_factory=list)
 
     @property
@@ -65,7 +65,7 @@ class Mention:
 
 @dataclass(slots=True)
 class RelationClaim:
-    """Some of `subjects` stand in one of `readings` to some of `objects`. An unsure claim invents nothing."""
+    """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented."""
 
     readings: tuple[tuple[str, bool], ...]
     subjects: list[Mention]
@@ -76,6 +76,8 @@ class RelationClaim:
 
 @dataclass(slots=True)
 class Reading:
+    """What a text says."""
+
     mentions: list[Mention]
     relations: list[RelationClaim]
 
@@ -92,7 +94,7 @@ class Passage:
         self.vocabulary = vocabulary
         self.items: list[Item] = items_of(text, vocabulary)
         self.kinds = "".join([item.kind for item in self.items])
-        self.subjects = [found.start() for found in SUBJECT.finditer(self.kinds)]
+        self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
         self.mentions: list[Mention] = []
 
     def sentence_of(self, at: int) -> int:
@@ -115,7 +117,7 @@ class Passage:
         return members
 
     def antecedents(self, at: int) -> list[Mention]:
-        """Whom "it" or "they" may mean: mentions of the right number in this sentence or the two before."""
+        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before."""
         several = words.PRONOUNS.get(self.items[at].text, True)
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
         latest = self.sentence_of(at)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pipeline.faithfulness.claims import Reading, RelationClaim
-from pipeline.faithfulness.matching import match, number_conflict, number_said
+from pipeline.faithfulness.matching import match, number_conflict, states_quantity
 from pipeline.faithfulness.scenes import Scenes
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import GroupGraph
@@ -14,7 +14,7 @@ _finder = lru_cache(1024)(lambda scene: Scenes([scene]))
 
 
 class Comparison:
-    """What a text says, beside the facts of a graph.
+    """Compares what a text says with the facts of a graph.
 
     Args:
         reading: of `text`.
@@ -35,7 +35,7 @@ class Comparison:
             mentions = self._match.mentions[index]
             yield group.name, bool(mentions)
             if group.quantity:
-                counted = any(number_said(group, mention) for mention in mentions) or self._sums_up(index)
+                counted = any(states_quantity(group, mention) for mention in mentions) or self._sums_up(index)
                 yield f"{group.quantity} {group.name}", counted
             claims = [claim for m in mentions for claim in m.claims if claim.force != "denied"]
             claimed = {claim.value for claim in claims if claim.aspect == "attribute"}
@@ -46,11 +46,11 @@ class Comparison:
                 yield f"{group.name} at {group.position}", group.position in claimed
         for relation in graph.relations:
             subject, predicate, object_ = relation
-            said = any(self._holds(claim, relation) for claim in self._reading.relations)
-            yield f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}", said
+            stated = any(self._holds(claim, relation) for claim in self._reading.relations)
+            yield f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}", stated
 
     def inventions(self) -> Iterator[str]:
-        """What the text says and the graph does not; the same may come twice."""
+        """What the text says and the graph does not; an item may occur twice."""
         yield from self._invented_scenes()
         for mention in self._match.unknown:
             if not mention.negated:
@@ -72,7 +72,7 @@ class Comparison:
         return len(numbers) > 1 and quantity.isdigit() and sum(numbers) == int(quantity)
 
     def _repeated(self, index: int) -> int | None:
-        """How many objects a sentence makes of a group that it introduces twice ("one car and one car")."""
+        """The wrong number that a sentence gives a group by introducing it twice: "one car and one car"."""
         numbers: dict[int, list[int]] = defaultdict(list)
         for mention in self._match.claims[index]:
             if mention.number is not None and mention.determiner is None:
@@ -85,7 +85,7 @@ class Comparison:
         return next(wrong, None)
 
     def _holds(self, claim: RelationClaim, relation: tuple[int, str, int]) -> bool:
-        """Whether a claim says a relation, some subject and object of it taken."""
+        """Whether a claim states a relation, with at least one of its subjects and objects."""
         subject, predicate, object_ = relation
         for reading, turned in claim.readings:
             if reading == predicate.lower():
@@ -121,7 +121,7 @@ class Comparison:
                     yield f"not {value} {group.name}"
 
     def _invented_relations(self) -> Iterator[str]:
-        """Relations claimed for sure between groups of the graph, of which none of the readings is in it."""
+        """Relations claimed for sure between groups of the graph, where it holds none of their readings."""
         for claim in self._reading.relations:
             if not claim.sure or any(self._holds(claim, relation) for relation in self._graph.relations):
                 continue

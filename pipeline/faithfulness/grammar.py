@@ -18,7 +18,7 @@ class Kind(StrEnum):
     WITH = "w"  # as a relation
 
     AT = "P"  # at the top left
-    AT_OF = "Q"  # the same before "of" and what is no picture: of the hangar, of the airport
+    AT_OF = "Q"  # the same before "of" and no word for the picture: of the hangar, of the airport
     SIDE = "p"  # the top left: without its preposition
     SIDE_OF = "q"
 
@@ -72,7 +72,7 @@ CLASSES = {
     "SEPARATOR": "&,:;(/",
     "UNKNOWN": "?v",  # an adjective, if an OPENER is before it
     "OPENER": "1VtsblaA",
-    "KNOWN": "ts1VA&,/",  # of what may be before a noun
+    "KNOWN": "ts1VA&,/",  # known words that may stand before a noun
     "UNCOUNTED": "tsA&,/?v",
     "AMOUNT": "1VA?",
     "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase

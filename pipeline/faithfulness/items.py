@@ -85,7 +85,7 @@ def _relates(phrase: Phrase, tokens: Sequence[str], at: int, vocabulary: Vocabul
 
 
 def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
-    """Take hyphenated words apart where their parts are known: "upper-left", "tennis-court", "twenty-one"."""
+    """Split hyphenated words whose pieces are known: "upper-left", "tennis-court", "twenty-one"."""
     out = []
     for token in tokens:
         if not words.HYPHEN.search(token):
@@ -113,7 +113,7 @@ def _position(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tupl
     """A position in the picture that is named here, and its length in tokens.
 
     "at the top left", "in the upper-left corner of the image"; without preposition "the left side".
-    "to the left of the hangar" is none: it relates two objects.
+    "to the left of the hangar" is not one: it relates two objects.
     """
     preposition = tokens[start] in words.PREPOSITIONS
     article = tokens[start + preposition : start + preposition + 1] == ["the"]

@@ -1,4 +1,4 @@
-"""Which group of a graph each mention of a text speaks of."""
+"""Which group of a graph each mention of a text refers to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from pipeline.faithfulness.claims import Mention
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import Group, GroupGraph
 
-MOST_EXACT = 12  # mentions of one name that are matched by trying every way
+MOST_EXACT = 12  # mentions of one name that are matched by trying all combinations
 
 
 @dataclass
@@ -16,11 +16,11 @@ class Match:
     """Mentions by group.
 
     Attributes:
-        mentions: for each group, those that count for its facts.
-        claims: for each group, those whose own words must fit it.
+        mentions: for each group, those that can state its facts.
+        claims: for each group, those whose words are inventions where they do not fit it.
         unknown: mentions of objects that the graph lacks.
         denied: mentions that say an object of the graph is not there.
-        groups: for each mention, the indices of the groups that it may speak of: several where its words fit
+        groups: for each mention, the indices of the groups that it may refer to: several where its words fit
             several.
     """
 
@@ -35,7 +35,7 @@ class Match:
         return self.groups.get(mention, [])
 
     def total(self, name: str) -> int | None:
-        """How many objects of a name there are, where several groups have it and each says it in digits."""
+        """The number of objects with a name, if several groups have it and all give a number; else None."""
         quantities = [group.quantity for group in self.graph.groups if group.name == name]
         if len(quantities) < 2 or not all(quantity.isdigit() for quantity in quantities):
             return None
@@ -43,7 +43,7 @@ class Match:
 
 
 def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary) -> Match:
-    """Give every mention its group: groups of one name are told apart by all their words together."""
+    """Give every mention its group; all words together distinguish groups with the same name."""
     result = Match(graph, [[] for _ in graph.groups], [[] for _ in graph.groups])
     indices: dict[str, list[int]] = {}
     for index, group in enumerate(graph.groups):
@@ -100,7 +100,7 @@ def _fits_all(mention: Mention, groups: Sequence[Group], vocabulary: Vocabulary)
 
 
 def _assign(named: list[Mention], scores: list[list[float]], columns: int) -> dict[int, int]:
-    """One mention for each group, so that the scores sum up highest: row of `scores` to column."""
+    """Assign one mention to each group so that the sum of scores is highest: row of `scores` -> column."""
     eligible = [
         [not mention.definite or score > 0 for score in row]
         for mention, row in zip(named, scores, strict=True)
@@ -124,10 +124,10 @@ def _assign(named: list[Mention], scores: list[list[float]], columns: int) -> di
 def _score(mention: Mention, group: Group, vocabulary: Vocabulary) -> float:
     """How well a mention's words fit a group.
 
-    +2 for each that does, -3 for each that does not, +0.5 for each that may, -0.1 for an attribute left out.
+    +2 for a word that fits, -3 for one that does not, +0.5 for one that may, -0.1 for an attribute left out.
     """
     score = 0.0
-    if number_said(group, mention):
+    if states_quantity(group, mention):
         score += 2 if mention.number is not None or mention.vague else 0.5
     elif number_conflict(group, mention, None):
         score -= 3
@@ -142,7 +142,7 @@ def _score(mention: Mention, group: Group, vocabulary: Vocabulary) -> float:
     return score
 
 
-def number_said(group: Group, mention: Mention) -> bool:
+def states_quantity(group: Group, mention: Mention) -> bool:
     """Whether a mention states the group's quantity."""
     quantity = group.quantity
     if quantity.isdigit():
@@ -154,7 +154,7 @@ def number_said(group: Group, mention: Mention) -> bool:
 
 
 def number_conflict(group: Group, mention: Mention, total: int | None) -> bool:
-    """Whether a mention states another quantity; "a" and "some" are none.
+    """Whether a mention states another quantity; "a" and "some" state none.
 
     Args:
         total: how many objects of the group's name there are in all; a mention may speak of all of them.

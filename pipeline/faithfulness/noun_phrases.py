@@ -19,52 +19,52 @@ def find_mentions(passage: Passage) -> None:
         *(ELLIPSIS.finditer(passage.kinds) if Kind.ONES in passage.kinds else ()),
         *COUNT.finditer(passage.kinds),
     ]
-    for found in sorted(matches, key=re.Match.end):
-        if found.re is NOUN_PHRASE:
-            if _is_scene(passage, found.end() - 1):
+    for match in sorted(matches, key=re.Match.end):
+        if match.re is NOUN_PHRASE:
+            if _is_scene(passage, match.end() - 1):
                 continue
-            name = passage.items[found.end() - 1].value
+            name = passage.items[match.end() - 1].value
         elif mentions:
             name = mentions[-1].name
         else:
             continue
-        mention = (_counted if found.re is COUNT else _mention)(passage, found, name)
+        mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
         mention.first = name not in named
         named.add(name)
         mentions.append(mention)
 
 
 def _is_scene(passage: Passage, at: int) -> bool:
-    """As in "A tennis court scene", or "A building scene" of "buildings": what kind of place it is."""
+    """Whether a name is a scene's, as in "A tennis court scene", or "A building scene" of "buildings"."""
     name, after, scenes = passage.items[at].text, passage.items[at + 1 : at + 2], passage.vocabulary.scenes
     return bool(after) and after[0].text == "scene" and (name in scenes or pluralise(name) in scenes)
 
 
-def _counted(passage: Passage, found: re.Match[str], name: str) -> Mention:
+def _counted(passage: Passage, match: re.Match[str], name: str) -> Mention:
     """What a match of `COUNT` says."""
-    start, end = found.span()
+    start, end = match.span()
     mention = Mention(name, start, end, passage.sentence_of(start), number=passage.items[start].number)
     mention.claims = _attributes(passage, start, end)
     return mention
 
 
-def _mention(passage: Passage, found: re.Match[str], name: str) -> Mention:
+def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     """What a match of `NOUN_PHRASE` or of `ELLIPSIS` says."""
-    items, start, end = passage.items, found.start(), found.end()
-    last = {group: items[found.end(group) - 1] for group in found.re.groupindex if found[group]}
+    items, start, end = passage.items, match.start(), match.end()
+    last = {group: items[match.end(group) - 1] for group in match.re.groupindex if match[group]}
     opening = last.get("whole") or last.get("article") or last.get("determiner")
     determiner = opening.text if opening else None
-    number, vague = _quantity(last, items[slice(*found.span("collective"))])
+    number, vague = _quantity(last, items[slice(*match.span("collective"))])
     negation = last.get("negation")
     negated = negation is not None and (negation.kind == Kind.NO or determiner is not None)
     if collective := last.get("collective"):
         determiner = determiner or ("" if collective.number is None and not collective.value else None)
-    first = found.start("modifiers")
+    first = match.start("modifiers")
     phrase = items[end - 1].phrase
     plural = phrase.plural if phrase else None
     if number is None and vague is None:
         if "joint" in last and not determiner and PREDICATED.match(passage.kinds, first):
-            start = first = found.end("joint")
+            start = first = match.end("joint")
         if determiner in ("a", "an", "another") and not plural:
             number = 1
     mention = Mention(name, start, end, passage.sentence_of(start), plural, determiner, number, vague)

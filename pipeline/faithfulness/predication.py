@@ -29,10 +29,10 @@ def _read_before(passage: Passage, index: int) -> None:
         rule, since = grammar.NEXT_POSITION if previous.positions else grammar.FRONTED_POSITION, previous.end
     else:
         rule, since = grammar.OPENING_POSITION, passage.kinds.rfind(Kind.STOP, 0, mention.start) + 1
-    found = rule.search(passage.kinds, since, mention.start)
-    if found is None or mention.positions or _relates(passage, found.start("position")):
+    match = rule.search(passage.kinds, since, mention.start)
+    if match is None or mention.positions or _relates(passage, match.start("position")):
         return
-    position = passage.items[found.start("position")].value
+    position = passage.items[match.start("position")].value
     mention.claims.append(Claim("position", position))
     for later in passage.listed(passage.mentions[index:])[1:]:
         if not later.positions:
@@ -41,8 +41,8 @@ def _read_before(passage: Passage, index: int) -> None:
 
 def _relates(passage: Passage, at: int) -> bool:
     """Whether a position is relative to an object, as in "the left of the hangar", and not to the scene."""
-    found = grammar.POSITION_OF_NAME.match(passage.kinds, at)
-    return found is not None and passage.items[found.end() - 1].text not in passage.vocabulary.scenes
+    match = grammar.POSITION_OF_NAME.match(passage.kinds, at)
+    return match is not None and passage.items[match.end() - 1].text not in passage.vocabulary.scenes
 
 
 def _claims_after(
@@ -52,14 +52,14 @@ def _claims_after(
 
     Args:
         following: the next noun phrase, which ends them.
-        placed: the position of what they are about is known.
+        placed: whether the position of their object is known already.
     """
     kinds = passage.kinds
     end = max(start, following.start) if following else len(kinds)
     remark = grammar.REMARK.match(kinds, start, end)
     assert remark is not None
-    for found in grammar.CLAIM.finditer(kinds, start, remark.end()):
-        at, item = found.start(), passage.items[found.start()]
+    for match in grammar.CLAIM.finditer(kinds, start, remark.end()):
+        at, item = match.start(), passage.items[match.start()]
         before = kinds[start:at]
         foreign = bool(grammar.FOREIGN_PHRASE.search(before))
         force: Force = "denied" if grammar.DENIAL.search(before) else "stated"

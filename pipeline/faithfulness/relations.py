@@ -7,8 +7,8 @@ from pipeline.faithfulness.grammar import ASSERTED_RELATION, CLASSES, Kind
 def relations(passage: Passage) -> list[RelationClaim]:
     """The relations claimed, from left to right."""
     claims: list[RelationClaim] = []
-    for found in ASSERTED_RELATION.finditer(passage.kinds):
-        claim = _relation(passage, found.start(), claims[-1] if claims else None)
+    for match in ASSERTED_RELATION.finditer(passage.kinds):
+        claim = _relation(passage, match.start(), claims[-1] if claims else None)
         if claim.subjects and claim.objects:
             claims.append(claim)
     return claims

@@ -29,12 +29,12 @@ class Phrase:
     value: str  # as the graphs write it
     plural: bool | None = None  # of a name; None: either
     readings: tuple[tuple[str, bool], ...] = ()  # of a predicate: (predicate, turned round)
-    short: bool = False  # "court" for "tennis court": good for speaking of it again
+    short: bool = False  # "court" for "tennis court": can refer to one that was named before
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Every word that the graphs of a dataset use: what a text can be caught inventing."""
+    """Every word that the graphs of a dataset use: a text can state these rightly, or invent them."""
 
     names: frozenset[str]
     attributes: frozenset[str]
@@ -66,7 +66,7 @@ class Vocabulary:
 
     @cached_property
     def attribute_of(self) -> Mapping[str, str]:
-        """Attribute to the one it is compared as: synonyms that the graphs do not tell apart are one."""
+        """The attribute that each one is compared as: synonyms are one, unless the graphs use several."""
         meaning = {attribute: attribute for attribute in self.attributes}
         for group in words.ATTRIBUTE_SYNONYMS:
             used = [word for word in group if word in self.attributes]
@@ -77,12 +77,12 @@ class Vocabulary:
         return meaning
 
     def meanings(self, attributes: Iterable[str]) -> list[str]:
-        """What attributes are compared as."""
+        """The attributes that these are compared as."""
         return [self.attribute_of.get(attribute.lower(), attribute.lower()) for attribute in attributes]
 
     @cached_property
     def other_scenes(self) -> Scenes:
-        """Finds scenes, those left out that are an object's name or hold one."""
+        """Finds scenes, except those that are, or contain, the name of an object."""
         names = self._name_tokens
         joined = {"".join(tokens) for tokens in names}
         single = {tokens[0] for tokens in names if len(tokens) == 1}
@@ -135,21 +135,21 @@ class Vocabulary:
             readings.setdefault(predicate, {})[(predicate, False)] = None
             bare = predicate
             if not any(predicate in group for group in classes):
-                bare = re.sub(r"^\w+ed ", "", predicate)  # "parked near" is said by "near"
+                bare = re.sub(r"^\w+ed ", "", predicate)  # "near" also states "parked near"
             for group in classes:
                 if bare not in group:
                     continue
                 for form, way in group.items():
                     if form in self.predicates and form not in (predicate, bare) and way == group[bare]:
-                        continue  # the graphs tell the two apart
+                        continue  # the graphs distinguish the two
                     turned = way != group[bare]
-                    for said in {form, predicate.replace(bare, form)}:
-                        readings.setdefault(said, {})[(predicate, turned)] = None
+                    for wording in {form, predicate.replace(bare, form)}:
+                        readings.setdefault(wording, {})[(predicate, turned)] = None
                         if way == "~" and bare == predicate:
-                            readings[said][(predicate, True)] = None
-        for form, found in readings.items():
+                            readings[wording][(predicate, True)] = None
+        for form, alternatives in readings.items():
             kind = _WEAK_KINDS.get(form, Kind.RELATION)
-            yield Phrase(tuple(tokenise(form)), kind, form, readings=tuple(found))
+            yield Phrase(tuple(tokenise(form)), kind, form, readings=tuple(alternatives))
 
 
 def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:

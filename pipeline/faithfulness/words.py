@@ -1,4 +1,4 @@
-"""The words that captions of aerial images use for numbers, places, attributes and relations."""
+"""The words that captions of aerial images use for numbers, positions, attributes and relations."""
 
 import re
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ NUMBERS: dict[str, int] = {
     "seventeen": 17, "eighteen": 18, "nineteen": 19, "dozen": 12, "single": 1, "lone": 1, "solitary": 1,
     "sole": 1,
 }  # fmt: skip
-# quantities that give no number, in classes whose words say the same
+# vague quantities; the words of one class mean the same
 VAGUE = {
     "many": "many", "numerous": "many", "countless": "many", "abundant": "many", "plentiful": "many",
     "some": "some", "several": "some", "multiple": "some", "various": "some",
     "few": "few",
 }  # fmt: skip
-# "a lot of": what the word before "of" says of how many there are; None: nothing
+# "a lot of": the quantity that the word before "of" gives; None: no quantity
 COLLECTIVES: dict[str, int | str | None] = {
     "lot": "many", "lots": "many", "plenty": "many", "dozens": "many", "hundreds": "many", "scores": "many",
     "multitude": "many", "abundance": "many", "number": "some", "handful": "few", "pair": 2, "couple": 2,
@@ -132,7 +132,7 @@ def cell_of(words: Sequence[str]) -> str | None:
     return " ".join([*rows, *columns]) or "center"
 
 
-# Predicates whose phrases say the same. The mark after | says how the phrase reads beside the class's
+# Predicates whose phrases mean the same. The mark after | says how the phrase reads beside the class's
 # first one:
 # "=" the same way round, "~" either way round (next to), "<" the other way round (surrounds, surrounded by).
 PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
@@ -158,7 +158,7 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
-# a graph that lacks these is contradicted by a text that says them, whether or not another graph has them
+# a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it
 COMMON_PREDICATES = (
     "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",
 )  # fmt: skip

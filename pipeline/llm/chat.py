@@ -68,7 +68,7 @@ class ChatRenderer:
         return apply([{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others])
 
     def _defused(self, content: str) -> str:
-        """Split special tokens that a name spells, so that none of them ends a turn or opens another."""
+        """Split special tokens that stand in a text, so that no name can end a turn or open another."""
         for special in self._specials:
             if special in content:
                 content = content.replace(special, special[0] + " " + special[1:])

@@ -26,7 +26,7 @@ _IDENTITY_FIELDS = ("id", "root", "parent", "revision", "version")  # of /models
 
 
 class EndpointEngine(Engine):
-    """Sends at most `endpoint_concurrency` requests at once, and repeats one after an error that may pass."""
+    """Sends at most `endpoint_concurrency` requests at once, and repeats one after a temporary error."""
 
     def __init__(self, params: LlmParams, speed: SpeedParams) -> None:
         self._model = params.model
@@ -61,7 +61,7 @@ class EndpointEngine(Engine):
         self._client.close()
 
     def _ask(self, request: Request) -> Result:
-        """Send a request until it succeeds, meets a lasting error, or has used up its retries."""
+        """Send a request until it succeeds, gets a permanent error, or has used up its retries."""
         body: dict[str, Any] = {
             "model": self._model,
             "messages": request.messages,
@@ -118,8 +118,11 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
         served = {entry["id"]: entry for entry in answer.json()["data"]}
     except (httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
         if name in known:
-            message = "the server %s cannot be asked (%s): taken as unchanged since it last answered"
-            log.warning(message, params.endpoint, one_line(error))
+            log.warning(
+                "the server %s cannot be reached (%s): its model is taken to be that of its last answer",
+                params.endpoint,
+                one_line(error),
+            )
             return known[name]
         remedy = "Start it, or correct the URL (as in http://localhost:8000/v1)"
         value = f"{params.endpoint}: {one_line(error)}"

@@ -1,4 +1,4 @@
-"""Which model writes a text: what row keys hold of it, the same wherever its files lie."""
+"""The identity of the model that writes a text, for row keys; it does not depend on where its files lie."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
         root: the folder that relative folders start from.
 
     Raises:
-        UserError: the model's folder is missing or holds no safetensors, or the server cannot be asked.
+        UserError: the model's folder is missing or holds no safetensors, or the server does not answer.
     """
     if params.engine == "endpoint":
         from pipeline.llm.endpoint_engine import reported_model

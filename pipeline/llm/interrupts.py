@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 def children_without_sigint() -> Iterator[None]:
     """Processes that `multiprocessing` starts in here never get SIGINT, nor do their own children.
 
-    The signal is blocked, which children inherit. To ignore it would not do: vLLM's processes install their
+    The signal is blocked, which children inherit. Ignoring it is not enough: vLLM's processes install their
     own handlers. This process itself still gets the signal.
     """
     resource_tracker.ensure_running()  # starting it unblocks the signal

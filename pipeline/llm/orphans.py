@@ -1,7 +1,7 @@
-"""Ends an engine's processes when the process that started them is killed: vLLM's core would live on.
+"""Ends an engine's processes when the process that started them is killed: vLLM's core would go on.
 
 `Watch` runs this file as a process of its own. While its parent loads an engine, it notes the parent's
-descendants. When the parent ends without having said that the engine is closed, it ends them.
+descendants. If the parent ends before the engine is closed, it kills them.
 """
 
 import os
@@ -24,7 +24,7 @@ class Watch:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", __file__, str(os.getpid())],
                 stdin=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the process watched
+                start_new_session=True,  # Ctrl-C must reach only the watched process
             )
 
     def loaded(self) -> None:

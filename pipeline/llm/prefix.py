@@ -16,7 +16,7 @@ class SharedPrefix:
         self._head: Sequence[int] | None = None
 
     def add(self, prompt: Sequence[int]) -> None:
-        """Take in a prompt. Its last token does not count: it is always computed."""
+        """Add a prompt. Its last token does not count: it is always computed."""
         head = prompt[:-1]
         pairs = zip(head if self._head is None else self._head, head, strict=False)
         self._head = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]

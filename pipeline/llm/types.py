@@ -27,7 +27,7 @@ class Sampling:
 class Request:
     """One prompt. `key` names it in the row cache; `seed` is the request's own, made from the key.
 
-    `json_schema` is what the answer must be JSON of, or None for any text.
+    `json_schema` is the schema of a JSON answer, or None for any text.
     """
 
     key: str
@@ -70,8 +70,8 @@ class Result:
         Args:
             limited_by_memory: the model could take more than the KV cache holds, which may change.
         """
-        whose = "the memory for the KV cache holds" if limited_by_memory else "the model's context"
-        error = f"the prompt has {tokens} tokens and {whose} {context}"
+        limit = "the memory for the KV cache holds" if limited_by_memory else "the model's context"
+        error = f"the prompt has {tokens} tokens and {limit} {context}"
         return Result(key, error=error, permanent=not limited_by_memory, prompt_tokens=tokens)
 
 
@@ -80,7 +80,7 @@ class Engine(ABC):
 
     @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Yield one result a request, as they finish, in any order; `requests` is read as room appears."""
+        """Yield one result for each request, as they finish, in any order; `requests` is read as needed."""
 
     @abstractmethod
     def close(self) -> None:

@@ -106,7 +106,7 @@ def runs_on_cpu() -> bool:
 
 
 def effective_arguments(config: Any) -> dict[str, Any]:
-    """What a `VllmConfig` has come to, vLLM's own defaults and limits included, for people to read."""
+    """The arguments of a `VllmConfig` after vLLM has applied its own defaults and limits."""
     values = {
         name: getattr(getattr(config, section), name) for section, names in _SHOWN.items() for name in names
     }

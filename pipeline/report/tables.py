@@ -121,7 +121,7 @@ def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
 
 
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One row a stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
+    """One row for each stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
     rows = []
     for stage, title in (("interpret", "interpretations"), ("caption", "pseudo captions")):
         metrics = read_metrics(paths.metrics(stage))
@@ -140,7 +140,7 @@ def rejects(paths: Paths) -> tuple[list[dict[str, Any]], int]:
 
 
 def models(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What was run: name, identity, and how a model's own card begins where it is a folder with one."""
+    """The models of the run: name, identity and, if its folder has a card, the card's first paragraph."""
     identity = read_metrics(paths.metrics("embed")).get("model", {})
     model = str(identity.get("model", "unknown"))
     shown = {key: value for key, value in identity.items() if key != "model" and value is not None}

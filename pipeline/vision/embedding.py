@@ -18,8 +18,8 @@ from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
 
 DECODER = f"Pillow {PIL.__version__}"
-_IN_PROCESS = 64  # up to so many images are decoded in this process: workers take longer to start
-_PART_ROWS = 2048  # the cache takes features in parts of about so many rows; a kill loses no more than one
+_IN_PROCESS = 64  # up to this many images are decoded in this process: workers take longer to start
+_PART_ROWS = 2048  # about so many rows are one part of the cache; a kill loses at most one part
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Source:
 
 @dataclass
 class Spent:
-    """What embedding took.
+    """How many images were embedded, and how long it took.
 
     Attributes:
-        images: embedded, not taken from the cache.
-        decode: seconds, summed over the workers.
+        images: those embedded, not taken from the cache.
+        decode: seconds of reading and decoding, summed over the workers.
         forward: seconds in the model.
         total: seconds from the first image to the last.
     """
@@ -140,13 +140,13 @@ def embed_images(
 def cached_features(
     vlm: Vlm, files: Mapping[str, Path], params: Params, folder: Path
 ) -> tuple[FeatureCache, Spent]:
-    """The cache of features in `folder`, once it holds those of all `files`; and what that took.
+    """Embed the images that the cache in `folder` lacks; return the cache, and how long embedding took.
 
-    Images are embedded in the order of their hashes, whatever they are called. Parts of the cache end where
-    batches end, so a run after an interruption cuts the same batches.
+    Images are embedded in the order of their hashes, so their names do not matter. Parts of the cache end
+    where batches end, so a run after an interruption has the same batches.
 
     Args:
-        files: by the sha256 of their bytes.
+        files: image files by the sha256 of their bytes.
 
     Raises:
         UserError: what `embed_images` raises.

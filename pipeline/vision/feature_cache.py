@@ -1,4 +1,4 @@
-"""Image features kept between runs, by what made them and by the bytes of the image.
+"""Image features stored between runs, by the model and settings that made them and by the image's bytes.
 
 A part is two files, written once: `<name>.vectors.npy` (N, D), then `<name>.sha256.npy` (N, 32). A part with
 one file does not count, so a kill loses at most the part that is being written.
@@ -50,7 +50,7 @@ class FeatureCache:
         return bytes.fromhex(sha256) in self._row
 
     def add(self, sha256: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep features (N, D) of images with these hashes as one part."""
+        """Store features (N, D) of images with these hashes as one part."""
         keys = np.frombuffer(bytes.fromhex("".join(sha256)), dtype=np.uint8).reshape(-1, 32)
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:32]
         with replacing(self.folder / (name + _VECTORS)) as temporary, open(temporary, "wb") as file:

@@ -59,7 +59,7 @@ def write_features(
         decoder: what decoded the images, with its version.
 
     Raises:
-        ValueError: ids are not ascending, or the blocks do not hold one finite row of length D an id.
+        ValueError: ids are not ascending, or the blocks do not hold one finite row of length D for each id.
     """
     if any(a >= b for a, b in pairwise(ids)):
         raise ValueError("ids must be strictly ascending")
@@ -99,7 +99,7 @@ def _write_vectors(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, i
 
 
 def read_features(folder: Path, expected_identity: Mapping[str, Any] | None = None) -> Features:
-    """Open features, and refuse those that something else made.
+    """Open features, and refuse those that another model or other settings made.
 
     Args:
         expected_identity: what each key of the manifest must be, as `Vlm.identity`, or with `dtype` or

@@ -20,7 +20,7 @@ _PREFERRED = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensor
 
 @dataclass(frozen=True)
 class VlmSource:
-    """A model under the names that open_clip takes.
+    """A model, as open_clip names it.
 
     Attributes:
         name, pretrained: open_clip's arguments.

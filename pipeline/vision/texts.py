@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.vision.vlm import Vlm
 
-_LENGTH_STEP = 16  # texts whose lengths are in one step are encoded together
+_LENGTH_STEP = 16  # tokens; texts whose lengths fall into the same step are encoded together
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Texts:
     def encode(self, model: Any, rows: Tensor, batch: int | None = None) -> Tensor:
         """L2-normalised float32 features (len(rows), D) on the model's device; gradients flow.
 
-        Texts of like length are encoded together and cut to the longest of them.
+        Texts of similar length are encoded together and cut to the longest of them.
 
         Args:
             rows: int64, each row once.
-            batch: texts at a time; None for all that are of like length.
+            batch: texts at a time; None: all texts of similar length.
         """
         device = next(model.parameters()).device
         order = torch.argsort(self.lengths[rows], stable=True)
@@ -69,8 +69,8 @@ class Texts:
 def token_lengths(model: Any, tokens: Tensor) -> Tensor:
     """How many leading tokens of each row the text features can depend on.
 
-    In a causal text tower nothing after the pooled token (the end token) has an influence. Other towers read
-    the whole row, padding included.
+    In a causal text tower the tokens after the pooled one (the end token) have no influence. Other towers
+    read the whole row, padding included.
 
     Args:
         tokens: (N, L).
@@ -116,7 +116,7 @@ def encode_texts(vlm: Vlm, texts: Sequence[str], batch: int) -> Tensor:
 
 
 def _causal_pool(model: Any) -> tuple[str, int] | None:
-    """How a causal open_clip text tower pools, or None where a row must stay whole."""
+    """How a causal open_clip text tower pools, or None where rows must not be cut."""
     from open_clip.model import CLIP
     from open_clip.transformer import TextTransformer
 

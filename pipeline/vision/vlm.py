@@ -73,7 +73,7 @@ def resolve_device(name: str) -> str:
     """`auto` becomes `cuda` where there is one, else `cpu`.
 
     Raises:
-        UserError: `cuda` is asked for and not there.
+        UserError: `cuda` is requested, but there is no CUDA device.
     """
     import torch
 
@@ -95,7 +95,7 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
         device: auto, cpu or cuda.
 
     Raises:
-        UserError: the model, its weights or the device is not there, or the weights do not fit the model.
+        UserError: the model, its weights or the device is missing, or the weights do not fit the model.
     """
     source = vlm_source.locate(params, root)
     vlm_source.check_built_in(source, params)
@@ -133,7 +133,7 @@ def load_tokenizer(params: VlmParams, root: Path = Path(".")) -> TextTokenizer:
     """Load the tokenizer alone, without building the model.
 
     Raises:
-        UserError: the model or its tokenizer is not there.
+        UserError: the model or its tokenizer is missing.
     """
     source = vlm_source.locate(params, root)
     vlm_source.check_built_in(source, params)
@@ -146,7 +146,7 @@ def load_tokenizer(params: VlmParams, root: Path = Path(".")) -> TextTokenizer:
 
 @contextmanager
 def _loading(source: vlm_source.VlmSource, params: VlmParams, thing: str, remedy: str) -> Iterator[None]:
-    """Off the network for a local model; whatever open_clip and safetensors raise becomes a `UserError`."""
+    """Keep a local model off the network; every error of open_clip and safetensors becomes a `UserError`."""
     try:
         with vlm_source.offline(source.is_local):
             yield
@@ -161,7 +161,7 @@ def _loading(source: vlm_source.VlmSource, params: VlmParams, thing: str, remedy
 
 
 def _sha256_of_state(model: Any) -> str:
-    """Of names and bytes of all tensors, sorted by name, for weights that are no single file here."""
+    """Hash of the names and bytes of all tensors, sorted by name, for weights that are not one local file."""
     import torch
 
     digest = hashlib.sha256()

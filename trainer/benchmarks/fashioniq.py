@@ -1,4 +1,4 @@
-"""FashionIQ (Wu et al., CVPR 2021): three categories of clothes, two captions a query.
+"""FashionIQ (Wu et al., CVPR 2021): three categories of clothes, two captions for each query.
 
 Under ROOT: `captions/cap.<category>.<split>.json`, `image_splits/split.<category>.<split>.json` and
 `images/<id>.jpg` or `.png`. Every category is searched for itself, among the images of its own list.

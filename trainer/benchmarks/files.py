@@ -120,7 +120,7 @@ def require(path: Path) -> None:
 
 
 def checked_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]:
-    """The images in the order of their ids.
+    """The image files in the order of their ids, all checked to exist.
 
     Raises:
         UserError: `listing`, which names them, names none or one that has no file.

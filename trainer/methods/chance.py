@@ -13,7 +13,7 @@ def chance(features: FrozenFeatures, seed: int) -> Scores:
 
 
 def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
-    """Uniform random scores; a query's are the same whatever queries are asked for beside it.
+    """Uniform random scores; those of a query do not depend on the other queries.
 
     Random rather than expected ranks, so that the rankings of this method are rankings like any other.
     """

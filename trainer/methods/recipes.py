@@ -28,7 +28,7 @@ class FrozenFeatures:
 
 @dataclass(frozen=True)
 class FitData:
-    """What comparators learn from; the seed is of what is drawn, `params` are of the training of networks."""
+    """What comparators learn from; `seed` is of all random draws, `params` of the training of networks."""
 
     train: FrozenFeatures
     validation: FrozenFeatures
@@ -48,7 +48,7 @@ class Recipe(Protocol):
     """How a comparator learns."""
 
     def fit(self, inputs: Sequence[str], data: FitData) -> Fitted:
-        """Learn all that there is to learn from `inputs`, the texts that the comparator reads."""
+        """Learn from `inputs`, the texts that the comparator reads."""
 
 
 @dataclass(frozen=True)

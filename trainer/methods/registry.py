@@ -19,7 +19,7 @@ from trainer.retrieval.similarity import TEXT_INPUTS
 
 
 class Family(StrEnum):
-    """What methods are compared as, in the report's order."""
+    """Groups of methods that are compared, in the report's order."""
 
     NO_LANGUAGE_MODEL = "without a language model"
     SAME_TEXTS = "given the same texts"

@@ -15,7 +15,7 @@ def term_scores(
 
     Args:
         choice: of the hybrid similarity.
-        alone: the mixture with which the triplet stands alone.
+        alone: the mixture of the triplet where it is used alone.
     """
     queries = dict(zip(TERMS, term_queries(features, alone), strict=True))
     queries["hybrid"] = choice.queries(features)
@@ -23,11 +23,11 @@ def term_scores(
 
 
 def triplet_alone(features: QueryFeatures, validation: Split, choice: Choice, how: str) -> Mixture:
-    """The mixture that serves the triplet best without the other terms.
+    """The best mixture of the triplet without the other terms.
 
     Args:
         features: of the validation queries.
-        choice: of the hybrid similarity, whose mixture it is where nothing is searched.
+        choice: of the hybrid similarity; its mixture is taken where nothing is searched.
         how: `method.choose`.
     """
     if how != "validation":

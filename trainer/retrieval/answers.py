@@ -75,7 +75,7 @@ def pad_rows(rows: Sequence[Sequence[int]], least: int = 0) -> Tensor:
 def make_answers(
     target: Sequence[int], right: Sequence[Sequence[int]], removed: Sequence[int], gallery_size: int
 ) -> Answers:
-    """Answers from Python lists, one entry a query; a removed image is no right answer.
+    """Answers from Python lists, one entry for each query; a removed image is no right answer.
 
     Raises:
         ValueError: a query has no right answer left, or its target is not one of them.

@@ -39,7 +39,7 @@ def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None
     Args:
         scores: gives the scores of queries start to stop, (stop - start, N).
         answers: of the Q queries.
-        top: how many images to keep a query.
+        top: how many images to keep for each query.
         chunk: queries at a time; by default as many as keep the score matrix small.
 
     Raises:
@@ -68,7 +68,7 @@ def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
     Args:
         scores: (B, N).
         answers: of these queries.
-        top: how many images to keep a query; fewer where the gallery is smaller.
+        top: how many images to keep for each query; fewer where the gallery is smaller.
 
     Raises:
         ValueError: a score is NaN.

@@ -1,8 +1,8 @@
 """The three similarities and the hybrid one, on batches and on whole galleries.
 
 Every feature is L2-normalised, so a cosine is a dot product. The hybrid similarity is linear in its terms,
-S = sum_k w_k q_k . t = (sum_k w_k q_k) . t. So one vector a query and one matrix product give it for a whole
-gallery, in the loss and in the search.
+S = sum_k w_k q_k . t = (sum_k w_k q_k) . t. So one vector for each query and one matrix product give it for
+a whole gallery, in the loss and in the search.
 """
 
 from collections.abc import Sequence

@@ -31,8 +31,8 @@ class Split:
         reference: int64 (Q,), the reference's index in the gallery.
         answers: what is right and what is removed.
         texts: Q strings for each of `TEXT_INPUTS`.
-        missing_captions: how many queries have no interpretation or no pseudo caption. The modification takes
-            its place; in the triplet, whose graph may count against an image, an empty text does.
+        missing_captions: how many queries have no interpretation or no pseudo caption. The modification is
+            used instead; in the triplet, where the graph's share may be below 0, an empty text is used.
     """
 
     query_ids: list[str]

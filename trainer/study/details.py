@@ -35,7 +35,7 @@ def measure_details(
     """Metrics in percent of a tuned hybrid, on the test split unless the key says otherwise.
 
     Args:
-        dataset: it was tuned on.
+        dataset: the one that it was tuned on.
         datasets: of every dataset, around one model.
         state: the tuned text tower.
         chosen: weights and mixture.

@@ -37,7 +37,7 @@ Metrics = dict[str, float]
 
 
 def study_figures(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """One row a figure, in percent on the test split unless its measure says otherwise.
+    """One row for each figure, in percent on the test split unless its measure says otherwise.
 
     Args:
         families: of the test queries of each dataset.
@@ -61,7 +61,7 @@ def _row(table: str, dataset: str, measure: str, value: float, **others: Any) ->
 def lead_rows(
     evidence: Evidence, compared: Mapping[str, Compared], families: Mapping[str, Sequence[str]]
 ) -> Iterator[Row]:
-    """What the hybrid is ahead of each method, and as `claim` of the strongest method of each family."""
+    """The hybrid's lead over each method and, as `claim`, over the strongest method of each family."""
     rivals = {
         label: [method.name for method, _ in registry.comparators() if method.family is family]
         for family, label in CLAIMS.items()

@@ -20,7 +20,7 @@ from trainer.study.plan import Job
 from trainer.tuning.heads import FusionHead, Head, HybridHead
 from trainer.tuning.loop import Tuning
 
-Result = dict[str, Any]  # what a job found, as JSON can hold it
+Result = dict[str, Any]  # the results of a job, as JSON can hold them
 Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q values each
 TEST = "test"
 
@@ -28,7 +28,7 @@ _HEAD_OPTIONS = ("terms", "signed")  # of the hybrid similarity; other options a
 
 
 def run_job(job: Job, data: StudyData, params: Params) -> tuple[Result, dict[str, Tensor] | None]:
-    """Run a job; the model's text tower is as it was afterwards.
+    """Run a job; afterwards the model's text tower is as it was before.
 
     Returns:
         `validation` and `test` metrics in percent, `views` (the ranks on the test split, and without each

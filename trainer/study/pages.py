@@ -17,7 +17,7 @@ class Section:
 
     Attributes:
         table: of the figures.
-        title: with the place of the dataset's name where every dataset has a section of its own.
+        title: with `{}` for the dataset's name where every dataset has its own section.
         note: what the figures are.
         names: header -> column of the figures; together they name a line.
         cells: header -> text, for one figure of a line.
@@ -167,12 +167,12 @@ OF_ALL = (
 
 
 def to_markdown(figures: pl.DataFrame) -> str:
-    """A section a table, from the figures of `study_figures`."""
+    """A section for each table, from the figures of `study_figures`."""
     return "\n\n".join(f"## {title}\n\n{note}\n\n{table}" for title, note, table in _tables(figures, "pipe"))
 
 
 def to_latex(figures: pl.DataFrame) -> str:
-    """A booktabs table each, its title and note before it as a comment."""
+    """A booktabs table for each section, after its title and note as a comment."""
     tables = _tables(figures, "latex_booktabs")
     return "\n\n".join(f"% {title.replace('`', '')}. {note}\n{table}" for title, note, table in tables) + "\n"
 

@@ -52,7 +52,7 @@ def has_network(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What a training is tried with.
+    """Learning rate and temperature of a training.
 
     Attributes:
         learning_rate: of AdamW.
@@ -107,7 +107,7 @@ class Job:
 
 
 def tried_hyperparameters(params: Params) -> list[tuple[Hyperparameters, Hyperparameters]]:
-    """What is tried on validation, for a tower and for a network: as many trials for every method.
+    """The trials on validation, for a tower and for a network: the same number for every method.
 
     Raises:
         UserError: a temperature that is learned would start outside its bounds.

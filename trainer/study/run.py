@@ -47,10 +47,10 @@ class Evidence:
 
 
 def run_study(params: Params, paths: Paths) -> Evidence:
-    """Run what is missing of the study of all datasets of `params.yaml`.
+    """Run the missing jobs of the study, for all datasets of `params.yaml`.
 
     Raises:
-        UserError: a table, the features or the model is not there.
+        UserError: a table, the features or the model is missing.
     """
     from trainer.study.data import load_model
 
@@ -154,7 +154,7 @@ def _begin(params: Params, paths: Paths, store: Store, parent: Connection) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
-    torch.set_num_threads(1)  # a job a core, and the same sums whatever the number of cores
+    torch.set_num_threads(1)  # one job on each core, and the same sums with any number of cores
     _worker = _Worker(params, paths, store)
 
 

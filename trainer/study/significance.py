@@ -1,6 +1,6 @@
 """Intervals and paired tests for queries that come in clusters: queries of one family are not independent.
 
-Not by `scipy.stats`: it draws otherwise, which changes the last printed digit of most intervals.
+`scipy.stats` is not used: it draws in another way, which changes the last printed digit of most intervals.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ def cluster_totals(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.f
     """Sum of the values and number of queries of every cluster, (C,) each, clusters in sorted order.
 
     Args:
-        values: (Q,), one a query.
+        values: (Q,), one for each query.
         clusters: (Q,), the name of each query's cluster.
 
     Raises:
@@ -56,7 +56,7 @@ def paired_p_value(differences: ArrayLike, clusters: ArrayLike, draws: int = DRA
     sign. The smallest value is 1 / (draws + 1).
 
     Args:
-        differences: (Q,), one method's value minus the other's, a query each.
+        differences: (Q,), one method's value minus the other's, for each query.
         clusters: (Q,).
     """
     totals, _ = cluster_totals(differences, clusters)

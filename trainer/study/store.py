@@ -1,4 +1,4 @@
-"""Where a study keeps the results of its jobs: one file a job, named by all that the result depends on.
+"""Where a study keeps the results of its jobs: one file for each job, named by what the result depends on.
 
 That includes the code of `JOB_ROOMS` with its file names. Results of other code stay in the folder, but no
 run reads them.
@@ -41,7 +41,7 @@ DETAILS_ROOMS = ("trainer/study/details.py",)  # beside those of the jobs
 
 
 class Store:
-    """Results by job; a result is whole or not there, so a study that was killed goes on where it was.
+    """Results by job; a result is complete or absent, so a killed study is continued.
 
     Args:
         paths: of the project.
@@ -70,7 +70,7 @@ class Store:
         return self._key(asdict(job), [table[job.dataset] for table in tables])
 
     def details_key(self, job: Job) -> str:
-        """The key of what is measured of the text tower that a job kept, on every dataset."""
+        """The key of the details of the text tower that a job kept, measured on every dataset."""
         tables = [list(table.values()) for table in (self._scenes, self._language, self._samples)]
         return self._key([asdict(job), self._details], tables)
 
@@ -86,7 +86,7 @@ class Store:
     def write(
         self, key: str, result: dict[str, Any], state: dict[str, Tensor] | None = None
     ) -> dict[str, Any]:
-        """Keep a result, and the text tower that belongs to it.
+        """Store a result, and the text tower that belongs to it.
 
         Returns:
             The result as `read` gives it, so that a study that is continued chooses what a single run does.

@@ -24,7 +24,7 @@ class MethodFigures:
     Attributes:
         method: of the evaluation.
         text_tower: `frozen` or `tuned`.
-        jobs: one a seed.
+        jobs: one for each seed.
         mean, deviation: measure -> over the seeds; the deviation is None with one seed.
         interval: measure -> 95%, families drawn with replacement, each query's value a mean over the seeds.
         validation: mean recall of the first seed.
@@ -44,7 +44,7 @@ Compared = Mapping[str, Sequence[MethodFigures]]  # by method, its text towers f
 
 @dataclass(frozen=True)
 class Lead:
-    """What the hybrid is ahead of another method, in points of a measure, on one dataset.
+    """The hybrid's lead over another method, in points of a measure, on one dataset.
 
     Attributes:
         interval: 95%, families drawn with replacement.
@@ -94,7 +94,7 @@ def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[s
 
 
 def leads(evidence: Evidence, compared: Compared, families: Sequence[str], measure: str) -> dict[str, Lead]:
-    """What `hybrid` is ahead of every other method, each with the text tower that validation prefers."""
+    """The lead of `hybrid` over every other method, each with the text tower that validation prefers."""
 
     by_method = {
         method: _seed_values(evidence.results, towers[0].jobs, measure).mean(0)

@@ -1,4 +1,4 @@
-"""Heads: each makes one query vector of a query's features, with numbers that are learned or chosen.
+"""Heads: each makes one query vector from a query's features, with numbers that are learned or chosen.
 
 The tuning loop gives a head the reference's image feature and the features of the texts that the head reads,
 and scores the gallery with the query vector. So one loop tunes the hybrid similarity, its terms and the
@@ -140,7 +140,7 @@ class FreeChoice(nn.Module):
     """Weights and mixture as the softmax of free numbers, so that they sum to 1 and keep their signs.
 
     Args:
-        initial: where they start, divided by the sum of their sizes; one of 0 starts at a thousandth.
+        initial: the start values, divided by the sum of their absolute values; a value of 0 starts at 0.001.
     """
 
     signs: Tensor
@@ -157,7 +157,7 @@ class FreeChoice(nn.Module):
         return self.weights.softmax(0), self.signs * self.mixture.softmax(0)
 
     def choice(self) -> Choice:
-        """What they are now."""
+        """The current weights and mixture."""
         weights, mixture = (tuple(numbers.detach().cpu().tolist()) for numbers in self())
         return Choice(weights, mixture)
 

@@ -46,7 +46,7 @@ class Tuning:
     Attributes:
         model: an open_clip model in eval mode, float32.
         train, validation: on the model's device.
-        texts: that hold every text of both.
+        texts: every text of both, as tokens.
         head: makes query vectors of features; its parameters are trained too.
         params: of the loop.
         seed: of the order of the queries; the same seed gives the same result on one machine.

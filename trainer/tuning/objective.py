@@ -1,4 +1,4 @@
-"""The loss of one run, put together as the section `tune` of params.yaml asks for it."""
+"""The loss of one run, as the section `tune` of params.yaml sets it."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from trainer.tuning.losses import Temperature, batch_loss, distillation_loss, ga
 
 
 class Objective:
-    """The loss of a batch of training queries: contrastive, and a distillation where it is asked for.
+    """The loss of a batch of training queries: contrastive, plus distillation where the parameters set it.
 
     Args:
         params: say which images are negatives and how much distillation counts.

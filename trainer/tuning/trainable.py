@@ -23,7 +23,7 @@ def select_trainable(model: Any, trainable: str) -> dict[str, nn.Parameter]:
     Args:
         model: an open_clip model.
         trainable: `all` for the text tower, `last:N` for its last N blocks and what follows them, `lora:R`
-            for adapters of rank R, which are added here and have to be merged afterwards.
+            for adapters of rank R, which are added here and must be merged afterwards.
 
     Raises:
         UserError: the text tower is not one of open_clip's own, or has fewer blocks than N; or it has no
@@ -101,7 +101,7 @@ def add_adapters(model: nn.Module, rank: int) -> int:
 
 @torch.no_grad()
 def merge_adapters(model: nn.Module) -> None:
-    """Give every matrix with an adapter the value that it acts as, and remove the adapters."""
+    """Add every adapter to its matrix, and remove the adapters."""
     for module in list(model.modules()):
         if is_parametrized(module):
             for name in list(cast(nn.ModuleDict, module.parametrizations)):
