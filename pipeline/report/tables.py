@@ -122,15 +122,14 @@ def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
 
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row a stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
-    rows = []
-    for stage, title in (("interpret", "interpretations"), ("caption", "pseudo captions")):
-        metrics = read_metrics(paths.metrics(stage))
-        for dataset in datasets:
-            figures = metrics.get(dataset, {})
-            rows.append(
-                {"stage": title, "dataset": dataset, **{k: figures.get(k) for k, _ in CAPTION_FIGURES}}
-            )
-    return rows
+    stages = {"interpretations": "interpret", "pseudo captions": "caption"}
+    metrics = {title: read_metrics(paths.metrics(stage)) for title, stage in stages.items()}
+    unknown = {figure: None for figure, _ in CAPTION_FIGURES}
+    return [
+        {"stage": title, "dataset": dataset, **unknown, **figures.get(dataset, {})}
+        for title, figures in metrics.items()
+        for dataset in datasets
+    ]
 
 
 def rejects(paths: Paths) -> tuple[list[dict[str, Any]], int]:
