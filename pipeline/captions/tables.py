@@ -91,7 +91,7 @@ def _differences(check: Check | None) -> dict[str, list[str] | None]:
     return {"missed": list(check.missed), "invented": list(check.invented)}
 
 
-def _figures(files: Sequence[Path], context_length: int) -> dict[str, int | float | None]:
+def _figures(files: list[Path], context_length: int) -> dict[str, int | float | None]:
     """The figures of the rows of some tables; fractions are null where no row's facts are known, never 1."""
     table = pl.scan_parquet(files)
     status, faithful = pl.col("status"), _faithful(pl.col("missed"), pl.col("invented"))

@@ -71,10 +71,9 @@ def kind_rows(paths: Paths, dataset: str, method: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Curve:
-    """One column over the epochs; `points` are "x,y" in an SVG of `CURVE_WIDTH` x `CURVE_HEIGHT` pixels."""
+    """One column over the epochs; `dots` are x and y in an SVG of `CURVE_WIDTH` x `CURVE_HEIGHT` pixels."""
 
     title: str
-    points: str
     dots: list[tuple[float, float]]
     low: float
     high: float
@@ -116,8 +115,7 @@ def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
         )
         for x, y in values
     ]
-    points = " ".join(f"{x},{y}" for x, y in dots)
-    return Curve(title, points, dots, low, high, (epochs[0], epochs[-1]))
+    return Curve(title, dots, low, high, (epochs[0], epochs[-1]))
 
 
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def measure_details(
 
     Returns:
         `terms`: each similarity alone, `untuned` and `tuned`; `transfer`: dataset -> metrics; `views`: name
-        -> share (chosen on validation), validation and test metrics, with and without the view.
+        -> `share` (chosen on validation), and validation and test metrics `with` and `without` the view.
     """
     data = datasets[dataset]
     model, head = data.vlm.model, HybridHead(params.method)
@@ -91,14 +91,12 @@ def _with_view(hybrid_scores: ScoresOf, view_scores: ScoresOf, data: StudyData) 
         a, b = hybrid[split], view[split]
         return lambda start, stop: (1 - share) * a(start, stop) + share * b(start, stop)
 
+    def measured(share: float) -> dict[str, dict[str, float]]:
+        validation, test = mixed("val", share), mixed("test", share)
+        return {"validation": score_metrics(validation, answers), "test": _metrics(test, data)}
+
     share = choose_share(partial(mixed, "val"), answers)
-    return {
-        "share": share,
-        "validation": score_metrics(mixed("val", share), answers),
-        "validation_without": score_metrics(hybrid["val"], answers),
-        "test": _metrics(mixed("test", share), data),
-        "test_without": _metrics(hybrid["test"], data),
-    }
+    return {"share": share, "without": measured(0), "with": measured(share)}
 
 
 def _encode(texts: list[str], data: StudyData) -> Tensor:

@@ -13,7 +13,7 @@ from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
 from trainer.retrieval.answers import Answers, index_mask
 from trainer.retrieval.metrics import retrieval_metrics, score_metrics
-from trainer.retrieval.ranking import Rankings, Scores, dot_scores, rank_all
+from trainer.retrieval.ranking import Scores, dot_scores, rank_all
 from trainer.study.data import StudyData, copy_text_state, text_tower_put_back
 from trainer.study.plan import Job
 from trainer.tuning.heads import FusionHead, Head, HybridHead
@@ -52,18 +52,18 @@ def run_job(job: Job, data: StudyData, params: Params) -> tuple[Result, dict[str
 
 
 def test_views(scores: Scores, data: StudyData) -> Views:
-    """The ranks on the test split, and with each kind of trap taken out of the gallery."""
+    """Ranks and average precision on the test split, and with each kind of trap taken out of the gallery."""
     answers = data.splits["test"].answers
-    views = {TEST: view(rank_all(scores, answers, top=1))}
-    for name, indices in data.traps.items():
-        views[f"without {name}"] = view(rank_all(_without(scores, indices, answers), answers, top=1))
-    return views
-
-
-def view(rankings: Rankings) -> dict[str, list[Any]]:
-    """Rank and average precision of every query."""
-    precision = [round(value, 6) for value in rankings.average_precision.tolist()]
-    return {"rank": rankings.rank.tolist(), "average_precision": precision}
+    views = {TEST: scores}
+    views |= {f"without {name}": _without(scores, traps, answers) for name, traps in data.traps.items()}
+    ranked = {name: rank_all(view, answers, top=1) for name, view in views.items()}
+    return {
+        name: {
+            "rank": rankings.rank.tolist(),
+            "average_precision": [round(value, 6) for value in rankings.average_precision.tolist()],
+        }
+        for name, rankings in ranked.items()
+    }
 
 
 def metrics_of(view: dict[str, list[Any]]) -> dict[str, float]:

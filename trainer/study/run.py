@@ -103,9 +103,10 @@ def _details(
     details = {}
     for job in tqdm(hybrids, desc="details", unit="dataset", disable=None):
         key = store.details_key(job)
-        if store.read(key) is None:
-            pool.submit(_work_details, job, store.job_key(job), key, results[job]["chosen"]).result()
-        details[job.dataset] = store.read(key) or {}
+        details[job.dataset] = (
+            store.read(key)
+            or pool.submit(_work_details, job, store.job_key(job), key, results[job]["chosen"]).result()
+        )
     return details
 
 
@@ -163,11 +164,11 @@ def _work(job: Job, key: str) -> dict[str, Any]:
     return _worker.store.write(key, result, state)
 
 
-def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> None:
+def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> dict[str, Any]:
     from trainer.study.details import measure_details, vision_cost
 
     datasets = {dataset: _worker.data(dataset) for dataset in _worker.params.datasets}
     state = _worker.store.state(job_key)
     details = measure_details(job.dataset, datasets, state, chosen, _worker.params)
     details["cost"] = vision_cost(datasets[job.dataset], _worker.params)
-    _worker.store.write(key, details)
+    return _worker.store.write(key, details)
