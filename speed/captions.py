@@ -136,8 +136,7 @@ def _with_a_shared_head(rows: int, folder: Path) -> tuple[Params, Paths]:
         queries = read_table(source.queries(dataset), QUERIES).to_pylist()
         chosen = queries[:: max(1, len(queries) * len(params.datasets) // rows)]
         write_table(chosen, paths.queries(dataset), QUERIES)
-        graphs = read_table(source.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
-        write_table(graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
+        shutil.copy(source.scene_graphs(dataset), paths.scene_graphs(dataset))
     return params.model_copy(update={"llm": llm}), paths
 
 

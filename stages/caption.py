@@ -89,23 +89,15 @@ class _Dataset:
     def _query(self, query: Mapping[str, Any], references: Mapping[str, SceneGraph]) -> _Query:
         reference = references.get(query["reference_id"])
         if reference is None:
-            raise UserError(
-                "the query's reference has no scene graph",
-                "Run the corpus stage again: it sets such queries aside",
-                file=self._path,
-                field="reference_id",
-                value=query["reference_id"],
-            )
+            reason = "the query's reference has no scene graph"
+            remedy, value = "Run the corpus stage again: it sets such queries aside", query["reference_id"]
+            raise UserError(reason, remedy, file=self._path, field="reference_id", value=value)
         edits = edits_from_row(query["edits"])
         graph, is_summarised = summarised(reference, self._max_groups, edits)
         try:
             wanted = None if edits is None else apply_edits(graph, edits)
         except ValueError as error:
-            raise UserError(
-                "the edits do not fit the reference's scene graph",
-                f"Correct the edits of query {query['query_id']}, or leave them out",
-                file=self._path,
-                field="edits",
-                value=error,
-            ) from None
+            reason = "the edits do not fit the reference's scene graph"
+            remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
+            raise UserError(reason, remedy, file=self._path, field="edits", value=error) from None
         return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted)

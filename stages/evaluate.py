@@ -20,7 +20,7 @@ from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import load_vlm
 from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
-from trainer.methods.terms import term_scores, triplet_alone
+from trainer.methods.terms import term_scores
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
 from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
 from trainer.retrieval.similarity import QueryFeatures
@@ -54,16 +54,15 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     fit_data = FitData(known, choosing, params.comparators, params.seed)
     frozen = FrozenFeatures(test, test.encode(vlm.model, texts, batch))
     del vlm  # one model in memory at a time
-    tuned_validation, tuned = _tuned_features(params, paths, dataset, (validation, test), texts)
+    tuned = _tuned_features(params, paths, dataset, (validation, test), texts)
     spent = {"load_and_encode": time.perf_counter() - start}
 
     start = time.perf_counter()
     choice = Choice.of(record)
-    alone = triplet_alone(tuned_validation, validation, choice, params.method.choose)
     untuned = Choice.of(record["untuned"]).queries(QueryFeatures(test.image, **frozen.text))
     ours = {
         "hybrid_untuned": dot_scores(untuned, test.gallery),
-        **term_scores(tuned, test.gallery, choice, alone),
+        **term_scores((validation, test), tuned, choice, params.method.choose),
     }
     metrics: dict[str, dict[str, float]] = {}
     rows: list[dict[str, Any]] = []

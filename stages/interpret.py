@@ -1,7 +1,6 @@
 """`lempo interpret`: scene graphs to captions of the images (scene graph interpretation, SGI)."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -28,7 +27,7 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     """
     settings = read_settings(INTERPRET, params, paths)
     checkers = {
-        dataset: Checker(vocabulary_of(image.graph for image in _images(dataset, params, paths)))
+        dataset: Checker(vocabulary_of(graph for _, graph, _ in _images(dataset, params, paths)))
         for dataset in params.datasets
     }
     write_captions(_rows(checkers, settings, paths), settings, paths, engine)
@@ -36,27 +35,20 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
 
 def _rows(checkers: dict[str, Checker], settings: Settings, paths: Paths) -> Iterator[Row]:
     for dataset, checker in checkers.items():
-        for image in _images(dataset, settings.params, paths):
+        for image_id, graph, is_summarised in _images(dataset, settings.params, paths):
             yield Row(
                 dataset=dataset,
-                id=image.id,
-                messages=settings.messages(graph=serialise(image.graph)),
-                graph=image.graph,
+                id=image_id,
+                messages=settings.messages(graph=serialise(graph)),
+                graph=graph,
                 checker=checker,
-                summarised=image.summarised,
-                empty=not image.graph.groups,
+                summarised=is_summarised,
+                empty=not graph.groups,
             )
 
 
-class _Image(NamedTuple):
-    """An image and its scene graph, as the prompt states it; `summarised` if groups were left out."""
-
-    id: str
-    graph: GroupGraph
-    summarised: bool
-
-
-def _images(dataset: str, params: Params, paths: Paths) -> Iterator[_Image]:
+def _images(dataset: str, params: Params, paths: Paths) -> Iterator[tuple[str, GroupGraph, bool]]:
+    """Every image, its scene graph as the prompt states it, and whether that is not all of it."""
     for batch in read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS):
         for row in batch.to_pylist():
-            yield _Image(row["image_id"], *summarised(graph_from_row(row), params.llm.max_groups))
+            yield row["image_id"], *summarised(graph_from_row(row), params.llm.max_groups)

@@ -18,13 +18,9 @@ def check_source(folder: Path) -> None:
         UserError: says what is missing, or what is wrong in a `world.yaml`.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"the dataset's folder {folder} is missing",
-            "Correct datasets or corpus.root; a dataset is the folder <corpus.root>/<name>",
-            file="params.yaml",
-            field="datasets",
-            value=folder.name,
-        )
+        reason = f"the dataset's folder {folder} is missing"
+        remedy = "Correct datasets or corpus.root; a dataset is the folder <corpus.root>/<name>"
+        raise UserError(reason, remedy, file="params.yaml", field="datasets", value=folder.name)
     if not _is_world(folder):
         files.check_folder(folder)
         return

@@ -1,6 +1,5 @@
 """What the texts of a stage depend on, apart from its rows: prompt, model, sampling, attempts."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,17 +54,14 @@ class Settings:
         """The schema of every answer; None where answers are plain text."""
         return SCHEMA if self.llm.output == "json" else None
 
-    def attempts(self) -> Iterator[Attempt]:
+    def attempts(self) -> list[Attempt]:
         """The first text and its repairs, in their order."""
-        yield FIRST
-        for number in range(1, self.llm.repairs + 1):
-            yield Attempt("repair", number)
+        return [FIRST, *(Attempt("repair", number) for number in range(1, self.llm.repairs + 1))]
 
-    def samples(self) -> Iterator[Attempt]:
+    def samples(self) -> list[Attempt]:
         """The further samples of a row, beyond its first text."""
-        if isinstance(self.section, CaptionParams):
-            for number in range(2, self.section.samples + 1):
-                yield Attempt("sample", number)
+        count = self.section.samples if isinstance(self.section, CaptionParams) else 1
+        return [Attempt("sample", number) for number in range(2, count + 1)]
 
     def sampling(self, attempt: Attempt) -> Sampling:
         temperature = self.llm.temperature

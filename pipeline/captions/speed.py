@@ -57,17 +57,15 @@ class Speed:
 
     def figures(self, seconds: float) -> dict[str, Any]:
         """The figures of the metrics file; `seconds` is the wall time of the whole stage."""
+        activities = ("engine_start", "generate", "cache", "checking")
         busy = self.seconds["generate"]
         return {
             "seconds": seconds,
             "engine": self.effective,
-            **{f"{name}_seconds": self.seconds[name] for name in _ACTIVITIES},
+            **{f"{name}_seconds": self.seconds[name] for name in activities},
             "generated": self.generated,
             "cache_hits": self.cache_hits,
             "output_tokens": self.output_tokens,
             "output_tokens_per_second": self.output_tokens / busy if busy else None,
             "prefix_hit_rate": self.prefix_hit_rate,
         }
-
-
-_ACTIVITIES = ("engine_start", "generate", "cache", "checking")

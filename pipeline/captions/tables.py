@@ -1,10 +1,12 @@
 """Outcomes to caption tables and to the figures of `metrics/interpret.json` and `metrics/caption.json`."""
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import groupby
+from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipeline.base.paths import Paths
 from pipeline.base.tables import open_table
@@ -26,11 +28,11 @@ class CaptionTables:
         params, stage = settings.params, settings.stage
         self._settings = settings
         self._tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
+        self._files = {dataset: stage.table(paths, dataset) for dataset in params.datasets}
         self._tables = {
-            dataset: stack.enter_context(open_table(stage.table(paths, dataset), stage.schema))
-            for dataset in params.datasets
+            dataset: stack.enter_context(open_table(file, stage.schema))
+            for dataset, file in self._files.items()
         }
-        self._figures = {name: _CaptionFigures() for name in ("all", *params.datasets)}
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Add rows, dataset by dataset; within one, those of later blocks have later ids."""
@@ -41,14 +43,12 @@ class CaptionTables:
             row["clip_tokens"] = lengths.get(row["text"])
         by_dataset = groupby(zip(outcomes, rows, strict=True), key=lambda pair: pair[0].row.dataset)
         for dataset, pairs in by_dataset:
-            chunk = [row for _, row in pairs]
-            self._tables[dataset].write(chunk)
-            for name in ("all", dataset):
-                self._figures[name].add(chunk, self._tokenizer.context_length)
+            self._tables[dataset].write([row for _, row in pairs])
 
     def figures(self) -> dict[str, dict[str, int | float | None]]:
-        """The figures of every dataset, and of all together."""
-        return {name: figures.figures() for name, figures in self._figures.items()}
+        """The figures of every dataset, and of all together, once the tables are written."""
+        files = {"all": [*self._files.values()]} | {name: [file] for name, file in self._files.items()}
+        return {name: _figures(some, self._tokenizer.context_length) for name, some in files.items()}
 
 
 def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
@@ -91,55 +91,30 @@ def _differences(check: Check | None) -> dict[str, list[str] | None]:
     return {"missed": list(check.missed), "invented": list(check.invented)}
 
 
-class _CaptionFigures:
-    """The figures of a caption table, whose rows come in blocks."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._recall: float = 0
-
-    def add(self, rows: Sequence[dict[str, Any]], context_length: int) -> None:
-        """Count rows; `context_length` is how many tokens of a text the VLM reads."""
-        counts = self._counts
-        for row in rows:
-            counts["rows"] += 1
-            counts[row["status"]] += 1
-            counts["truncated"] += row["finish_reason"] == "length"
-            counts["over_clip_context"] += (row["clip_tokens"] or 0) > context_length
-            counts["summarised"] += row["summarised"]
-            counts["rules"] += row["source"] == "rules"
-            if row["facts"] is not None:
-                counts["known"] += 1
-                counts["inventing"] += bool(row["invented"])
-                counts["right"] += row["text"] is not None and not row["missed"] and not row["invented"]
-                counts["first_right"] += bool(row["first_pass_all_right"])
-                if row["fact_recall"] is not None:
-                    counts["with_facts"] += 1
-                    self._recall += row["fact_recall"]
-            for sample in row["alternatives"]:
-                counts["samples"] += 1
-                if sample["missed"] is not None:
-                    counts["judged"] += 1
-                    counts["right_samples"] += not sample["missed"] and not sample["invented"]
-
-    def figures(self) -> dict[str, int | float | None]:
-        """Fractions are null where no row's facts are known, never 1."""
-        counts = self._counts
-        known = counts["known"]
-        names = ("rows", "ok", "failed", "empty", "truncated", "over_clip_context", "summarised")
-        figures: dict[str, int | float | None] = {
-            **{name: counts[name] for name in names},
-            "fact_recall": _share(self._recall, counts["with_facts"]),
-            "hallucination_rate": _share(counts["inventing"], known),
-            "all_right_rate": _share(counts["right"], known),
-            "first_pass_all_right_rate": _share(counts["first_right"], known),
-            "fallback_rate": _share(counts["rules"], counts["rows"] - counts["empty"]),
-        }
-        if counts["samples"]:
-            figures["alternatives"] = counts["samples"]
-            figures["alternatives_all_right_rate"] = _share(counts["right_samples"], counts["judged"])
-        return figures
+def _figures(files: list[Path], context_length: int) -> dict[str, int | float | None]:
+    """The figures of the rows of some tables; fractions are null where no row's facts are known, never 1."""
+    table = pl.scan_parquet(files)
+    status, faithful = pl.col("status"), _faithful(pl.col("missed"), pl.col("invented"))
+    figures = table.select(
+        pl.len().alias("rows"),
+        *((status == name).sum().alias(name) for name in ("ok", "failed", "empty")),
+        truncated=(pl.col("finish_reason") == "length").sum(),
+        over_clip_context=(pl.col("clip_tokens") > context_length).sum(),
+        summarised=pl.col("summarised").sum(),
+        fact_recall=pl.col("fact_recall").mean(),
+        hallucination_rate=(pl.col("invented").list.len() > 0).mean(),
+        all_right_rate=(faithful & (status == "ok")).filter(pl.col("facts").is_not_null()).mean(),
+        first_pass_all_right_rate=pl.col("first_pass_all_right").mean(),
+        fallback_rate=(pl.col("source") == "rules").filter(status != "empty").mean(),
+    )
+    (row,) = figures.collect(engine="streaming").to_dicts()
+    if "alternatives" not in table.collect_schema():
+        return row
+    samples = table.select(pl.col("alternatives").explode()).drop_nulls().unnest("alternatives")
+    right = samples.select(pl.len(), _faithful(pl.col("missed"), pl.col("invented")).mean())
+    count, share = right.collect(engine="streaming").row(0)
+    return row | ({"alternatives": count, "alternatives_all_right_rate": share} if count else {})
 
 
-def _share(count: float, total: int) -> float | None:
-    return count / total if total else None
+def _faithful(missed: pl.Expr, invented: pl.Expr) -> pl.Expr:
+    return (missed.list.len() == 0) & (invented.list.len() == 0)

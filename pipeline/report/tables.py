@@ -71,10 +71,9 @@ def kind_rows(paths: Paths, dataset: str, method: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Curve:
-    """One column over the epochs; `points` are "x,y" in an SVG of `CURVE_WIDTH` x `CURVE_HEIGHT` pixels."""
+    """One column over the epochs; `dots` are x and y in an SVG of `CURVE_WIDTH` x `CURVE_HEIGHT` pixels."""
 
     title: str
-    points: str
     dots: list[tuple[float, float]]
     low: float
     high: float
@@ -116,21 +115,19 @@ def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
         )
         for x, y in values
     ]
-    points = " ".join(f"{x},{y}" for x, y in dots)
-    return Curve(title, points, dots, low, high, (epochs[0], epochs[-1]))
+    return Curve(title, dots, low, high, (epochs[0], epochs[-1]))
 
 
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One row for each stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
-    rows = []
-    for stage, title in (("interpret", "interpretations"), ("caption", "pseudo captions")):
-        metrics = read_metrics(paths.metrics(stage))
-        for dataset in datasets:
-            figures = metrics.get(dataset, {})
-            rows.append(
-                {"stage": title, "dataset": dataset, **{k: figures.get(k) for k, _ in CAPTION_FIGURES}}
-            )
-    return rows
+    """One row a stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
+    stages = {"interpretations": "interpret", "pseudo captions": "caption"}
+    metrics = {title: read_metrics(paths.metrics(stage)) for title, stage in stages.items()}
+    unknown = {figure: None for figure, _ in CAPTION_FIGURES}
+    return [
+        {"stage": title, "dataset": dataset, **unknown, **figures.get(dataset, {})}
+        for title, figures in metrics.items()
+        for dataset in datasets
+    ]
 
 
 def rejects(paths: Paths) -> tuple[list[dict[str, Any]], int]:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trainer.methods.chance import chance
 from trainer.methods.combiner import Combiner
 from trainer.methods.recipes import Mixed, Network, Recipe, Untrained
-from trainer.methods.single import image_only, text_only
 from trainer.methods.tirg import Tirg
+from trainer.methods.untrained import chance, image_only, text_only
 from trainer.methods.weicom import weicom_scores
 from trainer.retrieval.fusion import fusion_scores
 from trainer.retrieval.similarity import TEXT_INPUTS

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
 import polars as pl
@@ -73,7 +74,7 @@ def lead_rows(
             yield from (_lead("leads", dataset, measure, lead) for lead in by_method.values())
         for label, names in rivals.items():
             hardest = {d: ahead[d][strongest(compared[d], names, measure)] for d in compared}
-            mean = _mean([lead.difference for lead in hardest.values()])
+            mean = fmean(lead.difference for lead in hardest.values())
             yield _row("claim", MEAN, measure, mean, variant=label)
             yield from (_lead("claim", d, measure, lead, variant=label) for d, lead in hardest.items())
 
@@ -110,7 +111,7 @@ def _ablations(evidence: Evidence) -> Iterator[Row]:
     for name, jobs in variants.items():
         for measure in TESTED:
             values = {d: _test(evidence, jobs[d])[measure] for d in hybrids}
-            values[MEAN] = _mean([*values.values()])
+            values[MEAN] = fmean(values.values())
             yield from (_row("ablations", d, measure, value, variant=name) for d, value in values.items())
 
 
@@ -145,19 +146,18 @@ def _transfer(evidence: Evidence) -> Iterator[Row]:
 def _beyond(evidence: Evidence) -> Iterator[Row]:
     """What goes beyond the method: the hybrid trained in other ways, or with a further view; one seed."""
 
-    def measured(validation: Metrics, test: Metrics) -> Metrics:
-        return {VALIDATION: validation["mean_recall"], **{name: test[name] for name in TESTED}}
+    def measured(result: Mapping[str, Metrics]) -> Metrics:
+        return {VALIDATION: result["validation"]["mean_recall"]} | {m: result["test"][m] for m in TESTED}
 
-    def result(job: Job) -> Metrics:
-        return measured(evidence.results[job]["validation"], _test(evidence, job))
+    def of(job: Job) -> dict[str, Metrics]:
+        return {"validation": evidence.results[job]["validation"], "test": _test(evidence, job)}
 
     for dataset, hybrid in _hybrids(evidence).items():
-        pairs = {name: (result(hybrid), result(evidence.variants[name, dataset])) for name in BEYOND}
         views = evidence.details[dataset]["views"]
-        for name, view in views.items():
-            without = measured(view["validation_without"], view["test_without"])
-            pairs[name] = without, measured(view["validation"], view["test"])
-        for name, (before, after) in pairs.items():
+        pairs = {name: (of(hybrid), of(evidence.variants[name, dataset])) for name in BEYOND}
+        pairs |= {name: (view["without"], view["with"]) for name, view in views.items()}
+        for name, pair in pairs.items():
+            before, after = map(measured, pair)
             for measure, value in after.items():
                 yield _row("beyond", dataset, measure, value, variant=name, change=value - before[measure])
         yield from (_row("beyond", dataset, "share", views[name]["share"], variant=name) for name in views)
@@ -173,7 +173,3 @@ def _hybrids(evidence: Evidence) -> dict[str, Job]:
 
 def _untuned(evidence: Evidence) -> dict[str, Job]:
     return {job.dataset: job for job in evidence.results if job.method == "hybrid_untuned"}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

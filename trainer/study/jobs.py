@@ -1,7 +1,7 @@
 """Runs one job of a study: trains what is trained, chooses on validation, ranks the test split."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,9 +13,8 @@ from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
 from trainer.retrieval.answers import Answers, index_mask
 from trainer.retrieval.metrics import retrieval_metrics, score_metrics
-from trainer.retrieval.ranking import Rankings, Scores, dot_scores, rank_all
-from trainer.retrieval.splits import Split
-from trainer.study.data import StudyData, copy_text_state, put_back
+from trainer.retrieval.ranking import Scores, dot_scores, rank_all
+from trainer.study.data import StudyData, copy_text_state, text_tower_put_back
 from trainer.study.plan import Job
 from trainer.tuning.heads import FusionHead, Head, HybridHead
 from trainer.tuning.loop import Tuning
@@ -35,37 +34,36 @@ def run_job(job: Job, data: StudyData, params: Params) -> tuple[Result, dict[str
         kind of trap), what was `chosen`, `seconds`; and the tuned text tower where the job keeps it.
     """
     start = time.perf_counter()
-    before = copy_text_state(data.vlm.model) if job.tower else None
-    try:
+    with text_tower_put_back(data.vlm.model):
         if job.tower:
             scores, result = _tuned(job, data, params)
         elif job.method == "hybrid_untuned":
-            scores, result = _hybrid_untuned(data, params)
+            head = HybridHead(params.method)
+            chosen = choose(head, data)
+            scores = head_scores(head, data, chosen, "test")
+            result = _result(head_scores(head, data, chosen, "val"), data, chosen)
         else:
             scores, result = _comparator(job, data.frozen, data, params)
         tower = copy_text_state(data.vlm.model) if job.keep else None
         result["views"] = test_views(scores, data)
-    finally:
-        if before is not None:
-            put_back(data.vlm.model, before)
     result["test"] = metrics_of(result["views"][TEST])
     result["seconds"] = round(time.perf_counter() - start, 3)
     return result, tower
 
 
 def test_views(scores: Scores, data: StudyData) -> Views:
-    """The ranks on the test split, and with each kind of trap taken out of the gallery."""
+    """Ranks and average precision on the test split, and with each kind of trap taken out of the gallery."""
     answers = data.splits["test"].answers
-    views = {TEST: view(rank_all(scores, answers, top=1))}
-    for name, indices in data.traps.items():
-        views[f"without {name}"] = view(rank_all(_without(scores, indices, answers), answers, top=1))
-    return views
-
-
-def view(rankings: Rankings) -> dict[str, list[Any]]:
-    """Rank and average precision of every query."""
-    precision = [round(value, 6) for value in rankings.average_precision.tolist()]
-    return {"rank": rankings.rank.tolist(), "average_precision": precision}
+    views = {TEST: scores}
+    views |= {f"without {name}": _without(scores, traps, answers) for name, traps in data.traps.items()}
+    ranked = {name: rank_all(view, answers, top=1) for name, view in views.items()}
+    return {
+        name: {
+            "rank": rankings.rank.tolist(),
+            "average_precision": [round(value, 6) for value in rankings.average_precision.tolist()],
+        }
+        for name, rankings in ranked.items()
+    }
 
 
 def metrics_of(view: dict[str, list[Any]]) -> dict[str, float]:
@@ -84,12 +82,6 @@ def _without(scores: Scores, indices: Tensor, answers: Answers) -> Scores:
     return masked
 
 
-def _hybrid_untuned(data: StudyData, params: Params) -> tuple[Scores, Result]:
-    head = HybridHead(params.method)
-    scores, chosen = head_scores(head, data, params), choose(head, data, params)
-    return scores("test", chosen), _result(scores("val", chosen), data, chosen)
-
-
 def _comparator(
     job: Job, features: Mapping[str, FrozenFeatures], data: StudyData, params: Params
 ) -> tuple[Scores, Result]:
@@ -103,11 +95,13 @@ def _comparator(
 
 def _tuned(job: Job, data: StudyData, params: Params) -> tuple[Scores, Result]:
     options = dict(job.options) | (asdict(job.tower) if job.tower else {})
-    head_options = {name: options.pop(name) for name in _HEAD_OPTIONS if name in options}
     method = registry.named(job.method)
-    head: Head = (
-        FusionHead(method.tower_text) if method.tower_text else HybridHead(params.method, **head_options)
-    )
+    head: Head
+    if method.tower_text:
+        head = FusionHead(method.tower_text)
+    else:
+        of_head = {name: options.pop(name) for name in _HEAD_OPTIONS if name in options}
+        head = HybridHead(params.method, **of_head)
     tuning = Tuning(
         data.vlm.model,
         data.splits["train"],
@@ -116,41 +110,31 @@ def _tuned(job: Job, data: StudyData, params: Params) -> tuple[Scores, Result]:
         head,
         params.tune.model_copy(update=options),
         seed=job.seed,
-        batch=params.speed.encode_batch,
+        batch=data.batch,
     ).run()
     epochs = {"best_epoch": tuning.best_epoch, "epochs": len(tuning.history) - 1}
     if job.network:
         tuned = {
-            name: FrozenFeatures(split, encoded(split, method.inputs, data, params))
+            name: FrozenFeatures(split, data.encode(name, method.inputs))
             for name, split in data.splits.items()
         }
         scores, result = _comparator(job, tuned, data, params)
         return scores, result | epochs
     result = {"validation": tuning.metrics, "chosen": tuning.chosen}
-    return head_scores(head, data, params)("test", tuning.chosen), result | epochs
+    return head_scores(head, data, tuning.chosen, "test"), result | epochs
 
 
-def head_scores(head: Head, data: StudyData, params: Params) -> Callable[[str, dict[str, Any]], Scores]:
-    """Scores by the model as it is now, given a split's name and what was chosen."""
-
-    @torch.no_grad()
-    def scores(name: str, chosen: dict[str, Any]) -> Scores:
-        split = data.splits[name]
-        text = encoded(split, head.inputs, data, params)
-        return dot_scores(head.eval().queries(split.image, text, chosen), split.gallery)
-
-    return scores
+@torch.no_grad()
+def head_scores(head: Head, data: StudyData, chosen: dict[str, Any], split: str) -> Scores:
+    """Scores of a split by the model as it is now, with what was chosen."""
+    image, gallery = data.splits[split].image, data.splits[split].gallery
+    return dot_scores(head.eval().queries(image, data.encode(split, head.inputs), chosen), gallery)
 
 
-def encoded(split: Split, inputs: Sequence[str], data: StudyData, params: Params) -> dict[str, Tensor]:
-    """Features of some texts, by the model as it is now."""
-    return split.encode(data.vlm.model, data.texts, params.speed.encode_batch, inputs)
-
-
-def choose(head: Head, data: StudyData, params: Params) -> dict[str, Any]:
+def choose(head: Head, data: StudyData) -> dict[str, Any]:
     """What the head chooses on validation with the model as it is now."""
     split = data.splits["val"]
-    return head.choose(split.image, encoded(split, head.inputs, data, params), split.gallery, split.answers)
+    return head.choose(split.image, data.encode("val", head.inputs), split.gallery, split.answers)
 
 
 def _result(validation: Scores, data: StudyData, chosen: dict[str, Any]) -> Result:

@@ -122,13 +122,9 @@ def tried_hyperparameters(params: Params) -> list[tuple[Hyperparameters, Hyperpa
     for name, tried in learns:
         for temperature in (pair.temperature for pair in tried):
             if not low <= temperature <= high:
-                raise UserError(
-                    f"a learned temperature stays within {low:g} and {high:g}",
-                    f"Change this factor or {name}.temperature",
-                    file="params.yaml",
-                    field=f"study.trials.{name}",
-                    value=f"{temperature:g}",
-                )
+                reason = f"a learned temperature stays within {low:g} and {high:g}"
+                remedy, field = f"Change this factor or {name}.temperature", f"study.trials.{name}"
+                raise UserError(reason, remedy, file="params.yaml", field=field, value=f"{temperature:g}")
     return list(zip(tower, network, strict=True))
 
 

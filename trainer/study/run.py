@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -54,7 +55,7 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     """
     from trainer.study.data import load_model
 
-    identity = load_model(params, paths)[0].identity
+    identity = load_model(params, paths).identity
     store, datasets = Store(paths, params, identity), params.datasets
     with _pool(params, paths, store) as pool:
         results = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
@@ -102,9 +103,10 @@ def _details(
     details = {}
     for job in tqdm(hybrids, desc="details", unit="dataset", disable=None):
         key = store.details_key(job)
-        if store.read(key) is None:
-            pool.submit(_work_details, job, store.job_key(job), key, results[job]["chosen"]).result()
-        details[job.dataset] = store.read(key) or {}
+        details[job.dataset] = (
+            store.read(key)
+            or pool.submit(_work_details, job, store.job_key(job), key, results[job]["chosen"]).result()
+        )
     return details
 
 
@@ -129,19 +131,10 @@ class _Worker:
     """What a worker process keeps between jobs: the model, and the datasets it has met."""
 
     def __init__(self, params: Params, paths: Paths, store: Store) -> None:
-        from trainer.study.data import load_model
+        from trainer.study.data import load_model, load_study_data
 
-        self.params, self.paths, self.store = params, paths, store
-        self.vlm, _ = load_model(params, paths)
-        self.datasets: dict[str, Any] = {}
-
-    def data(self, dataset: str) -> Any:
-        """The dataset, read once."""
-        from trainer.study.data import load_study_data
-
-        if dataset not in self.datasets:
-            self.datasets[dataset] = load_study_data(self.params, self.paths, dataset, self.vlm)
-        return self.datasets[dataset]
+        self.params, self.store, vlm = params, store, load_model(params, paths)
+        self.data = cache(lambda dataset: load_study_data(params, paths, dataset, vlm))
 
 
 _worker: _Worker
@@ -171,11 +164,11 @@ def _work(job: Job, key: str) -> dict[str, Any]:
     return _worker.store.write(key, result, state)
 
 
-def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> None:
+def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> dict[str, Any]:
     from trainer.study.details import measure_details, vision_cost
 
     datasets = {dataset: _worker.data(dataset) for dataset in _worker.params.datasets}
     state = _worker.store.state(job_key)
     details = measure_details(job.dataset, datasets, state, chosen, _worker.params)
     details["cost"] = vision_cost(datasets[job.dataset], _worker.params)
-    _worker.store.write(key, details)
+    return _worker.store.write(key, details)

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
+import pyarrow as pa
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -59,23 +60,19 @@ class Store:
         training["method"] = params.method.model_dump()
         self._common = [training, identity, torch.__version__, code_hash(*JOB_ROOMS)]
         self._details = code_hash(*DETAILS_ROOMS)
-        self._scenes = {dataset: _scenes(paths, dataset) for dataset in params.datasets}
-        self._language = {dataset: _language(paths, dataset) for dataset in params.datasets}
-        self._samples = {dataset: _samples(paths, dataset) for dataset in params.datasets}
+        self._inputs = {dataset: _inputs(paths, dataset) for dataset in params.datasets}
 
     def job_key(self, job: Job) -> str:
         """The key of a job."""
-        reads_captions = registry.named(job.method).reads_captions
-        tables = (self._scenes, self._language) if reads_captions else (self._scenes,)
-        return self._key(asdict(job), [table[job.dataset] for table in tables])
+        read = ("scenes", "texts") if registry.named(job.method).reads_captions else ("scenes",)
+        return self._key(asdict(job), [self._inputs[job.dataset][name] for name in read])
 
     def details_key(self, job: Job) -> str:
         """The key of the details of the text tower that a job kept, measured on every dataset."""
-        tables = [list(table.values()) for table in (self._scenes, self._language, self._samples)]
-        return self._key([asdict(job), self._details], tables)
+        return self._key([asdict(job), self._details], self._inputs)
 
-    def _key(self, job: Any, tables: list[Any]) -> str:
-        text = json.dumps([job, tables, self._common], sort_keys=True)
+    def _key(self, job: Any, inputs: Any) -> str:
+        text = json.dumps([job, inputs, self._common], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def read(self, key: str) -> dict[str, Any] | None:
@@ -104,25 +101,22 @@ class Store:
         return load_file(self.folder / f"{key}.safetensors")
 
 
-def _scenes(paths: Paths, dataset: str) -> list[str]:
+def _inputs(paths: Paths, dataset: str) -> dict[str, Any]:
+    """Hashes of scenes, of texts and of further samples; how a text was written does not matter."""
     tables = (paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
     for table in tables:
         if not table.is_file():
             raise UserError("the table is missing", "Run `dvc repro` first", file=table)
     read_features(paths.features(dataset))  # for its error messages
-    return [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")]
-
-
-def _language(paths: Paths, dataset: str) -> list[str]:
-    """Hashes of the texts alone: how they were written does not matter."""
     interpretations = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"])
-    captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["query_id", "text"])
-    return [_sha256(table.to_pydict()) for table in (interpretations, captions)]
+    columns = ["query_id", "text", "alternatives"]
+    captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, columns)
+    return {
+        "scenes": [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")],
+        "texts": [_sha256(interpretations), _sha256(captions.drop_columns("alternatives"))],
+        "samples": _sha256(captions.select(["alternatives"])),
+    }
 
 
-def _samples(paths: Paths, dataset: str) -> str:
-    return _sha256(read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["alternatives"]).to_pydict())
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+def _sha256(table: pa.Table) -> str:
+    return hashlib.sha256(json.dumps(table.to_pydict()).encode()).hexdigest()

@@ -22,7 +22,6 @@ class MethodFigures:
     """A method with one text tower on one dataset, in percent on the test split.
 
     Attributes:
-        method: of the evaluation.
         text_tower: `frozen` or `tuned`.
         jobs: one for each seed.
         mean, deviation: measure -> over the seeds; the deviation is None with one seed.
@@ -30,7 +29,6 @@ class MethodFigures:
         validation: mean recall of the first seed.
     """
 
-    method: str
     text_tower: str
     jobs: tuple[Job, ...]
     mean: dict[str, float]
@@ -81,7 +79,7 @@ def method_figures(evidence: Evidence, job: Job, families: Sequence[str]) -> Met
         deviation[measure] = float(by_seed.mean(1).std(ddof=1)) if len(jobs) > 1 else None
         interval[measure] = bootstrap_interval(by_seed.mean(0), families)
     validation = evidence.results[jobs[0]]["validation"]["mean_recall"]
-    return MethodFigures(job.method, job.text_tower, jobs, mean, deviation, interval, validation)
+    return MethodFigures(job.text_tower, jobs, mean, deviation, interval, validation)
 
 
 def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[str, list[MethodFigures]]:
@@ -90,18 +88,16 @@ def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[s
     jobs = [job for job in jobs if not job.hyperparameters or job in evidence.best]
     figures = [method_figures(evidence, job, families) for job in jobs]
     figures.sort(key=lambda tower: -tower.validation)
-    return {method: [tower for tower in figures if tower.method == method] for method in studied()}
+    return {method: [tower for tower in figures if tower.jobs[0].method == method] for method in studied()}
 
 
 def leads(evidence: Evidence, compared: Compared, families: Sequence[str], measure: str) -> dict[str, Lead]:
     """The lead of `hybrid` over every other method, each with the text tower that validation prefers."""
-
-    by_method = {
+    best = {
         method: _seed_values(evidence.results, towers[0].jobs, measure).mean(0)
         for method, towers in compared.items()
     }
-    hybrid = by_method.pop("hybrid")
-    ahead = {method: hybrid - other for method, other in by_method.items()}
+    ahead = {method: best["hybrid"] - other for method, other in best.items() if method != "hybrid"}
     return {
         method: Lead(
             method,

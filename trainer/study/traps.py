@@ -7,10 +7,10 @@ of the same reference), and *near misses* (one fact away from the target).
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-from torch import Tensor, tensor
+from torch import Tensor
 
 from pipeline.graph.scene_graph import GroupGraph
-from trainer.retrieval.answers import NONE
+from trainer.retrieval.answers import pad_rows
 
 TWINS, EDITS, NEAR = "twins of the target", "other edits of the reference", "scenes one fact from the target"
 TRAPS = (TWINS, EDITS, NEAR)
@@ -69,9 +69,4 @@ def trap_indices(
         kinds = (twins, edits[reference], around - twins)
         for name, images in zip(TRAPS, kinds, strict=True):
             traps[name].append(sorted(index[image_id] for image_id in images - {*answers, target}))
-    return {name: _padded(rows) for name, rows in traps.items()}
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    longest = max(1, *(len(row) for row in rows)) if rows else 1
-    return tensor([[*row, *[NONE] * (longest - len(row))] for row in rows])
+    return {name: pad_rows(rows, least=1) for name, rows in traps.items()}

@@ -6,10 +6,10 @@ import torch
 
 from pipeline.base.params import ComparatorParams
 from tests.trainer.cases import random_unit
-from trainer.methods.chance import chance_scores
 from trainer.methods.combiner import Combiner
 from trainer.methods.tirg import Tirg
 from trainer.methods.training import Composition, compose, train_composer
+from trainer.methods.untrained import chance_scores
 from trainer.methods.weicom import gaussian_cdf, weicom_scores
 from trainer.retrieval.answers import make_answers
 from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores

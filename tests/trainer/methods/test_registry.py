@@ -16,7 +16,7 @@ from trainer.methods import registry
 from trainer.methods.combiner import Combiner
 from trainer.methods.recipes import Network, Untrained
 from trainer.methods.registry import Family, Method
-from trainer.methods.single import text_only
+from trainer.methods.untrained import text_only
 from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.study.figures import CLAIMS, lead_rows
 from trainer.study.jobs import TEST

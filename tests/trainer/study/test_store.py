@@ -42,7 +42,7 @@ def projects(make_params: Callable[..., Params], tmp_path: Path) -> tuple[Params
 
 def test_other_captions_rename_only_the_jobs_that_read_them(projects: tuple[Params, list[Paths]]) -> None:
     params, both = projects
-    one, other = (Store(paths, params, load_model(params, paths)[0].identity) for paths in both)
+    one, other = (Store(paths, params, load_model(params, paths).identity) for paths in both)
     renamed = {job.method for job in JOBS if one.job_key(job) != other.job_key(job)}
     kept = {job.method for job in JOBS if one.job_key(job) == other.job_key(job)}
     assert renamed == READ_CAPTIONS and not kept & READ_CAPTIONS
@@ -57,7 +57,7 @@ def test_further_samples_rename_only_the_details(projects: tuple[Params, list[Pa
     write_table(
         [{**row, "row_key": "other", "alternatives": [sample]} for row in rows], table, PSEUDO_CAPTIONS
     )
-    before, after = (Store(paths, params, load_model(params, paths)[0].identity) for paths in (one, other))
+    before, after = (Store(paths, params, load_model(params, paths).identity) for paths in (one, other))
     assert [before.job_key(job) for job in JOBS] == [after.job_key(job) for job in JOBS]
     assert before.details_key(JOBS[-1]) != after.details_key(JOBS[-1])
 
@@ -69,7 +69,7 @@ def test_other_code_renames_every_job(
     projects: tuple[Params, list[Paths]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     params, (paths, _) = projects
-    identity = load_model(params, paths)[0].identity
+    identity = load_model(params, paths).identity
     for room in ("pipeline", "trainer"):
         copytree(SOURCE_ROOT / room, tmp_path / "code" / room)
     monkeypatch.setattr(store, "code_hash", partial(code_hash, root=tmp_path / "code"))
@@ -84,7 +84,7 @@ def test_a_result_is_the_same_in_the_run_that_found_it_and_in_the_next(
     projects: tuple[Params, list[Paths]],
 ) -> None:
     params, (paths, _) = projects
-    results = Store(paths, params, load_model(params, paths)[0].identity)
+    results = Store(paths, params, load_model(params, paths).identity)
     thirds = {"validation": {"mean_recall": 200 / 3, "mAP": 100 / 3}}
     assert results.write("key", thirds) == results.read("key") != thirds
 
@@ -96,7 +96,7 @@ def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
     params, both = projects
     found = []
     for paths in both:
-        vlm, _ = load_model(params, paths)
+        vlm = load_model(params, paths)
         result, _ = run_job(job, load_study_data(params, paths, "one", vlm), params)
         found.append({**result, "seconds": 0})
     assert found[0] == found[1]

@@ -1,10 +1,10 @@
-"""A random order of the gallery."""
+"""Comparators that learn nothing: a random order, the image alone and the text alone."""
 
 import torch
 from torch import Tensor
 
 from trainer.methods.recipes import FrozenFeatures
-from trainer.retrieval.ranking import Scores
+from trainer.retrieval.ranking import Scores, dot_scores
 
 
 def chance(features: FrozenFeatures, seed: int) -> Scores:
@@ -27,3 +27,13 @@ def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
         return torch.stack(rows)
 
     return scores
+
+
+def image_only(features: FrozenFeatures, seed: int) -> Scores:
+    """Cosines of the reference with the gallery."""
+    return dot_scores(features.split.image, features.split.gallery)
+
+
+def text_only(features: FrozenFeatures, seed: int) -> Scores:
+    """Cosines of the modification with the gallery."""
+    return dot_scores(features.text["text"], features.split.gallery)
