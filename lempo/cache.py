@@ -1,13 +1,13 @@
-"""`lempo cache`: what the cache of generated texts holds, and which of it no table uses."""
+"""`lempo cache`: shows what the row cache holds, and deletes what no table uses."""
 
-from pathlib import Path
+import hashlib
 
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table
 from pipeline.captions.run import row_cache
+from pipeline.captions.stages import STAGES
 
 
 def show_cache(params: Params, paths: Paths, prune: bool) -> None:
@@ -35,35 +35,29 @@ def show_cache(params: Params, paths: Paths, prune: bool) -> None:
 
 
 def _used(paths: Paths) -> set[str]:
-    used: set[str] = set()
-    found = False
-    for place, schema in ((paths.interpretations, INTERPRETATIONS), (paths.pseudo_captions, PSEUDO_CAPTIONS)):
-        for file in sorted(place("x").parent.glob("*.parquet")):
-            found = True
-            used.update(read_table(file, schema, ["row_key"])["row_key"].to_pylist())
-    if not found:
+    """The row keys in all caption tables."""
+    tables = [(stage.schema, file) for stage in STAGES.values() for file in stage.tables(paths).values()]
+    if not tables:
         raise UserError(
             "there is no caption table to compare with",
             "Run `dvc repro` or `dvc checkout` first, or delete the folder to empty the cache",
             file=row_cache(paths).folder,
         )
-    return used
+    return {
+        key for schema, file in tables for key in read_table(file, schema, ["row_key"])["row_key"].to_pylist()
+    }
 
 
 def _prompts(params: Params, paths: Paths) -> dict[str, str]:
-    """Names of the prompts in use, by hash."""
-    import hashlib
-
-    found = {}
+    """Names of the prompts in use, by the hash of their text."""
+    names = {}
     for name in (params.interpret.prompt, params.caption.prompt):
-        file = paths.root / Path(name)
+        file = paths.root / name
         if file.is_file():
             text = file.read_text(encoding="utf-8", errors="replace")
-            found[hashlib.sha256(text.encode()).hexdigest()] = name
-    return found
+            names[hashlib.sha256(text.encode()).hexdigest()] = name
+    return names
 
 
 def _bytes(size: int) -> str:
-    if size < 1_000_000:
-        return f"{size / 1000:.1f} kB"
-    return f"{size / 1_000_000:.1f} MB"
+    return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

@@ -15,7 +15,7 @@ import typer
 from pipeline.base.errors import UserError
 from pipeline.base.paths import Paths
 
-_PACKAGES = ("embedded", "lempo", "pipeline", "stages", "trainer")  # whose progress is shown
+_PACKAGES = ("embedded", "lempo", "pipeline", "stages", "trainer")  # their log lines are shown
 
 app = typer.Typer(
     name="lempo",
@@ -53,18 +53,18 @@ def _run(stage: str, dataset: str | None = None) -> None:
 
 
 def _add_stage(name: str, description: str, per_dataset: bool = False) -> None:
-    def one(dataset: Dataset) -> None:
+    def run_dataset(dataset: Dataset) -> None:
         _run(name, dataset)
 
-    def every() -> None:
+    def run_all() -> None:
         _run(name)
 
-    app.command(name, help=description, rich_help_panel="Stages")(one if per_dataset else every)
+    app.command(name, help=description, rich_help_panel="Stages")(run_dataset if per_dataset else run_all)
 
 
 _add_stage("corpus", "Read (or draw) every dataset and check every row.")
 _add_stage("interpret", "Write a caption of every image with a scene graph, by the LLM.")
-_add_stage("caption", "Write a pseudo caption of the image that every query asks for, by the LLM.")
+_add_stage("caption", "Write a pseudo caption for every query, by the LLM: a caption of the wanted image.")
 _add_stage("embed", "Compute the image features of every dataset, by the VLM.")
 _add_stage("tune", "Tune the VLM's text encoder on the image features of one dataset.", per_dataset=True)
 _add_stage("evaluate", "Measure every method on the test split of one dataset.", per_dataset=True)
@@ -114,16 +114,15 @@ def export(
 
 @app.command(rich_help_panel="Tools")
 def study(
-    out: Annotated[
-        Path | None, typer.Option(help="Where results.md, .csv and .tex go. Default: docs.")
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of results.md and results.csv.")] = Path("docs"),
+    latex: Annotated[bool, typer.Option("--latex", help="Write results.tex too.")] = False,
 ) -> None:
-    """Seeds, trials, ablations, intervals and tests of every method: an hour or two; goes on after a kill."""
+    """Run seeds, trials, ablations, intervals and tests of every method; takes hours, can be continued."""
     from lempo.study import run as run_study
     from pipeline.base.params import load_params
     from pipeline.base.paths import Paths
 
-    run_study(load_params(), Paths(), out or Path("docs"))
+    run_study(load_params(), Paths(), out, latex)
 
 
 @app.command(rich_help_panel="Tools")

@@ -1,7 +1,7 @@
 """lempo study
 
-The evidence: several seeds of every trained method, learning rates tried on validation, ablations, intervals
-and paired tests. What a run that was killed had finished is not run again.
+The evidence behind the comparison: several seeds of every trained method, learning rates tried on validation,
+ablations, intervals and paired tests. A killed run is continued: the jobs that it finished are not run again.
 """
 
 import logging
@@ -9,6 +9,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import polars as pl
 
 from pipeline.base.files import replacing
 from pipeline.base.params import Params
@@ -22,34 +24,35 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(params: Params, paths: Paths, out: Path = Path("docs")) -> None:
-    """Write `results.md`, `results.csv` and `results.tex` into a folder.
+def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = False) -> None:
+    """Write `results.md` and `results.csv` into a folder.
 
     Args:
         out: relative to the project's root.
+        latex: write the tables as `results.tex` too.
 
     Raises:
-        UserError: a table, the features or the model is not there: `dvc repro` makes them.
+        UserError: a table, the features or the model is missing: `dvc repro` makes them.
     """
+    from trainer.study.figures import study_figures
+    from trainer.study.pages import to_latex, to_markdown
     from trainer.study.run import run_study
-    from trainer.study.tables import study_tables, to_csv, to_latex, to_markdown
 
     start = time.perf_counter()
     evidence = run_study(params, paths)
     families = {dataset: _families(paths, dataset) for dataset in params.datasets}
-    tables = study_tables(evidence, families)
-    folder = paths.root / out
+    figures = study_figures(evidence, families)
     texts = {
-        "results.md": _preface(evidence, families) + "\n\n" + to_markdown(tables) + "\n",
-        "results.csv": to_csv(tables),
-        "results.tex": to_latex(tables),
+        "results.md": _preface(evidence, families) + "\n\n" + to_markdown(figures) + "\n",
+        "results.csv": figures.with_columns(pl.selectors.float().round(6)).write_csv(),
     }
+    if latex:
+        texts["results.tex"] = to_latex(figures)
     for name, text in texts.items():
-        with replacing(folder / name) as temporary:
+        with replacing(paths.root / out / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    log.info(
-        "study: %s, %.0f s", ", ".join(str(folder / name) for name in texts), time.perf_counter() - start
-    )
+    written = ", ".join(str(paths.root / out / name) for name in texts)
+    log.info("study: %s, %.0f s", written, time.perf_counter() - start)
 
 
 def _families(paths: Paths, dataset: str) -> list[str]:
@@ -59,20 +62,23 @@ def _families(paths: Paths, dataset: str) -> list[str]:
 
 
 def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
-    from trainer.study.plan import settings
+    from trainer.study.plan import tried_hyperparameters
 
     params = evidence.params
     sizes = ", ".join(
-        f"`{dataset}` {len(of)} test queries in {len(set(of))} families" for dataset, of in families.items()
+        f"`{dataset}` {len(names)} test queries in {len(set(names))} families"
+        for dataset, names in families.items()
     )
     seconds = sum(result["seconds"] for result in evidence.results.values())
-    tower, network = (", ".join(map(str, of)) for of in zip(*settings(params), strict=True))
+    tower, network = (
+        ", ".join(map(str, tried)) for tried in zip(*tried_hyperparameters(params), strict=True)
+    )
     return "\n".join(
         [
             "# Results",
             "",
-            "Written by `lempo study` after `dvc repro`; every figure below is computed by it. The same "
-            "figures in a line each: `results.csv`; as LaTeX: `results.tex`.",
+            "Written by `lempo study` after `dvc repro`; every figure below is computed by it. All "
+            "figures, one a row and with more digits: `results.csv`; as LaTeX: `lempo study --latex`.",
             "",
             f"- Models: `{params.llm.model}` (language), `{params.vlm.model}` (vision and text). Where these "
             "are the embedded ones, the figures show how the method behaves on the procedural world, and "
@@ -83,7 +89,7 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             f"and temperature: {tower} to tune the text tower, {network} to train a network (its temperature "
             "is learned from there). The same loop, loss, gallery and early stopping tune every text tower; "
             "for a network it is tuned as the weighted sum of image and text, then the network is trained on "
-            "its features, each trial with the pairs at the same place of both lists.",
+            "its features, the pairs of a trial standing at the same position of both lists.",
             "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
             f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
             "serve the views of several pseudo captions alone.",

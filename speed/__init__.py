@@ -1,1 +1,1 @@
-"""What `make bench` measures."""
+"""Measurements of `make bench`; the figures are in `results.json`."""

@@ -20,7 +20,7 @@ from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
 from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
-from pipeline.llm.types import Request, Result
+from pipeline.llm.types import Engine, Request, Result
 from pipeline.llm.vllm_engine import VllmEngine
 from speed.results import record
 from stages import caption
@@ -32,41 +32,35 @@ SHARED_HEAD = "{% for message in messages[:-1] %}{{ message['content'] + '\n' }}
 LAYOUT = "its chat template keeps the prompt's system text and examples, so that prompts share a head"
 
 
-class Kept:
-    """An engine that outlives the stage and remembers what went through it."""
+class _SharedEngine(Engine):
+    """An engine that stays open between runs of the stage and records what the last run sent and got."""
 
     def __init__(self, engine: VllmEngine) -> None:
         self.engine = engine
         self.requests: list[Request] = []
         self.results: dict[str, Result] = {}
 
-    def __call__(self) -> "Kept":
-        return self
-
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
         self.requests, self.results = [], {}
 
-        def noted() -> Iterator[Request]:
+        def recorded() -> Iterator[Request]:
             for request in requests:
                 self.requests.append(request)
                 yield request
 
-        for result in self.engine.generate(noted()):
+        for result in self.engine.generate(recorded()):
             self.results[result.key] = result
             yield result
 
-    def shared_tokens(self) -> int | None:
+    def shared_tokens(self) -> int:
         return self.engine.shared_tokens()
 
-    def effective(self) -> dict[str, Any]:
-        return self.engine.effective()
-
     def close(self) -> None:
-        """The next repetition needs it."""
+        """The next run needs it."""
 
 
-class Same:
-    """Fills a cache at once with one text, so that every row is asked twice: it is wrong for nearly all."""
+class _ConstantEngine(Engine):
+    """Answers every request with one text, wrong for nearly all rows, so that each row is repaired."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -75,46 +69,43 @@ class Same:
         for request in requests:
             yield Result(request.key, self._text, finish_reason="stop", prompt_tokens=75, output_tokens=60)
 
-    def shared_tokens(self) -> None:
-        return None
-
-    def effective(self) -> None:
-        return None
-
     def close(self) -> None:
         """There is nothing to free."""
 
 
 def throughput(rows: int, repetitions: int, folder: Path) -> None:
-    """The caption stage's loop beside vLLM's own throughput benchmark: one engine, taking turns."""
+    """Compare the caption stage's loop with vLLM's own throughput benchmark, in turn on one engine."""
     params, paths = _with_a_shared_head(rows, folder)
-    kept = Kept(VllmEngine(params.llm, params.speed.llm, params.seed, folder))
-    ours, theirs, hit_rates = [], [], []
+    shared = _SharedEngine(VllmEngine(params.llm, params.speed.llm, params.seed, folder))
+    rates: dict[str, list[float]] = {"stage": [], "vllm": []}
+    hit_rates = []
     try:
-        _stage(kept, params, paths)  # warms up both sides
-        prompts = [kept.engine._chat.token_ids(request.messages) for request in kept.requests]
+        _stage(shared, params, paths)  # warms up both sides
+        prompts = [shared.engine._chat.token_ids(request.messages) for request in shared.requests]
         for turn in range(repetitions):
             for side in ("stage", "vllm") if turn % 2 == 0 else ("vllm", "stage"):
-                kept.engine._llm.reset_prefix_cache()
+                shared.engine._llm.reset_prefix_cache()
                 if side == "vllm":
-                    lengths = [kept.results[request.key].output_tokens or 1 for request in kept.requests]
-                    theirs.append(_vllm_bench(kept.engine._llm, prompts, lengths))
+                    lengths = [shared.results[request.key].output_tokens or 1 for request in shared.requests]
+                    rate = _vllm_bench(shared.engine._llm, prompts, lengths)
                 else:
-                    rate, hits = _stage(kept, params, paths)
-                    ours.append(rate)
+                    rate, hits = _stage(shared, params, paths)
                     hit_rates.append(hits)
-            print(f"tokens/s: stage {ours[-1]:.0f}, vLLM {theirs[-1]:.0f}; hits {hit_rates[-1]}", flush=True)
+                rates[side].append(rate)
+            shown = ", ".join(f"{side} {values[-1]:.0f}" for side, values in rates.items())
+            print(f"tokens/s: {shown}; hits {hit_rates[-1]}", flush=True)
     finally:
-        kept.engine.close()
+        shared.engine.close()
     command = f"{COMMAND} --rows {rows} --repetitions {repetitions}"
     record(
         "caption_vs_vllm_bench",
-        median(our / their for our, their in zip(ours, theirs, strict=True)),
+        median(stage / vllm for stage, vllm in zip(rates["stage"], rates["vllm"], strict=True)),
         "ratio of output tokens per second",
         f"the request loop of `vllm bench throughput` on the same {len(prompts)} prompts in the same order, "
         f"with each row's own output length, taking turns on one engine; median of {repetitions} pairs "
-        f"({median(ours):.0f} and {median(theirs):.0f} tokens/s). The stage's time is its whole loop: cache "
-        f"lookup, prompts, generation, checks, cache writes. The embedded captioner; {LAYOUT}",
+        f"({median(rates['stage']):.0f} and {median(rates['vllm']):.0f} tokens/s). The stage's time is its "
+        "whole loop: cache lookup, prompts, generation, checks, cache writes. The embedded captioner; "
+        f"{LAYOUT}",
         command,
     )
     record(
@@ -122,7 +113,7 @@ def throughput(rows: int, repetitions: int, folder: Path) -> None:
         median(hit_rates),
         "share",
         f"the tokens in full blocks of the head that all {len(prompts)} prompts share "
-        f"({kept.engine.shared_tokens()} a prompt), over all rows after the first, from an empty prefix "
+        f"({shared.engine.shared_tokens()} a prompt), over all rows after the first, from an empty prefix "
         f"cache. The embedded captioner; {LAYOUT}",
         command,
     )
@@ -139,26 +130,20 @@ def _with_a_shared_head(rows: int, folder: Path) -> tuple[Params, Paths]:
         config.read_text().replace('"max_position_embeddings": 512', '"max_position_embeddings": 1024')
     )
     params, paths = _project(folder)
-    llm = params.llm.model_copy(
-        update={
-            "model": "captioner",
-            "repairs": 0,
-        }
-    )
+    llm = params.llm.model_copy(update={"model": "captioner", "repairs": 0})
+    source = Paths(ROOT)
     for dataset in params.datasets:
-        source = Paths(ROOT)
         queries = read_table(source.queries(dataset), QUERIES).to_pylist()
         chosen = queries[:: max(1, len(queries) * len(params.datasets) // rows)]
         write_table(chosen, paths.queries(dataset), QUERIES)
-        graphs = read_table(source.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
-        write_table(graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
+        shutil.copy(source.scene_graphs(dataset), paths.scene_graphs(dataset))
     return params.model_copy(update={"llm": llm}), paths
 
 
-def _stage(kept: Kept, params: Params, paths: Paths) -> tuple[float, float | None]:
+def _stage(shared: _SharedEngine, params: Params, paths: Paths) -> tuple[float, float | None]:
     """Run the caption stage on an empty row cache; output tokens per second of its loop, and prefix hits."""
     shutil.rmtree(paths.cache / "llm", ignore_errors=True)
-    caption.run(params, paths, engine=kept)
+    caption.run(params, paths, engine=lambda: shared)
     speed = read_metrics(paths.speed("caption"))
     seconds = speed["generate_seconds"] + speed["cache_seconds"] + speed["checking_seconds"]
     return speed["output_tokens"] / seconds, speed["prefix_hit_rate"]
@@ -180,13 +165,13 @@ def _vllm_bench(llm: Any, prompts: list[list[int]], lengths: list[int]) -> float
 
 
 def full_cache(folder: Path) -> None:
-    """Wall time of `lempo caption` where the cache holds every text; neither vLLM nor torch is imported."""
+    """Measure `lempo caption` where the cache holds every text: neither vLLM nor torch is imported."""
     params, paths = _project(folder)
     paths.corpus("").parent.mkdir(parents=True)
     paths.corpus("").symlink_to(ROOT / "data/corpus")
     graph = read_table(paths.scene_graphs(params.datasets[0]), SCENE_GRAPHS).to_pylist()[0]
     text = verbalise(group_objects(graph_from_row(graph)))
-    caption.run(params, paths, engine=lambda: Same(text))
+    caption.run(params, paths, engine=lambda: _ConstantEngine(text))
     seconds = []
     for _ in range(FULL_CACHE_RUNS):
         since = time.perf_counter()

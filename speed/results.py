@@ -1,4 +1,4 @@
-"""`speed/results.json`: one entry a figure, with what it was measured against and by which command."""
+"""`speed/results.json`: figures, what each is compared with, and the command that measures it."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ RESULTS = Path(__file__).with_name("results.json")
 
 
 def record(name: str, value: float | None, unit: str, against: str, command: str) -> None:
-    """Print a figure and write it beside those of other benchmarks."""
+    """Print a figure and write it to the file, next to those of other benchmarks."""
     print(f"{name}: {value} {unit}", flush=True)
-    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    entry = {"value": value, "unit": unit, "against": against, "command": command}
-    write_metrics(RESULTS, {**known, name: entry})
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results[name] = {"value": value, "unit": unit, "against": against, "command": command}
+    write_metrics(RESULTS, results)

@@ -1,18 +1,19 @@
 """`lempo caption`: graphs and modifications to captions of the images wanted (pseudo captions, PCG)."""
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain, groupby
-from pathlib import Path
+from itertools import chain
 from typing import Any, NamedTuple
 
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import PSEUDO_CAPTIONS, QUERIES
+from pipeline.base.schemas import QUERIES
 from pipeline.base.tables import read_batches
 from pipeline.captions.rows import Row
-from pipeline.captions.run import Repeatable, prepare, run_rows
-from pipeline.faithfulness.check import vocabulary_of
+from pipeline.captions.run import write_captions
+from pipeline.captions.settings import Settings, read_settings
+from pipeline.captions.stages import CAPTION
+from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects, serialise
 from pipeline.graph.summary import summarised
@@ -28,98 +29,75 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
 
     Raises:
         UserError: the prompt, the model or a table is missing, or a query's edits do not fit its reference;
-            said before a model is loaded.
+            raised before a model is loaded.
     """
-    template, settings = prepare("caption", params.caption, ("graph", "modification"), params, paths)
-    tables = {dataset: GraphTable(paths.scene_graphs(dataset)) for dataset in params.datasets}
-    source = Repeatable(lambda: _asked(tables, params, paths))
-    vocabularies = {
-        dataset: vocabulary_of(
-            chain(
-                map(group_objects, tables[dataset]),
-                (asked.wanted for asked in part if asked.wanted is not None),
+    settings = read_settings(CAPTION, params, paths)
+    datasets = [_Dataset(name, params, paths) for name in params.datasets]
+    write_captions(_rows(datasets, settings), settings, paths, engine)
+
+
+def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
+    for dataset in datasets:
+        for query in dataset.queries():
+            yield Row(
+                dataset=dataset.name,
+                id=query.id,
+                messages=settings.messages(graph=serialise(query.graph), modification=query.modification),
+                graph=query.wanted,
+                checker=dataset.checker,
+                summarised=query.summarised,
+                empty=not query.graph.groups and not (query.wanted and query.wanted.groups),
             )
-        )
-        for dataset, part in groupby(source, key=lambda asked: asked.dataset)
-    }
-    rows = (
-        Row(
-            asked.dataset,
-            asked.query_id,
-            template.render(graph=serialise(asked.graph), modification=asked.modification),
-            asked.wanted,
-            vocabularies[asked.dataset],
-            summarised=asked.less,
-            empty=not asked.graph.groups and not (asked.wanted and asked.wanted.groups),
-        )
-        for asked in source
-    )
-    run_rows(
-        rows,
-        source.count,
-        settings,
-        params,
-        paths,
-        id_column="query_id",
-        schema=PSEUDO_CAPTIONS,
-        table_path=paths.pseudo_captions,
-        engine=engine,
-    )
 
 
-class _Asked(NamedTuple):
-    """A query: what the prompt says of its reference, what its pseudo caption must say, and if that is less.
+class _Query(NamedTuple):
+    """A query and its reference's graph, as the prompt states it; `summarised` if groups were left out.
 
-    It must say what the prompt says, with the edits made; None where the query has no edits.
+    `wanted` is `graph` after the edits: what the pseudo caption must say; None where the query has no edits.
     """
 
-    dataset: str
-    query_id: str
+    id: str
     modification: str
     graph: GroupGraph
+    summarised: bool
     wanted: GroupGraph | None
-    less: bool
 
 
-def _asked(tables: Mapping[str, GraphTable], params: Params, paths: Paths) -> Iterator[_Asked]:
-    """Every query of every dataset.
+class _Dataset:
+    """The queries of a dataset, their references' graphs, and the checker of their pseudo captions."""
 
-    Raises:
-        UserError: a reference has no graph, or the edits do not fit it.
-    """
-    for dataset, graphs in tables.items():
-        path = paths.queries(dataset)
-        for batch in read_batches(path, QUERIES):
+    def __init__(self, name: str, params: Params, paths: Paths) -> None:
+        self.name = name
+        self._max_groups = params.llm.max_groups
+        self._path = paths.queries(name)
+        self._graphs = GraphTable(paths.scene_graphs(name))
+        wanted = (query.wanted for query in self.queries() if query.wanted is not None)
+        self.checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))
+
+    def queries(self) -> Iterator[_Query]:
+        """Read every query.
+
+        Raises:
+            UserError: a reference has no graph, or the edits do not fit it.
+        """
+        for batch in read_batches(self._path, QUERIES):
             queries = batch.to_pylist()
-            references = graphs.of([query["reference_id"] for query in queries])
+            references = self._graphs.of([query["reference_id"] for query in queries])
             for query in queries:
-                wanted = _wanted(query, references, params.llm.max_groups, path)
-                yield _Asked(dataset, query["query_id"], query["modification"], *wanted)
+                yield self._query(query, references)
 
-
-def _wanted(
-    query: Mapping[str, Any], references: Mapping[str, SceneGraph], most_groups: int, path: Path
-) -> tuple[GroupGraph, GroupGraph | None, bool]:
-    reference = references.get(query["reference_id"])
-    if reference is None:
-        raise UserError(
-            "the query's reference has no scene graph",
-            "Run the corpus stage again: it sets such queries aside",
-            file=path,
-            field="reference_id",
-            value=query["reference_id"],
-        )
-    edits = edits_from_row(query["edits"])
-    graph, less = summarised(reference, most_groups, edits)
-    if edits is None:
-        return graph, None, less
-    try:
-        return graph, apply_edits(graph, edits), less
-    except ValueError as error:
-        raise UserError(
-            "the edits do not fit the reference's scene graph",
-            f"Correct the edits of query {query['query_id']}, or leave them out",
-            file=path,
-            field="edits",
-            value=error,
-        ) from None
+    def _query(self, query: Mapping[str, Any], references: Mapping[str, SceneGraph]) -> _Query:
+        reference = references.get(query["reference_id"])
+        if reference is None:
+            reason = "the query's reference has no scene graph"
+            remedy, value = "Run the corpus stage again: it sets such queries aside", query["reference_id"]
+            raise UserError(reason, remedy, file=self._path, field="reference_id", value=value)
+        edits = edits_from_row(query["edits"])
+        graph, is_summarised = summarised(reference, self._max_groups, edits)
+        try:
+            wanted = None if edits is None else apply_edits(graph, edits)
+        except ValueError as error:
+            reason = "the edits do not fit the reference's scene graph"
+            remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
+            raise UserError(reason, remedy, file=self._path, field="edits", value=error) from None
+        return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted)

@@ -5,24 +5,15 @@ Image features of every dataset; images that were embedded before, by the same m
 
 import logging
 import time
-from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
-from pipeline.base.decode import RULES
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES
 from pipeline.base.tables import read_table
-from pipeline.vision.embedding import Seconds, Source, embed_images
-from pipeline.vision.feature_cache import FeatureCache, distinct
+from pipeline.vision.embedding import DECODER, cached_features
 from pipeline.vision.features import write_features
-from pipeline.vision.vlm import Vlm, load_vlm
-
-_PART_ROWS = 2048  # features of so many images are kept at once; a kill loses no more
+from pipeline.vision.vlm import load_vlm
 
 log = logging.getLogger(__name__)
 
@@ -31,31 +22,24 @@ def run(params: Params, paths: Paths) -> None:
     """Write `data/features`, `metrics/embed.json` and `metrics/speed/embed.json`.
 
     Raises:
-        UserError: the model or a table is not there, or an image is not what the corpus stage saw.
+        UserError: the model or a table is missing, or an image is not what the corpus stage saw.
     """
     columns = ["image_id", "path", "sha256"]
     tables = {
         dataset: read_table(paths.images(dataset), IMAGES, columns).to_pydict() for dataset in params.datasets
     }
-    start = time.perf_counter()
-    vlm = load_vlm(params.vlm, params.speed.device, paths.root)
-    spent = {"load": time.perf_counter() - start}
-    decoder = _decoder()
-    made_by = {**vlm.identity, "decoder": decoder, "pixels": RULES}
-    cache = FeatureCache(paths.cache / "features", made_by, vlm.dimension, params.embed.dtype)
     files = {
         sha256: paths.root / path
         for table in tables.values()
         for sha256, path in zip(table["sha256"], table["path"], strict=True)
     }
-    missing = [Source(files[sha256], sha256) for sha256 in distinct(files) if sha256 not in cache]
-    seconds = Seconds()
     start = time.perf_counter()
-    for hashes, vectors in _embedded(vlm, missing, params, seconds):
-        cache.add(hashes, vectors)
-    elapsed = time.perf_counter() - start
+    vlm = load_vlm(params.vlm, params.speed.device, paths.root)
+    seconds = {"load": time.perf_counter() - start}
+    cache, spent = cached_features(vlm, files, params, paths.cache / "features")
     start = time.perf_counter()
-    metrics: dict[str, Any] = {"model": vlm.identity}
+    rows = {dataset: len(table["image_id"]) for dataset, table in tables.items()}
+    rows["all"] = sum(rows.values())
     for dataset, table in tables.items():
         write_features(
             paths.features(dataset),
@@ -65,58 +49,21 @@ def run(params: Params, paths: Paths) -> None:
             dimension=vlm.dimension,
             dtype=params.embed.dtype,
             identity=vlm.identity,
-            decoder=decoder,
+            decoder=DECODER,
         )
-        metrics[dataset] = {"rows": len(table["image_id"]), "dimension": vlm.dimension}
-    metrics["all"] = {
-        "rows": sum(metrics[dataset]["rows"] for dataset in tables),
-        "dimension": vlm.dimension,
-    }
-    write_metrics(paths.metrics("embed"), metrics)
-    spent |= {"decode": seconds.decode, "forward": seconds.forward, "write": time.perf_counter() - start}
-    rate = len(missing) / elapsed if missing else None
+    metrics = {name: {"rows": count, "dimension": vlm.dimension} for name, count in rows.items()}
+    write_metrics(paths.metrics("embed"), {"model": vlm.identity, **metrics})
+    seconds |= {"decode": spent.decode, "forward": spent.forward, "write": time.perf_counter() - start}
+    cached = len(files) - spent.images
+    rate = spent.images / spent.total if spent.images else None
     write_metrics(
         paths.speed("embed"),
-        {
-            "seconds": spent,
-            "embedded": len(missing),
-            "cached": len(files) - len(missing),
-            "images_per_second": rate,
-        },
+        {"seconds": seconds, "embedded": spent.images, "cached": cached, "images_per_second": rate},
     )
     log.info(
-        "embed: %d images embedded (%s), %d from the cache; "
-        "load %.1f s, decode %.1f s, forward %.1f s, write %.1f s",
-        len(missing),
+        "embed: %d images embedded (%s), %d from the cache; %s",
+        spent.images,
         f"{rate:.0f} images/s" if rate else "none",
-        len(files) - len(missing),
-        *(spent[key] for key in ("load", "decode", "forward", "write")),
+        cached,
+        ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()),
     )
-
-
-def _embedded(
-    vlm: Vlm, sources: list[Source], params: Params, seconds: Seconds
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Hashes and features, part by part; parts end where batches end, so a rerun cuts the same batches."""
-    if not sources:
-        return
-    batch = params.speed.embed_batch
-    part_rows = batch * -(-_PART_ROWS // batch)
-    waiting: list[np.ndarray] = []
-    first = held = 0
-    with tqdm(total=len(sources), unit="image", desc="embed") as progress:
-        for features in embed_images(
-            vlm, sources, batch=batch, workers=params.speed.workers, seconds=seconds
-        ):
-            waiting.append(features)
-            held += len(features)
-            progress.update(len(features))
-            if held >= part_rows or first + held == len(sources):
-                yield [source.sha256 for source in sources[first : first + held]], np.concatenate(waiting)
-                first, held, waiting = first + held, 0, []
-
-
-def _decoder() -> str:
-    from PIL import __version__
-
-    return f"Pillow {__version__}"

@@ -19,13 +19,9 @@ def check_source(folder: Path) -> None:
         UserError: says what is missing, or what is wrong in a `world.yaml`.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"the dataset's folder {folder} is missing",
-            "Correct datasets or corpus.root; a dataset is the folder <corpus.root>/<name>",
-            file="params.yaml",
-            field="datasets",
-            value=folder.name,
-        )
+        reason = f"the dataset's folder {folder} is missing"
+        remedy = "Correct datasets or corpus.root; a dataset is the folder <corpus.root>/<name>"
+        raise UserError(reason, remedy, file="params.yaml", field="datasets", value=folder.name)
     if not _is_world(folder):
         files.check_folder(folder)
         return
@@ -59,6 +55,6 @@ def _is_world(folder: Path) -> bool:
 
 def _worlds() -> ModuleType:
     """The embedded world, imported only where a folder holds one."""
-    from embedded.world import source
+    from embedded.world import dataset
 
-    return source
+    return dataset

@@ -1,6 +1,6 @@
 """lempo tune DATASET
 
-Tunes the text encoder on the cached image features of one dataset; a run that was killed is continued. On
+Tunes the text encoder on the cached image features of one dataset; an interrupted run is continued. On
 several GPUs of one machine: torchrun --nproc-per-node 4 -m lempo.cli tune DATASET
 """
 
@@ -9,20 +9,26 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from pipeline.base.code import code_hash
 from pipeline.base.metrics_io import write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-
-if TYPE_CHECKING:
-    from pipeline.vision.texts import Texts
-    from pipeline.vision.vlm import Vlm
-    from trainer.retrieval.splits import Split
-    from trainer.tuning.loop import TuneResult
-    from trainer.tuning.parallel import Workers
+from pipeline.vision.features import read_features
+from pipeline.vision.texts import Texts
+from pipeline.vision.vlm import Vlm, load_vlm, resolve_device
+from trainer.retrieval.similarity import TEXT_INPUTS
+from trainer.retrieval.splits import Split, load_splits
+from trainer.tuning.folder import model_card, save_tuned
+from trainer.tuning.heads import HybridHead
+from trainer.tuning.loop import Tuning
+from trainer.tuning.parallel import Workers, joined
+from trainer.tuning.result import TuneResult
 
 log = logging.getLogger(__name__)
 
@@ -33,24 +39,14 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     """Write `data/tuned/<dataset>/`, `metrics/tune/<dataset>.json` and `plots/tune/<dataset>.csv`.
 
     Raises:
-        UserError: a table, the features or the model is not there or does not fit the others, or a split that
+        UserError: a table, the features or the model is missing or does not fit the others, or a split that
             tuning needs is empty.
     """
-    from pipeline.vision.vlm import resolve_device
-    from trainer.tuning.parallel import joined
-
     with joined(resolve_device(params.speed.device)) as workers:
         _run(params, paths, dataset, workers)
 
 
-def _run(params: Params, paths: Paths, dataset: str, workers: "Workers") -> None:
-    from pipeline.vision.features import read_features
-    from pipeline.vision.texts import Texts
-    from pipeline.vision.vlm import load_vlm
-    from trainer.retrieval.splits import load_splits
-    from trainer.tuning.heads import HybridHead
-    from trainer.tuning.loop import Tuning
-
+def _run(params: Params, paths: Paths, dataset: str, workers: Workers) -> None:
     start = time.perf_counter()
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
     vlm.model.float()  # small steps are lost in half precision
@@ -58,7 +54,7 @@ def _run(params: Params, paths: Paths, dataset: str, workers: "Workers") -> None
     removed = params.method.reference == "removed"
     splits = load_splits(paths, dataset, features, ("train", "val"), removed)
     texts = Texts.of(vlm, [text for split in splits.values() for text in split.all_texts()])
-    spent = {"load": time.perf_counter() - start}
+    seconds = {"load": time.perf_counter() - start}
 
     checkpoints = paths.cache / "tune" / _key(params, vlm.identity, splits, texts)
     start = time.perf_counter()
@@ -74,67 +70,50 @@ def _run(params: Params, paths: Paths, dataset: str, workers: "Workers") -> None
         checkpoints=checkpoints,
         workers=workers,
     ).run(lambda row: log.info(_line(dataset, row)))
-    spent["tune"] = time.perf_counter() - start
+    seconds["tune"] = time.perf_counter() - start
     if workers.first:
         start = time.perf_counter()
         _write(params, paths, dataset, vlm, splits, result)
-        spent["write"] = time.perf_counter() - start
-        write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": spent})
+        seconds["write"] = time.perf_counter() - start
+        write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": seconds})
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _write(
-    params: Params,
-    paths: Paths,
-    dataset: str,
-    vlm: "Vlm",
-    splits: dict[str, "Split"],
-    result: "TuneResult",
+    params: Params, paths: Paths, dataset: str, vlm: Vlm, splits: Mapping[str, Split], result: TuneResult
 ) -> None:
-    from trainer.tuning.folder import model_card, save_tuned
-
-    chosen = _chosen(result)
-    validation = {"untuned": result.untuned_metrics, "tuned": result.metrics}
-    record = {
-        **chosen,
-        "dataset": dataset,
-        "seed": params.seed,
-        "source": vlm.identity,
-        "best_epoch": result.best_epoch,
-        "tune": params.tune.model_dump(),
-        "validation": validation,
-        "versions": {name: version(name) for name in ("lempo", "open_clip_torch", "torch")},
-    }
-    save_tuned(paths.tuned(dataset), vlm, params.vlm, record, model_card(record), paths.root)
-    write_curve(paths.plots("tune", dataset), result.history)
-    write_metrics(
-        paths.metrics("tune", dataset),
-        {
-            **chosen,
-            "epochs": result.history[-1]["epoch"],
-            "best_epoch": result.best_epoch,
-            "validation": validation,
-            "missing_captions": {name: split.missing_captions for name, split in splits.items()},
-            "over_context": {name: _over_context(vlm, split) for name, split in splits.items()},
-        },
-    )
-
-
-def _chosen(result: "TuneResult") -> dict[str, Any]:
-    return {
+    common = {
         **result.chosen,
         "untuned": result.untuned,
         "training": result.training,
         "temperature": result.temperature,
+        "best_epoch": result.best_epoch,
+        "validation": {"untuned": result.untuned_metrics, "tuned": result.metrics},
     }
+    record = {
+        **common,
+        "dataset": dataset,
+        "seed": params.seed,
+        "source": vlm.identity,
+        "tune": params.tune.model_dump(),
+        "versions": {name: version(name) for name in ("lempo", "open_clip_torch", "torch")},
+    }
+    save_tuned(paths.tuned(dataset), vlm, params.vlm, record, model_card(record), paths.root)
+    write_curve(paths.plots("tune", dataset), result.history)
+    tokens = {name: vlm.tokenizer.count(split.texts["language"]) for name, split in splits.items()}
+    metrics = {
+        **common,
+        "epochs": result.epoch,
+        "missing_captions": {name: split.missing_captions for name, split in splits.items()},
+        # language texts that are longer than the text context and lose their end
+        "over_context": {
+            name: sum(count > vlm.context_length for count in counts) for name, counts in tokens.items()
+        },
+    }
+    write_metrics(paths.metrics("tune", dataset), metrics)
 
 
-def _over_context(vlm: "Vlm", split: "Split") -> int:
-    """Queries whose language text is longer than the text context and loses its end."""
-    return sum(count > vlm.context_length for count in vlm.tokenizer.count(split.texts["language"]))
-
-
-def _line(dataset: str, row: dict[str, Any]) -> str:
+def _line(dataset: str, row: Mapping[str, Any]) -> str:
     loss = "untuned" if row["train_loss"] is None else f"loss {row['train_loss']:.3f}"
     return (
         f"{dataset} epoch {row['epoch']}: {loss}, validation R@1 {row['val_R@1']:.1f}, "
@@ -142,25 +121,18 @@ def _line(dataset: str, row: dict[str, Any]) -> str:
     )
 
 
-def _key(params: Params, identity: dict[str, Any], splits: dict[str, "Split"], texts: "Texts") -> str:
-    """Names a run by all that its result depends on, the code included."""
-    import torch
-
-    digest = hashlib.sha256()
-    means = {name: getattr(params, name).model_dump() for name in ("method", "tune", "vlm")}
-    digest.update(json.dumps([means, params.seed, identity, torch.__version__], sort_keys=True).encode())
+def _key(params: Params, identity: Mapping[str, Any], splits: Mapping[str, Split], texts: Texts) -> str:
+    """Names a run by everything that its result depends on, the code included."""
+    sections = {name: getattr(params, name).model_dump() for name in ("method", "tune", "vlm")}
+    settings = [sections, params.seed, identity, torch.__version__]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(code_hash(*ROOMS).encode())
-    digest.update(texts.tokens.numpy().tobytes())
+    tensors = [texts.tokens]
     for split in splits.values():
-        tensors = [
-            split.gallery,
-            split.reference,
-            split.answers.target,
-            split.answers.right,
-            split.answers.removed,
-        ]
-        tensors += list(split.text_rows(texts).values())
-        for tensor in tensors:
-            digest.update(str(tuple(tensor.shape)).encode())
-            digest.update(tensor.numpy().tobytes())
+        answers = split.answers
+        tensors += [split.gallery, split.reference, answers.target, answers.right, answers.removed]
+        tensors += [texts.rows(split.texts[name]) for name in TEXT_INPUTS]
+    for tensor in tensors:
+        digest.update(str(tuple(tensor.shape)).encode())
+        digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()[:32]

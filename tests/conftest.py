@@ -2,5 +2,5 @@
 
 import signal
 
-# what a shell puts into the background is deaf to SIGINT, and so would be the processes that tests start
+# a shell starts background jobs with SIGINT ignored, and processes that tests start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,21 +12,21 @@ import yaml
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.run import row_cache
+from pipeline.captions.stages import STAGES as LANGUAGE_STAGES
 from pipeline.graph.edits import Edit, apply_edits, edit_to_row
 from pipeline.graph.scene_graph import Group, GroupGraph, graph_from_row, group_objects, serialise
 from pipeline.graph.verbalise import verbalise
 from pipeline.llm.prompt import load_prompt
-from pipeline.llm.types import Request, Result, Sampling
+from pipeline.llm.types import Engine, Request, Result, Sampling
 from stages import caption, interpret
 
 ROOT = Path(__file__).parents[1]
 COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple")
-PLACES = ((10, "left"), (120, "center"), (230, "right"))
+CENTERS = ((10, "left"), (120, "center"), (230, "right"))
 STAGES: dict[str, Any] = {"interpret": interpret, "caption": caption}
-SCHEMAS = {"interpret": INTERPRETATIONS, "caption": PSEUDO_CAPTIONS}
 Answer = Callable[[Request], Result]
 
 
@@ -85,7 +85,7 @@ class Toy:
         for i in range(rows):
             kind = min(i, rows - 2)
             colour = "pink" if i == recolour else COLOURS[kind % len(COLOURS)]
-            x, _ = PLACES[kind // len(COLOURS) % 3]
+            x, _ = CENTERS[kind // len(COLOURS) % 3]
             bbox = {"x": float(x), "y": 120.0, "w": 10.0, "h": 10.0}
             car = {"object_id": 0, "name": "car", "attributes": [colour], "bbox": bbox}
             tree = {"object_id": 1, "name": "tree", "attributes": ["many"], "bbox": None}
@@ -127,7 +127,7 @@ class Toy:
         return engine
 
     def rows(self, dataset: str = "toy", stage: str = "interpret") -> list[dict[str, Any]]:
-        return read_table(self._table(dataset, stage), SCHEMAS[stage]).to_pylist()
+        return read_table(self._table(dataset, stage), LANGUAGE_STAGES[stage].schema).to_pylist()
 
     def tables(self, stage: str = "interpret") -> dict[str, bytes]:
         return {dataset: self._table(dataset, stage).read_bytes() for dataset in ("toy", "free")}
@@ -141,8 +141,7 @@ class Toy:
         return [key for part in parts for key in pq.read_table(part, columns=["key"])["key"].to_pylist()]
 
     def _table(self, dataset: str, stage: str) -> Path:
-        tables = self.paths.interpretations if stage == "interpret" else self.paths.pseudo_captions
-        return tables(dataset)
+        return LANGUAGE_STAGES[stage].table(self.paths, dataset)
 
     def failing(self, word: str, error: str = "out of luck") -> Answer:
         """Answers right where the request lacks a word, else with an error."""
@@ -156,7 +155,7 @@ class Toy:
 
     def right(self, request: Request) -> Result:
         """The answer that says every fact."""
-        return said(request, self.texts[request.messages[-1]["content"]])
+        return answered(request, self.texts[request.messages[-1]["content"]])
 
     def interrupted(self, after: int) -> "FakeEngine":
         """An engine that gives so many right answers before somebody presses Ctrl-C."""
@@ -170,7 +169,7 @@ class Toy:
         return engine
 
 
-def said(request: Request, text: str) -> Result:
+def answered(request: Request, text: str) -> Result:
     """A text as an engine would return it, cut at the request's limit (a token is a word)."""
     words = text.split()
     cut = len(words) > request.max_tokens
@@ -184,7 +183,7 @@ def said(request: Request, text: str) -> Result:
     )
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """Answers by a function; remembers what it was asked."""
 
     def __init__(self, answer: Answer) -> None:

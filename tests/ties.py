@@ -1,4 +1,4 @@
-"""Whether two texts of one prompt part at a floating-point tie: the model's logits, computed once more."""
+"""Whether two texts of one prompt differ by a floating-point tie: the model's logits, computed again."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -29,20 +29,20 @@ class Scorer:
         self._chat = ChatRenderer(tokenizer)
 
     def losses(self, messages: list[Message], text: str) -> list[float]:
-        """For every token of a text and its end: how far its logit lies below the best one."""
+        """For every token of a text and its end: how far its logit is below the highest one."""
         import torch
 
-        prompt, said = self._chat.token_ids(messages), self._tokens(text)
+        prompt, tokens = self._chat.token_ids(messages), self._tokens(text)
         with torch.inference_mode():
-            logits = self._model(torch.tensor([prompt + said])).logits[0, len(prompt) - 1 : -1]
-        chosen = logits.gather(1, torch.tensor(said)[:, None])[:, 0]
+            logits = self._model(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1]
+        chosen = logits.gather(1, torch.tensor(tokens)[:, None])[:, 0]
         return (logits.max(1).values - chosen).tolist()
 
-    def tie(self, messages: list[Message], one: str, other: str) -> float:
-        """How far apart the two candidates and the best one lie where the texts part, in logits."""
-        pairs = zip(self._tokens(one), self._tokens(other), strict=False)
+    def tie(self, messages: list[Message], text: str, other: str) -> float:
+        """Where the texts first differ: the larger gap of the two tokens to the best one, in logits."""
+        pairs = zip(self._tokens(text), self._tokens(other), strict=False)
         i = next(i for i, (left, right) in enumerate(pairs) if left != right)
-        return max(self.losses(messages, one)[i], self.losses(messages, other)[i])
+        return max(self.losses(messages, text)[i], self.losses(messages, other)[i])
 
     def _tokens(self, text: str) -> list[int]:
         return [*self._tokenizer(text, add_special_tokens=False)["input_ids"], self._tokenizer.eos_token_id]
@@ -54,16 +54,16 @@ def scorer() -> Scorer:
 
 
 def caption_messages(project: Project, datasets: Sequence[str]) -> dict[str, list[Message]]:
-    """What `caption` asks about every query."""
+    """The prompt of `caption` for every query."""
     template = load_prompt(project.folder / "prompts/caption.txt", ("graph", "modification"))
-    asked = {}
+    prompts = {}
     for dataset in datasets:
         queries = read_table(project.paths.queries(dataset), QUERIES).to_pylist()
         graphs = GraphTable(project.paths.scene_graphs(dataset)).of([q["reference_id"] for q in queries])
         for query in queries:
             graph = serialise(group_objects(graphs[query["reference_id"]]))
-            asked[query["query_id"]] = template.render(graph=graph, modification=query["modification"])
-    return asked
+            prompts[query["query_id"]] = template.render(graph=graph, modification=query["modification"])
+    return prompts
 
 
 def raw_texts(project: Project, row_keys: dict[str, str], max_tokens: int = 160) -> dict[str, str | None]:

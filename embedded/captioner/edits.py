@@ -15,11 +15,10 @@ from embedded.captioner.group_phrases import (
     position_phrase,
     refer,
 )
-from embedded.captioner.random_graphs import Names, mention, quantity, relatable, same_but_number
-from embedded.captioner.vocabulary import COLOURS, SIZES
+from embedded.captioner.random_graphs import Names, quantity, relatable, same_but_number
 from embedded.world.model import POSITION_NAMES
 from pipeline.graph.edits import Edit, apply_edits
-from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, phrase
+from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, mention, phrase
 from pipeline.graph.verbalise import is_plural, number_word, pluralise
 
 Change = tuple[GroupGraph, str]  # the graph after one change, and the clause that asks for it
@@ -60,12 +59,12 @@ def _swapped(graph: GroupGraph, old: Group, clause: str, **values: object) -> Ch
 def add(rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.ADD) -> Change | None:
     positioned = any(group.position for group in graph.groups)
     bare = rng.random() < (0.2 if positioned else 0.5)
-    name = names.noun(rng)
+    name = names.draw(rng, "noun")
     attributes: tuple[str, ...] = ()
     if rng.random() < (0.1 if bare else 0.6):
-        attributes = tuple(dict.fromkeys(names.attribute(rng) for _ in range(rng.choice((1, 1, 2)))))
+        attributes = tuple(dict.fromkeys(names.draw(rng, "attribute") for _ in range(rng.choice((1, 1, 2)))))
     elif graph.groups and rng.random() < 0.1 and not bare:
-        name, attributes = rng.choice(graph.groups).name, (names.attribute(rng),)
+        name, attributes = rng.choice(graph.groups).name, (names.draw(rng, "attribute"),)
     group = Group(
         "" if bare else quantity(rng),
         pluralise(name) if bare and rng.random() < 0.5 else name,
@@ -82,7 +81,7 @@ def remove(
     rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.REMOVE
 ) -> Change | None:
     if not graph.groups or rng.random() < 0.03:  # asks for what is not there: nothing changes
-        absent = pluralise(names.noun(rng))
+        absent = pluralise(names.draw(rng, "noun"))
         if any(pluralise(group.name) == absent for group in graph.groups):
             return None
         return graph, rng.choice(ways).format_map(Reference(f"the {absent}", absent, True).slots())
@@ -104,11 +103,13 @@ def remove(
 
 
 def recolour(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
-    return _restate(rng, graph, COLOURS, wording.ATTRIBUTE + wording.COLOUR_ONLY, names, front=False)
+    ways = wording.ATTRIBUTE + wording.COLOUR_ONLY
+    return _restate(rng, graph, wording.LISTS["COLOURS"], ways, names, front=False)
 
 
 def resize(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
-    return _restate(rng, graph, SIZES, wording.ATTRIBUTE + wording.SIZE_ONLY, names, front=True)
+    ways = wording.ATTRIBUTE + wording.SIZE_ONLY
+    return _restate(rng, graph, wording.LISTS["SIZES"], ways, names, front=True)
 
 
 def _restate(
@@ -128,7 +129,7 @@ def _restate(
     new, old = rng.choice(closed), of_class[0] if of_class else ""
     if group.attributes and (len(of_class) != 1 or rng.random() < 0.35):
         old = rng.choice(group.attributes)
-        new = rng.choice(closed) if old in closed else names.attribute(rng)
+        new = rng.choice(closed) if old in closed else names.draw(rng, "attribute")
         ways = wording.ATTRIBUTE_INSTEAD
         if sum(matches(other, group.name, (old,), None) for other in graph.groups) > 1:
             return None
@@ -160,7 +161,7 @@ def move(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
 
 def count(rng: Random, graph: GroupGraph, names: Names, ways: Sequence[str] = wording.COUNT) -> Change | None:
     if not graph.groups or rng.random() < 0.08:  # of a group that is not there: it is added
-        name = names.noun(rng)
+        name = names.draw(rng, "noun")
         if any(group.name == name for group in graph.groups):
             return None
         number = quantity(rng, plural=rng.random() >= 0.4)
@@ -233,7 +234,7 @@ def relation(rng: Random, graph: GroupGraph, names: Names) -> Change | None:
     plurals = [choose_plural(rng, graph.groups[index]) for index in (subject, object_)]
     mentions = [mention(graph, subject), mention(graph, object_)]
     nouns = [f"the {pluralise(m) if p else m}" for m, p in zip(mentions, plurals, strict=True)]
-    new = names.predicate(rng)
+    new = names.draw(rng, "predicate")
     edit = partial(Edit, kind="relation", subject=mentions[0], object=mentions[1])
     edits = [edit("remove", predicate=old)] if old else []
     ways: Sequence[str] = wording.RELATE

@@ -23,7 +23,6 @@ import torch
 from embedded.captioner import edits
 from embedded.captioner.examples import Example, Source, edited_scene, open_example, plain_scene, user_message
 from embedded.captioner.random_graphs import Names, random_graph
-from embedded.world.model import POSITION_NAMES
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import read_table
@@ -34,7 +33,6 @@ from pipeline.graph.verbalise import verbalise
 SEED = 1_000_003
 BATCH = 50
 KINDS = ("object", "number", "attribute", "position", "relation", "scene")
-_POSITIONS = "|".join(sorted(POSITION_NAMES, key=len, reverse=True))
 _SEPARATOR = re.compile(r"\. (?=The )|, | and | with |\.$")
 
 
@@ -113,35 +111,29 @@ def measure(folder: Path, rows: int) -> dict[str, dict[str, float]]:
     return figures
 
 
+def _facts_of(graph: GroupGraph) -> dict[str, list[str]]:
+    """{kind: facts} that a caption of this graph must state, as `pipeline.faithfulness.check` writes them."""
+    groups = graph.groups
+    return {
+        "object": [group.name for group in groups],
+        "number": [f"{group.quantity} {group.name}" for group in groups if group.quantity],
+        "attribute": [f"{attribute} {group.name}" for group in groups for attribute in group.attributes],
+        "position": [f"{group.name} at {group.position}" for group in groups if group.position is not None],
+        "relation": [f"{groups[s].name} {predicate} {groups[o].name}" for s, predicate, o in graph.relations],
+        "scene": [] if graph.scene is None else [f"scene {graph.scene}"],
+    }
+
+
 def facts_by_kind(graph: GroupGraph) -> Counter[str]:
     """How many facts of each kind a caption of this graph must state."""
-    groups = graph.groups
-    return Counter(
-        {
-            "object": len(groups),
-            "number": sum(bool(group.quantity) for group in groups),
-            "attribute": sum(len(group.attributes) for group in groups),
-            "position": sum(group.position is not None for group in groups),
-            "relation": len(graph.relations),
-            "scene": int(graph.scene is not None),
-        }
-    )
+    return Counter({kind: len(facts) for kind, facts in _facts_of(graph).items()})
 
 
 def kind_of(fact: str, graph: GroupGraph) -> str:
     """The kind of one of `missed`, as `pipeline.faithfulness.check` writes it of this graph."""
-    names = {group.name for group in graph.groups}
-    if fact in names:
-        return "object"
-    if fact == f"scene {graph.scene}":
-        return "scene"
-    if any(fact == f"{group.quantity} {group.name}" for group in graph.groups if group.quantity):
-        return "number"
-    if (match := re.fullmatch(f"(.+) at ({_POSITIONS})", fact)) and match[1] in names:
-        return "position"
-    if any(fact == f"{a} {group.name}" for group in graph.groups for a in group.attributes):
-        return "attribute"
-    return "relation"
+    facts = _facts_of(graph)
+    kinds = ("object", "scene", "number", "position", "attribute")
+    return next((kind for kind in kinds if fact in facts[kind]), "relation")
 
 
 def stated_by_kind(rows: Iterable[tuple[GroupGraph, list[str]]]) -> dict[str, tuple[int, int]]:

@@ -1,23 +1,37 @@
 """Random scene graphs over an open vocabulary: real words, made-up words, two-word names, aerial names."""
 
 import hashlib
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
 
-from embedded.captioner.vocabulary import COLOURS, NOUNS, OTHER_ATTRIBUTES, PREDICATES, SCENES, SIZES
+from embedded.captioner.wording import LISTS
 from embedded.world.model import POSITION_NAMES
-from pipeline.graph.scene_graph import VAGUE_QUANTITIES, Group, GroupGraph, phrase
+from pipeline.graph.scene_graph import VAGUE_QUANTITIES, Group, GroupGraph, mention
 
-_ONSETS = (  # noqa: SIM905
-    "b c d f g h j k l m n p qu r s t v w x y z bl br ch cl cr dr fl fr gl gr kn pl pr sc sh sk sl sm sn sp "
-    "st str sw th thr tr tw wh"
-).split()
-_VOWELS = "a e i o u a e i o u ai au ea ee ei eu ia ie io oa oo ou ue y".split()  # noqa: SIM905
-_CODAS = (  # noqa: SIM905
-    "b c ck d f ff g k l ll m n ng nt nd p r rd rk rn rt s ss sh st t th x z ch lt mp ct sk tch"
-).split()
+# forms of names by kind; of a draw from 0 to 1, the first form with a higher limit is taken
+_FORMS: dict[str, tuple[tuple[float, str], ...]] = {
+    "noun": (
+        (0.35, "{NOUNS}"),
+        (0.75, "{word}"),
+        (0.85, "{word} {NOUNS}"),
+        (0.95, "{word} {word}"),
+        (0.965, "{word} {word} {word}"),
+        (0.975, "{word}-{word}"),
+        (1, "{unusual}"),
+    ),
+    "attribute": (
+        (0.3, "{COLOURS}"),
+        (0.45, "{SIZES}"),
+        (0.65, "{OTHER_ATTRIBUTES}"),
+        (0.95, "{word}"),
+        (1, "{word} {word}"),
+    ),
+    "predicate": ((0.9, "{PREDICATES}"), (0.95, "{word} {PREPOSITIONS}"), (1, "{word}")),
+    "scene": ((0.6, "{SCENES}"), (0.8, "{word}"), (0.85, "{word} {code}"), (1, "{word}{GAPS}{word}")),
+}
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -34,9 +48,9 @@ def made_up_word(rng: Random) -> str:
         return "".join(rng.choice(_LETTERS) for _ in range(rng.randint(2, 9)))
     syllables = []
     for _ in range(rng.choice((1, 2, 2, 2, 3, 3, 4))):
-        onset = rng.choice(_ONSETS) if rng.random() < 0.85 else ""
-        coda = rng.choice(_CODAS) if rng.random() < 0.4 else ""
-        syllables.append(onset + rng.choice(_VOWELS) + coda)
+        onset = rng.choice(LISTS["ONSETS"]) if rng.random() < 0.85 else ""
+        coda = rng.choice(LISTS["CODAS"]) if rng.random() < 0.4 else ""
+        syllables.append(onset + rng.choice(LISTS["VOWELS"]) + coda)
     word = "".join(syllables)
     return word if len(word) > 1 else word + rng.choice(_LETTERS)
 
@@ -54,60 +68,23 @@ class Names:
     def __init__(self, held_out: bool = False) -> None:
         self.words = words(held_out)
 
-    def word(self, rng: Random) -> str:
-        return rng.choice(self.words) if rng.random() < 0.6 else made_up_word(rng)
+    def draw(self, rng: Random, kind: str) -> str:
+        """A noun, an attribute, a predicate or a scene."""
+        value = rng.random()
+        form = next(form for limit, form in _FORMS[kind] if value < limit)
+        return re.sub(r"{(\w+)}", lambda slot: self._fill(rng, slot[1]), form)
 
-    def noun(self, rng: Random) -> str:
-        draw = rng.random()
-        if draw < 0.35:
-            return rng.choice(NOUNS)
-        if draw < 0.75:
-            return self.word(rng)
-        if draw < 0.85:
-            return f"{self.word(rng)} {rng.choice(NOUNS)}"
-        if draw < 0.95:
-            return f"{self.word(rng)} {self.word(rng)}"
-        if draw < 0.965:
-            return f"{self.word(rng)} {self.word(rng)} {self.word(rng)}"
-        if draw < 0.975:
-            return f"{self.word(rng)}-{self.word(rng)}"
-        first, spaced, joined, last = self.word(rng), code(rng), code(rng), self.word(rng)
-        forms = (
-            first.capitalize(),
-            f"{first} {spaced}",
-            f"{first}-{joined}",
-            first.upper(),
-            f"{first}'s {last}",
-        )
-        return rng.choice(forms)
+    def _fill(self, rng: Random, slot: str) -> str:
+        if slot == "word":
+            return rng.choice(self.words) if rng.random() < 0.6 else made_up_word(rng)
+        if slot == "code":
+            return code(rng)
+        return self._unusual(rng) if slot == "unusual" else rng.choice(LISTS[slot])
 
-    def attribute(self, rng: Random) -> str:
-        draw = rng.random()
-        if draw < 0.3:
-            return rng.choice(COLOURS)
-        if draw < 0.45:
-            return rng.choice(SIZES)
-        if draw < 0.65:
-            return rng.choice(OTHER_ATTRIBUTES)
-        return self.word(rng) if draw < 0.95 else f"{self.word(rng)} {self.word(rng)}"
-
-    def predicate(self, rng: Random) -> str:
-        draw = rng.random()
-        if draw < 0.9:
-            return rng.choice(PREDICATES)
-        if draw < 0.95:
-            return f"{self.word(rng)} {rng.choice(('to', 'by', 'in', 'on', 'at', 'with', 'from', 'near'))}"
-        return self.word(rng)
-
-    def scene(self, rng: Random) -> str:
-        draw = rng.random()
-        if draw < 0.6:
-            return rng.choice(SCENES)
-        if draw < 0.8:
-            return self.word(rng)
-        if draw < 0.85:
-            return f"{self.word(rng)} {code(rng)}"
-        return f"{self.word(rng)}{rng.choice((' ', ''))}{self.word(rng)}"
+    def _unusual(self, rng: Random) -> str:
+        first, spaced, joined, last = (self._fill(rng, slot) for slot in ("word", "code", "code", "word"))
+        forms = f"{first} {spaced}", f"{first}-{joined}", first.upper(), f"{first}'s {last}"
+        return rng.choice((first.capitalize(), *forms))
 
 
 def quantity(rng: Random, *, plural: bool = False, vague: float = 0.25) -> str:
@@ -135,8 +112,8 @@ def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph
     groups: list[Group] = []
     while len(groups) < count:
         again = groups and rng.random() < (0.02 if manner == "sparse" else 0.08)
-        name = rng.choice(groups).name if again else names.noun(rng)
-        attributes = tuple(dict.fromkeys(names.attribute(rng) for _ in range(rng.choice(described))))
+        name = rng.choice(groups).name if again else names.draw(rng, "noun")
+        attributes = tuple(dict.fromkeys(names.draw(rng, "attribute") for _ in range(rng.choice(described))))
         group = Group(
             quantity(rng, vague=0.6 if manner == "sparse" else 0.25) if rng.random() < stated else "",
             name,
@@ -145,7 +122,7 @@ def random_graph(rng: Random, names: Names, most_groups: int = 12) -> GroupGraph
         )
         if not any(same_but_number(group, other) for other in groups):
             groups.append(group)
-    scene = names.scene(rng) if rng.random() < 0.8 else None
+    scene = names.draw(rng, "scene") if rng.random() < 0.8 else None
     graph = GroupGraph(scene, tuple(groups), ())
     ends = [index for index in range(count) if relatable(graph, index)]
     draw_relations = _around_one_group if manner == "sparse" and rng.random() < 0.7 else _anywhere
@@ -157,14 +134,14 @@ def _anywhere(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int
     relations: dict[tuple[int, int], str] = {}
     for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 2, 3, 4))):
         subject, object_ = rng.sample(ends, 2)
-        relations.setdefault((subject, object_), names.predicate(rng))
+        relations.setdefault((subject, object_), names.draw(rng, "predicate"))
     return relations
 
 
 def _around_one_group(rng: Random, ends: list[int], names: Names) -> dict[tuple[int, int], str]:
     """Relations of one group to several others, as in "a house with a fence, surrounded by trees"."""
     subject, *others = rng.sample(ends, rng.randint(2, min(5, len(ends))))
-    predicates = [names.predicate(rng) for _ in range(rng.choice((1, 2, 2, 3)))]
+    predicates = [names.draw(rng, "predicate") for _ in range(rng.choice((1, 2, 2, 3)))]
     return {(subject, o): rng.choice(predicates) for o in sorted(others)}
 
 
@@ -176,10 +153,3 @@ def same_but_number(first: Group, second: Group) -> bool:
 def relatable(graph: GroupGraph, index: int) -> bool:
     """Whether the serialised mention of a group can mean this group alone."""
     return [mention(graph, other) for other in range(len(graph.groups))].count(mention(graph, index)) == 1
-
-
-def mention(graph: GroupGraph, index: int) -> str:
-    """A group as `serialise` mentions it in a relation: its name, or its phrase where the name is shared."""
-    group = graph.groups[index]
-    alone = sum(other.name == group.name for other in graph.groups) == 1
-    return group.name if alone else phrase(group)

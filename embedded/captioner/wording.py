@@ -1,4 +1,4 @@
-"""The phrasings of random modifications (`wording.yaml`).
+"""Phrasings of random modifications (`wording.yaml`) and the word lists of random graphs (`vocabulary.yaml`).
 
 Slots stand in braces: {ref} is a group with its determiner, {bare} the same without, {is} agrees with it.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+LISTS: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("vocabulary.yaml").read_text())
 _WAYS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 ADD: list[str] = _WAYS["ADD"]
 REMOVE: list[str] = _WAYS["REMOVE"]

@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.graph.scene_graph import Group, GroupGraph
+from pipeline.graph.scene_graph import Group, GroupGraph, mention
 from pipeline.graph.verbalise import is_plural, number_word, pluralise
 
 SCENE_RATE = 0.04
@@ -96,8 +96,9 @@ def _reordered(graph: GroupGraph, order: Sequence[int]) -> GroupGraph:
     )
 
 
-def _name(group: Group) -> str:
-    return pluralise(group.name) if is_plural(group.quantity) else group.name
+def _in_number(name: str, group: Group) -> str:
+    """A group's name, whatever stands before it, in the plural where the group is several."""
+    return pluralise(name) if is_plural(group.quantity) else name
 
 
 def _noun_phrase(group: Group, rng: random.Random) -> str:
@@ -105,11 +106,11 @@ def _noun_phrase(group: Group, rng: random.Random) -> str:
     attributes = rng.sample(group.attributes, len(group.attributes))
     number = number_word(int(group.quantity)) if group.quantity.isdigit() else group.quantity
     if attributes_first or not attributes:
-        return " ".join(filter(None, (number, *attributes, _name(group))))
+        return " ".join(filter(None, (number, *attributes, _in_number(group.name, group))))
     joined = " and ".join(attributes)
     verb = "are" if is_plural(group.quantity) else "is"
     form = rng.choice((f", {joined}", f" that {verb} {joined}", f" ({joined})"))
-    return f"{number} {_name(group)}".strip() + form
+    return f"{number} {_in_number(group.name, group)}".strip() + form
 
 
 # {phrase} is a group, {where} its position; {is} and {lies} agree with the group
@@ -133,13 +134,7 @@ JOINERS = (", ", "; ", ". ", " and ", ", with ", " | ", " plus ")
 
 def _relation(graph: GroupGraph, relation: tuple[int, str, int], rng: random.Random) -> str:
     subject, predicate, object_ = relation
-    names = [group.name for group in graph.groups]
-
-    def mention(group: Group) -> str:
-        attributes = group.attributes if names.count(group.name) > 1 else ()
-        return " ".join((*attributes, _name(group)))
-
-    first, second = mention(graph.groups[subject]), mention(graph.groups[object_])
+    first, second = (_in_number(mention(graph, index), graph.groups[index]) for index in (subject, object_))
     verb = "stand" if is_plural(graph.groups[subject].quantity) else "stands"
     return rng.choice(
         (

@@ -8,6 +8,7 @@ import argparse
 import json
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +33,29 @@ COSINES = {
 }
 
 
+def _features(encode: Callable[[Any], torch.Tensor], rows: Any) -> torch.Tensor:
+    """Normalised (N, D) features of N rows, `BATCH` at a time."""
+    with torch.inference_mode():
+        chunks = (encode(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
+        return torch.cat([F.normalize(chunk, dim=-1) for chunk in chunks])
+
+
 def image_features(model: Any, pixels: np.ndarray) -> torch.Tensor:
     """(N, H, W, 3) uint8 to normalised (N, D), on the model's device."""
     device = model.logit_scale.device
     mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (MEAN, STD))
-    chunks = []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), BATCH):
-            x = torch.from_numpy(np.array(pixels[start : start + BATCH])).to(device).permute(0, 3, 1, 2)
-            chunks.append(F.normalize(encode_image(model, (x.float() / 255 - mean) / std), dim=-1))
-    return torch.cat(chunks)
+
+    def encode(chunk: np.ndarray) -> torch.Tensor:
+        x = torch.from_numpy(np.array(chunk)).to(device).permute(0, 3, 1, 2)
+        return encode_image(model, (x.float() / 255 - mean) / std)
+
+    return _features(encode, pixels)
 
 
 def text_features(model: Any, tokenizer: Tokenizer, texts: list[str]) -> torch.Tensor:
     """Normalised (N, D), on the model's device."""
     device = model.logit_scale.device
-    chunks = []
-    with torch.inference_mode():
-        for start in range(0, len(texts), BATCH):
-            tokens = tokenise(tokenizer, texts[start : start + BATCH]).to(device)
-            chunks.append(F.normalize(encode_text(model, tokens), dim=-1))
-    return torch.cat(chunks)
+    return _features(lambda chunk: encode_text(model, tokenise(tokenizer, chunk).to(device)), texts)
 
 
 def captions_for(graphs: list[GroupGraph], seed: int = 5) -> list[str]:

@@ -1,16 +1,18 @@
 """A dataset of the world: reads its `world.yaml`, draws its images, and makes the rows of its tables."""
 
 import os
+import shutil
+from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
@@ -18,8 +20,9 @@ from embedded.world.families import IMAGES_PER_FAMILY, SITES, Family, family, gr
 from embedded.world.pictures import write_picture
 from embedded.world.scene import scene_graph
 from pipeline.base.errors import UserError
-from pipeline.base.schemas import SPLITS
+from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.base.yaml_file import read_mapping, validated
+from pipeline.corpus.tables import Corpus, Rejects
 from pipeline.graph.edits import edit_to_row
 from pipeline.graph.scene_graph import SceneGraph
 
@@ -27,6 +30,7 @@ WORLD_FILE = "world.yaml"
 _ALLOWED = "its keys are theme, seed, image_size and families (train, val, test)"
 Row = dict[str, Any]
 Tables = tuple[list[Row], list[Row], list[Row]]  # images, scene graphs, queries
+Drawn = tuple[str, Tables, list[bytes]]  # a family's split, its rows, the digests of its graphs
 
 
 class Families(BaseModel):
@@ -51,15 +55,6 @@ class WorldConfig(BaseModel):
     families: Families
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """The rows of one family."""
-
-    split: str
-    tables: Tables
-    digests: list[bytes]  # of the graphs at one site
-
-
 def read_world(folder: Path) -> WorldConfig:
     """Read and check `world.yaml` in a dataset's folder.
 
@@ -76,6 +71,27 @@ def read_world(folder: Path) -> WorldConfig:
     if not any(config.families.model_dump().values()):
         raise UserError("no split has a family", "Ask for at least one", file=path, field="families")
     return config
+
+
+def read_world_corpus(folder: Path, root: Path, image_folder: Path, workers: int, cache: Path) -> Corpus:
+    """Draw the world of `root / folder` into `root / image_folder`, which is emptied before.
+
+    The rows come exact, so nothing is rejected.
+
+    Raises:
+        UserError: `world.yaml` cannot be used, or its splits would share a scene graph.
+    """
+    config = read_world(root / folder)
+    shutil.rmtree(root / image_folder, ignore_errors=True)
+    rows = generate(config, root / image_folder, workers, cache / "world", root)
+    schemas = {"images": IMAGES, "scene_graphs": SCENE_GRAPHS, "queries": QUERIES}
+    tables = {
+        name: pa.Table.from_pylist(table, schema=schema)
+        for (name, schema), table in zip(schemas.items(), rows, strict=True)
+    }
+    rejects = Rejects(seen=Counter({name: len(table) for name, table in tables.items()}))
+    counts = {"split_assumed": 0, "answers_removed": 0, "ignored_files": 0}
+    return Corpus(**tables, rejects=rejects, counts=counts)
 
 
 def generate(config: WorldConfig, image_folder: Path, workers: int, cache: Path, root: Path) -> Tables:
@@ -107,27 +123,27 @@ def generate(config: WorldConfig, image_folder: Path, workers: int, cache: Path,
         closing(_all_drawn(draw, jobs, workers)) as families,
         tqdm(total=IMAGES_PER_FAMILY * len(jobs), desc=f"draw {config.dataset}", unit="image") as progress,
     ):
-        for drawn in families:
-            for digest in drawn.digests:
-                if owner.setdefault(digest, drawn.split) != drawn.split:
+        for split, family_tables, digests in families:
+            for digest in digests:
+                if owner.setdefault(digest, split) != split:
                     raise UserError(
-                        f"{drawn.split} and {owner[digest]} would share a scene graph",
+                        f"{split} and {owner[digest]} would share a scene graph",
                         "Choose another seed, or fewer families",
                         file=f"{config.dataset}/{WORLD_FILE}",
                         field="seed",
                         value=config.seed,
                     )
-            for table, rows in zip(tables, drawn.tables, strict=True):
+            for table, rows in zip(tables, family_tables, strict=True):
                 table += rows
-            progress.update(len(drawn.tables[0]))
+            progress.update(IMAGES_PER_FAMILY)
     for table, key in zip(tables, ("image_id", "image_id", "query_id"), strict=True):
         table.sort(key=itemgetter(key))
     return tables
 
 
 def _all_drawn(
-    draw: Callable[[tuple[str, int]], _Drawn], jobs: list[tuple[str, int]], workers: int
-) -> Generator[_Drawn, None, None]:
+    draw: Callable[[tuple[str, int]], Drawn], jobs: list[tuple[str, int]], workers: int
+) -> Generator[Drawn, None, None]:
     if workers <= 1 or len(jobs) <= 1:
         yield from map(draw, jobs)
         return
@@ -140,7 +156,7 @@ def _all_drawn(
         pool.shutdown(cancel_futures=True)
 
 
-def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job: tuple[str, int]) -> _Drawn:
+def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job: tuple[str, int]) -> Drawn:
     """Draw one family: `job` is its split and its index in the split."""
     split, index = job
     drawn = family(config.seed, config.theme, index, split)
@@ -163,7 +179,7 @@ def _draw(config: WorldConfig, image_folder: Path, cache: Path, root: Path, job:
             )
             graphs.append({"image_id": image_id, **graph_row(scene_graph(scene, config.image_size))})
     digests = [graph_digest(scene) for scene in drawn.scenes[0]]
-    return _Drawn(split, (images, graphs, _query_rows(drawn, name)), digests)
+    return split, (images, graphs, _query_rows(drawn, name)), digests
 
 
 def _query_rows(drawn: Family, name: str) -> list[Row]:

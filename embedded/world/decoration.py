@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from embedded.world.draws import choose
+from embedded.world.shapes import Colour, polar, turns
 
-Colour = tuple[int, int, int]
 _LINE = (226, 224, 214)
 _YELLOW = (208, 178, 70)
 _STRIPS = ((176, 156, 118), (124, 140, 82), (120, 120, 120))  # dirt, turf, tarmac
@@ -62,11 +62,10 @@ def _tone(rng: np.random.Generator, colour: Colour, spread: float = 12) -> Colou
 
 
 def _blob(rng: np.random.Generator, radius: float) -> np.ndarray:
-    turn = np.arange(24) * (2 * pi / 24)
+    turn = turns(24)
     a, b, p, q = rng.random(4)
     wave = 1 + 0.2 * a * np.sin(2 * turn + 6 * p) + 0.16 * b * np.sin(3 * turn + 6 * q)
-    centre = rng.uniform(0, 256, 2)
-    return centre + radius * np.stack([wave * np.cos(turn), wave * np.sin(turn)], axis=1)
+    return rng.uniform(0, 256, 2) + radius * polar(turn, wave)
 
 
 def _runway(brush: Brush, rng: np.random.Generator, colour: Colour, marked: bool) -> Line:
@@ -138,9 +137,8 @@ def _sports_park(brush: Brush, rng: np.random.Generator) -> None:
     turn = np.linspace(0, 2 * pi, 48)
     path = _tone(rng, choose(rng, ((206, 190, 158), (184, 120, 96), (176, 172, 164))))
     wide = rng.uniform(7, 13)
-    outer = centre + np.stack([(radius + wide) * np.cos(turn), 0.8 * (radius + wide) * np.sin(turn)], axis=1)
-    inner = centre + np.stack([radius * np.cos(turn), 0.8 * radius * np.sin(turn)], axis=1)
-    brush.polygon(np.concatenate([outer, inner[::-1]]), path)
+    outer, inner = polar(turn, radius + wide, 0.8), polar(turn, radius, 0.8)
+    brush.polygon(centre + np.concatenate([outer, inner[::-1]]), path)
     for _ in range(int(rng.integers(1, 4))):
         brush.band(_any_line(rng), rng.uniform(5, 9), path)
 
@@ -206,8 +204,7 @@ def decorate(image: Image.Image, scale: float, scene: str, rng: np.random.Genera
 
 
 def _bushes(brush: Brush, rng: np.random.Generator, light: float) -> None:
-    turn = np.arange(9) * (2 * pi / 9)
-    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    ring = polar(turns(9), 1.0)
     shade = np.array([cos(light), sin(light)]) * 2
     for _ in range(int(rng.integers(0, 4))):
         middle, spread = rng.uniform(0, 256, 2), rng.uniform(6, 26)

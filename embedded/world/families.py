@@ -36,7 +36,6 @@ class Query:
 class Family:
     """`scenes[site][k]`: k = 0 is the base, k > 0 the base after `changes[k - 1]`."""
 
-    theme: str
     split: str
     index: int
     base: Scene
@@ -80,7 +79,7 @@ def family(seed: int, theme: str, index: int, split: str) -> Family:
         for site in range(len(SITES))
         for k, change in enumerate(changes, 1)
     )
-    return Family(theme, split, index, base, changes, sites, scenes, queries)  # type: ignore[arg-type]
+    return Family(split, index, base, changes, sites, scenes, queries)  # type: ignore[arg-type]
 
 
 def _choose_changes(rng: np.random.Generator, base: Scene) -> tuple[Change, ...] | None:

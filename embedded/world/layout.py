@@ -8,7 +8,7 @@ import numpy as np
 
 from embedded.world.model import CELL, POSITION_NAMES, Scene, SceneGroup
 from embedded.world.sprites import placed_points
-from embedded.world.vocabulary import COLOURS, OBJECTS, PREDICATES, SIZES, ObjectName
+from embedded.world.vocabulary import COLOURS, OBJECTS, PREDICATES, SIZES
 
 ROOM = CELL - 1.0  # side of the square that holds all that stands in a cell
 GAP = 2.5  # least distance between two objects' boxes
@@ -60,15 +60,13 @@ def pair_fits(anchor: str, anchor_size: str | None, name: str, size: str | None,
     return far + GAP + wide <= ROOM and count * (wide + GAP) - GAP <= ROOM
 
 
-def _pose_rng(scene: Scene, group: SceneGroup) -> np.random.Generator:
-    return np.random.default_rng([scene.site.seed, group.uid, 11])
-
-
-def _group_angle(kind: ObjectName, rng: np.random.Generator) -> float:
+def _pose(scene: Scene, group: SceneGroup) -> tuple[np.random.Generator, float]:
+    """The group's angle, and the generator of all else about where its objects stand."""
+    rng = np.random.default_rng([scene.site.seed, group.uid, 11])
     turn, tilt = rng.random(2)
-    if kind.aligned:
-        return int(turn * 4) * pi / 2 + (2 * tilt - 1) * _GROUP_TILT
-    return float(turn * 2 * pi)
+    if OBJECTS[group.name].aligned:
+        return rng, int(turn * 4) * pi / 2 + (2 * tilt - 1) * _GROUP_TILT
+    return rng, float(turn * 2 * pi)
 
 
 def _grid(n: int, box_x: float, box_y: float, pick: float) -> tuple[int, int]:
@@ -106,8 +104,7 @@ def _object_angles(group: SceneGroup, angle: float, rng: np.random.Generator) ->
 
 
 def _cluster(scene: Scene, group: SceneGroup) -> list[PlacedObject]:
-    rng = _pose_rng(scene, group)
-    angle = _group_angle(OBJECTS[group.name], rng)
+    rng, angle = _pose(scene, group)
     shift_x, shift_y, pick, spread = rng.random(4)
     angles = _object_angles(group, angle, rng)
     box_x, box_y = _boxes(group, angle)
@@ -135,8 +132,7 @@ def _pitch(n: int, box: float, spread: float) -> float:
 
 def _leaning(scene: Scene, group: SceneGroup) -> PlacedObject:
     """An anchor: against the side of its cell away from its satellite."""
-    rng = _pose_rng(scene, group)
-    angle = _group_angle(OBJECTS[group.name], rng)
+    rng, angle = _pose(scene, group)
     across = rng.random() - 0.5
     dx, dy = PREDICATES[group.lean or "left of"]
     cx, cy = _centre(group.position)
@@ -147,8 +143,7 @@ def _leaning(scene: Scene, group: SceneGroup) -> PlacedObject:
 
 
 def _satellites(scene: Scene, group: SceneGroup, anchor: PlacedObject, predicate: str) -> list[PlacedObject]:
-    rng = _pose_rng(scene, group)
-    angle = _group_angle(OBJECTS[group.name], rng)
+    rng, angle = _pose(scene, group)
     angles = _object_angles(group, angle, rng)
     dx, dy = PREDICATES[predicate]
     wide = max(extent(group.name, group.size))

@@ -1,118 +1,20 @@
 """Modification texts: how a person might say a change, unambiguous for the graph it is made to."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from embedded.world.draws import choose
 from embedded.world.edits import Change
 from embedded.world.model import Scene, SceneGroup
 from embedded.world.vocabulary import plural
-from pipeline.graph.scene_graph import NUMBER_WORDS
+from pipeline.graph.verbalise import number_word
 
-# {ref} names the group and may state the value that changes; {bare} leaves it out where it can, so templates
-# with {old} or {from}, which state it themselves, use {bare}. {is}, {they} and {them} agree in number.
-TRAIN_PHRASINGS: dict[str, tuple[str, ...]] = {
-    "add": (
-        "add {new} at {to}",
-        "put {new} at {to}",
-        "there should also be {new} at {to}",
-        "I want {new} added at {to}",
-        "place {new} at {to}",
-        "at {to}, add {new}",
-        "the same scene with {new} at {to} as well",
-        "{new} should appear at {to}",
-        "add to the picture {new} at {to}",
-        "with {new} added at {to}",
-    ),
-    "remove": (
-        "remove {ref}",
-        "take {ref} away",
-        "delete {ref}",
-        "the same scene without {ref}",
-        "get rid of {ref}",
-        "{ref} should be gone",
-        "I do not want {ref}",
-        "clear {ref} away",
-        "there should no longer be any {any}",
-        "without {ref}",
-    ),
-    "recolour": (
-        "make {ref} {to}",
-        "paint {ref} {to}",
-        "change the colour of {bare} from {old} to {to}",
-        "{bare} should be {to} instead of {old}",
-        "turn {ref} {to}",
-        "{ref} should be {to}",
-        "I want {bare} in {to}",
-        "repaint {ref} so that {they} {is} {to}",
-        "recolour {ref} to {to}",
-        "{bare} {is} {to}, not {old}",
-        "the colour of {bare} should be {to}",
-    ),
-    "resize": (
-        "make {ref} {to}",
-        "change {bare} from {old} to {to}",
-        "{bare} should be {to} instead of {old}",
-        "resize {ref} to {to}",
-        "I want {ref} to be {to}",
-        "{bare} {is} {to}, not {old}",
-        "change the size of {ref} to {to}",
-        "{ref} should be {to} in size",
-        "turn {bare} from {old} into {to}",
-        "the size of {bare} should be {to}",
-    ),
-    "move": (
-        "move {ref} to {to}",
-        "move {bare} from {from} to {to}",
-        "{bare} should be at {to} instead of {from}",
-        "put {ref} at {to} instead",
-        "shift {ref} to {to}",
-        "I want {ref} at {to}",
-        "take {bare} from {from} and put {them} at {to}",
-        "place {bare} at {to}, not at {from}",
-        "relocate {ref} to {to}",
-        "{ref} should move to {to}",
-    ),
-    "count": (
-        "change the number of {many} to {to}",
-        "there should be {new} instead of {old}",
-        "I want {new}, not {old}",
-        "make it {new} instead of {old}",
-        "there should be {new}",
-        "change {ref} to {new}",
-        "have {new} instead of {old}",
-        "the number of {many} should be {to}",
-        "show {new} rather than {old}",
-        "set the number of {many} to {to}",
-    ),
-    "relation": (
-        "put {ref} {to} {anchor}",
-        "{ref} should be {to} {anchor}",
-        "{ref} should be {to} instead of {old} {anchor}",
-        "move {ref} so that {they} {is} {to} {anchor}",
-        "I want {ref} {to} {anchor}",
-        "place {ref} {to} {anchor} instead",
-        "take {ref} from {old} {anchor} and put {them} {to} it",
-        "have {ref} {to}, not {old} {anchor}",
-        "move {ref} from {old} to {to} {anchor}",
-    ),
-}
-HELD_OUT: dict[str, tuple[str, ...]] = {  # for the test split alone
-    "add": ("include {new} at {to}", "introduce {new} at {to}", "what it would be with {new} at {to}"),
-    "remove": ("leave out {ref}", "erase {ref}", "the same but minus {ref}"),
-    "recolour": ("swap the {old} of {bare} for {to}", "let {ref} be {to}", "give {ref} the colour {to}"),
-    "resize": ("let {ref} be {to}", "{ref} would be {to}", "rather than {old}, {bare} should be {to}"),
-    "move": ("bring {ref} over to {to}", "let {ref} stand at {to}", "rather at {to} than at {from}: {bare}"),
-    "count": ("let there be {new}", "rather {new} than {old}", "it should show {new}"),
-    "relation": (
-        "let {ref} stand {to} {anchor}",
-        "let {ref} go {to} {anchor}, not {old} it",
-        "bring {ref} {to} {anchor}",
-    ),
-}
+_PHRASINGS: dict[str, dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+TRAIN_PHRASINGS, HELD_OUT = _PHRASINGS["TRAIN"], _PHRASINGS["HELD_OUT"]  # by kind of change
 Fields = frozenset[str]  # of `size`, `colour` and `position`
-_WORDS = {str(number): word for word, number in NUMBER_WORDS.items()}
 _DIGITS = 0.15  # how often a number is not a word
 _CHANGING = {"recolour": "colour", "resize": "size", "move": "position"}
 _SIDES = {"left of": "to the left of", "right of": "to the right of"}
@@ -124,11 +26,11 @@ def phrase_modification(rng: np.random.Generator, base: Scene, change: Change, s
     A group whose name stands more than once is named with attributes or position that no other such group
     has. Phrasings of `HELD_OUT` come in the test split only.
     """
-    templates = TRAIN_PHRASINGS[change.kind] + (HELD_OUT[change.kind] if split == "test" else ())
-    if change.kind == "move" and change.old is not None and not _known_by_attributes(base, change.old):
-        templates = tuple(
-            template for template in templates if "{from}" not in template
-        )  # {ref} says it already
+    templates = TRAIN_PHRASINGS[change.kind] + (HELD_OUT[change.kind] if split == "test" else [])
+    if change.kind == "move" and change.old is not None:
+        clear = _clear_descriptions(base, change.old)
+        if all("position" in chosen for chosen in clear):  # {ref} says {from} already
+            templates = [text for text in templates if "{from}" not in text]
     template = choose(rng, templates)
     text = template.format_map(_words(rng, base, change, template))
     if rng.random() < 0.35:
@@ -215,10 +117,6 @@ def _clear_descriptions(base: Scene, group: SceneGroup) -> list[Fields]:
     ]
 
 
-def _known_by_attributes(base: Scene, group: SceneGroup) -> bool:
-    return any("position" not in chosen for chosen in _clear_descriptions(base, group))
-
-
 def noun(group: SceneGroup, quantity: int, fields: Fields) -> str:
     """The group's name with some of its fields: "small cars at the left"."""
     words = [getattr(group, field) for field in ("size", "colour") if field in fields]
@@ -243,4 +141,4 @@ def indefinite(rng: np.random.Generator, group: SceneGroup) -> str:
 
 def number(value: int, digits: bool) -> str:
     """A number in digits or as a word."""
-    return str(value) if digits else _WORDS[str(value)]
+    return str(value) if digits else number_word(value)

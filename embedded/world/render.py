@@ -49,7 +49,8 @@ def render(scene: Scene, size: int = 256) -> np.ndarray:
     image = background.resize((size * _OVERSAMPLING,) * 2, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(image)
     for item, points in zip(placed, corners, strict=True):
-        _draw(draw, item, points * (scale * _OVERSAMPLING), scene.site.light)
+        for face, outline in sprite(item.name).outlines(points * (scale * _OVERSAMPLING)):
+            draw.polygon(outline.ravel().tolist(), fill=_colour(face, item, scene.site.light))
     return _exposed(np.asarray(image.reduce(_OVERSAMPLING), np.float32), scene.site)
 
 
@@ -61,22 +62,15 @@ def _shaded(
     draw = ImageDraw.Draw(mask)
     direction = np.array([cos(light), sin(light)])
     for item, points in zip(placed, corners, strict=True):
-        silhouette = sprite(item.name)
         height = OBJECTS[item.name].height * SIZES[item.size or "medium"] ** 0.5
-        for face, (start, stop) in zip(silhouette.faces, silhouette.spans, strict=True):
+        for face, outline in sprite(item.name).outlines(points):
             if face.casts:
                 for reach in (0.35, 0.7, 1.0):
-                    shadow = (points[start:stop] + direction * (height * reach)) * scale
+                    shadow = (outline + direction * (height * reach)) * scale
                     draw.polygon(shadow.ravel().tolist(), fill=255)
     mask = mask.filter(ImageFilter.GaussianBlur(0.9 * scale))
     dark = Image.new("RGB", image.size, (14, 18, 30))
     return Image.composite(dark, image, mask.point([int(v * _SHADOW) for v in range(256)]))
-
-
-def _draw(draw: ImageDraw.ImageDraw, item: PlacedObject, points: np.ndarray, light: float) -> None:
-    silhouette = sprite(item.name)
-    for face, (start, stop) in zip(silhouette.faces, silhouette.spans, strict=True):
-        draw.polygon(points[start:stop].ravel().tolist(), fill=_colour(face, item, light))
 
 
 def _colour(face: Face, item: PlacedObject, light: float) -> tuple[int, int, int]:

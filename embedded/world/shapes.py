@@ -31,18 +31,27 @@ def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
     return poly((x0, y0), (x1, y0), (x1, y1), (x0, y1))
 
 
+def turns(sides: int) -> np.ndarray:
+    """Angles in equal steps all the way around."""
+    return np.arange(sides) * (2 * pi / sides)
+
+
+def polar(angles: np.ndarray, radius: np.ndarray | float, stretch: float = 1.0) -> np.ndarray:
+    """Corners (n, 2) at n angles and their distances from the origin, with `stretch` across."""
+    return np.stack([radius * np.cos(angles), stretch * radius * np.sin(angles)], axis=1)
+
+
 def disc(radius: float, x: float = 0.0, y: float = 0.0, sides: int = 20, stretch: float = 1.0) -> np.ndarray:
     """A circle, or an ellipse with `stretch` across."""
-    turn = np.arange(sides) * (2 * pi / sides) + pi / sides
-    return np.stack([x + radius * np.cos(turn), y + stretch * radius * np.sin(turn)], axis=1)
-
-
-def mirror(points: np.ndarray) -> np.ndarray:
-    """The other side of the long axis."""
-    return points * np.array([1.0, -1.0])
+    return polar(turns(sides) + pi / sides, radius, stretch) + np.array([x, y])
 
 
 def turned(points: np.ndarray, angle: float) -> np.ndarray:
     """Turned by an angle in radians."""
     rotation = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
     return points @ rotation.T
+
+
+def pair(points: np.ndarray, shade: float, casts: bool = False) -> list[Face]:
+    """A polygon in the object's colour and its mirror image beyond the long axis."""
+    return [Face(side, None, shade, casts=casts) for side in (points, points * np.array([1.0, -1.0]))]

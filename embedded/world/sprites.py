@@ -1,8 +1,8 @@
 """Silhouettes of all objects, and where their corners come to lie."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -10,25 +10,26 @@ from embedded.world.shapes import Face, turned
 from embedded.world.structures import STRUCTURES
 from embedded.world.vehicles import VEHICLES
 
-_BUILDERS = {**VEHICLES, **STRUCTURES}
+_FACES = {**VEHICLES, **STRUCTURES}
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """All faces of one kind of object; `points` stacks their corners, face k's are `spans[k]`."""
+    """All faces of one kind of object; `points` (n, 2) stacks their corners."""
 
-    faces: tuple[Face, ...]
-    points: np.ndarray  # (n, 2)
-    spans: tuple[tuple[int, int], ...]
+    faces: list[Face]
+    points: np.ndarray
+
+    def outlines(self, points: np.ndarray) -> Iterator[tuple[Face, np.ndarray]]:
+        """Each face with its corners among `points`, which are the sprite's own, moved."""
+        ends = np.cumsum([len(face.points) for face in self.faces])
+        return zip(self.faces, np.split(points, ends[:-1]), strict=True)
 
 
 @cache
 def sprite(name: str) -> Sprite:
     """The silhouette of an object name, in the object's frame."""
-    faces = tuple(_BUILDERS[name]())
-    ends = np.cumsum([0, *(len(face.points) for face in faces)])
-    spans = tuple((int(a), int(b)) for a, b in pairwise(ends))
-    return Sprite(faces, np.concatenate([face.points for face in faces]), spans)
+    return Sprite(_FACES[name], np.concatenate([face.points for face in _FACES[name]]))
 
 
 def placed_points(name: str, length: float, angle: float) -> np.ndarray:

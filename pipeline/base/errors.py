@@ -45,3 +45,8 @@ class UserError(Exception):
         value = None if value is None else str(value)
         self.problem = Problem(reason, remedy, file, row, field, value)
         super().__init__(str(self.problem))
+
+
+def parameter_error(reason: str, remedy: str, field: str, value: object = None) -> UserError:
+    """The error of a value in `params.yaml`; `field` is its name there, as in `llm.model`."""
+    return UserError(reason, remedy, file="params.yaml", field=field, value=value)

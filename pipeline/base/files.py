@@ -94,7 +94,8 @@ def sha256_file(path: Path) -> str:
 def file_hashes(files: Sequence[Path], cache: Path) -> dict[str, str]:
     """The sha256 of each file, by its name.
 
-    A file whose path, size and time are known from an earlier call is not read again: weights take minutes.
+    Reading weights takes minutes, so a file whose path, size and time are known from an earlier call is not
+    read again.
     """
     store = cache / "file_hashes.json"
     known = remembered(store)

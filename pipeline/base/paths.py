@@ -56,5 +56,5 @@ class Paths:
 
     @property
     def cache(self) -> Path:
-        """Ignored by git and no out of any stage, so that `dvc repro` does not delete it."""
+        """Ignored by git and not an output of any stage, so that `dvc repro` does not delete it."""
         return self.root / ".lempo/cache"

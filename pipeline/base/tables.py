@@ -15,7 +15,7 @@ from pipeline.base.files import replacing
 from pipeline.base.schemas import REJECTS
 
 ROW_GROUP_ROWS = 16_384
-READ_ROWS = 4_096  # in one batch, where a table is not read whole
+READ_ROWS = 4_096  # in one batch, where a table is read in batches
 _STALE = "It was written by another version or damaged: delete it and run `dvc repro`"
 
 
@@ -92,10 +92,10 @@ def write_table(rows: pa.Table | list[dict], path: Path, schema: pa.Schema) -> N
 
 
 def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """Read a table, refusing one whose columns are not the schema's.
+    """Read a table, and refuse one with other columns than the schema's.
 
     Raises:
-        UserError: the file is missing, is no Parquet, or has other columns or types.
+        UserError: the file is missing, is not Parquet, or has other columns or types.
     """
     with _reading(path, schema):
         return pq.read_table(path, columns=columns or schema.names)

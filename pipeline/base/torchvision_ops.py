@@ -1,8 +1,8 @@
 """Let a CUDA build of torchvision import beside a CPU build of torch.
 
 `declare` is an entry point in `torch.backends`, so PyTorch runs it in every process that imports torch (vLLM
-inspects models in a subprocess). Only torchvision's transforms are used here. They are Python and need the
-schemas of two operators, not the operators. If torchvision's own library loads, nothing is done.
+inspects models in a subprocess). Only torchvision's transforms are used here. They are Python code; it needs
+the schemas of two operators, not the operators. If torchvision's own library loads, nothing is done.
 """
 
 import importlib.machinery

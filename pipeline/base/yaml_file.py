@@ -1,4 +1,4 @@
-"""YAML files that people write: read whole and checked against a model. What is wrong is one clear line."""
+"""YAML files that people write: read as a whole and checked against a model; an error is one clear line."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _REASONS = {
     "extra_forbidden": ("the key is unknown", "Remove it, or correct its spelling"),
     "missing": ("the key is missing", "Add it"),
-    "tuple_type": ("the value is no list", "Write a list, as in [airplane, tennis]"),
+    "tuple_type": ("the value is not a list", "Write a list, as in [airplane, tennis]"),
     "too_short": ("the list is empty", "Name at least one"),
 }
 
@@ -40,7 +40,7 @@ def read_mapping(path: Path, missing: str, keys: str) -> dict[str, Any]:
         keys: the remedy if the file holds no keys; it says which keys are allowed.
 
     Raises:
-        UserError: the file is missing, cannot be read, is no YAML, or holds no keys.
+        UserError: the file is missing, cannot be read, is not YAML, or holds no keys.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would block for ever
@@ -55,7 +55,7 @@ def read_mapping(path: Path, missing: str, keys: str) -> dict[str, Any]:
         problem = " ".join(str(error).split())[:100]
         if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark) is not None:
             problem = f"{error.problem} at line {mark.line + 1}, column {mark.column + 1}"
-        raise UserError(f"the file is no YAML: {problem}", "Correct it", file=path) from None
+        raise UserError(f"the file is not YAML: {problem}", "Correct it", file=path) from None
     if not isinstance(raw, dict):
         raise UserError("the file holds no keys", keys, file=path)
     return raw

@@ -1,4 +1,4 @@
-"""The form of an answer: plain text or JSON (`llm.output: json`), and the caption that is found in it."""
+"""The form of an answer, plain text or JSON (`llm.output: json`), and the caption in it."""
 
 import json
 import re
@@ -16,28 +16,31 @@ SCHEMA: dict[str, Any] = {
 _THOUGHTS = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 _QUOTES = {'"': '"', "“": "”", "'": "'"}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_ASKED = f'\nAnswer with a JSON object that has one key, "{KEY}": a text.'
+_INSTRUCTION = f'\nAnswer with a JSON object that has one key, "{KEY}": a text.'
 
 
 def asking_for_json(messages: list[Message]) -> list[Message]:
-    """The same conversation, its examples answered in JSON and its instructions asking for it."""
-    first = messages[0]
-    turns: list[Message] = [{**first, "content": first["content"] + _ASKED}]
-    for message in messages[1:]:
-        if message["role"] == "assistant":
-            message = {**message, "content": json.dumps({KEY: message["content"]}, ensure_ascii=False)}
-        turns.append(message)
-    return turns
+    """The same prompt, with an instruction to answer in JSON and with the answers of its examples in JSON."""
+    first, *others = messages
+    return [
+        {**first, "content": first["content"] + _INSTRUCTION},
+        *(
+            {**message, "content": json.dumps({KEY: message["content"]}, ensure_ascii=False)}
+            if message["role"] == "assistant"
+            else message
+            for message in others
+        ),
+    ]
 
 
 def caption_in(answer: str) -> str | None:
-    """The caption in an answer, or None where it is not what the schema asks for."""
+    """The caption in an answer, or None where the answer does not fit the schema."""
     try:
-        value = json.loads(answer, strict=False)  # grammars let control characters into texts
+        value = json.loads(answer, strict=False)  # grammars allow control characters inside texts
     except (json.JSONDecodeError, RecursionError):
         return None
-    found = value.get(KEY) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
+    caption = value.get(KEY) if isinstance(value, dict) else None
+    return caption if isinstance(caption, str) else None
 
 
 def clean_text(answer: str) -> str:

@@ -1,4 +1,4 @@
-"""Token counts of texts under the VLM's tokenizer, remembered: loading open_clip takes seconds."""
+"""Token counts of texts under the VLM's tokenizer, cached because loading open_clip takes seconds."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ _CONTEXT = b"context_length"
 
 
 class ClipTokens:
-    """Counts tokens of texts, start and end included, uncut.
+    """Counts tokens of whole texts, start and end tokens included.
 
     Args:
-        params: the VLM; relative folders are relative to `root`.
-        cache: folder of remembered counts.
+        params: the VLM; relative folders start from `root`.
+        cache: folder of the counts so far.
 
     Raises:
-        UserError: the VLM is not there.
+        UserError: the VLM is missing.
     """
 
     def __init__(self, params: VlmParams, cache: Path, root: Path) -> None:
@@ -50,22 +50,20 @@ class ClipTokens:
         return self._context
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """One number a text. open_clip is imported only for texts not counted before."""
+        """The count of each text. open_clip is imported only for texts not counted before."""
         keys = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
-        places = self._places(keys)
-        if self._context is None or None in places:
+        rows = self._rows(keys)
+        if self._context is None or None in rows:
             from pipeline.vision.vlm import load_tokenizer
 
-            missing = {
-                key: text for key, text, place in zip(keys, texts, places, strict=True) if place is None
-            }
+            missing = {key: text for key, text, row in zip(keys, texts, rows, strict=True) if row is None}
             tokenizer = load_tokenizer(self._params, self._root)
             self._context = tokenizer.context_length
             self._remember(list(missing), tokenizer.count(list(missing.values())))
-            places = self._places(keys)
-        return self._counts["tokens"].take(pa.array(places, pa.int32())).to_pylist()
+            rows = self._rows(keys)
+        return self._counts["tokens"].take(pa.array(rows, pa.int32())).to_pylist()
 
-    def _places(self, keys: Sequence[str]) -> list[int | None]:
+    def _rows(self, keys: Sequence[str]) -> list[int | None]:
         return pc.index_in(pa.array(keys, pa.string()), value_set=self._counts["text"]).to_pylist()
 
     def _remember(self, keys: Sequence[str], counts: Sequence[int]) -> None:

@@ -1,8 +1,7 @@
-"""The row cache: every text an LLM wrote here, found again by what was asked.
+"""The row cache: every text that an LLM wrote, by a hash of all that it depends on.
 
-Content-addressed and append-only: Parquet parts, each written to a temporary name, fsynced and renamed, never
-changed afterwards. Any number of processes may add parts at once. It outlives code changes, and no DVC stage
-owns it.
+It is a folder of immutable Parquet files (parts), each written under a temporary name, fsynced and renamed.
+Any number of processes may add parts at once. The cache outlives code changes, and no DVC stage owns it.
 
 `max_tokens` is not in a key. A text that stopped by itself answers every request whose limit is at least its
 length; a text that was cut answers only the limit that cut it. So raising the limit redoes only what was cut.
@@ -50,22 +49,15 @@ ENTRIES = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A stored text or failure."""
+@dataclass(frozen=True, kw_only=True)
+class Entry(Result):
+    """A stored result, with what it was requested for; the fields are those of `ENTRIES`."""
 
-    key: str
     row_key: str
     model: str
     prompt_hash: str
     max_tokens: int
-    text: str | None
-    error: str | None
-    permanent: bool
     tries: int
-    finish_reason: str | None
-    prompt_tokens: int | None
-    output_tokens: int | None
 
     @property
     def failed(self) -> bool:
@@ -76,19 +68,14 @@ class Entry:
         result: Result, *, row_key: str, model: str, prompt_hash: str, max_tokens: int, failures: int
     ) -> "Entry":
         """The entry for a result; `failures` is how often the key had failed before."""
+        tries = failures + 1 if result.text is None else 0
         return Entry(
-            key=result.key,
+            **vars(result),
             row_key=row_key,
             model=model,
             prompt_hash=prompt_hash,
             max_tokens=max_tokens,
-            text=result.text,
-            error=result.error,
-            permanent=result.permanent,
-            tries=failures + 1 if result.text is None else 0,
-            finish_reason=result.finish_reason,
-            prompt_tokens=result.prompt_tokens,
-            output_tokens=result.output_tokens,
+            tries=tries,
         )
 
     def answers(self, max_tokens: int) -> bool:
@@ -107,7 +94,7 @@ def row_key(
     output_schema: dict[str, Any] | None = None,
     attempt: int = 0,
 ) -> str:
-    """sha256 over all that decides a text: model, rendered prompt, sampling, output schema, attempt."""
+    """sha256 over all that a text depends on: model, prompt, sampling, output schema, attempt's number."""
     content: dict[str, Any] = {
         "model": identity,
         "messages": messages,
@@ -122,7 +109,7 @@ def row_key(
 
 
 def seed_of(key: str) -> int:
-    """The seed of one request, from its key: the same whatever the order of the rows (31 bits)."""
+    """The seed of a request (31 bits), from its key: the order of the rows does not change it."""
     return int(key[:8], 16) & 0x7FFFFFFF
 
 
@@ -138,16 +125,11 @@ class RowCache:
         Keys with neither are absent. Only the texts of the keys asked for are loaded.
         """
         wanted = pa.array(sorted(set(keys)), pa.string())
-        found: dict[str, Entry] = {}
-        if len(wanted) == 0:
-            return found
-        for rows in self._matching(wanted):
-            for entry in rows:
-                if entry.failed or entry.answers(max_tokens):
-                    known = found.get(entry.key)
-                    if known is None or _preference(entry) < _preference(known):
-                        found[entry.key] = entry
-        return found
+        best: dict[str, Entry] = {}
+        for entry in self._matching(wanted) if len(wanted) else ():
+            if entry.failed or entry.answers(max_tokens):
+                best[entry.key] = min(best.get(entry.key, entry), entry, key=_preference)
+        return best
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Store entries in one new part; on return they are on disk."""
@@ -165,7 +147,7 @@ class RowCache:
         """Entries by model and prompt: `model`, `prompt_hash`, `texts`, `truncated`, `failures`."""
         counts: dict[tuple[str, str], list[int]] = {}
         columns = ["model", "prompt_hash", "error", "finish_reason"]
-        with self._alone(wait=True):
+        with self._locked(wait=True):
             for part in self.parts():
                 for row in _read(part, columns).to_pylist():
                     count = counts.setdefault((row["model"], row["prompt_hash"]), [0, 0, 0])
@@ -180,7 +162,7 @@ class RowCache:
     def prune(self, used: set[str]) -> tuple[int, int]:
         """Keep only entries of the rows in `used` (row keys); returns numbers of entries (kept, removed)."""
         wanted, kept, removed = pa.array(sorted(used), pa.string()), 0, 0
-        with self._alone(wait=True):
+        with self._locked(wait=True):
             for part in self.parts():
                 table = _read(part)
                 remaining = table.filter(pc.is_in(table["row_key"], wanted))
@@ -193,18 +175,18 @@ class RowCache:
         return kept, removed
 
     def merge(self) -> None:
-        """Put many small parts into few large ones, and clear what killed writers left behind.
+        """Join many small parts to few large ones, and delete what killed writers left behind.
 
-        Safe at any moment: the large part is on disk before a small one goes, and an entry that stands twice
-        counts once. Where another process is at it, nothing is done.
+        A kill does no harm: the large part is on disk before a small one is deleted, and an entry that is
+        stored twice counts once. Where another process holds the lock, nothing is done.
         """
         if not self.folder.is_dir():
             return
-        with self._alone(wait=False) as mine:
-            if not mine:
+        with self._locked(wait=False) as locked:
+            if not locked:
                 return
             for temporary in self.folder.glob(".*.tmp"):
-                with suppress(FileNotFoundError):  # its writer has just renamed it
+                with suppress(FileNotFoundError):  # its writer may have renamed it
                     if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
                         temporary.unlink()
             sizes = {part: pq.read_metadata(part).num_rows for part in self.parts()}
@@ -221,8 +203,8 @@ class RowCache:
                     group = []
 
     @contextmanager
-    def _alone(self, wait: bool) -> Iterator[bool]:
-        """Hold the right to remove parts, which only one process has at a time; False where it is taken."""
+    def _locked(self, wait: bool) -> Iterator[bool]:
+        """Hold the lock for deleting parts; False if another process has it and `wait` is false."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as lock:
             try:
@@ -241,21 +223,21 @@ class RowCache:
         finally:
             os.close(descriptor)
 
-    def _matching(self, wanted: pa.Array) -> Iterator[list[Entry]]:
+    def _matching(self, wanted: pa.Array) -> Iterator[Entry]:
         done: set[Path] = set()
         while True:
             fresh = [part for part in self.parts() if part not in done]
             if not fresh:
                 return
-            for part in fresh:  # a part merged away by another process reappears inside a new one
+            for part in fresh:  # if another process merges parts, their rows occur again in a new one
                 done.add(part)
                 try:
                     file = pq.ParquetFile(part)
                     for group in range(file.num_row_groups):
                         hit = pc.is_in(file.read_row_group(group, columns=["key"])["key"], wanted)
                         if pc.any(hit).as_py():
-                            rows = file.read_row_group(group).filter(hit).to_pylist()
-                            yield [Entry(**row) for row in rows]
+                            for row in file.read_row_group(group).filter(hit).to_pylist():
+                                yield Entry(**row)
                 except FileNotFoundError:
                     continue
                 except (pa.ArrowInvalid, TypeError, KeyError) as error:
@@ -263,7 +245,7 @@ class RowCache:
 
 
 def _preference(entry: Entry) -> tuple[Any, ...]:
-    """Texts before failures, the failure with most tries first; the order of the parts has no say."""
+    """Texts before failures, the failure with most tries first; the order of the parts does not matter."""
     if entry.failed:
         return (1, -entry.tries, entry.error or "")
     return (0, entry.output_tokens or 0, entry.text)

@@ -1,122 +1,83 @@
-"""One engine for a whole run of a language stage, its speed, and bars that show how it is getting on."""
+"""One engine for a whole run of a language stage, with progress bars."""
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
-from pipeline.llm.types import Engine, EngineSpeed, Request, Result
+from pipeline.captions.settings import FIRST, Attempt
+from pipeline.captions.speed import Speed
+from pipeline.llm.types import Engine, Request, Result
 
 log = logging.getLogger(__name__)
 
 SHOWN_FAILURES = 5
 
 
-@dataclass
-class Speed(EngineSpeed):
-    """Counters of a run, and where its time went."""
-
-    cache_hits: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def spend(self, on: str, since: float) -> float:
-        now = time.perf_counter()
-        self.seconds[on] = self.seconds.get(on, 0.0) + now - since
-        return now
-
-
-class _Bar:
-    """Rows done of those to do, and tokens a second of the engine's time."""
-
-    def __init__(self, label: str, total: int, leave: bool) -> None:
-        self._tqdm = tqdm(
-            total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True, leave=leave
-        )
-        self._total = total
-        self._tokens, self._busy, self._since = 0, 0.0, 0.0
-
-    def expect(self, total: int) -> None:
-        self._total = self._tqdm.total = total
-        if self.full:
-            self.close()
-
-    def start(self) -> None:
-        self._since = time.perf_counter()
-
-    def add(self, result: Result) -> None:
-        self._tokens += result.output_tokens or 0
-        self._tqdm.update()
-        seconds = self._busy + time.perf_counter() - self._since
-        self._tqdm.set_postfix_str(f"{self._tokens / seconds:.0f} tok/s", refresh=False)
-
-    def stop(self) -> None:
-        self._busy += time.perf_counter() - self._since
-
-    @property
-    def full(self) -> bool:
-        return self._tqdm.n >= self._total
-
-    def close(self) -> None:
-        self._tqdm.close()
-
-
 class EngineSession:
-    """Opens the engine when it is first needed; every block's requests go to this one."""
+    """Opens the engine when it is first needed; the requests of all blocks go to this one.
 
-    def __init__(self, open_engine: Callable[[], Engine], speed: Speed) -> None:
-        self._open, self.speed = open_engine, speed
+    Args:
+        stage: its name, for progress bars and log lines.
+    """
+
+    def __init__(self, stage: str, open_engine: Callable[[], Engine], speed: Speed) -> None:
+        self._stage, self._open, self._speed = stage, open_engine, speed
         self._engine: Engine | None = None
-        self._expected = 0
-        self._overall: _Bar | None = None
+        self._first_texts = 0
+        self._overall: tqdm | None = None
 
-    def expect(self, total: int) -> None:
-        """Say how many first attempts all blocks take, as far as is known; one bar shows them."""
-        self._expected = total
+    def expect(self, first_texts: int) -> None:
+        """Set how many first texts all blocks together need, by what is known so far; one bar shows them."""
+        self._first_texts = first_texts
         if self._overall is not None:
-            self._overall.expect(total)
+            self._overall.total = first_texts
+            if self._overall.n >= first_texts:
+                self._overall.close()
 
     def generate(
-        self, requests: Iterable[Request], total: int, label: str, *, first: bool, alone: bool
+        self, requests: Iterable[Request], total: int, attempt: Attempt, leave: bool
     ) -> Iterator[Result]:
         """Yield results as they come.
 
         Args:
             total: how many requests there are.
-            first: these are first attempts; their bar is that of all blocks.
-            alone: there is but one block. Where there are more, other bars than that leave nothing behind.
+            leave: whether the bar of a repair or sample stays on the screen.
         """
-        since = time.perf_counter()
+        speed = self._speed
         if self._engine is None:
-            self._engine = self._open()
-            self.speed.start_seconds = time.perf_counter() - since
-            self.speed.effective = self._engine.effective()
-            since = time.perf_counter()
-        if not first:
-            bar = _Bar(label, total, leave=alone)
+            with speed.timed("engine_start"):
+                self._engine = self._open()
+            speed.effective = self._engine.effective()
+        label = self._stage if attempt is FIRST else f"{self._stage}, {attempt}"
+        if attempt is FIRST:
+            if self._overall is None:
+                self._overall = _bar(label, self._first_texts, leave=True)
+            bar = self._overall
         else:
-            bar = self._overall = self._overall or _Bar(label, self._expected, leave=True)
-        failed, done = 0, False
-        bar.start()
-        try:
-            for result in self._engine.generate(requests):
-                self.speed.add(result)
-                bar.add(result)
-                if result.error is not None:
-                    failed += 1
-                    if failed <= SHOWN_FAILURES:
-                        log.warning("%s: a row failed: %s", label, result.error)
-                yield result
-            done = True
-        finally:
-            bar.stop()
-            if not (first and done) or bar.full:
+            bar = _bar(label, total, leave)
+        failed, before, since = 0, speed.seconds["generate"], time.perf_counter()
+        with speed.timed("generate"):
+            try:
+                for result in self._engine.generate(requests):
+                    speed.add(result)
+                    bar.update()
+                    rate = speed.output_tokens / (before + time.perf_counter() - since)
+                    bar.set_postfix_str(f"{rate:.0f} tok/s", refresh=False)
+                    if result.error is not None:
+                        failed += 1
+                        if failed <= SHOWN_FAILURES:
+                            log.warning("%s: a row failed: %s", label, result.error)
+                    yield result
+            except BaseException:
                 bar.close()
+                raise
+            if bar is not self._overall or bar.n >= self._first_texts:
+                bar.close()
+            speed.shared_tokens = self._engine.shared_tokens()
         if failed > SHOWN_FAILURES:
             log.warning("%s: %d rows failed; the tables say why", label, failed)
-        self.speed.shared_tokens = self._engine.shared_tokens()
-        self.speed.generate_seconds += time.perf_counter() - since
 
     def close(self) -> None:
         if self._overall is not None:
@@ -124,3 +85,7 @@ class EngineSession:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+
+def _bar(label: str, total: int, leave: bool) -> tqdm:
+    return tqdm(total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True, leave=leave)

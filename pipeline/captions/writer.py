@@ -4,19 +4,18 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from pipeline.captions.answer import caption_in, clean_text
-from pipeline.captions.row_cache import Entry, RowCache, row_key, seed_of
-from pipeline.captions.rows import Outcome, Row, Settings
-from pipeline.captions.session import EngineSession, Speed
-from pipeline.faithfulness.check import Check, check
-from pipeline.llm.prompt import Message
-from pipeline.llm.types import Engine, Request, Result
+from pipeline.captions.judging import Outcome, judge
+from pipeline.captions.row_cache import Entry, RowCache
+from pipeline.captions.rows import Row
+from pipeline.captions.session import EngineSession
+from pipeline.captions.settings import FIRST, Attempt, Settings
+from pipeline.captions.speed import Speed
+from pipeline.llm.types import Engine
 
 log = logging.getLogger(__name__)
 
-PART_ROWS = 512
-PART_SECONDS = 2.0
-EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
+FLUSH_ROWS = 512
+FLUSH_SECONDS = 2.0
 
 
 class TextWriter:
@@ -30,10 +29,10 @@ class TextWriter:
         self, settings: Settings, cache: RowCache, open_engine: Callable[[], Engine], count: int
     ) -> None:
         self._settings, self._cache, self._count = settings, cache, count
-        self._settled = 0  # rows so far for whose first attempt no engine was asked
-        self._failed: set[str] = set()  # keys; a later block leaves them to the next run
+        self._first_texts = count  # those of all blocks that need an engine, by what is known so far
+        self._failed: set[str] = set()  # keys that failed in this run; only the next run asks again
         self.speed = Speed()
-        self._session = EngineSession(open_engine, self.speed)
+        self._session = EngineSession(settings.stage.name, open_engine, self.speed)
 
     def __enter__(self) -> "TextWriter":
         return self
@@ -42,7 +41,7 @@ class TextWriter:
         if kind is KeyboardInterrupt:
             log.warning(
                 "%s: interrupted; the %d texts generated are kept, and the next run goes on from there",
-                self._settings.stage,
+                self._settings.stage.name,
                 self.speed.generated,
             )
         self._session.close()
@@ -51,184 +50,80 @@ class TextWriter:
     def write(self, rows: Sequence[Row]) -> list[Outcome]:
         """Give every row of a block a text or an error.
 
-        Rows that ask the same share one request. A row that failed, was cut, or misses or invents a fact is
-        asked again `settings.repairs` times; the attempt with the fewest wrong facts is kept, the first one
-        on a tie. Further samples are taken as they come; one that failed, was cut or says what another says
-        is left out. Nothing is asked about an empty row, nor a second time what can never be answered.
+        Rows with the same prompt share one request. A row that failed, was cut, or misses or invents a fact
+        gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. An empty row
+        is never sent to a model, and a row with a permanent error is not sent again.
 
         Args:
             rows: in any order; the result has theirs.
         """
-        settings, speed = self._settings, self.speed
-        outcomes: list[Outcome | None] = [None] * len(rows)
-        roots = _keys(rows, settings, 0)
-        self._settled += len(rows)
-
-        def ask(places: list[int], attempt: int) -> list[tuple[int, Entry]]:
-            keys = (
-                _keys([rows[i] for i in places], settings, attempt) if attempt else [roots[i] for i in places]
-            )
-            asked = {key: (rows[i], roots[i]) for i, key in zip(places, keys, strict=True)}
-            answers = self._answers(asked, attempt, alone=len(rows) == self._count)
-            return [(i, answers[key]) for i, key in zip(places, keys, strict=True)]
-
-        open_rows = [i for i, row in enumerate(rows) if not row.empty]
-        for attempt in range(settings.repairs + 1):
-            if not open_rows:
-                break
-            answered = ask(open_rows, attempt)
-            since = time.perf_counter()
-            open_rows = []
-            for i, entry in answered:
-                outcome = _judge(rows[i], roots[i], entry, attempt, outcomes[i], settings)
-                outcomes[i] = outcome
-                if not outcome.done and not outcome.entry.permanent:
-                    open_rows.append(i)
-            speed.spend("checking", since)
-        made = [
-            _empty(root, settings) if outcome is None else outcome
-            for root, outcome in zip(roots, outcomes, strict=True)
-        ]
-        answerable = [i for i, outcome in enumerate(made) if not outcome.entry.permanent]
-        for sample in range(1, settings.samples):
-            answered = ask(answerable, -sample)
-            since = time.perf_counter()
-            for i, entry in answered:
-                _add_sample(rows[i], made[i], entry, settings)
-            speed.spend("checking", since)
-        return made
-
-    def _answers(self, asked: dict[str, tuple[Row, str]], attempt: int, alone: bool) -> dict[str, Entry]:
-        """An entry for every key: from the cache, else from the engine, by way of the cache.
-
-        Args:
-            alone: this is the only block.
-        """
         settings = self._settings
-        since = time.perf_counter()
-        answers = self._cache.lookup(asked, settings.max_tokens)
-        settled = {
-            key
-            for key, entry in answers.items()
-            if not entry.failed or entry.permanent or entry.tries >= settings.tries or key in self._failed
-        }
-        self.speed.spend("cache", since)
-        self.speed.cache_hits += len(settled)
-        missing = sorted(asked.keys() - settled, key=lambda key: (-_length(asked[key][0].messages), key))
-        if not attempt:
-            self._settled -= len(missing)
-            self._session.expect(self._count - self._settled)
+        outcomes = [Outcome(row, settings.row_key(row.messages, FIRST)) for row in rows]
+        self._first_texts -= len(rows)
+        unfinished = [outcome for outcome in outcomes if not outcome.row.empty]
+        for attempt in settings.attempts():
+            self._attempt(unfinished, attempt, leave=len(rows) == self._count)
+            unfinished = [outcome for outcome in unfinished if outcome.needs_repair]
+        answerable = [outcome for outcome in outcomes if not outcome.best.answer.permanent]
+        for sample in settings.samples():
+            self._attempt(answerable, sample, leave=len(rows) == self._count)
+        return outcomes
+
+    def _attempt(self, outcomes: Sequence[Outcome], attempt: Attempt, leave: bool) -> None:
+        """Get one more text for each of these rows."""
+        if not outcomes:
+            return
+        settings = self._settings
+        keys = [
+            outcome.row_key if attempt is FIRST else settings.row_key(outcome.row.messages, attempt)
+            for outcome in outcomes
+        ]
+        entries = self._entries(dict(zip(keys, outcomes, strict=True)), attempt, leave)
+        with self.speed.timed("checking"):
+            judge(outcomes, [entries[key] for key in keys], attempt, settings)
+
+    def _entries(self, outcomes: dict[str, Outcome], attempt: Attempt, leave: bool) -> dict[str, Entry]:
+        """An entry for every key: from the cache, else from the engine by way of the cache."""
+        settings, max_tokens = self._settings, self._settings.section.max_tokens
+        with self.speed.timed("cache"):
+            entries = self._cache.lookup(outcomes, max_tokens)
+        missing = [key for key in outcomes if key not in entries or self._asks_again(entries[key])]
+        # long prompts go first, so that none runs alone at the end; prompts differ in the last turn only
+        missing.sort(key=lambda key: (-len(outcomes[key].row.messages[-1]["content"]), key))
+        self.speed.cache_hits += len(outcomes) - len(missing)
+        if attempt is FIRST:
+            self._first_texts += len(missing)
+            self._session.expect(self._first_texts)
         if not missing:
-            return answers
-        sampling = settings.sampling(attempt)
-        requests = (
-            Request(
-                key=key,
-                messages=asked[key][0].messages,
-                sampling=sampling,
-                max_tokens=settings.max_tokens,
-                seed=None if sampling.seed is None else seed_of(key),
-                json_schema=settings.json_schema,
-            )
-            for key in missing
-        )
-        results = self._session.generate(
-            requests, len(missing), settings.label(attempt), first=not attempt, alone=alone
-        )
-        with _Writer(self._cache) as writer:
-            for result in results:
-                known = answers.get(result.key)
+            return entries
+        requests = (settings.request(key, outcomes[key].row.messages, attempt) for key in missing)
+        unsaved: list[Entry] = []
+        since = time.monotonic()
+        try:
+            for result in self._session.generate(requests, len(missing), attempt, leave):
+                known = entries.get(result.key)
                 entry = Entry.of(
                     result,
-                    row_key=asked[result.key][1],
-                    model=settings.model,
-                    prompt_hash=settings.prompt_hash,
-                    max_tokens=settings.max_tokens,
+                    row_key=outcomes[result.key].row_key,
+                    model=settings.llm.model,
+                    prompt_hash=settings.template.hash,
+                    max_tokens=max_tokens,
                     failures=known.tries if known is not None else 0,
                 )
-                answers[result.key] = entry
-                writer.add(entry)
+                entries[entry.key] = entry
                 if entry.failed:
                     self._failed.add(entry.key)
-        if unanswered := asked.keys() - answers.keys():
+                unsaved.append(entry)
+                if len(unsaved) >= FLUSH_ROWS or time.monotonic() - since >= FLUSH_SECONDS:
+                    self._cache.add(unsaved)
+                    unsaved, since = [], time.monotonic()
+        finally:
+            self._cache.add(unsaved)
+        if unanswered := outcomes.keys() - entries.keys():
             raise RuntimeError(f"the engine left {len(unanswered)} requests without a result")
-        return answers
+        return entries
 
-
-def _keys(rows: Sequence[Row], settings: Settings, attempt: int) -> list[str]:
-    sampling = settings.sampling(attempt)
-    return [row_key(settings.identity, row.messages, sampling, settings.json_schema, attempt) for row in rows]
-
-
-def _empty(root: str, settings: Settings) -> Outcome:
-    """Of a row about which nothing is asked; it is not cached."""
-    result = Result(root, error=EMPTY_GRAPH, permanent=True)
-    entry = Entry.of(
-        result,
-        row_key=root,
-        model=settings.model,
-        prompt_hash=settings.prompt_hash,
-        max_tokens=settings.max_tokens,
-        failures=0,
-    )
-    return Outcome(root, entry, None, None, 0, None)
-
-
-def _read(row: Row, entry: Entry, settings: Settings) -> tuple[str | None, Check | None]:
-    """The caption in an answer, if there is one, and whether it is true to the row's graph."""
-    answer = entry.text
-    if answer is not None and settings.json_schema is not None:
-        answer = caption_in(answer)
-    text = clean_text(answer) if answer is not None else None
-    checked = None
-    if row.graph is not None and row.vocabulary is not None:
-        checked = check(text or "", row.graph, row.vocabulary)
-    return text or None, checked
-
-
-def _add_sample(row: Row, outcome: Outcome, entry: Entry, settings: Settings) -> None:
-    text, checked = _read(row, entry, settings)
-    known = {outcome.text, *(said for said, _ in outcome.alternatives)}
-    if text is not None and entry.finish_reason != "length" and text not in known:
-        outcome.alternatives.append((text, checked))
-
-
-def _judge(
-    row: Row, root: str, entry: Entry, attempt: int, best: Outcome | None, settings: Settings
-) -> Outcome:
-    text, checked = _read(row, entry, settings)
-    outcome = Outcome(root, entry, text, checked, attempt, None)
-    if best is None:
-        outcome.first_all_right = None if checked is None else outcome.text is not None and checked.all_right
-        return outcome
-    outcome.first_all_right = best.first_all_right
-    return outcome if outcome.badness < best.badness else best
-
-
-def _length(messages: list[Message]) -> int:
-    """Long rows go first, so that none is left alone at the end. Only the last turn differs between rows."""
-    return len(messages[-1]["content"])
-
-
-class _Writer:
-    """Puts results on disk every few hundred rows or seconds, and the rest when the loop ends."""
-
-    def __init__(self, cache: RowCache) -> None:
-        self._cache = cache
-        self._entries: list[Entry] = []
-        self._since = time.monotonic()
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._flush()
-
-    def add(self, entry: Entry) -> None:
-        self._entries.append(entry)
-        if len(self._entries) >= PART_ROWS or time.monotonic() - self._since >= PART_SECONDS:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._cache.add(self._entries)
-        self._entries, self._since = [], time.monotonic()
+    def _asks_again(self, entry: Entry) -> bool:
+        """Whether an entry is a failure that may be temporary and has tries left."""
+        passing = entry.failed and not entry.permanent
+        return passing and entry.tries < self._settings.llm.tries and entry.key not in self._failed

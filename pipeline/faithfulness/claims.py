@@ -1,32 +1,45 @@
 """What a reader of captions finds: mentions of objects, claims of relations, and the text they stand in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.items import AND, COMMA, COPULA, PRONOUN, STOP, Item
+from pipeline.faithfulness.grammar import LIST, SUBJECT, Kind
+from pipeline.faithfulness.items import Item, items_of
 from pipeline.faithfulness.vocabulary import Vocabulary
 
+Aspect = Literal["attribute", "position"]
+Force = Literal["stated", "possible", "denied"]
 
-@dataclass(slots=True)
+
+class Claim(NamedTuple):
+    """An attribute or a position that a text says of an object, or denies.
+
+    A claim that is only possible can confirm a fact, but contradicts none.
+    """
+
+    aspect: Aspect
+    value: str
+    force: Force = "stated"
+
+
+@dataclass(slots=True, eq=False)
 class Mention:
-    """A noun phrase that names an object. What is only possible satisfies a fact and contradicts none."""
+    """A noun phrase that names an object, from item `start` to `end`, and what the text claims of it."""
 
     name: str
-    start: int  # items from start to end, the noun's included
-    end: int
+    start: int
+    end: int  # the item after its noun
     sentence: int
-    plural: bool | None
-    determiner: str | None = None
+    plural: bool | None = None
+    determiner: str | None = None  # "" where none is needed: a row of cars
     number: int | None = None
     vague: str | None = None
     negated: bool = False
     short: bool = False
-    first: bool = True  # of its name in the text
-    attributes: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    possible_attributes: list[str] = field(default_factory=list)
-    possible_places: list[str] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)  # attributes and places said not to hold
+    first: bool = True  # no earlier mention has its name
+    claims: list[Claim] = field(default_factory=list)
 
     @property
     def definite(self) -> bool:
@@ -39,10 +52,20 @@ class Mention:
             return self.number != 1
         return True if self.vague else self.plural
 
+    @property
+    def attributes(self) -> list[str]:
+        """Those stated."""
+        return [value for aspect, value, force in self.claims if aspect == "attribute" and force == "stated"]
+
+    @property
+    def positions(self) -> list[str]:
+        """Those stated."""
+        return [value for aspect, value, force in self.claims if aspect == "position" and force == "stated"]
+
 
 @dataclass(slots=True)
 class RelationClaim:
-    """Some of `subjects` stand in one of `readings` to some of `objects`. An unsure claim invents nothing."""
+    """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented."""
 
     readings: tuple[tuple[str, bool], ...]
     subjects: list[Mention]
@@ -53,43 +76,52 @@ class RelationClaim:
 
 @dataclass(slots=True)
 class Reading:
+    """What a text says."""
+
     mentions: list[Mention]
     relations: list[RelationClaim]
 
 
 class Passage:
-    """The items of a text, the sentence of each, and the mentions found so far, in their order."""
+    """The items of a text, and the mentions found so far, in their order.
 
-    def __init__(self, items: list[Item], vocabulary: Vocabulary) -> None:
-        self.items = items
+    Attributes:
+        kinds: the kind of every item, one character each.
+        subjects: the pronouns that open a clause.
+    """
+
+    def __init__(self, text: str, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.sentence_of: list[int] = []
-        sentence = 0
-        for item in items:
-            self.sentence_of.append(sentence)
-            sentence += item.kind == STOP
+        self.items: list[Item] = items_of(text, vocabulary)
+        self.kinds = "".join([item.kind for item in self.items])
+        self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
         self.mentions: list[Mention] = []
 
-    def joined(self, one: Mention, two: Mention) -> bool:
-        """Whether two noun phrases in a row form a list: "the car and the hangar"."""
-        between = self.items[one.end : two.start]
-        listed = between and all(item.kind in (AND, COMMA) for item in between)
-        return bool(listed) and one.sentence == two.sentence
+    def sentence_of(self, at: int) -> int:
+        """The number of an item's sentence."""
+        return self.kinds.count(Kind.STOP, 0, at)
 
-    def is_pronoun(self, at: int) -> bool:
-        """Whether a pronoun opens a clause here."""
-        starts = at == 0 or self.items[at - 1].kind in (STOP, AND, COMMA)
-        if self.items[at].kind == PRONOUN or not starts:
-            return starts and self.items[at].kind == PRONOUN
-        follows = self.items[at + 1].kind if at + 1 < len(self.items) else STOP
-        return self.items[at].text in ("both", "these", "those") and follows == COPULA
+    def listed(self, mentions: Iterable[Mention]) -> list[Mention]:
+        """The first of these mentions and those that form a list with it: "the car and the hangar".
+
+        Args:
+            mentions: in the order of the text, or in the opposite order.
+        """
+        members: list[Mention] = []
+        for mention in mentions:
+            if members:
+                before, after = sorted((members[-1], mention), key=lambda member: member.end)
+                if not LIST.fullmatch(self.kinds, before.end, after.start):
+                    break
+            members.append(mention)
+        return members
 
     def antecedents(self, at: int) -> list[Mention]:
-        """Whom "it" or "they" may mean: mentions of the right number in this sentence or the one before."""
+        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before."""
         several = words.PRONOUNS.get(self.items[at].text, True)
-        earlier = [m for m in self.mentions if m.end <= at and not m.negated]
-        for sentence in (self.sentence_of[at], self.sentence_of[at] - 1, self.sentence_of[at] - 2):
-            fitting = [m for m in earlier if m.sentence == sentence and m.many in (several, None)]
-            if fitting:
+        earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
+        latest = self.sentence_of(at)
+        for sentence in (latest, latest - 1, latest - 2):
+            if fitting := [mention for mention in earlier if mention.sentence == sentence]:
                 return fitting
         return []

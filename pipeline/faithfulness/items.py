@@ -1,33 +1,61 @@
-"""A caption as a row of labelled items: known phrases, numbers, places, small words."""
+"""A caption as a row of labelled items: known phrases, numbers, positions, small words."""
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from pipeline.faithfulness import words
+from pipeline.faithfulness.grammar import Kind
 from pipeline.faithfulness.vocabulary import Phrase, Vocabulary, tokenise
 
-NAME, ATTRIBUTE, PREDICATE, PLACE = "name", "attribute", "predicate", "place"
-NUMBER, VAGUE, COLLECTIVE = "number", "vague", "collective"
-DETERMINER, NEGATION, COPULA, RELATIVE, PRONOUN = "determiner", "negation", "copula", "relative", "pronoun"
-AND, COMMA, STOP, OF, PREPOSITION, FUNCTION, VERB, WORD = (
-    "and", "comma", "stop", "of", "preposition", "function", "verb", "word",
-)  # fmt: skip
+_SMALL_WORDS = (  # a word is of the first kind that lists it
+    (Kind.STOP, words.STOPS),
+    (Kind.COMMA, ","),
+    (Kind.COLON, ":"),
+    (Kind.SEMICOLON, ";"),
+    (Kind.BRACKET, "()"),
+    (Kind.SLASH, "/"),
+    (Kind.NUMBER, words.NUMBERS),
+    (Kind.VAGUE, words.VAGUE),
+    (Kind.NO, ("no", "without")),
+    (Kind.NEITHER, ("neither", "nor", "lacking", "lacks")),
+    (Kind.NOT, words.NEGATIONS),
+    (Kind.ARE, words.PLURAL_COPULAS),
+    (Kind.IS, words.COPULAS),
+    (Kind.AND, words.CONJUNCTIONS),
+    (Kind.OF, ("of",)),
+    (Kind.RELATIVE, words.RELATIVES),
+    (Kind.PRONOUN, ("it", "they", "them")),
+    (Kind.THE, ("the",)),
+    (Kind.THESE, ("these", "those")),
+    (Kind.BOTH, ("both",)),
+    (Kind.ALL, ("all", "each")),
+    (Kind.OTHER, words.DETERMINERS),
+    (Kind.PREPOSITION, words.PREPOSITIONS),
+    (Kind.VERB, words.VERBS),
+    (Kind.LINK, ("with", "where")),
+    (Kind.FUNCTION, words.FUNCTION_WORDS),
+    (Kind.SIDE, words.POSITION_WORDS),
+    (Kind.ONES, ("ones", "others")),
+)
+_KIND_OF = {word: kind for kind, group in reversed(_SMALL_WORDS) for word in group}
+_VALUE_OF = words.VAGUE | {word: words.cell_of([word]) or "" for word in words.POSITION_WORDS}
 
 
 @dataclass(slots=True)
 class Item:
-    """`text` is the word; `value` what it stands for: a number, a class of quantities, a phrase."""
+    """One or several words of a text.
 
-    kind: str
+    Attributes:
+        value: what they stand for: a name, an attribute or a predicate as the graphs write it, a position,
+            a class of vague quantities.
+        phrase: the phrase of the vocabulary that they are.
+    """
+
+    kind: Kind
     text: str
-    value: object = None
-    cell: str = ""  # of a place, in the 3 x 3 grid
-    bare: bool = False  # a place without a preposition
-    of: bool = False  # a place followed by "of" and something that may be an object
-
-    @property
-    def phrase(self) -> Phrase:
-        assert isinstance(self.value, Phrase)
-        return self.value
+    value: str = ""
+    number: int | None = None
+    phrase: Phrase | None = None
 
 
 def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
@@ -36,151 +64,110 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     items: list[Item] = []
     at = 0
     while at < len(tokens):
-        place, length = _place(tokens, at, vocabulary)
-        if place is not None and (phrase := _predicate(tokens, at, vocabulary)) is not None:
-            after = at + len(phrase.tokens)
-            if not _means_picture(tokens, after, vocabulary):
-                place = None
-        if place is not None:
-            items.append(place)
-            at += length
-            continue
-        phrase = _phrase(tokens, at, vocabulary)
-        if phrase is not None:
-            items.append(Item(phrase.kind, " ".join(phrase.tokens), phrase))
-            at += len(phrase.tokens)
-            continue
-        items.append(_small(tokens, at))
-        at += 1
+        token = tokens[at]
+        phrase = next(vocabulary.phrases_at(tokens, at), None) if token in vocabulary.lengths else None
+        item, length = _position(tokens, at, vocabulary) if token in words.POSITION_STARTS else (None, 0)
+        if item is None or (phrase is not None and _relates(phrase, tokens, at, vocabulary)):
+            if phrase is None:
+                item, length = _small_word(tokens, at), 1
+            else:
+                item = Item(phrase.kind, " ".join(phrase.tokens), phrase.value, phrase=phrase)
+                length = len(phrase.tokens)
+        items.append(item)
+        at += length
     return items
 
 
+def _relates(phrase: Phrase, tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:
+    """Whether a phrase relates objects: "left of the hangar" does, "left of the image" does not."""
+    relation = phrase.kind == Kind.RELATION and phrase.tokens[-1] == "of"
+    return relation and not _is_picture(tokens, at + len(phrase.tokens), vocabulary)
+
+
 def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
-    """Take hyphenated words apart where their parts are known: "upper-left", "tennis-court", "twenty-one"."""
+    """Split hyphenated words whose pieces are known: "upper-left", "tennis-court", "twenty-one"."""
     out = []
     for token in tokens:
-        if "-" not in token and "‑" not in token and "‐" not in token:
+        if not words.HYPHEN.search(token):
             out.append(token)
             continue
-        token = token.replace("‑", "-").replace("‐", "-")
-        parts = token.split("-")
-        whole = token in vocabulary.lengths or token in words.POSITION_WORDS
-        places = all(part in words.POSITION_WORDS or part in words.POSITION_TAILS for part in parts)
-        numbers = all(part in words.NUMBERS for part in parts)
-        named = tuple(parts) in vocabulary.phrases
-        coloured = parts[-1] in ("coloured", "colored", "sized", "shaped") and parts[0] in vocabulary.lengths
-        if whole:
-            out.append(token)
-        elif places or named:
-            out += parts
-        elif numbers and len(parts) == 2:
-            out.append(str(words.NUMBERS[parts[0]] + words.NUMBERS[parts[1]]))
-        elif coloured:
-            out += parts[:-1]
+        pieces = words.HYPHEN.split(token)
+        first, last = pieces[0], pieces[-1]
+        whole = "-".join(pieces)
+        if whole in vocabulary.lengths or whole in words.POSITION_WORDS:
+            out.append(whole)
+        elif tuple(pieces) in vocabulary.phrases or all(
+            piece in words.POSITION_WORDS or piece in words.POSITION_TAILS for piece in pieces
+        ):
+            out += pieces
+        elif len(pieces) == 2 and first in words.NUMBERS and last in words.NUMBERS:
+            out.append(str(words.NUMBERS[first] + words.NUMBERS[last]))
+        elif last in ("coloured", "colored", "sized", "shaped") and first in vocabulary.lengths:
+            out += pieces[:-1]
         else:
-            out.append(token)
+            out.append(whole)
     return out
 
 
-def _phrase(tokens: list[str], at: int, vocabulary: Vocabulary) -> Phrase | None:
-    return next(vocabulary.phrases_at(tokens, at), None)
-
-
-def _predicate(tokens: list[str], at: int, vocabulary: Vocabulary) -> Phrase | None:
-    phrase = _phrase(tokens, at, vocabulary)
-    return phrase if phrase is not None and phrase.kind == PREDICATE and phrase.tokens[-1] == "of" else None
-
-
-def _place(tokens: list[str], at: int, vocabulary: Vocabulary) -> tuple[Item | None, int]:
-    """A phrase of place that starts here, and its length in tokens.
+def _position(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tuple[Item | None, int]:
+    """A position in the picture that is named here, and its length in tokens.
 
     "at the top left", "in the upper-left corner of the image"; without preposition "the left side".
-    "to the left of the hangar" is none: it relates two objects.
+    "to the left of the hangar" is not one: it relates two objects.
     """
-    end = at
-    preposition = tokens[end] in words.PREPOSITIONS
-    end += preposition
-    determiner = end < len(tokens) and tokens[end] == "the"
-    end += determiner
-    while end < len(tokens) and tokens[end] in ("far", "very", "extreme"):
-        end += 1
-    found: list[str] = []
-    start = end
-    while end < len(tokens) and tokens[end] in words.POSITION_WORDS:
-        found.append(tokens[end])
-        end += 1
-    if not found or _names(tokens, start, len(found), vocabulary):
+    preposition = tokens[start] in words.PREPOSITIONS
+    article = tokens[start + preposition : start + preposition + 1] == ["the"]
+    first = _skip(tokens, start + preposition + article, words.POSITION_DEGREES)
+    last = _skip(tokens, first, words.POSITION_WORDS)
+    if first == last:
         return None, 0
-    tail = False
-    while end < len(tokens) and tokens[end] in words.POSITION_TAILS:
-        tail = True
-        end += 1
-    cell = words.cell_of(found)
-    if cell is None:
+    cell = words.cell_of(tokens[first:last])
+    if cell is None or _begins_name(tokens, first, last - first, vocabulary):
         return None, 0
+    end = _skip(tokens, last, words.POSITION_TAILS)
+    alone = not preposition and last - first == 1 and end == last
+    kind = Kind.AT if preposition else Kind.SIDE
     if end + 1 < len(tokens) and tokens[end] == "of":
-        if not _means_picture(tokens, end + 1, vocabulary):
-            # "at the center of the harbor" may still be a place: whoever reads decides by what follows
-            return Item(PLACE, " ".join(tokens[at:end]), cell=cell, bare=not preposition, of=True), end - at
-        end += 1
-        while end < len(tokens) and tokens[end] in ("the", "this", "aerial"):
-            end += 1
-        end += 1
-    strong = preposition or tail or len(found) > 1
-    if not strong and determiner:
-        return None, 0  # "the left car", "the center line": the place stands before a noun
-    return Item(PLACE, " ".join(tokens[at:end]), cell=cell, bare=not preposition), end - at
+        if not _is_picture(tokens, end + 1, vocabulary):
+            # "at the center of the harbor" may still be a position: what follows decides
+            kind = Kind.AT_OF if preposition else Kind.SIDE_OF
+            return Item(kind, " ".join(tokens[start:end]), cell), end - start
+        end = _skip(tokens, end + 1, ("the", "this", "aerial")) + 1
+    if alone and article:
+        return None, 0  # "the left car", "the center line"
+    return Item(kind, " ".join(tokens[start:end]), cell), end - start
 
 
-def _means_picture(tokens: list[str], at: int, vocabulary: Vocabulary) -> bool:
-    while at < len(tokens) and tokens[at] in ("of", "the", "this", "aerial", "whole", "entire"):
+def _skip(tokens: Sequence[str], at: int, group: Container[str]) -> int:
+    """The first token from `at` on that is not in `group`."""
+    while at < len(tokens) and tokens[at] in group:
         at += 1
-    if at >= len(tokens):
-        return False
-    return tokens[at] in words.PICTURE_WORDS or tokens[at] in vocabulary.scene_words
+    return at
 
 
-def _names(tokens: list[str], at: int, length: int, vocabulary: Vocabulary) -> bool:
-    """Whether a name starts with these position words ("center pivot")."""
+def _is_picture(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:
+    """Whether the picture or its scene is named here."""
+    at = _skip(tokens, at, ("of", "the", "this", "aerial", "whole", "entire"))
+    return at < len(tokens) and (tokens[at] in words.PICTURE_WORDS or tokens[at] in vocabulary.scene_words)
+
+
+def _begins_name(tokens: Sequence[str], at: int, length: int, vocabulary: Vocabulary) -> bool:
+    """Whether a name longer than these position words starts with them ("center pivot")."""
     return any(
-        phrase.kind == NAME and len(phrase.tokens) > length for phrase in vocabulary.phrases_at(tokens, at)
+        phrase.kind == Kind.NAME and len(phrase.tokens) > length
+        for phrase in vocabulary.phrases_at(tokens, at)
     )
 
 
-def _small(tokens: list[str], at: int) -> Item:
+def _small_word(tokens: Sequence[str], at: int) -> Item:
     token = tokens[at]
-    after = tokens[at + 1] if at + 1 < len(tokens) else ""
-    if token in words.STOPS:
-        return Item(STOP, token)
-    if token in words.COMMAS:
-        return Item(COMMA, token)
-    if token in words.COLLECTIVES and after == "of":
-        return Item(COLLECTIVE, token, words.COLLECTIVES[token])
+    if token in words.COLLECTIVES and tokens[at + 1 : at + 2] == ["of"]:
+        quantity = words.COLLECTIVES[token]
+        number = quantity if isinstance(quantity, int) else None
+        return Item(Kind.COLLECTIVE, token, "" if number else str(quantity or ""), number)
     if token.isdecimal() and len(token) < 7:
-        return Item(NUMBER, token, int(token))
-    if token in words.NUMBERS:
-        return Item(NUMBER, token, words.NUMBERS[token])
-    if token in words.VAGUE:
-        return Item(VAGUE, token, words.VAGUE[token])
-    if token in words.NEGATIONS:
-        return Item(NEGATION, token)
-    if token in words.COPULAS:
-        return Item(COPULA, token)
-    if token in words.CONJUNCTIONS:
-        return Item(AND, token)
-    if token == "of":
-        return Item(OF, token)
-    if token in words.RELATIVES and (after in words.COPULAS or token != "that"):
-        return Item(RELATIVE, token)
-    if token in ("it", "they", "them"):
-        return Item(PRONOUN, token)
-    if token in words.DETERMINERS:
-        return Item(DETERMINER, token)
-    if token in words.PREPOSITIONS:
-        return Item(PREPOSITION, token)
-    if token in words.VERBS:
-        return Item(VERB, token)
-    if token in words.FUNCTION_WORDS or token in words.POSITION_WORDS:
-        cell = words.cell_of([token]) if token in words.POSITION_WORDS else None
-        return Item(PLACE if cell else FUNCTION, token, cell=cell or "", bare=True)
-    return Item(WORD, token)
+        return Item(Kind.NUMBER, token, number=int(token))
+    kind = _KIND_OF.get(token, Kind.WORD)
+    if token == "that" and words.COPULAS.isdisjoint(tokens[at + 1 : at + 2]):
+        kind = Kind.OTHER
+    return Item(kind, token, _VALUE_OF.get(token, ""), words.NUMBERS.get(token))

@@ -1,4 +1,4 @@
-"""Finding scenes in a text however their words are put together: "dense residential", "denseresidential"."""
+"""Finds scenes in a text, their words joined or not: "dense residential", "denseresidential"."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,28 +19,28 @@ class Scenes:
             if letters := squeezed(scene):
                 self._rank.setdefault(letters, len(self._rank))
         self._longest = max(map(len, self._rank), default=0)
-        # what the first letters of a word, or of words joined, are where a scene begins
+        # the first one, two and three letters of every scene
         self._heads = {
             (letters + ending)[:size] for letters in self._rank for ending in _ENDINGS for size in (1, 2, 3)
         }
 
     def find(self, text: str) -> Iterator[Span]:
-        """Where scenes stand in a lower-case text, in whole words, from left to right, none over another.
+        """The spans of scenes in a lower-case text: whole words, from left to right, without overlap.
 
-        Of scenes that begin at one place the first in alphabetical order is found. A plural is found too.
+        Of scenes that begin at the same word, the first in alphabetical order counts. A plural counts too.
         """
         end = 0
         for match in _WORD.finditer(text):
             if match[0][:3] not in self._heads:
                 continue
             start = match.start()
-            if start >= end and text[start - 1 : start] != "_" and (found := self._at(text, start)):
-                end = found
+            if start >= end and text[start - 1 : start] != "_" and (scene_end := self._at(text, start)):
+                end = scene_end
                 yield start, end
 
     def _at(self, text: str, start: int) -> int | None:
         """The end of the scene that begins here."""
-        letters, before, found = "", start, []
+        letters, before, ends = "", start, []
         for word in _WORD.finditer(text, start):
             if letters and not _JOINT.fullmatch(text, before, word.start()):
                 break
@@ -52,8 +52,8 @@ class Scenes:
             for ending in _ENDINGS:
                 scene = letters.removesuffix(ending)
                 if letters.endswith(ending) and len(word[0]) > len(ending) and scene in self._rank:
-                    found.append((self._rank[scene], -before))
-        return -min(found)[1] if found else None
+                    ends.append((self._rank[scene], -before))
+        return -min(ends)[1] if ends else None
 
 
 def squeezed(text: str) -> str:

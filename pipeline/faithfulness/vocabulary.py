@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from pipeline.faithfulness import words
+from pipeline.faithfulness.grammar import Kind
 from pipeline.faithfulness.scenes import Scenes, squeezed
 from pipeline.graph.scene_graph import GroupGraph
 from pipeline.graph.verbalise import pluralise
 
-SINGULAR, PLURAL, EITHER = "singular", "plural", "either"
+_WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of", "and"), Kind.WEAK)
 
 
 def tokenise(text: str) -> list[str]:
@@ -23,52 +25,48 @@ class Phrase:
     """A sequence of tokens and what it stands for."""
 
     tokens: tuple[str, ...]
-    kind: str  # name | attribute | predicate
+    kind: Kind  # a name, an attribute or a predicate
     value: str  # as the graphs write it
-    number: str = EITHER  # of a name
+    plural: bool | None = None  # of a name; None: either
     readings: tuple[tuple[str, bool], ...] = ()  # of a predicate: (predicate, turned round)
-    short: bool = False  # "court" for "tennis court": good for speaking of it again
+    short: bool = False  # "court" for "tennis court": can refer to one that was named before
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Every word that the graphs of a dataset use: what a text can be caught inventing."""
+    """Every word that the graphs of a dataset use: a text can state these rightly, or invent them."""
 
     names: frozenset[str]
     attributes: frozenset[str]
     predicates: frozenset[str]
     scenes: frozenset[str]
-    memory: dict = field(default_factory=dict, compare=False, hash=False, repr=False)
 
     @cached_property
-    def phrases(self) -> Mapping[tuple[str, ...], list[Phrase]]:
-        """Phrases by their tokens, names before predicates before attributes."""
-        table: dict[tuple[tuple[str, ...], str], Phrase] = {}
-        for phrase in [*self._names(), *self._attributes(), *self._predicates()]:
+    def phrases(self) -> Mapping[tuple[str, ...], Phrase]:
+        """Phrases by their tokens: a name rather than a predicate, a predicate rather than an attribute."""
+        index: dict[tuple[str, ...], Phrase] = {}
+        for phrase in chain(self._names(), self._predicates(), self._attributes()):
             if phrase.tokens:
-                table.setdefault((phrase.tokens, phrase.kind), phrase)
-        rank = {"name": 0, "predicate": 1, "attribute": 2}
-        index: dict[tuple[str, ...], list[Phrase]] = {}
-        for phrase in sorted(table.values(), key=lambda phrase: rank[phrase.kind]):
-            index.setdefault(phrase.tokens, []).append(phrase)
+                index.setdefault(phrase.tokens, phrase)
         return index
 
     @cached_property
     def lengths(self) -> Mapping[str, list[int]]:
         """How many tokens phrases have, long ones first, by their first token."""
-        found: dict[str, set[int]] = {}
+        lengths: dict[str, set[int]] = {}
         for tokens in self.phrases:
-            found.setdefault(tokens[0], set()).add(len(tokens))
-        return {first: sorted(lengths, reverse=True) for first, lengths in found.items()}
+            lengths.setdefault(tokens[0], set()).add(len(tokens))
+        return {first: sorted(sizes, reverse=True) for first, sizes in lengths.items()}
 
     def phrases_at(self, tokens: Sequence[str], at: int) -> Iterator[Phrase]:
         """The phrases that stand in a text from the token number `at` on, long ones first."""
         for length in self.lengths.get(tokens[at], ()):
-            yield from self.phrases.get(tuple(tokens[at : at + length]), ())
+            if phrase := self.phrases.get(tuple(tokens[at : at + length])):
+                yield phrase
 
     @cached_property
     def attribute_of(self) -> Mapping[str, str]:
-        """Attribute to the one it is compared as: synonyms that the graphs do not tell apart are one."""
+        """The attribute that each one is compared as: synonyms are one, unless the graphs use several."""
         meaning = {attribute: attribute for attribute in self.attributes}
         for group in words.ATTRIBUTE_SYNONYMS:
             used = [word for word in group if word in self.attributes]
@@ -78,10 +76,14 @@ class Vocabulary:
                 meaning |= {word: word for word in group}
         return meaning
 
+    def meanings(self, attributes: Iterable[str]) -> list[str]:
+        """The attributes that these are compared as."""
+        return [self.attribute_of.get(attribute.lower(), attribute.lower()) for attribute in attributes]
+
     @cached_property
     def other_scenes(self) -> Scenes:
-        """Finds scenes, those left out that are an object's name or hold one."""
-        names = [tokens for tokens, found in self.phrases.items() if any(p.kind == "name" for p in found)]
+        """Finds scenes, except those that are, or contain, the name of an object."""
+        names = self._name_tokens
         joined = {"".join(tokens) for tokens in names}
         single = {tokens[0] for tokens in names if len(tokens) == 1}
         return Scenes(
@@ -94,9 +96,11 @@ class Vocabulary:
     def scene_words(self) -> frozenset[str]:
         """First words of scenes that no object's name starts with."""
         heads = {tokens[0] for scene in self.scenes if (tokens := tokenise(scene))}
-        return frozenset(
-            heads - {p.tokens[0] for found in self.phrases.values() for p in found if p.kind == "name"}
-        )
+        return frozenset(heads - {tokens[0] for tokens in self._name_tokens})
+
+    @property
+    def _name_tokens(self) -> list[tuple[str, ...]]:
+        return [tokens for tokens, phrase in self.phrases.items() if phrase.kind == Kind.NAME]
 
     def _names(self) -> Iterable[Phrase]:
         known = {tuple(tokenise(name)) for name in self.names}
@@ -116,13 +120,13 @@ class Vocabulary:
         for head, names in heads.items():
             if len(names) == 1 and (head,) not in known:
                 for phrase in _name_forms((head,), names[0]):
-                    yield Phrase(phrase.tokens, "name", names[0], phrase.number, short=True)
+                    yield Phrase(phrase.tokens, Kind.NAME, names[0], phrase.plural, short=True)
 
     def _attributes(self) -> Iterable[Phrase]:
         for attribute in sorted({*self.attributes, *words.COMMON_ATTRIBUTES, *self.attribute_of}):
             tokens = tuple(tokenise(attribute))
             if len(tokens) != 1 or tokens[0] not in words.NUMBERS:
-                yield Phrase(tokens, "attribute", self.attribute_of.get(attribute, attribute))
+                yield Phrase(tokens, Kind.ATTRIBUTE, self.attribute_of.get(attribute, attribute))
 
     def _predicates(self) -> Iterable[Phrase]:
         readings: dict[str, dict[tuple[str, bool], None]] = {}
@@ -131,20 +135,21 @@ class Vocabulary:
             readings.setdefault(predicate, {})[(predicate, False)] = None
             bare = predicate
             if not any(predicate in group for group in classes):
-                bare = re.sub(r"^\w+ed ", "", predicate)  # "parked near" is said by "near"
+                bare = re.sub(r"^\w+ed ", "", predicate)  # "near" also states "parked near"
             for group in classes:
                 if bare not in group:
                     continue
                 for form, way in group.items():
                     if form in self.predicates and form not in (predicate, bare) and way == group[bare]:
-                        continue  # the graphs tell the two apart
+                        continue  # the graphs distinguish the two
                     turned = way != group[bare]
-                    for said in {form, predicate.replace(bare, form)}:
-                        readings.setdefault(said, {})[(predicate, turned)] = None
+                    for wording in {form, predicate.replace(bare, form)}:
+                        readings.setdefault(wording, {})[(predicate, turned)] = None
                         if way == "~" and bare == predicate:
-                            readings[said][(predicate, True)] = None
-        for form, found in readings.items():
-            yield Phrase(tuple(tokenise(form)), "predicate", form, readings=tuple(found))
+                            readings[wording][(predicate, True)] = None
+        for form, alternatives in readings.items():
+            kind = _WEAK_KINDS.get(form, Kind.RELATION)
+            yield Phrase(tuple(tokenise(form)), kind, form, readings=tuple(alternatives))
 
 
 def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
@@ -179,8 +184,8 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
         if last.endswith(("ses", "xes", "zes", "ches", "shes")):
             singulars.add(last[:-2])
     looks_plural = bool(singulars)
-    yield Phrase(tokens, "name", name, EITHER if looks_plural or last in plurals else SINGULAR)
+    yield Phrase(tokens, Kind.NAME, name, None if looks_plural or last in plurals else False)
     for plural in sorted(plurals - {last}):
-        yield Phrase((*tokens[:-1], plural), "name", name, PLURAL)
+        yield Phrase((*tokens[:-1], plural), Kind.NAME, name, True)
     for singular in sorted(singulars - {last}):
-        yield Phrase((*tokens[:-1], singular), "name", name, SINGULAR)
+        yield Phrase((*tokens[:-1], singular), Kind.NAME, name, False)

@@ -1,6 +1,7 @@
-"""The words that captions of aerial images use for numbers, places, attributes and relations."""
+"""The words that captions of aerial images use for numbers, positions, attributes and relations."""
 
 import re
+from collections.abc import Sequence
 
 from pipeline.graph.scene_graph import NUMBER_WORDS
 
@@ -11,8 +12,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+HYPHEN = re.compile(r"[-‐‑]")
 STOPS = frozenset(".!?\n")
-COMMAS = frozenset(",;:()/")
 
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80}
 NUMBERS: dict[str, int] = {
@@ -20,13 +21,13 @@ NUMBERS: dict[str, int] = {
     "seventeen": 17, "eighteen": 18, "nineteen": 19, "dozen": 12, "single": 1, "lone": 1, "solitary": 1,
     "sole": 1,
 }  # fmt: skip
-# quantities that give no number, in classes whose words say the same
+# vague quantities; the words of one class mean the same
 VAGUE = {
     "many": "many", "numerous": "many", "countless": "many", "abundant": "many", "plentiful": "many",
     "some": "some", "several": "some", "multiple": "some", "various": "some",
     "few": "few",
 }  # fmt: skip
-# "a lot of": what the word before "of" says of how many there are; None: nothing
+# "a lot of": the quantity that the word before "of" gives; None: no quantity
 COLLECTIVES: dict[str, int | str | None] = {
     "lot": "many", "lots": "many", "plenty": "many", "dozens": "many", "hundreds": "many", "scores": "many",
     "multitude": "many", "abundance": "many", "number": "some", "handful": "few", "pair": 2, "couple": 2,
@@ -58,6 +59,7 @@ VERBS = _words(
     "stood standing sitting lying occupies occupy dominates visible present dotted scattered lined spread "
     "painted coloured colored grouped clustered gathered moored docked growing grow runs run running"
 )
+ABSENCE = _words("free empty devoid clear")  # of objects
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")
 
 ATTRIBUTE_SYNONYMS = (
@@ -110,10 +112,12 @@ POSITION_WORDS = frozenset({*_ROWS, *_COLUMNS, *_MIDDLES, *_CORNERS})
 POSITION_TAILS = _words(
     "corner side part edge region section half portion quadrant hand third end zone margin"
 )
+POSITION_DEGREES = _words("far very extreme")
+POSITION_STARTS = POSITION_WORDS | POSITION_DEGREES | PREPOSITIONS | {"the"}
 
 
-def cell_of(words: list[str]) -> str | None:
-    """The grid cell that position words name together, or None where they name none."""
+def cell_of(words: Sequence[str]) -> str | None:
+    """The grid cell that position words name together, or None where they name none or more than one."""
     rows, columns = set(), set()
     for word in words:
         if word in _CORNERS:
@@ -128,7 +132,7 @@ def cell_of(words: list[str]) -> str | None:
     return " ".join([*rows, *columns]) or "center"
 
 
-# Predicates whose phrases say the same. The mark after | says how the phrase reads beside the class's
+# Predicates whose phrases mean the same. The mark after | says how the phrase reads beside the class's
 # first one:
 # "=" the same way round, "~" either way round (next to), "<" the other way round (surrounds, surrounded by).
 PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
@@ -154,15 +158,7 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
-# a graph that lacks these is contradicted by a text that says them, whether or not another graph has them
+# a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it
 COMMON_PREDICATES = (
-    "next to",
-    "left of",
-    "right of",
-    "above",
-    "below",
-    "surrounded by",
-    "in front of",
-    "behind",
-)
-WEAK_PREDICATES = frozenset(("with", "has", "have", "having", "of", "and"))
+    "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",
+)  # fmt: skip

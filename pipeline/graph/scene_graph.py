@@ -1,7 +1,7 @@
 """Scene graphs: from objects in Visual Genome's shape to groups of like objects, and their text in a prompt.
 
-A graph lists objects one by one; people, and captions, speak of groups ("three red cars at the left").
-A group is the objects that share name, attributes and position; its fields are the facts of a caption.
+A graph lists single objects, but people and captions speak of groups ("three red cars at the left").
+A group holds the objects that share name, attributes and position; its fields are the facts of a caption.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class SceneGraph:
 
 @dataclass(frozen=True)
 class Group:
-    """Like objects. `quantity` is a number in digits, a vague word, or "" if the graph does not tell it."""
+    """Objects that are alike. `quantity` is a number in digits, a vague word, or "" if none is given."""
 
     quantity: str
     name: str
@@ -81,7 +81,7 @@ def position_of(bbox: Sequence[float], width: int, height: int) -> str:
 def group_objects(graph: SceneGraph) -> GroupGraph:
     """Put objects of the same name, attributes and position into one group, in order of first appearance.
 
-    An attribute that tells how many ("two", "many") becomes the quantity. Otherwise the quantity is the
+    An attribute that says how many ("two", "many") becomes the quantity. Otherwise the quantity is the
     number of objects, but a single object without a box has none: such graphs name kinds, not instances.
     """
     grouped = nodes_by_group(graph)
@@ -121,7 +121,7 @@ def phrase(group: Group) -> str:
 
 
 def mention(graph: GroupGraph, index: int) -> str:
-    """How relations name a group: by its name, with its attributes if another group has the same name."""
+    """A group as relations name it: its name, with its attributes if another group has the same name."""
     group = graph.groups[index]
     unique = sum(other.name == group.name for other in graph.groups) == 1
     return group.name if unique else phrase(group)

@@ -1,7 +1,7 @@
-"""Graphs with more groups than a caption can state: the most salient groups stay, the rest is counted.
+"""Graphs with more groups than a caption can state: the most salient groups stay, the others are counted.
 
-Salient are first the groups that a modification names, then those with a relation, then those whose boxes
-cover most of the image; on a tie, the earlier group.
+The most salient groups are those that a modification names, then those with a relation, then those whose
+boxes cover most of the image; on a tie, the earlier group.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ from pipeline.graph.scene_graph import Group, GroupGraph, SceneGraph, group_obje
 def summarised(
     graph: SceneGraph, most_groups: int, edits: Sequence[Edit] | None = None
 ) -> tuple[GroupGraph, bool]:
-    """The groups of a graph, at most `most_groups` of them, and whether that is fewer than it has.
+    """The groups of a graph, at most `most_groups` of them, and whether the graph has more.
 
     The most salient groups fill half of the limit, in the graph's order and with the relations between them.
-    The other half is the rest by name: each name once, with the number of all its objects and nothing else,
-    the most numerous names first. Names beyond that are left out.
+    The other half are the other groups by name: each name once with its number of objects, nothing else, the
+    most numerous names first. Names beyond that are left out.
 
     Args:
         edits: of a query. Groups that they name stay, so that the edits still fit, even if these alone are

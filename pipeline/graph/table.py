@@ -17,11 +17,11 @@ class GraphTable:
     """The scene graph table in Arrow's memory; only the latest graphs built from it are kept.
 
     Raises:
-        UserError: the table is missing or is not the schema's.
+        UserError: the table is missing or does not fit the schema.
     """
 
     def __init__(self, path: Path) -> None:
-        self._table = read_table(path, SCENE_GRAPHS).combine_chunks()  # else `take` would, each time
+        self._table = read_table(path, SCENE_GRAPHS).combine_chunks()  # once, not in each `take`
         self._built: dict[str, SceneGraph] = {}
 
     def __iter__(self) -> Iterator[SceneGraph]:

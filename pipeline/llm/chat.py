@@ -1,9 +1,9 @@
 """Messages to the tokens of one prompt, through the model's own chat template where it has one."""
 
-from collections.abc import Callable
 from typing import Any
 
 from pipeline.llm.prompt import Message
+from pipeline.llm.types import Request, Result, one_line
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
 
@@ -55,15 +55,42 @@ class ChatRenderer:
         if messages[0]["role"] != "system" or self._system_taken:
             return apply(messages)
         if self._system_taken is None:
-            self._system_taken = _accepts(apply, messages)
-        return apply(messages if self._system_taken else _without_system(messages))
+            from jinja2 import TemplateError
+
+            try:
+                text = apply(messages)
+            except TemplateError:
+                self._system_taken = False
+            else:
+                self._system_taken = True
+                return text
+        system, first, *others = messages
+        return apply([{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others])
 
     def _defused(self, content: str) -> str:
-        """A name that spells a special token stays text: it must not end a turn or open another."""
+        """Split special tokens that stand in a text, so that no name can end a turn or open another."""
         for special in self._specials:
             if special in content:
                 content = content.replace(special, special[0] + " " + special[1:])
         return content
+
+
+def prompt_tokens(
+    chat: ChatRenderer, request: Request, context: int, limited_by_memory: bool = False
+) -> list[int] | Result:
+    """The tokens of a prompt, or a failed result where the template refuses it or no room for text is left.
+
+    Args:
+        context: how many tokens prompt and text may have together.
+        limited_by_memory: the model could take more; `context` is what the KV cache holds.
+    """
+    try:
+        tokens = chat.token_ids(request.messages)
+    except Exception as error:
+        return Result(request.key, error=one_line(error))
+    if len(tokens) >= context:
+        return Result.too_long(request.key, len(tokens), context, limited_by_memory)
+    return tokens
 
 
 def plain_text(messages: list[Message]) -> str:
@@ -73,21 +100,6 @@ def plain_text(messages: list[Message]) -> str:
         prefix = {"system": "", "user": "Input: ", "assistant": "Output: "}[message["role"]]
         lines.append(prefix + message["content"] + ("\n" if message["role"] != "user" else ""))
     return "\n".join([*lines, "Output:"])
-
-
-def _without_system(messages: list[Message]) -> list[Message]:
-    first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
-    return [first, *messages[2:]]
-
-
-def _accepts(apply: Callable[[list[Message]], str], messages: list[Message]) -> bool:
-    from jinja2 import TemplateError
-
-    try:
-        apply(messages)
-    except TemplateError:
-        return False
-    return True
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

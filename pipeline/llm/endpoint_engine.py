@@ -12,21 +12,21 @@ from typing import Any
 
 import httpx
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 from pipeline.base.files import remembered, write_json
 from pipeline.base.params import LlmParams, SpeedParams
-from pipeline.llm.types import Request, Result, one_line
+from pipeline.llm.types import Engine, Request, Result, one_line
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses worth another try
-_SAID = ("id", "root", "parent", "revision", "version")  # of what /models says; the rest varies
+_IDENTITY_FIELDS = ("id", "root", "parent", "revision", "version")  # of /models; its other fields vary
 
 
-class EndpointEngine:
-    """Sends at most `endpoint_concurrency` requests at once; after passing errors tries again, later."""
+class EndpointEngine(Engine):
+    """Sends at most `endpoint_concurrency` requests at once, and repeats one after a temporary error."""
 
     def __init__(self, params: LlmParams, speed: SpeedParams) -> None:
         self._model = params.model
@@ -54,14 +54,6 @@ class EndpointEngine:
             for future in done:
                 yield future.result()
 
-    def shared_tokens(self) -> None:
-        """Not known: the tokens and blocks are the server's."""
-        return None
-
-    def effective(self) -> None:
-        """Not known: they are the server's."""
-        return None
-
     def close(self) -> None:
         """Drop what has not been sent yet and close the connections."""
         self._closing = True
@@ -69,83 +61,80 @@ class EndpointEngine:
         self._client.close()
 
     def _ask(self, request: Request) -> Result:
+        """Send a request until it succeeds, gets a permanent error, or has used up its retries."""
         body: dict[str, Any] = {
             "model": self._model,
             "messages": request.messages,
-            "temperature": request.sampling.temperature,
-            "top_p": request.sampling.top_p,
-            "max_tokens": request.max_tokens,
+            **{name: value for name, value in request.sampling_arguments().items() if value is not None},
         }
-        if request.seed is not None:
-            body["seed"] = request.seed
         if request.json_schema is not None:
             schema = {"name": "caption", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        error = ""
         for attempt in range(self._retries + 1):
-            pause = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1)
-            try:
-                response = self._client.post("chat/completions", json=body)
-                if response.status_code == 200:
-                    return _result(request.key, response.json())
-                error = f"HTTP {response.status_code}: {one_line(response.text)}"
-                if response.status_code not in PASSING:
-                    return Result(request.key, error=error, permanent=response.status_code in (400, 413, 422))
-                pause = _retry_after(response) or pause
-            except (httpx.TransportError, json.JSONDecodeError) as problem:
-                error = one_line(problem)
-            except (KeyError, IndexError, TypeError, ValueError) as problem:
-                return Result(
-                    request.key, error=f"the server's answer is not understood: {one_line(problem)}"
-                )
-            if self._closing or attempt == self._retries:
+            result, wait_s = self._post(request.key, body)
+            if wait_s is None or self._closing:
                 break
-            time.sleep(pause)
-        return Result(request.key, error=error)
+            if attempt < self._retries:
+                backoff = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1)
+                time.sleep(wait_s or backoff)
+        return result
+
+    def _post(self, key: str, body: dict[str, Any]) -> tuple[Result, float | None]:
+        """Send a request once.
+
+        Returns:
+            its result, and, if another try may help, the seconds that the server asks to wait (or 0).
+        """
+        try:
+            response = self._client.post("chat/completions", json=body)
+            if response.status_code == 200:
+                return _result(key, response.json()), None
+        except (httpx.TransportError, json.JSONDecodeError) as error:
+            return Result(key, error=one_line(error)), 0.0
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            return Result(key, error=f"the server's answer is not understood: {one_line(error)}"), None
+        status = response.status_code
+        failure = f"HTTP {status}: {one_line(response.text)}"
+        if status in PASSING:
+            return Result(key, error=failure), _retry_after(response)
+        return Result(key, error=failure, permanent=status in (400, 413, 422)), None
 
 
 def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
-    """What the server says of the model (`GET /models`): its id, root and revision.
+    """The model's id, root and revision as the server reports them (`GET /models`).
 
     The last answer is remembered under `cache`, so that tables can be written again from a full row cache
-    while the server is away; this is said in a warning.
+    while the server is away; a warning says so.
 
     Raises:
         UserError: the server does not serve the model, or cannot be reached and never was.
     """
     store = cache / "endpoint_models.json"
     known = remembered(store)
-    place = f"{_base(params)} {params.model}"
+    name = f"{_base(params)} {params.model}"
     try:
         answer = httpx.get(_base(params) + "models", headers=_headers(), timeout=10)
         answer.raise_for_status()
         served = {entry["id"]: entry for entry in answer.json()["data"]}
     except (httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
-        if place in known:
+        if name in known:
             log.warning(
-                "the server %s cannot be asked (%s): taken as unchanged since it last answered",
+                "the server %s cannot be reached (%s): its model is taken to be that of its last answer",
                 params.endpoint,
                 one_line(error),
             )
-            return known[place]
-        raise UserError(
-            "the server cannot be asked for its models",
-            "Start it, or correct the URL (as in http://localhost:8000/v1)",
-            file="params.yaml",
-            field="llm.endpoint",
-            value=f"{params.endpoint}: {one_line(error)}",
-        ) from None
+            return known[name]
+        remedy = "Start it, or correct the URL (as in http://localhost:8000/v1)"
+        value = f"{params.endpoint}: {one_line(error)}"
+        reason = "the server cannot be asked for its models"
+        raise parameter_error(reason, remedy, "llm.endpoint", value) from None
     if params.model not in served:
-        raise UserError(
-            "the server does not serve this model",
-            "Use one of " + ", ".join(sorted(served)),
-            file="params.yaml",
-            field="llm.model",
-            value=params.model,
-        )
-    known[place] = {name: served[params.model][name] for name in _SAID if served[params.model].get(name)}
+        remedy = "Use one of " + ", ".join(sorted(served))
+        raise parameter_error("the server does not serve this model", remedy, "llm.model", params.model)
+    model = served[params.model]
+    known[name] = {field: model[field] for field in _IDENTITY_FIELDS if model.get(field)}
     write_json(store, known)
-    return known[place]
+    return known[name]
 
 
 def _result(key: str, answer: dict[str, Any]) -> Result:
@@ -164,11 +153,11 @@ def _result(key: str, answer: dict[str, Any]) -> Result:
     )
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: httpx.Response) -> float:
     try:
-        return min(LONGEST_WAIT_S, float(response.headers["Retry-After"]))
+        return max(0.0, min(LONGEST_WAIT_S, float(response.headers["Retry-After"])))
     except (KeyError, ValueError):
-        return None
+        return 0.0
 
 
 def _base(params: LlmParams) -> str:

@@ -1,14 +1,13 @@
-"""Which model writes a text: the part of a row's key that changes when the model does, wherever it lies."""
+"""The identity of the model that writes a text, for row keys; it does not depend on where its files lie."""
 
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 from pipeline.base.files import file_hashes, refuse_lfs_pointers
 from pipeline.base.params import LlmParams
 
-OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: ours, the others are vLLM's
+OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: this project's; the others are vLLM's
 _WEIGHTS = ("*.safetensors", "*.gguf")
 _CONTENT = (
     *_WEIGHTS, "*config*.json", "*.index.json", "tokenizer*.json", "vocab*.json", "special_tokens_map.json",
@@ -19,17 +18,17 @@ _CONTENT = (
 def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> dict[str, Any]:
     """A JSON object that is equal for equal models and differs for different ones.
 
-    A folder is known by the hashes of its files, a hub model by its name and commit, a served one by its name
-    and what the server says of it. Engine arguments that can change texts, and a LoRA adapter, belong to it.
+    A folder is identified by the hashes of its files, a hub model by its name and commit, a served model by
+    its name and what the server reports. Engine arguments that can change texts and a LoRA adapter count too.
 
     Args:
         params: names the model; nothing is loaded.
         cache: folder for remembered file hashes and server answers.
-        root: what relative folders are relative to.
+        root: the folder that relative folders start from.
 
     Raises:
         UserError: the model's folder is missing, holds no safetensors or a git-LFS pointer, or the server
-            cannot be asked.
+            does not answer.
     """
     if params.engine == "endpoint":
         from pipeline.llm.endpoint_engine import reported_model
@@ -37,32 +36,28 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
         return {"kind": "endpoint", "name": params.model, "reported": reported_model(params, cache)}
     arguments = dict(params.engine_args)
     code = ("*.py",) if arguments.get("trust_remote_code") else ()
-    found = _located(params.model, params.revision, cache, root, "llm.model", code)
+    identity = _weights_identity(params.model, params.revision, cache, root, "llm.model", code)
     if lora := arguments.pop("lora", None):
-        found["lora"] = _located(str(lora), None, cache, root, "llm.engine_args.lora", ())
+        identity["lora"] = _weights_identity(str(lora), None, cache, root, "llm.engine_args.lora", ())
     if template := arguments.get("chat_template"):
         arguments["chat_template"] = chat_template_text(template)
-    return {**found, "engine_args": arguments}
+    return {**identity, "engine_args": arguments}
 
 
-def chat_template_text(named: str) -> str:
-    """A chat template: `named` itself where it is spelt out, else what the file of that name holds.
+def chat_template_text(template: str) -> str:
+    """The text of a chat template that is given as such or as the path of a file.
 
     Raises:
         UserError: there is no such file.
     """
-    if "{" in named:
-        return named
+    if "{" in template:
+        return template
     try:
-        return Path(named).read_text(encoding="utf-8")
+        return Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "the chat template cannot be read",
-            "Correct the path, or write the template itself",
-            file="params.yaml",
-            field="llm.engine_args.chat_template",
-            value=f"{named}: {error}",
-        ) from None
+        remedy, value = "Correct the path, or write the template itself", f"{template}: {error}"
+        field = "llm.engine_args.chat_template"
+        raise parameter_error("the chat template cannot be read", remedy, field, value) from None
 
 
 def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -> Path | None:
@@ -77,41 +72,28 @@ def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -
         return folder
     is_path = folder.is_file() or named.is_absolute() or model.startswith((".", "~")) or len(named.parts) > 2
     if is_path or (len(named.parts) == 2 and (root / named.parts[0]).is_dir()):
-        raise UserError(
-            "there is no such model folder",
-            "Correct the path, run `git checkout` or `dvc pull` for it, or give a hub name",
-            file="params.yaml",
-            field=field,
-            value=model,
-        )
+        remedy = "Correct the path, run `git checkout` or `dvc pull` for it, or give a hub name"
+        raise parameter_error("there is no such model folder", remedy, field, model)
     return None
 
 
-def _located(
+def _weights_identity(
     model: str, revision: str | None, cache: Path, root: Path, field: str, code: tuple[str, ...]
 ) -> dict[str, Any]:
     folder = local_folder(model, root, field)
     if folder is None:
         return {"kind": "hub", "name": model, "revision": _hub_commit(model, revision) or revision or "main"}
     refuse_lfs_pointers(folder.iterdir())
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _fits(path, (*_CONTENT, *code)))
-    if not any(_fits(path, _WEIGHTS) for path in files):
-        raise UserError(
-            "the model folder holds no .safetensors (or .gguf) file",
-            "Train or pull the model, or convert its weights: pickled ones are not loaded",
-            file="params.yaml",
-            field=field,
-            value=model,
-        )
+    matching = {path for pattern in (*_CONTENT, *code) for path in folder.glob(pattern)}
+    files = sorted(path for path in matching if path.is_file())
+    if not any(path.match(pattern) for path in files for pattern in _WEIGHTS):
+        remedy = "Train or pull the model, or convert its weights: pickled ones are not loaded"
+        raise parameter_error("the model folder holds no .safetensors (or .gguf) file", remedy, field, model)
     return {"kind": "folder", "files": file_hashes(files, cache)}
 
 
-def _fits(path: Path, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(path.name, pattern) for pattern in patterns)
-
-
 def _hub_commit(model: str, revision: str | None) -> str | None:
-    """The commit that a branch or tag stands for in the local copy of the hub, if there is one."""
+    """The commit of a branch or tag in the local copy of the hub, if there is one."""
     try:
         from huggingface_hub.constants import HF_HUB_CACHE
     except ImportError:

@@ -1,4 +1,4 @@
-"""Ctrl-C is for the stage alone: a terminal sends it to the engine's processes too, which die noisily."""
+"""Ctrl-C ends the stage alone: a terminal also sends it to the engine's processes, which print tracebacks."""
 
 import signal
 import threading
@@ -9,23 +9,23 @@ from multiprocessing.process import BaseProcess
 
 
 @contextmanager
-def deaf_processes() -> Iterator[None]:
-    """Processes that `multiprocessing` starts in here never get SIGINT, nor do those that they start.
+def children_without_sigint() -> Iterator[None]:
+    """Processes that `multiprocessing` starts in here never get SIGINT, nor do their own children.
 
-    The signal is blocked, which children inherit, and not ignored: vLLM's processes install handlers of their
-    own. This process hears it all the while.
+    The signal is blocked, which children inherit. Ignoring it is not enough: vLLM's processes install their
+    own handlers. This process itself still gets the signal.
     """
     resource_tracker.ensure_running()  # starting it unblocks the signal
     start = BaseProcess.start
 
-    def start_deaf(process: BaseProcess) -> None:
+    def start_blocked(process: BaseProcess) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             start(process)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    BaseProcess.start = start_deaf  # type: ignore[assignment,method-assign]
+    BaseProcess.start = start_blocked  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:
@@ -33,14 +33,14 @@ def deaf_processes() -> Iterator[None]:
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C under a name that nobody else catches."""
+    """Raised in place of KeyboardInterrupt, as no library catches it."""
 
 
 @contextmanager
-def heard_at_once() -> Iterator[None]:
-    """Ctrl-C in here ends the block at once: vLLM swallows a KeyboardInterrupt while its core loads.
+def interrupt_at_once() -> Iterator[None]:
+    """Ctrl-C in here ends the block at once. vLLM would swallow a KeyboardInterrupt while its core loads.
 
-    Where Ctrl-C is not to be heard (a job in the background), or by somebody else, that stays so.
+    Where SIGINT is ignored (a job in the background) or has another handler, nothing changes.
     """
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

@@ -1,7 +1,7 @@
-"""Ends an engine's processes when the process that started them is killed: vLLM's core would live on.
+"""Ends an engine's processes when the process that started them is killed: vLLM's core would go on.
 
-`Watch` runs this file as a process of its own. It notes the descendants of the process that started it for as
-long as that one loads an engine, and ends them once its end of a pipe is closed without a word.
+`Watch` runs this file as a process of its own. While its parent loads an engine, it notes the parent's
+descendants. If the parent ends before the engine is closed, it kills them.
 """
 
 import os
@@ -24,33 +24,26 @@ class Watch:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", __file__, str(os.getpid())],
                 stdin=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the process watched
+                start_new_session=True,  # Ctrl-C must reach only the watched process
             )
 
     def loaded(self) -> None:
         """The engine is up: processes that start from now on are not its own."""
-        self._say(b"loaded\n")
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(b"loaded\n")
+                self._process.stdin.flush()
 
     def close(self) -> None:
         """The engine is closed; the watch ends."""
-        self._say(b"closed\n")
         if self._process is not None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            self._process.wait()
+            self._process.communicate(b"closed\n")
             self._process = None
-
-    def _say(self, word: bytes) -> None:
-        if self._process is not None:
-            assert self._process.stdin is not None
-            with suppress(BrokenPipeError):
-                self._process.stdin.write(word)
-                self._process.stdin.flush()
 
 
 def _processes() -> dict[int, tuple[int, str]]:
     """Parent and start time of every process."""
-    found = {}
+    processes = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -58,20 +51,19 @@ def _processes() -> dict[int, tuple[int, str]]:
                     fields = file.read().rpartition(")")[2].split()
             except OSError:
                 continue
-            found[int(entry)] = (int(fields[1]), fields[19])
-    return found
+            processes[int(entry)] = (int(fields[1]), fields[19])
+    return processes
 
 
-def _descendants(of: int) -> dict[int, str]:
-    """Start times of the processes below one, this one and Python's resource tracker left out."""
+def _descendants(ancestor: int) -> dict[int, str]:
+    """Start times of the processes below one, without this one and Python's resource tracker."""
     processes = _processes()
-    found: dict[int, str] = {}
-    level = [of]
+    started: dict[int, str] = {}
+    level = [ancestor]
     while level:
         level = [pid for pid, (parent, _) in processes.items() if parent in level]
-        found |= {pid: processes[pid][1] for pid in level}
-    found.pop(os.getpid(), None)
-    return {pid: start for pid, start in found.items() if not _is_tracker(pid)}
+        started |= {pid: processes[pid][1] for pid in level}
+    return {pid: start for pid, start in started.items() if pid != os.getpid() and not _is_tracker(pid)}
 
 
 def _is_tracker(pid: int) -> bool:
@@ -86,7 +78,7 @@ def _watch(parent: int) -> None:
     before = set(_descendants(parent))
     noted: dict[int, str] = {}
     loading = True
-    said = b""
+    received = b""
     while True:
         if loading and os.getppid() == parent:
             noted |= {pid: start for pid, start in _descendants(parent).items() if pid not in before}
@@ -94,9 +86,9 @@ def _watch(parent: int) -> None:
             word = os.read(0, 100)
             if not word:
                 break
-            said += word
-            loading = b"loaded" not in said
-            if b"closed" in said:
+            received += word
+            loading = b"loaded" not in received
+            if b"closed" in received:
                 return
     alive = _processes()
     for pid, start in noted.items():

@@ -48,22 +48,17 @@ def load_prompt(path: Path, placeholders: Sequence[str]) -> PromptTemplate:
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(
-            "there is no such prompt file", "Correct the path in params.yaml, or write the file", file=path
-        ) from None
+        remedy = "Correct the path in params.yaml, or write the file"
+        raise UserError("there is no such prompt file", remedy, file=path) from None
     except UnicodeDecodeError as error:
-        raise UserError(
-            "the prompt file is no UTF-8 text", "Save it as UTF-8", file=path, value=error
-        ) from None
-    parts = _HEADING.split(text)
-    if parts[0].strip():
-        raise UserError(
-            "there is text before the first turn",
-            "Start the file with a line `## system` or `## user`",
-            file=path,
-            value=parts[0].strip().splitlines()[0],
-        )
-    turns = tuple((role, body.strip()) for role, body in zip(parts[1::2], parts[2::2], strict=True))
+        reason = "the prompt file is no UTF-8 text"
+        raise UserError(reason, "Save it as UTF-8", file=path, value=error) from None
+    preamble, *headed = _HEADING.split(text)
+    if preamble.strip():
+        remedy = "Start the file with a line `## system` or `## user`"
+        first = preamble.strip().splitlines()[0]
+        raise UserError("there is text before the first turn", remedy, file=path, value=first)
+    turns = tuple((role, body.strip()) for role, body in zip(headed[::2], headed[1::2], strict=True))
     _check_roles(turns, path)
     _check_placeholders(turns, placeholders, path)
     return PromptTemplate(turns, hashlib.sha256(text.encode()).hexdigest())
@@ -72,39 +67,27 @@ def load_prompt(path: Path, placeholders: Sequence[str]) -> PromptTemplate:
 def _check_roles(turns: tuple[tuple[str, str], ...], path: Path) -> None:
     for role, body in turns:
         if role not in ROLES:
-            raise UserError(
-                f"the role of a turn is none of {', '.join(ROLES)}", "Correct it", file=path, value=role
-            )
+            reason = f"the role of a turn is none of {', '.join(ROLES)}"
+            raise UserError(reason, "Correct it", file=path, value=role)
         if not body:
             raise UserError("a turn is empty", "Write its text, or remove its heading", file=path, value=role)
     roles = [role for role, _ in turns]
     talk = roles[1:] if roles[:1] == ["system"] else roles
     expected = ["user", "assistant"] * (len(talk) // 2) + ["user"]
     if talk != expected:
-        raise UserError(
-            "the turns are in the wrong order",
-            "After an optional system turn, user and assistant take turns and the user comes last",
-            file=path,
-            value=", ".join(roles) or "no turn",
-        )
+        remedy = "After an optional system turn, user and assistant take turns and the user comes last"
+        value = ", ".join(roles) or "no turn"
+        raise UserError("the turns are in the wrong order", remedy, file=path, value=value)
 
 
 def _check_placeholders(turns: tuple[tuple[str, str], ...], allowed: Sequence[str], path: Path) -> None:
     in_last = set(_PLACEHOLDER.findall(turns[-1][1]))
     for name in allowed:
         if name not in in_last:
-            raise UserError(
-                "a placeholder is missing from the last turn",
-                f"Write {{{name}}} there",
-                file=path,
-                field=name,
-            )
+            reason = "a placeholder is missing from the last turn"
+            raise UserError(reason, f"Write {{{name}}} there", file=path, field=name)
     for _, body in turns:
         for name in _PLACEHOLDER.findall(body):
             if name not in allowed:
-                raise UserError(
-                    "the placeholder is unknown",
-                    "Use " + " and ".join(f"{{{known}}}" for known in allowed),
-                    file=path,
-                    value=f"{{{name}}}",
-                )
+                remedy = "Use " + " and ".join(f"{{{known}}}" for known in allowed)
+                raise UserError("the placeholder is unknown", remedy, file=path, value=f"{{{name}}}")

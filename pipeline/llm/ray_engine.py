@@ -1,36 +1,42 @@
 """vLLM on the machines of a Ray cluster, by Ray Data's vLLM processor.
 
-Ray Data feeds the replicas of the engine, spreads them over the machines, starts them again and repeats what
-a lost machine was working on. The machines need Ray, vLLM and the model at the same path, not this project.
+Ray Data feeds the engine's replicas, spreads them over the machines, restarts them, and repeats the work of a
+machine that is lost. The machines need Ray, vLLM and the model at the same path, not this project.
 """
 
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.orphans import Watch
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
-from pipeline.llm.types import Request, Result, one_line
-from pipeline.llm.vllm_arguments import vllm_arguments
+from pipeline.llm.types import Engine, Request, Result, one_line
+from pipeline.llm.vllm_arguments import (
+    IN_FLIGHT_PER_SEQUENCE,
+    default_environment,
+    import_error,
+    vllm_arguments,
+)
 
-PIECE_ROWS = 65_536  # of one Ray dataset: bounds what is held, and each piece loads the engines anew
+DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the engines again
 BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again
-WINDOWS = 2  # rows on their way per sequence that a replica runs at once, as in the in-process engine
-MAX_NUM_SEQS = 512  # where nothing is said: vLLM's own default is 256 or 1,024, by the device
+MAX_NUM_SEQS = 512  # where the parameters name none: vLLM's own default is 256 or 1,024, by the device
+_PASSED_ON = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Connects to the cluster, or starts one on this machine, on construction; replicas load the model later.
 
     Args:
         params: model, revision and engine arguments that can change texts.
         speed: further engine arguments (`llm`), the cluster (`ray`), and `device`.
         seed: the engines' own; requests carry theirs.
-        root: what relative folders are relative to.
+        root: the folder that relative folders start from.
 
     Raises:
         UserError: Ray or vLLM is not installed, vLLM refuses the arguments, or there is no such cluster.
@@ -38,16 +44,15 @@ class RayEngine:
 
     def __init__(self, params: LlmParams, speed: SpeedParams, seed: int, root: Path) -> None:
         self._model = params.model
-        _prepare_environment()
         self._ray = _import_ray()
-        named = vllm_arguments(params, speed.llm, seed, root)
+        arguments = vllm_arguments(params, speed.llm, seed, root)
         self._connected = False
-        # all of a cluster that is started here runs below this process, for as long as it lasts
+        # a cluster that is started here runs wholly in children of this process
         self._watch = Watch() if speed.ray.address is None else None
         try:
             self._connected = _connect(self._ray, speed.ray.address)
             on_cpu = self._on_cpus(speed)
-            arguments = named.completed(on_cpu)
+            arguments = arguments.completed(on_cpu)
             self._effective = {"device": "cpu" if on_cpu else "gpu", **arguments.engine}
             self._rows = RayRows(arguments)
             self._processor = self._build(dict(arguments.engine), speed, on_cpu)
@@ -62,34 +67,26 @@ class RayEngine:
             UserError: Ray ends the run before the first result.
         """
         source = iter(requests)
-        while True:
+        for first in source:
+            dataset = chain([first], islice(source, DATASET_ROWS - 1))
             pending: dict[str, Request] = {}
             blocks: list[Any] = []
-            rows: list[dict[str, Any]] = []
-            for request in source:
-                row = self._rows.row(request)
-                if isinstance(row, Result):
-                    yield row
-                    continue
-                pending[request.key] = request
-                rows.append(row)
-                if len(rows) == BATCH_ROWS:
+            while batch := list(islice(dataset, BATCH_ROWS)):
+                rows: list[dict[str, Any]] = []
+                for request in batch:
+                    row = self._rows.row(request)
+                    if isinstance(row, Result):
+                        yield row
+                    else:
+                        pending[request.key] = request
+                        rows.append(row)
+                if rows:
                     blocks.append(self._ray.put(self._rows.table(rows)))
-                    rows = []
-                    if len(pending) >= PIECE_ROWS:
-                        break
-            if rows:
-                blocks.append(self._ray.put(self._rows.table(rows)))
-            if not pending:
-                return
-            yield from self._run(blocks, pending)
-
-    def shared_tokens(self) -> None:
-        """Not known: Ray's processor does not say what came from the prefix caches."""
-        return None
+            if blocks:
+                yield from self._run(blocks, pending)
 
     def effective(self) -> dict[str, Any]:
-        """What the replicas get; what vLLM makes of it there is not known here."""
+        """The arguments that the replicas get; vLLM's own defaults there are not known here."""
         return self._effective
 
     def close(self) -> None:
@@ -103,7 +100,7 @@ class RayEngine:
             self._watch = None
 
     def _run(self, blocks: list[Any], pending: dict[str, Request]) -> Iterator[Result]:
-        """One Ray dataset. What Ray gives up comes as failed results, which the next run asks again."""
+        """Run one Ray dataset. Requests that Ray gives up are failed results; the next run repeats them."""
         dataset = self._processor(self._ray.data.from_arrow_refs(blocks))
         reason, total = "it gave no reason", len(pending)
         try:
@@ -114,14 +111,12 @@ class RayEngine:
         except Exception as error:
             reason = one_line(error)
             if len(pending) == total:
-                raise UserError(
-                    "Ray could not run the model",
+                remedy = (
                     "Read the logs of Ray's workers (/tmp/ray/session_latest/logs on each machine); "
-                    "correct llm.model, llm.engine_args, speed.llm or speed.ray",
-                    file="params.yaml",
-                    field="llm.model",
-                    value=f"{self._model}: {reason}",
-                ) from error
+                    "correct llm.model, llm.engine_args, speed.llm or speed.ray"
+                )
+                value = f"{self._model}: {reason}"
+                raise parameter_error("Ray could not run the model", remedy, "llm.model", value) from error
         for request in pending.values():
             yield Result(request.key, error=f"Ray gave the request up: {reason}")
 
@@ -138,7 +133,7 @@ class RayEngine:
             engine_kwargs={"disable_log_stats": True, **engine},
             concurrency=(speed.ray.replicas, speed.ray.replicas),
             batch_size=BATCH_ROWS,
-            max_concurrent_batches=-(-WINDOWS * sequences // BATCH_ROWS),
+            max_concurrent_batches=-(-IN_FLIGHT_PER_SEQUENCE * sequences // BATCH_ROWS),
             placement_group_config=_cpu_bundles(engine, speed) if on_cpu else None,
             should_continue_on_error=True,
             log_engine_metrics=False,
@@ -147,77 +142,60 @@ class RayEngine:
             detokenize_stage=False,
         )
         processor = build_processor(config)
-        # they would only wrap and unwrap the rows' column, as tasks for which busy replicas leave no core
+        # these only wrap and unwrap the rows' column, in tasks that wait for a core while the replicas run
         processor.preprocess = processor.postprocess = None
         return processor
 
     def _on_cpus(self, speed: SpeedParams) -> bool:
-        """Whether the replicas run on CPUs; the machine that asks need not be like those that compute."""
+        """Whether the replicas run on CPUs; the cluster's machines may differ from this one."""
         if speed.device == "auto":
             return not self._ray.cluster_resources().get("GPU", 0)
         return speed.device == "cpu"
 
 
 def _cpu_bundles(engine: dict[str, Any], speed: SpeedParams) -> dict[str, Any]:
-    """What a replica holds of a machine; on GPUs Ray's default, one for each part of the model, is right."""
-    parts = int(engine.get("tensor_parallel_size", 1)) * int(engine.get("pipeline_parallel_size", 1))
-    return {"bundles": [{"CPU": speed.ray.cpus_per_replica}] * parts}
-
-
-def _prepare_environment() -> None:
-    """Set what Ray reads when it is imported and starts. What a user has set stays."""
-    defaults = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_process_group_cleanup_enabled": "1",  # a killed replica takes vLLM's core along
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
+    """The CPUs that a replica reserves. On GPUs Ray's own default is right: one for each worker of vLLM."""
+    workers = int(engine.get("tensor_parallel_size", 1)) * int(engine.get("pipeline_parallel_size", 1))
+    return {"bundles": [{"CPU": speed.ray.cpus_per_replica}] * workers}
 
 
 def _import_ray() -> Any:
+    """Ray, with its logs turned off."""
+    default_environment(
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_BACKEND_LOG_LEVEL="fatal",
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+        RAY_process_group_cleanup_enabled="1",  # a killed replica takes vLLM's core along
+    )
     try:
         import ray
         import ray.data
     except ImportError as error:
-        raise UserError(
-            "Ray cannot be imported",
-            "Install the extra `ray` of this project, or set llm.engine to vllm",
-            file="params.yaml",
-            field="llm.engine",
-            value=one_line(error),
-        ) from None
+        raise import_error("Ray", "Install the extra `ray`", "vllm", error) from None
     for name in ("ray", "ray.data", "ray.llm", "ray._private.worker"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("ray.llm").addHandler(logging.NullHandler())  # else it adds its own, which says all
+    logging.getLogger("ray.llm").addHandler(logging.NullHandler())  # else it adds one that prints everything
     return ray
 
 
 def _connect(ray: Any, address: str | None) -> bool:
-    """Start a cluster of this machine (`address` null) or join one; False where a caller has done it."""
+    """Start a cluster on this machine (`address` null) or join one; False where Ray is connected already."""
     if ray.is_initialized():
         return False
-    own = {"include_dashboard": False} if address is None else {}
+    options = {"include_dashboard": False} if address is None else {}
     passed = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
-    passed |= {name: os.environ[name] for name in _PASSED if name in os.environ}
+    passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
         ray.init(
             address=address or "local",
             runtime_env={"env_vars": passed},
             log_to_driver=False,
             logging_level=logging.ERROR,
-            **own,
+            **options,
         )
     except Exception as error:
-        raise UserError(
-            "there is no Ray cluster to connect to" if address else "Ray could not start on this machine",
-            "Start one with `ray start --head`, or correct the address; null starts one on this machine",
-            file="params.yaml",
-            field="speed.ray.address",
-            value=f"{address}: {one_line(error)}",
-        ) from None
+        reason = "there is no Ray cluster to connect to" if address else "Ray could not start on this machine"
+        remedy = "Start one with `ray start --head`, or correct the address; null starts one on this machine"
+        value = f"{address}: {one_line(error)}"
+        raise parameter_error(reason, remedy, "speed.ray.address", value) from None
     return True
-
-
-_PASSED = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.llm.chat import ChatRenderer
+from pipeline.llm.chat import ChatRenderer, prompt_tokens
 from pipeline.llm.types import Request, Result, one_line
 from pipeline.llm.vllm_arguments import VllmArguments, load_error
 
@@ -32,7 +32,7 @@ _FIELDS: list[Any] = [  # what the processor reads, and the key, which it carrie
 
 
 class RayRows:
-    """Renders prompts here, by the rules of the in-process engine; the machines get token ids.
+    """Renders prompts on this machine, as the in-process engine does; the cluster's machines get token ids.
 
     Args:
         arguments: the engine's; the model's configuration and tokenizer are read, its weights are not.
@@ -58,17 +58,11 @@ class RayRows:
 
     def row(self, request: Request) -> dict[str, Any] | Result:
         """One row of the processor's input, or a failed result."""
-        try:
-            tokens = self._chat.token_ids(request.messages)
-        except Exception as error:
-            return Result(request.key, error=one_line(error))
-        if len(tokens) >= self._context:
-            return Result.too_long(request.key, len(tokens), self._context)
+        tokens = prompt_tokens(self._chat, request, self._context)
+        if isinstance(tokens, Result):
+            return tokens
         sampling = {
-            "temperature": request.sampling.temperature,
-            "top_p": request.sampling.top_p,
-            "seed": request.seed,
-            "max_tokens": request.max_tokens,
+            **request.sampling_arguments(),
             "stop": list(self._chat.stops),
             "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
         }
@@ -76,12 +70,12 @@ class RayRows:
         return row if self._adapter is None else {**row, "model": self._adapter}
 
     def table(self, rows: list[dict[str, Any]]) -> pa.Table:
-        """Rows as one block of Ray's."""
+        """Rows as one block of a Ray dataset."""
         adapter = [] if self._adapter is None else [("model", pa.string())]
         return pa.table({ROW: pa.array(rows, pa.struct([*_FIELDS, *adapter]))})
 
     def result(self, request: Request, row: dict[str, Any]) -> Result:
-        """What the processor made of a request."""
+        """The result of a request, from its row of the processor's output."""
         if row[ERROR]:
             return Result(request.key, error=one_line(row[ERROR]))
         tokens, prompt = row["generated_tokens"], row["num_input_tokens"]

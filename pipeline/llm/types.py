@@ -1,9 +1,9 @@
-"""What the language stages ask of an engine, whatever runs the model."""
+"""The contract between the language stages and an engine, whatever runs the model."""
 
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from pipeline.llm.prompt import Message
 
@@ -27,7 +27,7 @@ class Sampling:
 class Request:
     """One prompt. `key` names it in the row cache; `seed` is the request's own, made from the key.
 
-    `json_schema` is what the answer must be JSON of, or None for any text.
+    `json_schema` is the schema of a JSON answer, or None for any text.
     """
 
     key: str
@@ -37,10 +37,19 @@ class Request:
     seed: int | None
     json_schema: dict[str, Any] | None = None
 
+    def sampling_arguments(self) -> dict[str, Any]:
+        """By the names that vLLM and OpenAI's API give them."""
+        return {
+            "temperature": self.sampling.temperature,
+            "top_p": self.sampling.top_p,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+        }
+
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a request: a text, or an error in one line.
+    """The outcome of a request: a text, or an error in one line.
 
     `permanent` marks an error that the same request would meet again (a prompt longer than the context).
     """
@@ -55,70 +64,35 @@ class Result:
     cached_tokens: int | None = None  # of the prompt, taken from the engine's prefix cache
 
     @staticmethod
-    def too_long(key: str, tokens: int, context: int, fitted: bool = False) -> "Result":
+    def too_long(key: str, tokens: int, context: int, limited_by_memory: bool = False) -> "Result":
         """The failure of a prompt that leaves no room for an answer.
 
         Args:
-            fitted: the model has more context than the memory given to it holds, which may change.
+            limited_by_memory: the model could take more than the KV cache holds, which may change.
         """
-        whose = "the memory for the KV cache holds" if fitted else "the model's context"
-        error = f"the prompt has {tokens} tokens and {whose} {context}"
-        return Result(key, error=error, permanent=not fitted, prompt_tokens=tokens)
+        limit = "the memory for the KV cache holds" if limited_by_memory else "the model's context"
+        error = f"the prompt has {tokens} tokens and {limit} {context}"
+        return Result(key, error=error, permanent=not limited_by_memory, prompt_tokens=tokens)
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """Runs a model. One bad request gives one failed result; it never ends the batch."""
 
+    @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Yield one result a request, as they finish, in any order; `requests` is read as room appears."""
-        ...
+        """Yield one result for each request, as they finish, in any order; `requests` is read as needed."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model, its memory and its processes."""
 
     def shared_tokens(self) -> int | None:
         """Tokens at the head of every prompt so far that a prefix cache could share; None if unknown."""
-        ...
+        return None
 
     def effective(self) -> dict[str, Any] | None:
         """The arguments that the model runs with, defaults filled in; None if unknown."""
-        ...
-
-    def close(self) -> None:
-        """Free the model, its memory and its processes."""
-        ...
-
-
-@dataclass
-class EngineSpeed:
-    """Counters of one stage's engine work; they vary from run to run."""
-
-    start_seconds: float = 0.0
-    generate_seconds: float = 0.0
-    generated: int = 0
-    output_tokens: int = 0
-    cached_tokens: Counter[int] = field(
-        default_factory=Counter
-    )  # rows by prompt tokens from the prefix cache
-    shared_tokens: int | None = None  # of each prompt, what the prefix cache could share between all rows
-    effective: dict[str, Any] | None = None  # arguments that the engine ran with; None where none was opened
-    errors: list[str] = field(default_factory=list)
-
-    def add(self, result: Result) -> None:
-        self.generated += 1
-        self.output_tokens += result.output_tokens or 0
-        if result.cached_tokens is not None:
-            self.cached_tokens[result.cached_tokens] += 1
-
-    @property
-    def prefix_hit_rate(self) -> float | None:
-        """Share of the common head's tokens that came from the prefix cache, over all rows after the first.
-
-        What rows share beyond the head of all (two queries of one image) does not count. None where there is
-        nothing to share, or what there is to share is not known.
-        """
-        later = self.cached_tokens.total() - 1
-        if not self.shared_tokens or later < 1:
-            return None
-        hits = sum(min(cached, self.shared_tokens) * rows for cached, rows in self.cached_tokens.items())
-        return min(1.0, hits / (later * self.shared_tokens))
+        return None
 
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text, local_folder
@@ -25,6 +25,13 @@ CPU_DEFAULTS: dict[str, Any] = {
     "kv_cache_memory_bytes": 1_500_000_000,  # vLLM's own is nearly all of the machine's memory
     "max_num_seqs": 256,
 }
+IN_FLIGHT_PER_SEQUENCE = 2  # requests for each sequence that an engine runs at once; the others wait in it
+_SHOWN = {  # of a VllmConfig
+    "model_config": ("dtype", "quantization", "max_model_len", "enforce_eager"),
+    "cache_config": ("block_size", "kv_cache_memory_bytes"),
+    "parallel_config": ("tensor_parallel_size", "pipeline_parallel_size"),
+    "scheduler_config": ("enable_chunked_prefill", "max_num_seqs", "max_num_batched_tokens"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class VllmArguments:
     lora: str | None
 
     def completed(self, on_cpu: bool) -> "VllmArguments":
-        """With what is measured to be right on CPUs, where the model runs there; what is named stays."""
+        """Add the defaults for CPUs where the model runs on one; arguments that are named stay."""
         if not on_cpu:
             return self
         defaults = dict(CPU_DEFAULTS)
@@ -47,7 +54,7 @@ class VllmArguments:
 
 
 def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> VllmArguments:
-    """Join `llm.engine_args` and `speed.llm`, and fill in what is safer than vLLM's own defaults anywhere.
+    """Join `llm.engine_args` and `speed.llm`, with defaults that are safer than vLLM's own on every device.
 
     Sets what vLLM reads from the environment when it is imported, and imports it.
 
@@ -55,25 +62,26 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
         params: model, revision and engine arguments that can change texts.
         speed: further engine arguments (`speed.llm`).
         seed: the engine's own; requests carry theirs.
-        root: what relative folders are relative to.
+        root: the folder that relative folders start from.
 
     Raises:
         UserError: vLLM is not installed, or has no such argument.
     """
-    arguments = {**params.engine_args, **speed}
-    own = {name: arguments.pop(name, None) for name in OWN_ARGUMENTS}
     folder = local_folder(params.model, root)
-    _prepare_environment(offline=folder is not None)
+    default_environment(
+        VLLM_NO_USAGE_STATS="1",
+        DO_NOT_TRACK="1",
+        VLLM_LOGGING_LEVEL="ERROR",
+        TOKENIZERS_PARALLELISM="false",
+        **({} if folder is None else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}),
+    )
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
     try:
         from vllm import EngineArgs
     except ImportError as error:
-        raise UserError(
-            "vLLM cannot be imported",
-            "Install the extra `gpu` or `cpu` of this project, or set llm.engine to endpoint",
-            file="params.yaml",
-            field="llm.engine",
-            value=one_line(error),
-        ) from None
+        raise import_error("vLLM", "Install the extra `gpu` or `cpu`", "endpoint", error) from None
+    arguments = {**params.engine_args, **speed}
+    lora, template_arguments = (arguments.pop(name, None) for name in OWN_ARGUMENTS)
     _check_names(arguments, EngineArgs.__dataclass_fields__)
     template = arguments.pop("chat_template", None)
     arguments.setdefault("use_tqdm_on_load", False)
@@ -82,13 +90,12 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
         arguments.setdefault(
             "structured_outputs_config", {"backend": "xgrammar", "disable_any_whitespace": True}
         )
-    if own["lora"]:
+    if lora:
         arguments["enable_lora"] = True
-        arguments.setdefault("max_lora_rank", _lora_rank(str(own["lora"])))
+        arguments.setdefault("max_lora_rank", _lora_rank(str(lora)))
     arguments |= {"model": str(folder or params.model), "revision": params.revision, "seed": seed}
-    lora = str(own["lora"]) if own["lora"] else None
     text = chat_template_text(template) if template else None
-    return VllmArguments(arguments, text, own["chat_template_kwargs"], lora)
+    return VllmArguments(arguments, text, template_arguments, str(lora) if lora else None)
 
 
 def runs_on_cpu() -> bool:
@@ -99,64 +106,42 @@ def runs_on_cpu() -> bool:
 
 
 def effective_arguments(config: Any) -> dict[str, Any]:
-    """What a `VllmConfig` has come to, vLLM's own defaults and limits included, for people to read."""
-    model, cache, parallel, scheduler = (
-        config.model_config,
-        config.cache_config,
-        config.parallel_config,
-        config.scheduler_config,
-    )
-    return {
-        "device": config.device_config.device_type,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "quantization": model.quantization,
-        "max_model_len": model.max_model_len,
-        "enforce_eager": model.enforce_eager,
-        "block_size": cache.block_size,
-        "kv_cache_memory_bytes": cache.kv_cache_memory_bytes,
-        "tensor_parallel_size": parallel.tensor_parallel_size,
-        "pipeline_parallel_size": parallel.pipeline_parallel_size,
-        "enable_chunked_prefill": scheduler.enable_chunked_prefill,
-        "max_num_seqs": scheduler.max_num_seqs,
-        "max_num_batched_tokens": scheduler.max_num_batched_tokens,
+    """The arguments of a `VllmConfig` after vLLM has applied its own defaults and limits."""
+    values = {
+        name: getattr(getattr(config, section), name) for section, names in _SHOWN.items() for name in names
     }
+    dtype = str(values["dtype"]).removeprefix("torch.")
+    return {"device": config.device_config.device_type, **values, "dtype": dtype}
 
 
 def load_error(what: str, model: str, error: Exception) -> UserError:
-    """vLLM's refusal of a model or of the arguments, as the user's mistake that it nearly always is."""
-    return UserError(
-        f"vLLM could not {what}",
-        "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm",
-        file="params.yaml",
-        field="llm.model",
-        value=f"{model}: {one_line(error)}",
-    )
+    """The error where vLLM refuses a model or its arguments: nearly always a mistake in the parameters."""
+    remedy = "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm"
+    return parameter_error(f"vLLM could not {what}", remedy, "llm.model", f"{model}: {one_line(error)}")
 
 
-def _prepare_environment(offline: bool) -> None:
-    """Set what vLLM reads when it is imported. What a user has set stays."""
-    defaults = {
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    if offline:
-        defaults |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    for name, value in defaults.items():
+def import_error(package: str, remedy: str, other_engine: str, error: ImportError) -> UserError:
+    """An engine's package that is not installed."""
+    remedy = f"{remedy} of this project, or set llm.engine to {other_engine}"
+    return parameter_error(f"{package} cannot be imported", remedy, "llm.engine", one_line(error))
+
+
+def default_environment(**variables: str) -> None:
+    """Set what a package reads when it is imported. What a user has set stays."""
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
 
 
 def check_names(params: LlmParams, speed: dict[str, Any]) -> None:
     """Refuse names that vLLM does not know, in a tenth of a second: its source is read and not imported.
 
+    Nothing is checked where vLLM is not installed or keeps its arguments elsewhere; the engine checks again.
+
     Raises:
-        UserError: names the argument. Where vLLM is not installed, or keeps its arguments elsewhere, nothing
-            is known and nothing said; the engine checks again.
+        UserError: names the argument.
     """
-    found = importlib.util.find_spec("vllm")
-    source = Path(*found.submodule_search_locations or ()) / "engine/arg_utils.py" if found else None
+    package = importlib.util.find_spec("vllm")
+    source = Path(*package.submodule_search_locations or ()) / "engine/arg_utils.py" if package else None
     if source is None or not source.is_file():
         return
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
@@ -170,13 +155,8 @@ def _check_names(named: Iterable[str], known: Iterable[str]) -> None:
     names = {*known, "chat_template", "compilation_config"}
     for name in named:
         if name not in names:
-            raise UserError(
-                "vLLM has no such engine argument",
-                "Correct its spelling, or remove it",
-                file="params.yaml",
-                field="llm.engine_args or speed.llm",
-                value=name,
-            )
+            remedy, field = "Correct its spelling, or remove it", "llm.engine_args or speed.llm"
+            raise parameter_error("vLLM has no such engine argument", remedy, field, name)
 
 
 def _lora_rank(adapter: str) -> int:

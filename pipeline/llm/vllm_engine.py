@@ -1,65 +1,73 @@
 """vLLM in this process, kept full by a rolling window of requests."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.params import LlmParams
-from pipeline.llm.chat import ChatRenderer
-from pipeline.llm.interrupts import deaf_processes, heard_at_once
+from pipeline.llm.chat import ChatRenderer, prompt_tokens
+from pipeline.llm.interrupts import children_without_sigint, interrupt_at_once
 from pipeline.llm.orphans import Watch
-from pipeline.llm.types import Request, Result, one_line
-from pipeline.llm.vllm_arguments import effective_arguments, load_error, runs_on_cpu, vllm_arguments
+from pipeline.llm.prefix import SharedPrefix
+from pipeline.llm.types import Engine, Request, Result, one_line
+from pipeline.llm.vllm_arguments import (
+    IN_FLIGHT_PER_SEQUENCE,
+    effective_arguments,
+    load_error,
+    runs_on_cpu,
+    vllm_arguments,
+)
 
 log = logging.getLogger(__name__)
 
-WINDOWS = 2  # requests in flight per sequence that the engine runs at once: the next ones wait inside it
-MAX_DEATHS = 2  # engine crashes that one request may be part of
-MAX_BLAMED = 3
-SHUTDOWN_S = 10.0  # for the engine to leave in order; then it is ended
+MAX_CRASHES = 2  # engine crashes that one request may be part of
+MAX_CRASHES_IN_A_ROW = 3  # without a result between them
+SHUTDOWN_S = 10.0  # for the engine to end by itself; then it is killed
 
 
-class VllmEngine:
-    """Loads the model on construction.
+@dataclass
+class _Job:
+    """A request, and how many crashes of the engine it was in flight in."""
 
-    Args:
-        params: model, revision and engine arguments that can change texts.
-        speed: further engine arguments (`speed.llm`).
-        seed: the engine's own; requests carry theirs.
-        root: what relative folders are relative to.
+    request: Request
+    crashes: int = 0
+
+
+class VllmEngine(Engine):
+    """Loads the model on construction; the arguments are those of `vllm_arguments`.
 
     Raises:
         UserError: vLLM is not installed, or refuses the arguments or the model.
     """
 
     def __init__(self, params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> None:
-        self._params = params
-        self._root = root
-        self._speed = speed
-        self._seed = seed
+        self._model = params.model
+        self._arguments = vllm_arguments(params, speed, seed, root).completed(runs_on_cpu())
         self._start()
         self._shared = SharedPrefix(int(self._llm.llm_engine.vllm_config.cache_config.block_size))
 
     def _start(self) -> None:
-        arguments = vllm_arguments(self._params, self._speed, self._seed, self._root).completed(runs_on_cpu())
         from vllm import LLM
 
+        arguments = self._arguments
         self._watch = Watch()
         try:
-            with deaf_processes(), heard_at_once():
+            with children_without_sigint(), interrupt_at_once():
                 self._llm = LLM(**arguments.engine)
         except Exception as error:
             self._watch.close()
-            raise load_error("load the model", self._params.model, error) from error
+            raise load_error("load the model", self._model, error) from error
         self._watch.loaded()
         self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config
         model = config.model_config
         self._context = int(model.max_model_len)
-        self._fitted = self._context < model.get_and_verify_max_len(model.original_max_model_len)
-        self._window = WINDOWS * int(config.scheduler_config.max_num_seqs)
+        self._limited_by_memory = self._context < model.get_and_verify_max_len(model.original_max_model_len)
+        self._window = IN_FLIGHT_PER_SEQUENCE * int(config.scheduler_config.max_num_seqs)
         self._chat = ChatRenderer(
             self._llm.get_tokenizer(), arguments.chat_template, arguments.template_arguments
         )
@@ -67,42 +75,43 @@ class VllmEngine:
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Yield results as they finish; the window is kept full.
 
-        After a crash of the engine the requests that were in flight go one by one, to find the one to blame.
+        After a crash of the engine, the requests that were in flight go one by one, so that the one which
+        causes it is found.
         """
-        source = iter(requests)
-        waiting: list[tuple[Request, int]] = []  # put back after a crash, with the crashes they were part of
-        in_flight: dict[str, tuple[Request, int]] = {}
-        blamed = 0  # in a row, without a result between
+        source = map(_Job, requests)
+        waiting: list[_Job] = []  # put back after a crash
+        in_flight: dict[str, _Job] = {}
+        crashes = 0  # in a row, without a result between them
         while True:
             try:
-                suspects = waiting or any(deaths for _, deaths in in_flight.values())
-                while len(in_flight) < (1 if suspects else self._window):
-                    request, deaths = waiting[-1] if waiting else (next(source, None), 0)
-                    if request is None:
-                        break
+                one_by_one = waiting or any(job.crashes for job in in_flight.values())
+                while len(in_flight) < (1 if one_by_one else self._window):
                     if not waiting:
-                        waiting.append((request, deaths))
-                    submitted = self._submit(request)
-                    waiting.pop()
-                    if isinstance(submitted, str):
-                        in_flight[submitted] = (request, deaths)
-                    else:
+                        waiting.extend(islice(source, 1))
+                    if not waiting:
+                        break
+                    submitted = self._submit(waiting[-1].request)
+                    job = waiting.pop()  # not before: the engine may have died
+                    if isinstance(submitted, Result):
                         yield submitted
+                    else:
+                        in_flight[submitted] = job
                 if not in_flight:
                     return
                 outputs = self._llm.llm_engine.step()
             except Exception as error:
                 log.warning("the engine died with %d requests in flight: %s", len(in_flight), one_line(error))
-                blamed += not in_flight
-                for request, deaths in in_flight.values():
-                    if deaths + 1 < MAX_DEATHS:
-                        waiting.append((request, deaths + 1))
-                        continue
-                    blamed += 1
-                    yield Result(request.key, error=f"the engine died: {one_line(error)}")
+                crashes += not in_flight
+                for job in in_flight.values():
+                    job.crashes += 1
+                    if job.crashes < MAX_CRASHES:
+                        waiting.append(job)
+                    else:
+                        crashes += 1
+                        yield Result(job.request.key, error=f"the engine died: {one_line(error)}")
                 in_flight.clear()
                 self.close()
-                if blamed >= MAX_BLAMED:
+                if crashes >= MAX_CRASHES_IN_A_ROW:
                     raise UserError(
                         "the engine dies whatever it is asked",
                         "Read its lines above; what was generated is kept, so a later run goes on from there",
@@ -112,9 +121,8 @@ class VllmEngine:
                 continue
             for output in outputs:
                 if output.finished and output.request_id in in_flight:
-                    request, _ = in_flight.pop(output.request_id)
-                    blamed = 0
-                    yield _result(request, output)
+                    crashes = 0
+                    yield _result(in_flight.pop(output.request_id).request, output)
 
     def shared_tokens(self) -> int:
         """Tokens in the full blocks of the head that all prompts so far have in common."""
@@ -135,21 +143,20 @@ class VllmEngine:
             self._watch.close()
 
     def _submit(self, request: Request) -> Result | str:
-        """Hand a request to the engine; returns its name there, or a failed result."""
+        """Hand a request to the engine; returns its id there, or a failed result."""
         from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        tokens = prompt_tokens(self._chat, request, self._context, self._limited_by_memory)
+        if isinstance(tokens, Result):
+            return tokens
+        schema = request.json_schema
         try:
-            tokens = self._chat.token_ids(request.messages)
-            if len(tokens) >= self._context:
-                return Result.too_long(request.key, len(tokens), self._context, self._fitted)
             sampling = SamplingParams(
-                temperature=request.sampling.temperature,
-                top_p=request.sampling.top_p,
-                seed=request.seed,
-                max_tokens=request.max_tokens,
+                **request.sampling_arguments(),
                 stop=list(self._chat.stops),
-                structured_outputs=_structured(request),
+                structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             )
             (name,) = self._llm.enqueue(
                 {"prompt_token_ids": tokens}, sampling, lora_request=self._lora, use_tqdm=False
@@ -160,14 +167,6 @@ class VllmEngine:
             return Result(request.key, error=one_line(error))
         self._shared.add(tokens)
         return name.rpartition("-")[0]  # outputs come without the suffix
-
-
-def _structured(request: Request) -> Any:
-    if request.json_schema is None:
-        return None
-    from vllm.sampling_params import StructuredOutputsParams
-
-    return StructuredOutputsParams(json=request.json_schema)
 
 
 def _result(request: Request, output: Any) -> Result:
@@ -188,30 +187,3 @@ def _lora_request(adapter: str) -> Any:
     from vllm.lora.request import LoRARequest
 
     return LoRARequest("adapter", 1, adapter)
-
-
-class SharedPrefix:
-    """The head that all prompts so far have in common.
-
-    Args:
-        block: tokens in a block of the prefix cache; only full blocks are shared.
-    """
-
-    def __init__(self, block: int) -> None:
-        self._block = block
-        self._head: list[int] | None = None
-
-    def add(self, prompt: Sequence[int]) -> None:
-        """Note a prompt. Its last token is always computed, never taken from the cache."""
-        head = list(prompt[:-1])
-        known = self._head
-        if known is None:
-            self._head = head
-        elif head[: len(known)] != known:
-            same = (i for i, (ours, theirs) in enumerate(zip(known, head, strict=False)) if ours != theirs)
-            self._head = known[: next(same, min(len(known), len(head)))]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the full blocks in the common head."""
-        return len(self._head or ()) // self._block * self._block

@@ -1,46 +1,52 @@
 """The page of the report: gathers what it shows from tables and metrics, and renders the template."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, StrictUndefined
 
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.report import tables as report_tables
-from pipeline.report.queries import METHODS, THUMBNAIL, TOP, shown_queries
+from pipeline.report.queries import THUMBNAIL, TOP, shown_queries
 
 TEMPLATE = Path(__file__).with_name("template.html")
 
 
-def gather(params: Params, paths: Paths) -> dict[str, Any]:
-    """All that the template shows."""
+def gather(
+    params: Params, paths: Paths, families: report_tables.Families, pictured: Sequence[str]
+) -> dict[str, Any]:
+    """All that the template shows.
+
+    Args:
+        families: title and methods of each family, in the order of the table.
+        pictured: the methods whose first images are shown, side by side.
+    """
     rejected, rejected_count = report_tables.rejects(paths)
-    datasets = []
-    for name in params.datasets:
-        datasets.append(
+    return {
+        "datasets": [
             {
                 "name": name,
-                "methods": report_tables.method_rows(read_metrics(paths.metrics("evaluate", name))),
-                "kinds": report_tables.kind_rows(paths, name, METHODS[0]),
+                "methods": report_tables.method_rows(read_metrics(paths.metrics("evaluate", name)), families),
+                "kinds": report_tables.kind_rows(paths, name, "hybrid"),
                 "tune": read_metrics(paths.metrics("tune", name)),
                 "curves": report_tables.curves(paths.plots("tune", name)),
             }
-        )
-    return {
-        "datasets": datasets,
+            for name in params.datasets
+        ],
         "corpus": read_metrics(paths.metrics("corpus")),
         "rejects": rejected,
         "rejected_count": rejected_count,
         "captions": report_tables.caption_quality(paths, params.datasets),
         "models": report_tables.models(paths, params.datasets),
-        "queries": shown_queries(paths, params.datasets, params.report.queries),
+        "queries": shown_queries(paths, params.datasets, params.report.queries, pictured),
     }
 
 
 def render(shown: dict[str, Any]) -> str:
     """The page; every text in it is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,14 +1,14 @@
 """The queries that the report shows: chosen without looking at results, with pictures."""
 
 import hashlib
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import thumbnail_uri
@@ -16,7 +16,6 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, RANKINGS
 from pipeline.base.tables import read_table
 
-METHODS = ("hybrid", "image_plus_text")
 TOP = 5
 THUMBNAIL = 96  # pixels
 
@@ -57,52 +56,43 @@ class ShownQuery:
     results: list[Result]
 
 
-def shown_queries(paths: Paths, datasets: tuple[str, ...], count: int) -> list[ShownQuery]:
-    """`count` test queries, spread evenly over datasets and kinds.
+def shown_queries(
+    paths: Paths, datasets: Sequence[str], count: int, methods: Sequence[str]
+) -> list[ShownQuery]:
+    """`count` test queries, spread evenly over datasets and kinds, with what some methods answer.
 
     Raises:
         UserError: a table or an image is missing.
     """
-    chosen = _choose(paths, datasets, count)
-    return [
-        query for dataset in datasets if chosen[dataset] for query in _shown(paths, dataset, chosen[dataset])
-    ]
+    chosen = _choose(paths, datasets, count, methods[0])
+    return [query for dataset, ids in chosen.items() for query in _shown(paths, dataset, ids, methods)]
 
 
-def _choose(paths: Paths, datasets: tuple[str, ...], count: int) -> dict[str, list[str]]:
-    """Query ids by dataset. The order in a kind is that of the ids' hashes: no result has a say in it."""
-    waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
+def _choose(paths: Paths, datasets: Sequence[str], count: int, method: str) -> dict[str, list[str]]:
+    """Query ids by dataset: datasets take turns, and so do their kinds, in the order of the ids' hashes.
+
+    No result has an influence: `method` only tells which rankings name each query once.
+    """
+    in_turn = []
     for dataset in datasets:
-        table = read_table(paths.rankings(dataset), RANKINGS, ["query_id", "kind", "method"])
-        table = table.filter(pc.equal(table["method"], METHODS[0]))
-        for query_id, kind in zip(table["query_id"].to_pylist(), table["kind"].to_pylist(), strict=True):
-            waiting[dataset, kind].append(query_id)
-    for ids in waiting.values():
-        ids.sort(key=lambda query_id: hashlib.sha256(query_id.encode()).digest(), reverse=True)
-    kinds = {dataset: [key for key in sorted(waiting) if key[0] == dataset] for dataset in datasets}
-    chosen: dict[str, list[str]] = {dataset: [] for dataset in datasets}
-    left, turn = count, 0
-    while left and any(waiting.values()):
-        dataset = datasets[turn % len(datasets)]
-        turn += 1
-        # the kinds of a dataset take turns; one that has run out is passed over
-        for key in list(kinds[dataset]):
-            kinds[dataset].append(kinds[dataset].pop(0))
-            if waiting[key]:
-                chosen[dataset].append(waiting[key].pop())
-                left -= 1
-                break
-    return chosen
+        rankings = pl.DataFrame(read_table(paths.rankings(dataset), RANKINGS, ["query_id", "kind", "method"]))
+        queries = rankings.filter(method=method).sort(pl.col("query_id").map_elements(_hash, pl.Binary))
+        queries = queries.sort(pl.int_range(pl.len()).over("kind"), "kind").with_row_index("turn")
+        in_turn.append(queries.select("turn", "query_id", dataset=pl.lit(dataset)))
+    chosen = pl.concat(in_turn).sort("turn", maintain_order=True).head(count)
+    return {dataset: chosen.filter(dataset=dataset)["query_id"].to_list() for dataset in datasets}
 
 
-def _shown(paths: Paths, dataset: str, ids: list[str]) -> list[ShownQuery]:
-    queries = _rows(paths.queries(dataset), QUERIES, "query_id", ids)
-    captions = _rows(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", ids)
+def _hash(query_id: str) -> bytes:
+    return hashlib.sha256(query_id.encode()).digest()
+
+
+def _shown(paths: Paths, dataset: str, ids: list[str], methods: Sequence[str]) -> list[ShownQuery]:
+    queries = _rows(paths.queries(dataset), QUERIES, ids, "query_id")
+    captions = _rows(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ids, "query_id")
     references = [row["reference_id"] for row in queries.values()]
-    interpretations = _rows(paths.interpretations(dataset), INTERPRETATIONS, "image_id", references)
-    table = read_table(paths.rankings(dataset), RANKINGS)
-    table = table.filter(pc.is_in(table["query_id"], pa.array(ids)))
-    ranked = {(row["query_id"], row["method"]): row for row in table.to_pylist() if row["method"] in METHODS}
+    interpretations = _rows(paths.interpretations(dataset), INTERPRETATIONS, references, "image_id")
+    ranked = _rows(paths.rankings(dataset), RANKINGS, ids, "query_id", "method")
     images = read_table(paths.images(dataset), IMAGES, ["image_id", "path"])
     files = dict(zip(images["image_id"].to_pylist(), images["path"].to_pylist(), strict=True))
 
@@ -111,46 +101,42 @@ def _shown(paths: Paths, dataset: str, ids: list[str]) -> list[ShownQuery]:
 
     shown = []
     for query_id in sorted(ids, key=lambda query_id: (queries[query_id]["kind"], query_id)):
-        query = queries[query_id]
-        caption = captions.get(query_id, {})
+        query, caption = queries[query_id], captions.get(query_id, {})
         right = set(query["target_ids"])
+        results = [
+            Result(method, row["rank"], [picture(image, image in right) for image in row["top"][:TOP]])
+            for method in methods
+            if (row := ranked.get((query_id, method)))
+        ]
         shown.append(
             ShownQuery(
                 dataset=dataset,
                 query_id=query_id,
                 kind=query["kind"],
                 modification=query["modification"],
-                interpretation=_text(interpretations.get(query["reference_id"])),
+                interpretation=_text(interpretations.get(query["reference_id"], {})),
                 pseudo_caption=_text(caption),
                 missed=caption.get("missed") or [],
                 invented=caption.get("invented") or [],
                 reference=picture(query["reference_id"]),
                 target=picture(query["target_id"], True),
                 answers=len(right),
-                results=[
-                    Result(
-                        method,
-                        ranked[query_id, method]["rank"],
-                        [picture(image, image in right) for image in ranked[query_id, method]["top"][:TOP]],
-                    )
-                    for method in METHODS
-                    if (query_id, method) in ranked
-                ],
+                results=results,
             )
         )
     return shown
 
 
-def _text(row: dict[str, Any] | None) -> str:
+def _text(row: dict[str, Any]) -> str:
     if not row:
         return "(not in the table)"
     return row["text"] if row["text"] is not None else f"({row['status']}: {row['error']})"
 
 
-def _rows(path: Path, schema: pa.Schema, key: str, ids: list[str]) -> dict[str, dict[str, Any]]:
-    table = read_table(path, schema)
-    table = table.filter(pc.is_in(table[key], pa.array(ids, pa.string())))
-    return {row[key]: row for row in table.to_pylist()}
+def _rows(path: Path, schema: pa.Schema, ids: list[str], *key: str) -> dict[Any, dict[str, Any]]:
+    """The rows of some ids, which are the first column of the key, by key."""
+    table = pl.DataFrame(read_table(path, schema)).filter(pl.col(key[0]).is_in(ids))
+    return table.rows_by_key(key, named=True, unique=True)
 
 
 @cache
@@ -158,9 +144,5 @@ def _thumbnail(path: Path) -> str:
     try:
         return thumbnail_uri(path, THUMBNAIL)
     except (OSError, ValueError) as error:
-        raise UserError(
-            "an image of the corpus can no longer be read",
-            "Restore it, or run `dvc repro`",
-            file=path,
-            value=error,
-        ) from None
+        reason = "an image of the corpus can no longer be read"
+        raise UserError(reason, "Restore it, or run `dvc repro`", file=path, value=error) from None

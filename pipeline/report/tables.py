@@ -2,10 +2,12 @@
 
 import csv
 import math
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipeline.base.errors import UserError
 from pipeline.base.metrics_io import read_metrics
@@ -14,16 +16,6 @@ from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, RANKINGS, RE
 from pipeline.base.tables import read_table
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
-# what one would use without an LLM; given the same LLM text; the terms of the tuned encoder; all of them
-METHOD_GROUPS = (
-    (
-        "without a language model",
-        ("chance", "image_only", "text_only", "image_plus_text", "weicom", "tirg", "combiner"),
-    ),
-    ("given the pseudo caption", ("image_plus_pseudo_caption", "combiner_pseudo_caption")),
-    ("one similarity alone, tuned", ("triplet", "language", "pseudo_caption")),
-    ("hybrid similarity", ("hybrid_untuned", "hybrid")),
-)
 CAPTION_FIGURES = (
     ("rows", "rows"),
     ("failed", "failed"),
@@ -37,33 +29,33 @@ CAPTION_FIGURES = (
     ("fallback_rate", "by rule"),
 )
 CURVES = (("train_loss", "training loss"), ("val_mean_recall", "validation mean recall, %"))
+Families = Sequence[tuple[str, Sequence[str]]]  # title and methods of each, in the order of the table
 _SHOWN_REJECTS = 50
 _CARD_LENGTH = 800  # characters
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One line of the table of methods; `best` holds the measures in which none is better."""
+    """One line of the table of methods; `best` holds the measures in which no method is better."""
 
-    group: str
+    family: str
     method: str
     values: dict[str, float]
     best: frozenset[str]
 
 
-def method_rows(metrics: dict[str, dict[str, Any]]) -> list[MethodRow]:
-    """Rows by group; methods that no group names come last."""
-    named = {method for _, methods in METHOD_GROUPS for method in methods}
-    groups = (*METHOD_GROUPS, ("others", tuple(sorted(set(metrics) - named))))
-    highest = {measure: max(values[measure] for values in metrics.values()) for measure in MEASURES}
+def method_rows(metrics: dict[str, dict[str, Any]], families: Families) -> list[MethodRow]:
+    """Rows by family; methods of no family come last."""
+    named = {method for _, methods in families for method in methods}
+    best = {measure: max(values[measure] for values in metrics.values()) for measure in MEASURES}
     return [
         MethodRow(
-            group,
+            family,
             method,
             {measure: metrics[method][measure] for measure in MEASURES},
-            frozenset(measure for measure in MEASURES if metrics[method][measure] == highest[measure]),
+            frozenset(measure for measure in MEASURES if metrics[method][measure] == best[measure]),
         )
-        for group, methods in groups
+        for family, methods in (*families, ("others", sorted(set(metrics) - named)))
         for method in methods
         if method in metrics
     ]
@@ -71,31 +63,17 @@ def method_rows(metrics: dict[str, dict[str, Any]]) -> list[MethodRow]:
 
 def kind_rows(paths: Paths, dataset: str, method: str) -> list[dict[str, Any]]:
     """R@1, R@5 and R@10 in percent, and the number of queries, by kind of modification."""
-    import pyarrow.compute as pc
-
-    table = read_table(paths.rankings(dataset), RANKINGS, ["kind", "method", "rank"])
-    table = table.filter(pc.equal(table["method"], method))
-    count: Counter[str] = Counter()
-    hits: Counter[tuple[str, int]] = Counter()
-    for kind, rank in zip(table["kind"].to_pylist(), table["rank"].to_pylist(), strict=True):
-        count[kind] += 1
-        hits.update((kind, k) for k in (1, 5, 10) if rank <= k)
-    return [
-        {
-            "kind": kind,
-            "queries": count[kind],
-            **{f"R@{k}": 100 * hits[kind, k] / count[kind] for k in (1, 5, 10)},
-        }
-        for kind in sorted(count)
-    ]
+    ranks = pl.DataFrame(read_table(paths.rankings(dataset), RANKINGS, ["kind", "method", "rank"]))
+    recalls = [(100 * (pl.col("rank") <= k).mean()).alias(f"R@{k}") for k in (1, 5, 10)]
+    by_kind = ranks.filter(method=method).group_by("kind").agg(pl.len().alias("queries"), *recalls)
+    return by_kind.sort("kind").to_dicts()
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of one column over the epochs, with `points` as x,y of an SVG of `WIDTH` x `HEIGHT`."""
+    """One column over the epochs; `dots` are x and y in an SVG of `CURVE_WIDTH` x `CURVE_HEIGHT` pixels."""
 
     title: str
-    points: str
     dots: list[tuple[float, float]]
     low: float
     high: float
@@ -114,12 +92,12 @@ def curves(path: Path) -> list[Curve]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        found = []
+        lines = []
         for column, title in CURVES:
             values = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
             if len(values) >= 2:
-                found.append(_curve(title, [(x, y) for x, y in values if math.isfinite(y)]))
-        return found
+                lines.append(_curve(title, [(x, y) for x, y in values if math.isfinite(y)]))
+        return lines
     except FileNotFoundError:
         raise UserError("the tuning curve is missing", "Run `dvc repro`", file=path) from None
     except (ValueError, KeyError, UnicodeDecodeError) as error:
@@ -137,21 +115,19 @@ def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
         )
         for x, y in values
     ]
-    points = " ".join(f"{x},{y}" for x, y in dots)
-    return Curve(title, points, dots, low, high, (epochs[0], epochs[-1]))
+    return Curve(title, dots, low, high, (epochs[0], epochs[-1]))
 
 
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row a stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
-    rows = []
-    for stage, title in (("interpret", "interpretations"), ("caption", "pseudo captions")):
-        metrics = read_metrics(paths.metrics(stage))
-        for dataset in datasets:
-            figures = metrics.get(dataset, {})
-            rows.append(
-                {"stage": title, "dataset": dataset, **{k: figures.get(k) for k, _ in CAPTION_FIGURES}}
-            )
-    return rows
+    stages = {"interpretations": "interpret", "pseudo captions": "caption"}
+    metrics = {title: read_metrics(paths.metrics(stage)) for title, stage in stages.items()}
+    unknown = {figure: None for figure, _ in CAPTION_FIGURES}
+    return [
+        {"stage": title, "dataset": dataset, **unknown, **figures.get(dataset, {})}
+        for title, figures in metrics.items()
+        for dataset in datasets
+    ]
 
 
 def rejects(paths: Paths) -> tuple[list[dict[str, Any]], int]:
@@ -161,46 +137,34 @@ def rejects(paths: Paths) -> tuple[list[dict[str, Any]], int]:
 
 
 def models(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What was run: name, identity, and how a model's own card begins where it is a folder with one."""
+    """The models of the run: name, identity and, if its folder has a card, the card's first paragraph."""
     identity = read_metrics(paths.metrics("embed")).get("model", {})
-    found = [
-        {
-            "role": "vision language model",
-            "name": identity.get("model", "unknown"),
-            "identity": {
-                key: value for key, value in identity.items() if key != "model" and value is not None
-            },
-            "card": _card(paths.root, str(identity.get("model", "")).removeprefix("local-dir:")),
-        }
-    ]
-    used: dict[str, dict[str, set[str]]] = {}
+    model = str(identity.get("model", "unknown"))
+    shown = {key: value for key, value in identity.items() if key != "model" and value is not None}
+    rows = [_model(paths, "vision language model", model, shown)]
+    prompts: dict[str, dict[str, set[str]]] = {}
     for title, locate, schema in (
         ("interpretations", paths.interpretations, INTERPRETATIONS),
         ("pseudo captions", paths.pseudo_captions, PSEUDO_CAPTIONS),
     ):
         for dataset in datasets:
-            table = read_table(locate(dataset), schema, ["model", "prompt_hash"]).group_by(
-                ["model", "prompt_hash"]
-            )
-            for row in table.aggregate([]).to_pylist():
-                prompts = used.setdefault(row["model"], {})
-                prompts.setdefault(f"prompt of the {title}", set()).add(row["prompt_hash"])
-    for name in sorted(used):
-        found.append(
-            {
-                "role": "language model",
-                "name": name,
-                "identity": {key: ", ".join(sorted(value)) for key, value in used[name].items()},
-                "card": _card(paths.root, name),
-            }
-        )
-    return found
+            table = pl.DataFrame(read_table(locate(dataset), schema, ["model", "prompt_hash"]))
+            for name, prompt in table.unique().iter_rows():
+                prompts.setdefault(name, {}).setdefault(f"prompt of the {title}", set()).add(prompt)
+    for name in sorted(prompts):
+        hashes = {key: ", ".join(sorted(values)) for key, values in prompts[name].items()}
+        rows.append(_model(paths, "language model", name, hashes))
+    return rows
 
 
-def _card(root: Path, folder: str) -> str | None:
-    """The first paragraph of a model folder's README.md, or None."""
-    file = root / folder / "README.md"
-    if not folder or not file.is_file():
+def _model(paths: Paths, role: str, name: str, identity: dict[str, Any]) -> dict[str, Any]:
+    card = _card(paths.root / name.removeprefix("local-dir:") / "README.md")
+    return {"role": role, "name": name, "identity": identity, "card": card}
+
+
+def _card(file: Path) -> str | None:
+    """The first paragraph of a model's card, or None."""
+    if not file.is_file():
         return None
     text = file.read_text(encoding="utf-8", errors="replace")
     if text.startswith("---\n"):  # the metadata block that model hubs put first

@@ -1,30 +1,30 @@
-"""Image features by the VLM: worker processes read, check and decode while the model runs."""
+"""Image features by the VLM: worker processes read, check and decode images while the model runs."""
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from tqdm import tqdm
 
 from pipeline.base.decode import ALL, RULES, decode
 from pipeline.base.errors import UserError
-from pipeline.base.files import sha256_file
 from pipeline.base.params import Params
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
 
-_IN_PROCESS = 64  # so few images are decoded before workers would have started
-_PART_ROWS = 8192  # features of so many images are kept at once; a kill loses no more
+DECODER = f"Pillow {PIL.__version__}"
+_IN_PROCESS = 64  # up to this many images are decoded in this process: workers take longer to start
+_PART_ROWS = 2048  # about so many rows are one part of the cache; a kill loses at most one part
 
 
 @dataclass(frozen=True)
 class Source:
-    """An image to embed: its file, and the hash that its bytes had when the corpus was made.
+    """An image to embed: its file, and the sha256 that its bytes must have.
 
     `max_pixels` limits an image that no corpus stage has checked.
     """
@@ -35,11 +35,20 @@ class Source:
 
 
 @dataclass
-class Seconds:
-    """Time spent, in seconds; `decode` is summed over the workers."""
+class Spent:
+    """How many images were embedded, and how long it took.
 
+    Attributes:
+        images: those embedded, not taken from the cache.
+        decode: seconds of reading and decoding, summed over the workers.
+        forward: seconds in the model.
+        total: seconds from the first image to the last.
+    """
+
+    images: int = 0
     decode: float = 0.0
     forward: float = 0.0
+    total: float = 0.0
 
 
 class _Images:
@@ -59,9 +68,9 @@ class _Images:
             data = source.path.read_bytes()
         except OSError as error:
             return _Problem(source, f"the image file cannot be read: {error.strerror}"), 0.0
-        found = hashlib.sha256(data).hexdigest()
-        if found != source.sha256:
-            reason = f"the image has changed: its sha256 is {found}, the corpus says {source.sha256}"
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 != source.sha256:
+            reason = f"the image has changed: its sha256 is {sha256}, the corpus says {source.sha256}"
             return _Problem(source, reason), 0.0
         try:
             return self.preprocess(decode(data, source.max_pixels)), time.perf_counter() - start
@@ -85,13 +94,13 @@ def _collate(items: list[tuple[Any, float]]) -> tuple[Any, float]:
 
 
 def embed_images(
-    vlm: Vlm, sources: Sequence[Source], *, batch: int, workers: int, seconds: Seconds
+    vlm: Vlm, sources: Sequence[Source], *, batch: int, workers: int, spent: Spent
 ) -> Iterator["np.ndarray"]:
     """Yield L2-normalised features (n, D), float32, n up to `batch`, in the order of `sources`.
 
     Raises:
-        UserError: an image is gone or is not what the corpus holds (both hashes are named), or a feature is
-            not finite.
+        UserError: an image is missing or is not what the corpus holds (both hashes are named), or a feature
+            is not finite.
     """
     import torch
     from torch.nn.functional import normalize
@@ -104,25 +113,22 @@ def embed_images(
         collate_fn=_collate,
         pin_memory=vlm.device != "cpu",
     )
-    # measured on a CPU: convolutions run 1.5 to 2 times as fast so; towers without them do not mind
+    # measured on a CPU: convolutions run 1.5 to 2 times as fast; towers without them lose nothing
     layout = torch.channels_last
     vlm.model.visual.to(memory_format=layout)
     dtype = next(vlm.model.visual.parameters()).dtype
     done = 0
     for images, decoding in loader:
         if isinstance(images, _Problem):
-            raise UserError(
-                images.reason,
-                "Restore the file, or run `dvc repro corpus` to take it as it is",
-                file=images.source.path,
-            )
-        seconds.decode += decoding
+            remedy = "Restore the file, or run `dvc repro corpus` to take it as it is"
+            raise UserError(images.reason, remedy, file=images.source.path)
+        spent.decode += decoding
         start = time.perf_counter()
         with torch.inference_mode():
             images = images.to(vlm.device, dtype, non_blocking=True, memory_format=layout)  # (n, 3, H, W)
             features = vlm.model.encode_image(images)  # (n, D)
             features = normalize(features.float(), dim=-1).cpu()
-        seconds.forward += time.perf_counter() - start
+        spent.forward += time.perf_counter() - start
         if not features.isfinite().all():
             bad = int((~features.isfinite()).any(1).nonzero()[0])
             raise UserError(
@@ -131,46 +137,42 @@ def embed_images(
                 file=sources[done + bad].path,
             )
         done += len(features)
+        spent.images += len(features)
         yield features.numpy()
 
 
-def file_features(vlm: Vlm, files: Sequence[Path], params: Params, cache: Path) -> np.ndarray:
-    """L2-normalised features (N, D) of the files, in their order, of `embed.dtype`.
+def cached_features(
+    vlm: Vlm, files: Mapping[str, Path], params: Params, folder: Path, max_pixels: float = ALL
+) -> tuple[FeatureCache, Spent]:
+    """Embed the images that the cache in `folder` lacks; return the cache, and how long embedding took.
+
+    Images are embedded in the order of their hashes, so their names do not matter. Parts of the cache end
+    where batches end, so a run after an interruption has the same batches.
 
     Args:
-        cache: the folder of features that the stage `embed` uses too.
+        files: image files by the sha256 of their bytes.
+        max_pixels: limits images that no corpus stage has checked.
 
     Raises:
-        UserError: a file cannot be read or decoded, or its feature is not finite.
+        UserError: what `embed_images` raises.
     """
-    from PIL import __version__
-
-    made_by = {**vlm.identity, "decoder": f"Pillow {__version__}", "pixels": RULES}  # as in the stage `embed`
-    known = FeatureCache(cache, made_by, vlm.dimension, params.embed.dtype)
-    with ThreadPoolExecutor(params.speed.workers) as pool:
-        hashes = list(tqdm(pool.map(sha256_file, files), "read", len(files), unit="image", disable=None))
-    missing = {key: file for key, file in zip(hashes, files, strict=True) if key not in known}
-    limit = params.corpus.max_pixels
-    sources = [Source(file, key, limit) for key, file in sorted(missing.items())]
-    with tqdm(total=len(sources), unit="image", desc="embed", disable=None) as progress:
-        for start in range(0, len(sources), _PART_ROWS):
-            part = sources[start : start + _PART_ROWS]
-            vectors = np.concatenate(list(_embedded(vlm, part, params, progress)))
-            known.add([source.sha256 for source in part], vectors)
-    return np.concatenate(list(known.blocks(hashes)))
-
-
-def _embedded(vlm: Vlm, sources: Sequence[Source], params: Params, progress: tqdm) -> Iterator[np.ndarray]:
-    speed = params.speed
-    try:
-        for vectors in embed_images(
-            vlm, sources, batch=speed.embed_batch, workers=speed.workers, seconds=Seconds()
-        ):
-            progress.update(len(vectors))
-            yield vectors
-    except UserError as error:
-        raise UserError(
-            error.problem.reason,
-            "Restore the file as it was published; where the feature is at fault, set vlm.precision to fp32",
-            file=error.problem.file,
-        ) from None
+    made_by = {**vlm.identity, "decoder": DECODER, "pixels": RULES}
+    cache = FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
+    sources = [Source(files[sha256], sha256, max_pixels) for sha256 in sorted(files) if sha256 not in cache]
+    spent = Spent()
+    if not sources:
+        return cache, spent
+    batch, workers = params.speed.embed_batch, params.speed.workers
+    part_rows = batch * -(-_PART_ROWS // batch)
+    pending: list[np.ndarray] = []
+    start, stored = time.perf_counter(), 0
+    with tqdm(total=len(sources), unit="image", desc="embed") as progress:
+        for features in embed_images(vlm, sources, batch=batch, workers=workers, spent=spent):
+            pending.append(features)
+            progress.update(len(features))
+            if spent.images - stored >= part_rows or spent.images == len(sources):
+                hashes = [source.sha256 for source in sources[stored : spent.images]]
+                cache.add(hashes, np.concatenate(pending))
+                pending, stored = [], spent.images
+    spent.total = time.perf_counter() - start
+    return cache, spent

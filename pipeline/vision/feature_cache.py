@@ -1,13 +1,13 @@
-"""Image features kept between runs, by what made them and by the bytes of the image.
+"""Image features stored between runs, by the model and settings that made them and by the image's bytes.
 
-A part is two files, written once: `<name>.vectors.npy` (N, D), then `<name>.sha256.npy` (N, 32). Only a part
-with both files counts, so a kill at any moment loses at most the part being written.
+A part is two files, written once: `<name>.vectors.npy` (N, D), then `<name>.sha256.npy` (N, 32). A part with
+one file does not count, so a kill loses at most the part that is being written.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class FeatureCache:
         self.dimension = dimension
         self.dtype = np.dtype(dtype)
         self._parts: list[np.ndarray] = []
-        self._place: dict[bytes, tuple[int, int]] = {}
+        self._row: dict[bytes, tuple[int, int]] = {}  # sha256 -> part, row
         for path in sorted(self.folder.glob(f"*{_KEYS}")):
             self._open(path)
 
@@ -40,18 +40,17 @@ class FeatureCache:
                 path.with_name(path.name.removesuffix(_KEYS) + _VECTORS), mmap_mode="r", allow_pickle=False
             )
         except (OSError, ValueError, EOFError):
-            return  # a damaged part is made again
+            return  # a damaged part does not count
         if vectors.dtype != self.dtype or vectors.shape != (len(keys), self.dimension):
             return
-        part = len(self._parts)
+        self._row |= {key.tobytes(): (len(self._parts), row) for row, key in enumerate(keys)}
         self._parts.append(vectors)
-        self._place |= {key.tobytes(): (part, row) for row, key in enumerate(keys)}
 
     def __contains__(self, sha256: str) -> bool:
-        return bytes.fromhex(sha256) in self._place
+        return bytes.fromhex(sha256) in self._row
 
     def add(self, sha256: Sequence[str], vectors: np.ndarray) -> None:
-        """Keep features (N, D) of images with these hashes as one part."""
+        """Store features (N, D) of images with these hashes as one part."""
         keys = np.frombuffer(bytes.fromhex("".join(sha256)), dtype=np.uint8).reshape(-1, 32)
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:32]
         with replacing(self.folder / (name + _VECTORS)) as temporary, open(temporary, "wb") as file:
@@ -76,14 +75,9 @@ class FeatureCache:
             KeyError: an image is not in the cache.
         """
         for start in range(0, len(sha256), _BLOCK):
-            places = [self._place[bytes.fromhex(key)] for key in sha256[start : start + _BLOCK]]
-            block = np.empty((len(places), self.dimension), self.dtype)
-            for part in {part for part, _ in places}:
-                rows = [i for i, place in enumerate(places) if place[0] == part]
-                block[rows] = self._parts[part][[places[i][1] for i in rows]]
+            keys = [self._row[bytes.fromhex(key)] for key in sha256[start : start + _BLOCK]]
+            parts, rows = np.array(keys).T
+            block = np.empty((len(keys), self.dimension), self.dtype)
+            for part in np.unique(parts):
+                block[parts == part] = self._parts[part][rows[parts == part]]
             yield block
-
-
-def distinct(hashes: Iterable[str]) -> list[str]:
-    """Each hash once, sorted: an order that does not depend on datasets or names."""
-    return sorted(set(hashes))

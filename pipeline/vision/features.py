@@ -1,6 +1,5 @@
 """Feature store: memory-mapped rows, their ids, and a manifest that is written last and checked first."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, replacing, sha256_file
+from pipeline.base.files import read_json, replacing, sha256_file, write_json
 from pipeline.base.schemas import FEATURE_IDS
 from pipeline.base.tables import read_table, write_table
 
@@ -54,13 +53,13 @@ def write_features(
     Args:
         ids: image ids, strictly ascending.
         sha256: of each image's bytes.
-        blocks: arrays (n, D) that follow one another in the order of `ids`; never all in memory at once.
+        blocks: arrays (n, D) in the order of `ids`; never all in memory at once.
         dtype: float16 or float32.
         identity: of the VLM (`Vlm.identity`).
         decoder: what decoded the images, with its version.
 
     Raises:
-        ValueError: ids are not ascending, or the blocks do not hold one finite row of length D an id.
+        ValueError: ids are not ascending, or the blocks do not hold one finite row of length D for each id.
     """
     if any(a >= b for a, b in pairwise(ids)):
         raise ValueError("ids must be strictly ascending")
@@ -80,8 +79,7 @@ def write_features(
         "rows": len(ids),
         "ids_sha256": sha256_file(folder / "ids.parquet"),
     }
-    with replacing(manifest_path) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(manifest_path, manifest)
 
 
 def _write_vectors(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], dtype: str) -> None:
@@ -101,7 +99,7 @@ def _write_vectors(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, i
 
 
 def read_features(folder: Path, expected_identity: Mapping[str, Any] | None = None) -> Features:
-    """Open features, refusing those that something else made.
+    """Open features, and refuse those that another model or other settings made.
 
     Args:
         expected_identity: what each key of the manifest must be, as `Vlm.identity`, or with `dtype` or
@@ -111,45 +109,26 @@ def read_features(folder: Path, expected_identity: Mapping[str, Any] | None = No
         UserError: a file is missing or damaged, or a value of the manifest is not the expected one; both
             values are named.
     """
-    manifest = _read_manifest(folder / "manifest.json")
-    for key, wanted in (expected_identity or {}).items():
-        if manifest.get(key) != wanted:
-            raise UserError(
-                f"the features were made with another {key}: {manifest.get(key)!r}, not {wanted!r}",
-                _REMEDY,
-                file=folder / "manifest.json",
-                field=key,
-            )
-    if sha256_file_or_none(folder / "ids.parquet") != manifest["ids_sha256"]:
-        raise UserError("the ids are not those of the manifest", _REMEDY, file=folder / "ids.parquet")
-    table = read_table(folder / "ids.parquet", FEATURE_IDS)
-    try:
-        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            "the features cannot be read", _REMEDY, file=folder / "vectors.npy", value=error
-        ) from None
-    found = (str(vectors.dtype), *vectors.shape)
-    stated = (manifest["dtype"], manifest["rows"], manifest["dimension"])
-    if found != stated or table.num_rows != manifest["rows"]:
-        raise UserError(
-            f"the features are {found}, the manifest says {stated}, the ids are {table.num_rows}",
-            _REMEDY,
-            file=folder / "vectors.npy",
-        )
-    return Features(table["image_id"].to_pylist(), vectors, manifest, table["sha256"].to_pylist())
-
-
-def sha256_file_or_none(path: Path) -> str | None:
-    """Hex sha256 of a file's bytes, or None where there is no such file."""
-    return sha256_file(path) if path.is_file() else None
-
-
-_KEYS = ("dtype", "dimension", "rows", "ids_sha256")
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
     manifest = read_json(path, _REMEDY, "the features have no manifest: they are missing or incomplete")
-    if any(key not in manifest for key in _KEYS):
+    if not manifest.keys() >= {"dtype", "dimension", "rows", "ids_sha256"}:
         raise UserError("the manifest is incomplete", _REMEDY, file=path)
-    return manifest
+    for key, expected in (expected_identity or {}).items():
+        if manifest.get(key) != expected:
+            reason = f"the features were made with another {key}: {manifest.get(key)!r}, not {expected!r}"
+            raise UserError(reason, _REMEDY, file=path, field=key)
+    ids = folder / "ids.parquet"
+    if not ids.is_file() or sha256_file(ids) != manifest["ids_sha256"]:
+        raise UserError("the ids are not those of the manifest", _REMEDY, file=ids)
+    table = read_table(ids, FEATURE_IDS)
+    file = folder / "vectors.npy"
+    try:
+        vectors = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError("the features cannot be read", _REMEDY, file=file, value=error) from None
+    actual = (str(vectors.dtype), *vectors.shape)
+    stated = (manifest["dtype"], manifest["rows"], manifest["dimension"])
+    if actual != stated or table.num_rows != manifest["rows"]:
+        reason = f"the features are {actual}, the manifest says {stated}, the ids are {table.num_rows}"
+        raise UserError(reason, _REMEDY, file=file)
+    return Features(table["image_id"].to_pylist(), vectors, manifest, table["sha256"].to_pylist())

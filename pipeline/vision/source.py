@@ -1,11 +1,11 @@
-"""Where a vision language model comes from, checked in milliseconds: nothing heavy is imported before."""
+"""Where a vision language model comes from. It is checked in milliseconds, before open_clip is imported."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, refuse_lfs_pointers
@@ -14,15 +14,18 @@ from pipeline.base.params import VlmParams
 LOCAL, HUB = "local-dir:", "hf-hub:"
 CONFIG_NAME = "open_clip_config.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth")
+_PATH_REMEDY = "Correct the path; it is relative to the project's folder"
 _PREFERRED = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
 
 
 @dataclass(frozen=True)
 class VlmSource:
-    """A model as open_clip is asked for it.
+    """A model, as open_clip names it.
 
-    `name` and `pretrained` are open_clip's arguments, `weights` the safetensors file if there is one here,
-    `config` the `open_clip_config.json` of a local folder.
+    Attributes:
+        name, pretrained: open_clip's arguments.
+        weights: the safetensors file, where it is on this machine.
+        config: the `open_clip_config.json` of a local folder.
     """
 
     name: str
@@ -49,22 +52,12 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
         return VlmSource(params.model, None, None, None)
     if params.pretrained is None:
         _check_name(params)
-        raise UserError(
-            "a built-in model needs pretrained weights",
-            "Name an open_clip tag or a .safetensors file, or set vlm.model to local-dir:<folder>",
-            file="params.yaml",
-            field="vlm.pretrained",
-        )
+        remedy = "Name an open_clip tag or a .safetensors file, or set vlm.model to local-dir:<folder>"
+        _refuse("a built-in model needs pretrained weights", remedy, "vlm.pretrained", None)
     if params.pretrained.endswith(".safetensors"):
         file = root / params.pretrained
         if not file.is_file():
-            raise UserError(
-                "there is no such weights file",
-                "Correct the path; it is relative to the project's folder",
-                file="params.yaml",
-                field="vlm.pretrained",
-                value=params.pretrained,
-            )
+            _refuse("there is no such weights file", _PATH_REMEDY, "vlm.pretrained", params.pretrained)
         refuse_lfs_pointers([file])
         return VlmSource(params.model, str(file), file, None)
     return VlmSource(params.model, params.pretrained, None, None)
@@ -73,23 +66,12 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
 def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
     _refuse_pretrained(params)
     if not folder.is_dir():
-        raise UserError(
-            "there is no such model folder",
-            "Correct the path; it is relative to the project's folder",
-            file="params.yaml",
-            field="vlm.model",
-            value=params.model,
-        )
+        _refuse("there is no such model folder", _PATH_REMEDY, "vlm.model", params.model)
     refuse_lfs_pointers(folder.iterdir())
     file = folder / CONFIG_NAME
     if not file.is_file():
-        raise UserError(
-            f"the model folder has no {CONFIG_NAME}",
-            "Name a folder that open_clip wrote, with its config and .safetensors weights",
-            file="params.yaml",
-            field="vlm.model",
-            value=params.model,
-        )
+        remedy = "Name a folder that open_clip wrote, with its config and .safetensors weights"
+        _refuse(f"the model folder has no {CONFIG_NAME}", remedy, "vlm.model", params.model)
     config = read_json(file, "Restore the model's config")
     if not isinstance(config.get("model_cfg"), dict):
         raise UserError("the model's config has no 'model_cfg'", "Restore it", file=file, field="model_cfg")
@@ -98,10 +80,10 @@ def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
 
 def _weights_in(folder: Path) -> Path:
     """The one weights file that open_clip will choose; never a pickle."""
-    found = {path.name: path for path in folder.glob("*.safetensors")}
+    weights = {path.name: path for path in folder.glob("*.safetensors")}
     for name in _PREFERRED:
-        if name in found:
-            return found[name]
+        if name in weights:
+            return weights[name]
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         raise UserError(
@@ -109,25 +91,20 @@ def _weights_in(folder: Path) -> Path:
             f"Convert them to {_PREFERRED[0]} and remove the pickle",
             file=folder / pickles[0],
         )
-    if len(found) != 1:
+    if len(weights) != 1:
         raise UserError(
             "the model folder must hold one .safetensors file",
             f"Name the weights {_PREFERRED[0]}",
             file=folder,
-            value=", ".join(sorted(found)) or "none",
+            value=", ".join(sorted(weights)) or "none",
         )
-    return next(iter(found.values()))
+    return next(iter(weights.values()))
 
 
 def _refuse_pretrained(params: VlmParams) -> None:
     if params.pretrained is not None:
-        raise UserError(
-            "a local-dir: or hf-hub: model brings its own weights",
-            "Set vlm.pretrained to null",
-            file="params.yaml",
-            field="vlm.pretrained",
-            value=params.pretrained,
-        )
+        reason = "a local-dir: or hf-hub: model brings its own weights"
+        _refuse(reason, "Set vlm.pretrained to null", "vlm.pretrained", params.pretrained)
 
 
 def check_built_in(source: VlmSource, params: VlmParams) -> None:
@@ -143,13 +120,8 @@ def check_built_in(source: VlmSource, params: VlmParams) -> None:
     _check_name(params)
     tags = open_clip.list_pretrained_tags_by_model(source.name.replace("/", "-"))
     if source.weights is None and source.pretrained not in tags:
-        raise UserError(
-            "open_clip has no such weights for this model",
-            f"Choose one of {', '.join(tags) or '(none)'}, or a .safetensors file",
-            file="params.yaml",
-            field="vlm.pretrained",
-            value=params.pretrained,
-        )
+        remedy = f"Choose one of {', '.join(tags) or '(none)'}, or a .safetensors file"
+        _refuse("open_clip has no such weights for this model", remedy, "vlm.pretrained", params.pretrained)
 
 
 def _check_name(params: VlmParams) -> None:
@@ -160,20 +132,18 @@ def _check_name(params: VlmParams) -> None:
     known = open_clip.list_models()
     if params.model.replace("/", "-") not in known:
         close = ", ".join(difflib.get_close_matches(params.model, known, n=3)) or "local-dir:<folder>"
-        raise UserError(
-            "open_clip knows no such model",
-            f"Perhaps you mean {close}",
-            file="params.yaml",
-            field="vlm.model",
-            value=params.model,
-        )
+        _refuse("open_clip knows no such model", f"Perhaps you mean {close}", "vlm.model", params.model)
+
+
+def _refuse(reason: str, remedy: str, field: str, value: str | None) -> NoReturn:
+    raise UserError(reason, remedy, file="params.yaml", field=field, value=value)
 
 
 @contextmanager
 def offline(active: bool) -> Iterator[None]:
     """Keep Hugging Face libraries off the network inside the block, and only there.
 
-    Another model of the same process may still have to come from a hub, so nothing stays set.
+    Another model of the same process may have to come from a hub, so the former setting is restored.
     """
     if not active:
         yield

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.vision.vlm import Vlm
 
-_LENGTH_STEP = 16  # texts whose lengths fall into one step are encoded together
+_LENGTH_STEP = 16  # tokens; texts whose lengths fall into the same step are encoded together
 
 
 @dataclass(frozen=True)
@@ -41,42 +41,36 @@ class Texts:
     def encode(self, model: Any, rows: Tensor, batch: int | None = None) -> Tensor:
         """L2-normalised float32 features (len(rows), D) on the model's device; gradients flow.
 
-        Texts of like length are encoded together and cut to the longest of them.
+        Texts of similar length are encoded together and cut to the longest of them.
 
         Args:
             rows: int64, each row once.
-            batch: texts at a time; None for all that are of like length.
+            batch: texts at a time; None: all texts of similar length.
         """
         device = next(model.parameters()).device
-        order, groups = _length_groups(self.lengths[rows], batch)
-        parts = []
-        for group in groups:
-            chosen = rows[group]
-            cut = self.tokens[chosen, : int(self.lengths[chosen].max())]
-            parts.append(text_features(model, cut.to(device, torch.int64)).float())
-        return torch.cat(parts)[torch.argsort(order).to(device)]
+        order = torch.argsort(self.lengths[rows], stable=True)
+        ordered = rows[order]
+        steps = (self.lengths[ordered] - 1) // _LENGTH_STEP
+        features = []
+        for group in ordered.split(steps.unique_consecutive(return_counts=True)[1].tolist()):
+            for chunk in group.split(batch or len(group)):
+                cut = self.tokens[chunk, : int(self.lengths[chunk].max())]
+                features.append(text_features(model, cut.to(device, torch.int64)).float())
+        return torch.cat(features)[torch.argsort(order).to(device)]
 
     @torch.no_grad()
     def features(self, model: Any, rows: Tensor, batch: int) -> Tensor:
-        """As `encode`, without gradients, and for rows in which a text may stand more than once."""
+        """As `encode`, without gradients; `rows` may hold a text more than once, and it is encoded once."""
         distinct, inverse = rows.unique(return_inverse=True)
         encoded = self.encode(model, distinct, batch)
         return encoded[inverse.to(encoded.device)]
 
 
-def _length_groups(lengths: Tensor, batch: int | None) -> tuple[Tensor, list[Tensor]]:
-    """Places sorted by length, and the same cut into groups of like length and at most `batch` places."""
-    order = torch.argsort(lengths, stable=True)
-    steps = (lengths[order] - 1) // _LENGTH_STEP
-    sizes = steps.unique_consecutive(return_counts=True)[1].tolist()
-    return order, [piece for group in order.split(sizes) for piece in group.split(batch or len(group))]
-
-
-def token_lengths(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
+def token_lengths(model: Any, tokens: Tensor) -> Tensor:
     """How many leading tokens of each row the text features can depend on.
 
-    In a causal text tower nothing after the pooled token (the end token) has an influence. Other towers see
-    the whole row, padding included.
+    In a causal text tower the tokens after the pooled one (the end token) have no influence. Other towers
+    read the whole row, padding included.
 
     Args:
         tokens: (N, L).
@@ -84,8 +78,6 @@ def token_lengths(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
     Returns:
         int64 (N,), between 1 and L.
     """
-    import torch
-
     pool = _causal_pool(model)
     if pool is None:
         return torch.full((len(tokens),), tokens.shape[1], dtype=torch.int64)
@@ -94,7 +86,7 @@ def token_lengths(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
     return pooled.cpu() + 1
 
 
-def text_features(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
+def text_features(model: Any, tokens: Tensor) -> Tensor:
     """L2-normalised text features (N, D) of tokens (N, L), L up to the context; gradients flow.
 
     open_clip's own towers take only rows of the full context; here positions and mask are cut to L, which
@@ -105,7 +97,7 @@ def text_features(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
     length = tokens.shape[1]
     if length == model.context_length or _causal_pool(model) is None:
         return model.encode_text(tokens, normalize=True)
-    # CLIP keeps the parts of its text tower itself; CustomTextCLIP in `.text`, which cuts its positions alone
+    # CLIP holds its text tower's tensors; CustomTextCLIP has them in `.text`, which cuts its positions itself
     prefix = "text." if hasattr(model, "text") else ""
     tower = model.text if prefix else model
     cut = {prefix + "attn_mask": tower.attn_mask[:length, :length]}
@@ -115,29 +107,16 @@ def text_features(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
     return output["text_features"] if isinstance(output, dict) else output[1]
 
 
-def encode_texts(vlm: Vlm, texts: Sequence[str], batch: int) -> "torch.Tensor":
-    """L2-normalised features (N, D), float32, on the CPU, in the order of `texts`; no gradients.
-
-    Each distinct text is encoded once; batches hold texts of like length and are cut to the longest.
-    """
-    import torch
-
-    distinct = list(dict.fromkeys(texts))
-    if not distinct:
+def encode_texts(vlm: Vlm, texts: Sequence[str], batch: int) -> Tensor:
+    """L2-normalised features (N, D), float32, on the CPU, in the order of `texts`; no gradients."""
+    if not texts:
         return torch.empty(0, vlm.dimension)
-    tokens = vlm.tokenize(distinct)  # (M, L)
-    lengths = token_lengths(vlm.model, tokens)
-    features = torch.empty(len(distinct), vlm.dimension)  # (M, D)
-    with torch.inference_mode():
-        for rows in torch.argsort(lengths, stable=True).split(batch):
-            cut = tokens[rows, : int(lengths[rows].max())].to(vlm.device)
-            features[rows] = text_features(vlm.model, cut).float().cpu()
-    place = {text: row for row, text in enumerate(distinct)}
-    return features[torch.tensor([place[text] for text in texts])]
+    known = Texts.of(vlm, texts)
+    return known.features(vlm.model, known.rows(texts), batch).cpu()
 
 
 def _causal_pool(model: Any) -> tuple[str, int] | None:
-    """How a causal open_clip text tower pools, or None where a row must stay whole."""
+    """How a causal open_clip text tower pools, or None where rows must not be cut."""
     from open_clip.model import CLIP
     from open_clip.transformer import TextTransformer
 

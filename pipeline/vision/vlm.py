@@ -1,7 +1,8 @@
 """The vision language model: any CLIP-like model that open_clip loads, its identity, its text features."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from pipeline.vision import source as vlm_source
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
 
 class TextTokenizer:
@@ -68,16 +68,12 @@ class Vlm:
         """Tokens (N, context_length), int64, on the CPU."""
         return self.tokenizer(texts)
 
-    def open_image(self, image: "Image.Image") -> "torch.Tensor":
-        """One decoded image as the model wants it, (3, H, W)."""
-        return self.preprocess(image)
-
 
 def resolve_device(name: str) -> str:
     """`auto` becomes `cuda` where there is one, else `cpu`.
 
     Raises:
-        UserError: `cuda` is asked for and not there.
+        UserError: `cuda` is requested, but there is no CUDA device.
     """
     import torch
 
@@ -99,33 +95,28 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
         device: auto, cpu or cuda.
 
     Raises:
-        UserError: the model, its weights or the device is not there, or the weights do not fit the model.
+        UserError: the model, its weights or the device is missing, or the weights do not fit the model.
     """
     source = vlm_source.locate(params, root)
     vlm_source.check_built_in(source, params)
     import open_clip
+    import torch
 
     device = resolve_device(device)
-    with vlm_source.offline(source.is_local):
-        try:
-            model, _, preprocess = open_clip.create_model_and_transforms(
-                source.name, pretrained=source.pretrained, precision=params.precision, device=device
-            )
-        except Exception as error:  # open_clip and safetensors raise what they like
-            raise UserError(
-                "open_clip cannot load the model",
-                "Check the folder or name, and that the weights belong to this model",
-                file="params.yaml",
-                field="vlm.model",
-                value=f"{params.model}: {' '.join(str(error).split())}",
-            ) from None
+    remedy = "Check the folder or name, and that the weights belong to this model"
+    with _loading(source, params, "model", remedy):
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            source.name, pretrained=source.pretrained, precision=params.precision, device=device
+        )
     model.eval()
     tokenizer = load_tokenizer(params, root)
+    with torch.inference_mode():
+        dimension = model.encode_text(tokenizer(["a"]).to(device)).shape[-1]
     return Vlm(
         model=model,
         preprocess=preprocess,
         tokenizer=tokenizer,
-        dimension=_dimension(model, tokenizer, device),
+        dimension=dimension,
         device=device,
         identity={
             "model": params.model,
@@ -142,35 +133,35 @@ def load_tokenizer(params: VlmParams, root: Path = Path(".")) -> TextTokenizer:
     """Load the tokenizer alone, without building the model.
 
     Raises:
-        UserError: the model or its tokenizer is not there.
+        UserError: the model or its tokenizer is missing.
     """
     source = vlm_source.locate(params, root)
     vlm_source.check_built_in(source, params)
     import open_clip
 
-    with vlm_source.offline(source.is_local):
-        try:
-            tokenizer = open_clip.get_tokenizer(source.name)
-        except Exception as error:  # open_clip and safetensors raise what they like
-            raise UserError(
-                "open_clip cannot load the model's tokenizer",
-                "Check that the folder holds its tokenizer files",
-                file="params.yaml",
-                field="vlm.model",
-                value=f"{params.model}: {' '.join(str(error).split())}",
-            ) from None
+    with _loading(source, params, "model's tokenizer", "Check that the folder holds its tokenizer files"):
+        tokenizer = open_clip.get_tokenizer(source.name)
     return TextTokenizer(tokenizer, tokenizer.context_length)
 
 
-def _dimension(model: Any, tokenizer: TextTokenizer, device: str) -> int:
-    import torch
-
-    with torch.inference_mode():
-        return model.encode_text(tokenizer(["a"]).to(device)).shape[-1]
+@contextmanager
+def _loading(source: vlm_source.VlmSource, params: VlmParams, thing: str, remedy: str) -> Iterator[None]:
+    """Keep a local model off the network; every error of open_clip and safetensors becomes a `UserError`."""
+    try:
+        with vlm_source.offline(source.is_local):
+            yield
+    except Exception as error:
+        raise UserError(
+            f"open_clip cannot load the {thing}",
+            remedy,
+            file="params.yaml",
+            field="vlm.model",
+            value=f"{params.model}: {' '.join(str(error).split())}",
+        ) from None
 
 
 def _sha256_of_state(model: Any) -> str:
-    """For weights that are not one file here: names and bytes of all tensors, sorted by name."""
+    """Hash of the names and bytes of all tensors, sorted by name, for weights that are not one local file."""
     import torch
 
     digest = hashlib.sha256()

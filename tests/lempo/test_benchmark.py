@@ -19,8 +19,8 @@ from pipeline.vision.vlm import load_vlm
 from tests.trainer.benchmarks.tiny import make_circo, make_cirr, make_fashioniq, make_patterncom
 from tests.trainer.methods.test_weicom import published
 from tests.trainer.tiny import make_params, vlm_folder
-from trainer.benchmarks.layouts import read_benchmark
 from trainer.benchmarks.measure import Request
+from trainer.benchmarks.registry import read_split
 from trainer.tuning.folder import save_tuned
 
 __all__ = ["make_params", "vlm_folder"]
@@ -44,7 +44,7 @@ def params(make_params: Callable[..., Params]) -> Params:
 def test_cirr_is_what_bare_open_clip_and_loops_find(tmp_path: Path, params: Params) -> None:
     """Everything once more without the project's code: features, fusion, WeiCom, ranks and sets."""
     found = _run(params, tmp_path, "cirr", share=0.3)
-    (part,) = read_benchmark("cirr", tmp_path / "data/cirr", "val").parts
+    (part,) = read_split("cirr", tmp_path / "data/cirr", "val").categories
     vlm = load_vlm(params.vlm, "cpu")
     with torch.no_grad():
         pixels = torch.stack([vlm.preprocess(Image.open(file)) for file in part.gallery.values()])
@@ -240,6 +240,6 @@ def test_options_that_do_not_fit_are_refused_before_a_model_is_loaded(
     options: dict[str, Any],
     reason: str,
 ) -> None:
-    monkeypatch.setattr("pipeline.vision.vlm.load_vlm", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("trainer.benchmarks.measure.load_vlm", lambda *_: pytest.fail("a model was loaded"))
     with pytest.raises(UserError, match=reason):
         _run(params, tmp_path, layout, **options)

@@ -1,6 +1,5 @@
 """`lempo study` on a tiny project: every job for real, in worker processes."""
 
-import csv
 import json
 import os
 import signal
@@ -9,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import psutil
 import pytest
 import yaml
@@ -18,11 +18,13 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
-from trainer.study.plan import ABLATIONS, BEYOND, TRAINED, UNTRAINED
+from trainer.study.figures import KEY, SCHEMA
+from trainer.study.plan import ABLATIONS, BEYOND, trained_methods, untrained_methods
 from trainer.study.traps import TRAPS
 
 __all__ = ["make_params", "vlm_folder"]
 DATASETS = ("one", "two")
+TRAINED, UNTRAINED = trained_methods(), untrained_methods()
 TRIALS = ({"rate": 0.5, "temperature": 1}, {"rate": 1, "temperature": 3})
 
 
@@ -38,7 +40,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory, make_params: object) -> tu
     paths = Paths(tmp_path_factory.mktemp("study"))
     for dataset in DATASETS:
         make_dataset(paths, params, dataset)
-    run(params, paths)
+    run(params, paths, latex=True)
     return params, paths
 
 
@@ -47,11 +49,15 @@ def results(paths: Paths) -> dict[Path, tuple[int, bytes]]:
 
 
 def cells(paths: Paths, table: str) -> list[dict[str, str]]:
-    rows: dict[str, dict[str, str]] = {}
-    for cell in csv.DictReader((paths.root / "docs/results.csv").open(encoding="utf-8")):
-        if cell["table"] == table:
-            rows.setdefault(cell["row"], {})[cell["column"]] = cell["value"]
-    return list(rows.values())
+    """The rows of one table of the page, by header."""
+    page = (paths.root / "docs/results.md").read_text(encoding="utf-8")
+    (section,) = (part for part in page.split("\n## ") if part.startswith(f"{table}\n"))
+    header, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line[:1] == "|"
+    )
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def test_every_job_was_run_once(studied: tuple[Params, Paths]) -> None:
@@ -84,30 +90,51 @@ def test_a_lost_result_is_run_again_to_the_same_figures(studied: tuple[Params, P
 
 def test_the_tables_hold_every_method_and_ablation(studied: tuple[Params, Paths]) -> None:
     _, paths = studied
-    methods = {row["method"]: row for row in cells(paths, "methods, one")}
+    methods = {row["method"]: row for row in cells(paths, "Every method on `one`")}
     assert {*UNTRAINED, *(method for method, _ in TRAINED)} == set(methods)
     assert methods["hybrid"]["seeds"] == "2" and "±" in methods["hybrid"]["R@1"]
     assert methods["weicom"]["seeds"] == "1"
-    assert {row[""] for row in cells(paths, "ablations")} == {"hybrid", "untuned", *ABLATIONS}
-    assert {row[""] for row in cells(paths, "beyond")} >= set(BEYOND)
-    assert {f"without {trap}" for trap in TRAPS} <= cells(paths, "traps")[0].keys()
-    assert [row["tuned on"] for row in cells(paths, "transfer")] == ["untuned", *DATASETS]
+    assert {row[""] for row in cells(paths, "Ablations")} == {"hybrid", "untuned", *ABLATIONS}
+    assert {row[""] for row in cells(paths, "Beyond the method")} >= set(BEYOND)
+    assert {f"without {trap}" for trap in TRAPS} <= cells(
+        paths, "R@1 with each kind of trap taken out of the gallery"
+    )[0].keys()
+    assert [
+        row["tuned on"] for row in cells(paths, "Tuned on one dataset, tested on another: mean recall")
+    ] == ["untuned", *DATASETS]
 
 
 def test_taking_traps_away_never_harms(studied: tuple[Params, Paths]) -> None:
     _, paths = studied
-    for row in cells(paths, "traps"):
+    for row in cells(paths, "R@1 with each kind of trap taken out of the gallery"):
         assert all(float(row[f"without {trap}"]) >= float(row["whole gallery"]) for trap in TRAPS)
 
 
 def test_markdown_and_latex_hold_the_same_figures(studied: tuple[Params, Paths]) -> None:
     _, paths = studied
     markdown, latex = ((paths.root / f"docs/results.{end}").read_text() for end in ("md", "tex"))
-    for row in cells(paths, "ablations"):
+    for row in cells(paths, "Ablations"):
         figures = [value for column, value in row.items() if column]
         assert len(figures) == 6 and f"| {row['']}" in markdown
         assert all(value in markdown and value in latex for value in figures)
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == markdown.count("\n## ")
+
+
+def test_every_row_of_the_csv_has_a_key_of_its_own_and_all_figures_of_the_page(
+    studied: tuple[Params, Paths],
+) -> None:
+    _, paths = studied
+    figures = pl.read_csv(paths.root / "docs/results.csv", schema=SCHEMA)
+    assert not figures.select(KEY).is_duplicated().any()
+    assert figures["value"].is_not_null().all()
+    for dataset in DATASETS:
+        leads = figures.filter(table="leads", dataset=dataset).rows_by_key(("method", "measure"), named=True)
+        for row in cells(paths, f"The hybrid against each method on `{dataset}`"):
+            for measure in ("R@1", "mean_recall"):
+                (lead,) = leads[row["method"], measure]
+                assert row[measure] == f"{lead['value']:+.1f}"
+                assert row[f"{measure}, 95%"] == f"{lead['low']:+.1f} to {lead['high']:+.1f}"
+                assert row[f"{measure}, test"] in ("p < 0.001", f"p = {lead['p']:.3f}")
 
 
 def test_a_project_without_tables_is_one_line(make_params: object, tmp_path: Path) -> None:
@@ -147,4 +174,4 @@ def test_a_study_that_was_ended_goes_on(
     run(params, paths)
     after = results(paths)
     assert {path: after[path] for path in before} == before
-    assert cells(paths, "methods, one") == cells(whole, "methods, one")
+    assert cells(paths, "Every method on `one`") == cells(whole, "Every method on `one`")

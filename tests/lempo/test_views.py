@@ -5,12 +5,14 @@ import pytest
 from lempo.cache import show_cache
 from lempo.captions import show_captions
 from pipeline.base.errors import UserError
-from tests.language_toy import Toy, said
+from tests.language_toy import Toy, answered
 
 
 def test_captions_are_shown_worst_first(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     toy.with_params(llm__repairs=0)
-    toy.run(lambda request: said(request, toy.texts[request.messages[-1]["content"]].replace("blue", "pink")))
+    toy.run(
+        lambda request: answered(request, toy.texts[request.messages[-1]["content"]].replace("blue", "pink"))
+    )
     show_captions(toy.paths, "toy", "interpret", worst=True, limit=2)
     shown = capsys.readouterr().out
     assert shown.startswith("toy toy-0001") and "- 1 car: blue; at left" in shown

@@ -94,7 +94,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
     for i in range(23):
         Image.effect_noise((40, 30), 10.0 + i).save(paths.root / f"in/parks/images/noise{i}.png")
     corpus.run(make(), paths)
-    monkeypatch.setattr(embed, "_PART_ROWS", 8)
+    monkeypatch.setattr(embedding, "_PART_ROWS", 8)
     embed.run(make(), paths)
     whole = _features(paths)
     for path in sorted((paths.cache / "features").rglob("*")):
@@ -109,7 +109,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
             yield block
 
     with monkeypatch.context() as patch:
-        patch.setattr(embed, "embed_images", killed)
+        patch.setattr(embedding, "embed_images", killed)
         with pytest.raises(KeyboardInterrupt):
             embed.run(make(), paths)
     embed.run(make(), paths)

@@ -9,8 +9,8 @@ import pytest
 from lempo.captions import show_captions
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
-from pipeline.captions.writer import EMPTY_GRAPH
-from tests.language_toy import FakeEngine, Toy, said
+from pipeline.captions.judging import EMPTY_GRAPH
+from tests.language_toy import FakeEngine, Toy, answered
 from tests.pipeline.corpus.source import Source
 from tests.project import Project
 
@@ -30,7 +30,9 @@ def toy(tmp_path: Path, word_tokenizer: None) -> Toy:
 
 def _run(toy: Toy, stage: str) -> FakeEngine:
     pond = "A toy park scene with one pond at the bottom."
-    return toy.run(lambda request: said(request, toy.texts.get(request.messages[-1]["content"], pond)), stage)
+    return toy.run(
+        lambda request: answered(request, toy.texts.get(request.messages[-1]["content"], pond)), stage
+    )
 
 
 def test_nothing_is_asked_about_an_empty_graph(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:

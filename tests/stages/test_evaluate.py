@@ -13,10 +13,12 @@ from pipeline.base.schemas import QUERIES, RANKINGS
 from pipeline.base.tables import read_table, write_table
 from stages import evaluate, tune
 from tests.trainer.tiny import make_dataset, make_params, project, vlm_folder
-from trainer.methods.registry import METHODS, USES_CAPTIONS
+from trainer.methods import registry
 from trainer.retrieval.metrics import retrieval_metrics
 
 MakeParams = Callable[..., Params]
+METHODS = [method.name for method in registry.METHODS]
+USES_CAPTIONS = {method.name for method in registry.METHODS if method.reads_captions}
 KEYS = {"R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall"}
 
 

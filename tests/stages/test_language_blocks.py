@@ -13,7 +13,7 @@ from pipeline.captions import run as blocks
 from pipeline.captions.rows import Row
 from pipeline.llm.types import Request, Result
 from stages import caption, interpret
-from tests.language_toy import FakeEngine, Toy, said
+from tests.language_toy import FakeEngine, Toy, answered
 
 
 def _mixed(toy: Toy, request: Request) -> Result:
@@ -23,8 +23,8 @@ def _mixed(toy: Toy, request: Request) -> Result:
     if "blue" in prompt:
         return Result(request.key, error="out of luck")
     if request.seed is None:
-        return said(request, text.replace("red", "pink"))
-    return said(request, text + (" It is calm." if "green" in prompt else ""))
+        return answered(request, text.replace("red", "pink"))
+    return answered(request, text + (" It is calm." if "green" in prompt else ""))
 
 
 @pytest.mark.parametrize("stage", ["interpret", "caption"])

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.llm.types import Request, Result
 from stages import interpret
-from tests.language_toy import ROOT, Toy, said
+from tests.language_toy import ROOT, Toy, answered
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(toy: Toy) -> None:
@@ -57,7 +57,7 @@ def test_a_higher_limit_redoes_only_what_was_cut(toy: Toy) -> None:
     long = "An aerial view " + "with a very long end " * 10
 
     def answer(request: Request) -> Result:
-        return said(request, long) if "red" in request.messages[-1]["content"] else toy.right(request)
+        return answered(request, long) if "red" in request.messages[-1]["content"] else toy.right(request)
 
     toy.run(answer)
     cut = [row["finish_reason"] == "length" for row in toy.rows()]
@@ -98,7 +98,7 @@ def test_a_permanent_failure_is_never_asked_again(toy: Toy) -> None:
 
 def test_an_empty_answer_is_a_failure(toy: Toy) -> None:
     toy.with_params(llm__repairs=0)
-    toy.run(lambda request: said(request, ' "" '))
+    toy.run(lambda request: answered(request, ' "" '))
     assert {(row["status"], row["error"]) for row in toy.rows()} == {
         ("failed", "the model returned no caption")
     }
@@ -113,7 +113,7 @@ from tests.language_toy import FakeEngine, Toy, WordTokenizer
 from stages import interpret
 pipeline.vision.vlm.load_tokenizer = lambda *_: WordTokenizer()
 import pipeline.captions.writer
-pipeline.captions.writer.PART_ROWS = 3
+pipeline.captions.writer.FLUSH_ROWS = 3
 toy = Toy(Path({folder!r}), rows=24)
 def answer(request):
     time.sleep(0.02)

@@ -10,7 +10,7 @@ from pipeline.base.tables import read_table, write_table
 from pipeline.captions.answer import SCHEMA
 from pipeline.llm.types import Request, Result
 from stages import interpret
-from tests.language_toy import FakeEngine, Toy, said
+from tests.language_toy import FakeEngine, Toy, answered
 
 
 def test_one_sample_is_the_rule(toy: Toy) -> None:
@@ -26,10 +26,10 @@ def test_further_samples_are_seeded_checked_and_cached(toy: Toy, capsys: pytest.
     def answer(request: Request) -> Result:
         text = toy.texts[request.messages[-1]["content"]]
         if request.seed is None:
-            return said(request, text)
+            return answered(request, text)
         assert request.sampling.temperature == 0.9
         wrong.append(request.seed)
-        return said(request, text.replace("pond", "lake") if len(wrong) % 2 else text)
+        return answered(request, text.replace("pond", "lake") if len(wrong) % 2 else text)
 
     engine = toy.run(answer, "caption")
     assert len(engine.asked) == 3 * 14 and len(set(wrong)) == 2 * 14
@@ -61,7 +61,7 @@ def test_a_sample_that_fails_or_is_cut_is_left_out(toy: Toy) -> None:
             return toy.right(request)
         if "red" in request.messages[-1]["content"]:
             return Result(request.key, error="out of luck")
-        return said(request, "a very long tale " * 50)
+        return answered(request, "a very long tale " * 50)
 
     toy.run(answer, "caption")
     assert all(row["alternatives"] == [] and row["status"] == "ok" for row in toy.rows(stage="caption"))
@@ -88,8 +88,8 @@ def test_answers_as_json(toy: Toy) -> None:
         assert request.json_schema == SCHEMA and "JSON" in request.messages[0]["content"]
         asked = request.messages[-1]["content"]
         if "red" in asked:
-            return said(request, "no JSON at all")
-        return said(request, json.dumps({"caption": toy.texts[asked]}))
+            return answered(request, "no JSON at all")
+        return answered(request, json.dumps({"caption": toy.texts[asked]}))
 
     engine = toy.run(answer, "caption")
     rows = toy.rows(stage="caption")
@@ -112,7 +112,7 @@ def test_a_large_graph_is_summarised_and_its_row_says_so(toy: Toy) -> None:
     def answer(request: Request) -> Result:
         asked[request.messages[-1]["content"]] = request.key
         text = toy.texts.get(request.messages[-1]["content"], "Many things.")
-        return said(request, text)
+        return answered(request, text)
 
     engine = FakeEngine(answer)
     interpret.run(toy.params, toy.paths, engine=engine)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.llm.types import Request, Result
 from stages import interpret
-from tests.language_toy import FakeEngine, Toy, said
+from tests.language_toy import FakeEngine, Toy, answered
 
 
 def test_every_graph_gets_a_row_and_every_figure_a_value(toy: Toy) -> None:
@@ -71,7 +71,7 @@ def test_pseudo_captions_are_checked_against_the_edited_graph_where_edits_are_kn
 
 def test_a_caption_that_forgets_the_edit_is_counted_wrong(toy: Toy) -> None:
     toy.with_params(llm__repairs=0)
-    toy.run(lambda r: said(r, toy.texts[r.messages[-1]["content"].split("\nModification")[0]]), "caption")
+    toy.run(lambda r: answered(r, toy.texts[r.messages[-1]["content"].split("\nModification")[0]]), "caption")
     row = toy.rows("toy", "caption")[0]
     assert row["missed"] == ["pond", "1 pond", "pond at bottom"] and not row["invented"]
     assert toy.metrics("caption")["toy"]["all_right_rate"] == 0.0
@@ -81,9 +81,9 @@ def test_a_wrong_text_is_asked_again_and_the_better_one_kept(toy: Toy) -> None:
     def answer(request: Request) -> Result:
         text = toy.texts[request.messages[-1]["content"]]
         if request.seed is None:  # the first attempt is greedy
-            return said(request, text.replace("red", "pink"))
+            return answered(request, text.replace("red", "pink"))
         assert request.sampling.temperature == toy.params.llm.repair_temperature
-        return said(request, text)
+        return answered(request, text)
 
     engine = toy.run(answer)
     assert len(engine.asked) == 16
@@ -97,7 +97,7 @@ def test_a_wrong_text_is_asked_again_and_the_better_one_kept(toy: Toy) -> None:
 def test_the_first_attempt_wins_a_tie_and_a_worse_repair_is_not_taken(toy: Toy) -> None:
     def answer(request: Request) -> Result:
         text = toy.texts[request.messages[-1]["content"]]
-        return said(request, text.replace("red", "pink" if request.seed is None else "small pink"))
+        return answered(request, text.replace("red", "pink" if request.seed is None else "small pink"))
 
     toy.run(answer)
     row = toy.rows()[0]
@@ -106,7 +106,7 @@ def test_the_first_attempt_wins_a_tie_and_a_worse_repair_is_not_taken(toy: Toy) 
 
 def test_repair_seeds_differ_by_row_and_not_by_order(toy: Toy) -> None:
     def seeds() -> dict[str, int]:
-        engine = toy.run(lambda request: said(request, "An aerial view."))
+        engine = toy.run(lambda request: answered(request, "An aerial view."))
         return {r.messages[-1]["content"]: r.seed for r in engine.asked if r.seed is not None}
 
     both = seeds()

@@ -15,8 +15,10 @@ from pipeline.report.queries import shown_queries
 from pipeline.report.tables import curves, method_rows
 from stages import report
 from tests.stages.results import make_results
+from trainer.methods import registry
 
 ROOT = Path(__file__).parents[2]
+FAMILIES, PICTURED = registry.families(), registry.pictured()
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)>{{ 7*7 }}</style>&"
 
 
@@ -106,17 +108,17 @@ def test_the_same_results_are_the_same_page(tmp_path: Path) -> None:
 def test_queries_are_spread_over_datasets_and_kinds(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     make_results(paths, ("one", "two", "three"), queries=12)
-    shown = shown_queries(paths, ("one", "two", "three"), 12)
+    shown = shown_queries(paths, ("one", "two", "three"), 12, PICTURED)
     assert set(Counter((query.dataset, query.kind) for query in shown).values()) == {2}
     assert len({(query.dataset, query.query_id) for query in shown}) == 12
-    assert len(shown_queries(paths, ("one",), 100)) == 12
-    assert shown_queries(paths, ("one",), 0) == []
+    assert len(shown_queries(paths, ("one",), 100, PICTURED)) == 12
+    assert shown_queries(paths, ("one",), 0, PICTURED) == []
 
 
 def test_right_answers_are_marked(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     make_results(paths, ("one",))
-    for query in shown_queries(paths, ("one",), 6):
+    for query in shown_queries(paths, ("one",), 6, PICTURED):
         for result in query.results:
             assert [picture.right for picture in result.top] == [
                 picture.image_id == query.target.image_id for picture in result.top
@@ -126,12 +128,12 @@ def test_right_answers_are_marked(tmp_path: Path) -> None:
 
 def test_the_best_of_each_column_is_bold() -> None:
     values = {"R@5": 1.0, "R@10": 1.0, "R@50": 1.0, "mAP": 1.0, "mean_recall": 1.0}
-    rows = method_rows({"hybrid": {"R@1": 3.0, **values}, "new": {"R@1": 4.0, **values}})
+    rows = method_rows({"hybrid": {"R@1": 3.0, **values}, "new": {"R@1": 4.0, **values}}, FAMILIES)
     assert [(row.method, "R@1" in row.best, "mAP" in row.best) for row in rows] == [
         ("hybrid", False, True),
         ("new", True, True),
     ]
-    assert rows[1].group == "others"
+    assert rows[1].family == "others"
 
 
 def test_curves_skip_what_is_empty_and_refuse_what_is_no_number(tmp_path: Path) -> None:

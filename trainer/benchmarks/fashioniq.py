@@ -1,35 +1,37 @@
-"""FashionIQ (Wu et al., CVPR 2021): three categories of clothes, two captions a query.
+"""FashionIQ (Wu et al., CVPR 2021): three categories of clothes, two captions for each query.
 
 Under ROOT: `captions/cap.<category>.<split>.json`, `image_splits/split.<category>.<split>.json` and
-`images/<id>.jpg` or `.png`. Every category is searched apart, among the images of its own list.
+`images/<id>.jpg` or `.png`. Every category is searched for itself, among the images of its own list.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
+from trainer.benchmarks.figures import means
 from trainer.benchmarks.files import Row, checked_gallery, read_list, read_names
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Category, Ranked
+from trainer.retrieval.metrics import recall_at
 
-SPLITS = ("val", "train", "test")
 CATEGORIES = ("dress", "shirt", "toptee")
 
 
-def read_fashioniq(root: Path, split: str) -> Benchmark:
-    """Read a split; the targets of test are not public.
+def read_fashioniq(root: Path, split: str, labelled: bool) -> list[Category]:
+    """Read a split.
 
     Raises:
         UserError: a file or an image is missing, a field is malformed, or an image is not in its list.
     """
-    labelled = split != "test"
-    parts = [_part(root, category, split, labelled) for category in CATEGORIES]
-    return Benchmark("fashioniq", split, parts, reference_removed=False, labelled=labelled)
+    return [_category(root, name, split, labelled) for name in CATEGORIES]
 
 
-def _part(root: Path, category: str, split: str, labelled: bool) -> Part:
-    listing = root / f"image_splits/split.{category}.{split}.json"
-    files = {name: _image(root / "images", name) for name in read_names(listing)}
+def _category(root: Path, name: str, split: str, labelled: bool) -> Category:
+    listing = root / f"image_splits/split.{name}.{split}.json"
+    files = {image: _image(root / "images", image) for image in read_names(listing)}
     gallery = checked_gallery(files, listing)
-    rows = read_list(root / f"captions/cap.{category}.{split}.json")
-    return Part(category, [_query(row, gallery, labelled) for row in rows], gallery)
+    rows = read_list(root / f"captions/cap.{name}.{split}.json")
+    return Category(name, [_query(row, gallery, labelled) for row in rows], gallery)
 
 
 def _image(folder: Path, name: str) -> Path:
@@ -49,9 +51,29 @@ def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery
 
 
 def _joined(row: Row) -> str:
-    """Both captions in one: stripped of the marks at their ends and joined by "and"."""
-    said = [caption.strip(" .,?") for caption in row.texts("captions")]
-    text = " and ".join(caption for caption in said if caption)
+    """Both captions in one: without the punctuation at their ends, and joined by "and"."""
+    captions = [caption.strip(" .,?") for caption in row.texts("captions")]
+    text = " and ".join(caption for caption in captions if caption)
     if not text:
-        row.fail("no caption says anything", "captions", said)
+        row.fail("every caption is empty", "captions", captions)
     return text
+
+
+def fashioniq_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
+    """R@10 and R@50 of each category, and their means over the categories, whatever their sizes."""
+    figures = {
+        ranked.name: {f"R@{k}": recall_at(ranked.rankings.rank, k) for k in (10, 50)} for ranked in categories
+    }
+    mean = means(figures)
+    return {**figures, "mean": {**mean, "mean": fmean(mean.values())}}
+
+
+FASHIONIQ = Benchmark(
+    read=read_fashioniq,
+    splits=("val", "train", "test"),
+    withheld=("test",),
+    reference_removed=False,
+    figures=fashioniq_figures,
+    headline="mean.mean",
+    columns=(*(f"{name}.R@10" for name in CATEGORIES), "mean.R@10", "mean.R@50"),
+)

@@ -1,4 +1,4 @@
-"""The files of a benchmark: what is wrong in one is named by file, row, field and value."""
+"""The files of a benchmark; an error names file, row, field and value."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ class Row:
     number: int | None
     values: Mapping[str, Any]
 
-    def fail(self, reason: str, field: str, value: object = None, remedy: str = _REMEDY) -> NoReturn:
+    def fail(self, reason: str, field: str, value: object = None) -> NoReturn:
         """Raise the error of a field."""
-        raise UserError(reason, remedy, file=self.file, row=self.number, field=field, value=value)
+        raise UserError(reason, _REMEDY, file=self.file, row=self.number, field=field, value=value)
 
-    def value(self, field: str, kind: type[Any]) -> Any:
+    def value(self, field: str, kind: type = object) -> Any:
         """The field's value, of this JSON type."""
         if field not in self.values:
             self.fail("the field is missing", field)
         value = self.values[field]
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind):
             self.fail(f"the value is no {_NAMES[kind]}", field, value)
         return value
 
@@ -51,21 +51,22 @@ class Row:
 
     def name(self, field: str) -> str:
         """An id: a text, or a whole number, which becomes its digits."""
-        return self._name(field, self.value(field, object))
-
-    def names(self, field: str) -> list[str]:
-        """A list of ids, each once, in their order."""
-        return list(dict.fromkeys(self._name(field, entry) for entry in self.value(field, list)))
+        value = self.value(field)
+        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value):
+            self.fail("an id is a text or a whole number", field, value)
+        return str(value)
 
     def image(self, field: str, gallery: Collection[str]) -> str:
-        """An id that is one of the gallery's."""
-        return self.known(field, self.name(field), gallery)
-
-    def known(self, field: str, name: str, gallery: Collection[str]) -> str:
-        """The same id, if it is one of the gallery's."""
+        """The id of an image of the gallery."""
+        name = self.name(field)
         if name not in gallery:
             self.fail("the image is not in the split's list of images", field, name)
         return name
+
+    def images(self, field: str, gallery: Collection[str]) -> list[str]:
+        """A list of such ids, each once, in their order."""
+        entries = (Row(self.file, self.number, {field: entry}) for entry in self.value(field, list))
+        return list(dict.fromkeys(entry.image(field, gallery) for entry in entries))
 
     def path(self, field: str) -> PurePosixPath:
         """A path that stays inside the folder it is relative to."""
@@ -74,13 +75,8 @@ class Row:
             self.fail("the path leads out of the benchmark's folder", field, path)
         return path
 
-    def _name(self, field: str, value: Any) -> str:
-        if isinstance(value, bool) or not isinstance(value, str | int) or not str(value):
-            self.fail("an id is a text or a whole number", field, value)
-        return str(value)
 
-
-_NAMES = {str: "text", list: "list", dict: "JSON object", object: "value"}
+_NAMES: dict[type, str] = {str: "text", list: "list", dict: "JSON object"}
 
 
 def read_list(path: Path) -> Iterator[Row]:
@@ -89,19 +85,22 @@ def read_list(path: Path) -> Iterator[Row]:
     Raises:
         UserError: the file is missing or no such list.
     """
-    for number, values in _rows(path):
+    require(path)
+    for number, values in read_rows(path):
         if not isinstance(values, dict):
             raise UserError("the row is no JSON object", _REMEDY, file=path, row=number, value=values)
         yield Row(path, number, values)
 
 
 def read_names(path: Path) -> list[str]:
-    """The ids of a file that holds one JSON list of them; one that stands twice is one image.
+    """The ids of a file that holds one JSON list of them, each once.
 
     Raises:
         UserError: the file is missing or no such list.
     """
-    return list(dict.fromkeys(Row(path, number, {"id": value}).name("id") for number, value in _rows(path)))
+    require(path)
+    names = (Row(path, number, {"id": value}).name("id") for number, value in read_rows(path))
+    return list(dict.fromkeys(names))
 
 
 def read_object(path: Path) -> Row:
@@ -121,7 +120,7 @@ def require(path: Path) -> None:
 
 
 def checked_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]:
-    """The images in the order of their ids.
+    """The image files in the order of their ids, all checked to exist.
 
     Raises:
         UserError: `listing`, which names them, names none or one that has no file.
@@ -130,16 +129,7 @@ def checked_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]
         raise UserError("the file lists no image", _REMEDY, file=listing)
     missing = [name for name, path in files.items() if not path.is_file()]
     if missing:
-        raise UserError(
-            f"{len(missing)} of its {len(files)} images are missing; the first is {files[missing[0]]}",
-            "Put the images there: a smaller gallery would make every figure too good",
-            file=listing,
-            field="image",
-            value=missing[0],
-        )
+        reason = f"{len(missing)} of its {len(files)} images are missing; the first is {files[missing[0]]}"
+        remedy = "Put the images there: a smaller gallery would make every figure too good"
+        raise UserError(reason, remedy, file=listing, field="image", value=missing[0])
     return dict(sorted(files.items()))
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    require(path)
-    return read_rows(path)

@@ -2,38 +2,41 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import replacing
+from pipeline.base.files import replacing, sha256_file
+from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
-from trainer.benchmarks.types import Benchmark
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from pipeline.vision.vlm import Vlm
-    from trainer.benchmarks.ranking import PartFeatures
+from pipeline.vision.embedding import cached_features
+from pipeline.vision.texts import encode_texts
+from pipeline.vision.vlm import Vlm, load_vlm
+from trainer.benchmarks.figures import figure, figures_table
+from trainer.benchmarks.ranking import METHODS, MIXES, rank_method, split_features
+from trainer.benchmarks.registry import find_benchmark, read_split
+from trainer.benchmarks.types import BenchmarkSplit, CategoryFeatures
+from trainer.retrieval.fusion import SHARES
+from trainer.tuning.folder import RECORD_NAME, read_record
 
 DEFAULT_SHARE = 0.5
 
 
-SERVERS = ("cirr", "circo")  # benchmarks whose unlabelled split a server measures
-CIRR_FIRST = 50  # images a query, of the gallery
-CIRR_FIRST_OF_SET = 3  # images a query, of its own set
-CIRCO_FIRST = 50
-
-
 @dataclass(frozen=True)
 class Request:
-    """What the command was asked for.
+    """What is to be measured.
 
     Attributes:
         split: None for the benchmark's usual one.
-        share: of the text in the methods that mix; None where `choose_on` is given, or for the default.
+        share: of the text in the methods that mix; None for the default, or where `choose_on` is given.
         choose_on: a labelled split on which the share is chosen.
         tuned: a folder that `tune` wrote, whose text encoder is measured too.
         out: the metrics file; None for `metrics/benchmarks/<layout>.json`.
@@ -48,141 +51,145 @@ class Request:
     out: Path | None = None
 
 
-def _load_tuned(params: Params, folder: Path, vlm: "Vlm") -> "Vlm":
-    """The tuned model; its vision side must be the one that embeds the images."""
-    from pipeline.vision.vlm import load_vlm
-    from trainer.tuning.folder import read_record
+def measure(params: Params, paths: Paths, request: Request) -> list[str]:
+    """Write the metrics file, or the files for the benchmark's server where labels are not public.
 
+    Returns:
+        Lines that say what was measured and written.
+
+    Raises:
+        UserError: an option does not fit the benchmark, a file of it is missing or malformed, or a model is
+            not there or does not belong to the image features.
+    """
+    measured, chosen_on = read_splits(request)
+    benchmark = find_benchmark(request.layout)
+    vlm = load_vlm(params.vlm, params.speed.device, paths.root)
+    encoders = {"frozen": vlm}
+    if request.tuned is not None:
+        encoders["tuned"] = _load_tuned(params, request.tuned, vlm)
+    images = _image_features(vlm, [measured, *([chosen_on] if chosen_on else [])], params, paths)
+    out = request.out or paths.metrics("benchmarks", request.layout)
+    figures: dict[str, dict[str, Any]] = {}
+    shares: dict[str, dict[str, float]] = {}
+    submissions: dict[str, Any] = {}
+    for name, encoder in encoders.items():
+        if chosen_on is None:
+            shares[name] = dict.fromkeys(MIXES, DEFAULT_SHARE if request.share is None else request.share)
+        else:
+            features = _features(encoder, chosen_on, images, params.speed.encode_batch)
+            shares[name] = {method: best_share(chosen_on, method, features) for method in MIXES}
+        features = _features(encoder, measured, images, params.speed.encode_batch)
+        ranked = {method: rank_method(method, features, shares[name].get(method, 0.0)) for method in METHODS}
+        if measured.labelled:
+            figures[name] = {method: benchmark.figures(categories) for method, categories in ranked.items()}
+        elif benchmark.submissions:
+            for method, (category,) in ranked.items():
+                for metric, content in benchmark.submissions(category, features[0]).items():
+                    submissions[f"{name}_{method}_{metric}"] = content
+    if not measured.labelled:
+        note = f"for the benchmark's server; the labels of {measured.name} are not public"
+        return [f"{file}: {note}" for file in _write(out.with_suffix("") / measured.name, submissions)]
+    write_metrics(out, {**_about(measured, vlm, request, shares), **figures})
+    return [*figures_table(benchmark.columns, figures), f"{measured.layout}, split {measured.name}: {out}"]
+
+
+def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None]:
+    """The split that is measured, and the one on which the share is chosen.
+
+    Raises:
+        UserError: an option does not fit the benchmark, or a file of it is missing or malformed.
+    """
+    benchmark = find_benchmark(request.layout)
+    split = request.split or benchmark.splits[0]
+    if request.choose_on is not None and request.share is not None:
+        raise UserError("the share is both given and to be chosen", "Leave one out", field="--share")
+    if request.share is not None and not 0 <= request.share <= 1:
+        raise UserError("the number is no share", "Use 0 to 1", field="--share", value=request.share)
+    if request.choose_on == split:
+        reason = "nothing is chosen on the split that is measured"
+        raise UserError(reason, "Name another split, or give --share", field="--choose-on", value=split)
+    measured = read_split(request.layout, request.root, split)
+    withheld = "the labels of this split are not public"
+    chosen_on = None
+    if request.choose_on is not None:
+        chosen_on = read_split(request.layout, request.root, request.choose_on)
+        if not chosen_on.labelled:
+            remedy = "Choose on another split, or give --share"
+            raise UserError(withheld, remedy, field="--choose-on", value=chosen_on.name)
+    if not measured.labelled and benchmark.submissions is None:
+        raise UserError(withheld, "Measure another split", file=request.root, field="--split", value=split)
+    return measured, chosen_on
+
+
+def best_share(split: BenchmarkSplit, method: str, categories: Sequence[CategoryFeatures]) -> float:
+    """The share of `SHARES` with the best headline figure over all categories; ties go to the smallest."""
+    benchmark = find_benchmark(split.layout)
+
+    def headline(share: float) -> float:
+        figures = benchmark.figures(rank_method(method, categories, share))
+        return round(figure(figures, benchmark.headline), 9)
+
+    return max(SHARES, key=headline)
+
+
+def _write(folder: Path, submissions: Mapping[str, Any]) -> list[Path]:
+    """Write a file for the benchmark's server for each name, and return the paths."""
+    paths = [folder / f"{name}.json" for name in submissions]
+    for path, content in zip(paths, submissions.values(), strict=True):
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    return paths
+
+
+def _load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
+    """The tuned model; its vision side must be the one that embeds the images."""
     source = read_record(folder).get("source")
     if source != vlm.identity:
-        raise UserError(
-            "the text encoder was tuned from another model than vlm.model, or another version of it",
-            "Set vlm in params.yaml to what it was tuned from, or tune again",
-            file=folder / "lempo.json",
-            field="source",
-            value=source,
-        )
+        reason = "the text encoder was tuned from another model than vlm.model, or another version of it"
+        remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
+        raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source", value=source)
     tuned = VlmParams(model=f"local-dir:{folder.resolve()}", pretrained=None, precision=params.vlm.precision)
     return load_vlm(tuned, params.speed.device)
 
 
-def _images(
-    vlm: "Vlm", benchmarks: Sequence[Benchmark], params: Params, paths: Paths
-) -> dict[Path, "Tensor"]:
-    """Feature (D,) of every image file."""
-    import torch
-
-    from pipeline.vision.embedding import file_features
-
-    files = list(
-        dict.fromkeys(
-            file for benchmark in benchmarks for part in benchmark.parts for file in part.gallery.values()
+def _image_features(
+    vlm: Vlm, splits: Sequence[BenchmarkSplit], params: Params, paths: Paths
+) -> dict[Path, Tensor]:
+    """Feature (D,) of every image file, kept in the cache that the stage `embed` uses too."""
+    categories = [category for split in splits for category in split.categories]
+    files = list(dict.fromkeys(file for category in categories for file in category.gallery.values()))
+    with ThreadPoolExecutor(params.speed.workers) as pool:
+        hashes = list(tqdm(pool.map(sha256_file, files), "read", len(files), unit="image", disable=None))
+    try:
+        file_of = dict(zip(hashes, files, strict=True))
+        cache, _ = cached_features(vlm, file_of, params, paths.cache / "features", params.corpus.max_pixels)
+    except UserError as error:
+        remedy = (
+            "Restore the file as it was published; if the feature is not finite, set vlm.precision to fp32"
         )
-    )
-    vectors = torch.from_numpy(file_features(vlm, files, params, paths.cache / "features"))
+        raise UserError(error.problem.reason, remedy, file=error.problem.file) from None
+    vectors = torch.from_numpy(np.concatenate(list(cache.blocks(hashes))))
     return dict(zip(files, vectors, strict=True))
 
 
 def _features(
-    encoder: "Vlm", benchmark: Benchmark, images: Mapping[Path, "Tensor"], batch: int
-) -> list["PartFeatures"]:
-    from pipeline.vision.texts import encode_texts
-    from trainer.benchmarks.ranking import benchmark_features
-
-    texts = list(dict.fromkeys(query.text for part in benchmark.parts for query in part.queries))
+    encoder: Vlm, split: BenchmarkSplit, images: Mapping[Path, Tensor], batch: int
+) -> list[CategoryFeatures]:
+    texts = [query.text for category in split.categories for query in category.queries]
     text_of = dict(zip(texts, encode_texts(encoder, texts, batch), strict=True))
-    return benchmark_features(benchmark, images, text_of, encoder.device)
-
-
-def _shares(
-    encoder: "Vlm",
-    chosen: Benchmark | None,
-    images: Mapping[Path, "Tensor"],
-    params: Params,
-    request: Request,
-) -> dict[str, float]:
-    """The share of the text of every method that mixes."""
-    from trainer.benchmarks.ranking import MIXED, choose_share
-
-    if chosen is None:
-        share = DEFAULT_SHARE if request.share is None else request.share
-        return dict.fromkeys(MIXED, share)
-    parts = _features(encoder, chosen, images, params.speed.encode_batch)
-    return {method: choose_share(chosen, method, parts) for method in MIXED}
-
-
-def _measure(
-    benchmark: Benchmark, parts: Sequence["PartFeatures"], shares: Mapping[str, float]
-) -> dict[str, Any]:
-    from trainer.benchmarks.protocols import PROTOCOLS
-    from trainer.benchmarks.ranking import METHODS, rank_method
-
-    figures = PROTOCOLS[benchmark.layout].figures
-    return {method: figures(rank_method(method, parts, shares.get(method, 0.0))) for method in METHODS}
-
-
-def _submit(
-    benchmark: Benchmark,
-    parts: Sequence["PartFeatures"],
-    shares: Mapping[str, float],
-    out: Path,
-    encoder: str,
-) -> None:
-    from trainer.benchmarks.ranking import METHODS, first_images, first_of_set, rank_method
-
-    (features,) = parts
-    for method in METHODS:
-        (ranked,) = rank_method(method, parts, shares.get(method, 0.0))
-        first = first_images(ranked, features.part)
-        if benchmark.layout == "cirr":
-            files = cirr_submissions(first, first_of_set(ranked, features))
-        else:
-            files = circo_submissions(first)
-        for name, content in files.items():
-            path = out.with_suffix("") / benchmark.split / f"{encoder}_{method}_{name}.json"
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-            print(f"{path}: for the benchmark's server; the labels of {benchmark.split} are not public")
+    return split_features(split, images, text_of, encoder.device)
 
 
 def _about(
-    benchmark: Benchmark, vlm: "Vlm", request: Request, shares: Mapping[str, Mapping[str, float]]
+    split: BenchmarkSplit, vlm: Vlm, request: Request, shares: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """What the figures are figures of."""
-    chosen = f"chosen on {request.choose_on}" if request.choose_on else "fixed"
     return {
-        "benchmark": benchmark.layout,
-        "split": benchmark.split,
-        "reference": "removed" if benchmark.reference_removed else "kept",
-        "queries": {part.name: len(part.queries) for part in benchmark.parts},
-        "images": {part.name: len(part.gallery) for part in benchmark.parts},
+        "benchmark": split.layout,
+        "split": split.name,
+        "reference": "removed" if split.reference_removed else "kept",
+        "queries": {category.name: len(category.queries) for category in split.categories},
+        "images": {category.name: len(category.gallery) for category in split.categories},
         "model": vlm.identity,
-        "share": {"from": chosen, **shares},
+        "share": {"from": f"chosen on {request.choose_on}" if request.choose_on else "fixed", **shares},
     }
-
-
-def cirr_submissions(
-    first: Mapping[str, Sequence[str]], first_of_set: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, Any]]:
-    """The two files of CIRR's server, by the metric that each is for.
-
-    Args:
-        first: ids of the best images for every pairid, best first.
-        first_of_set: the same among the members of the query's set.
-    """
-    return {
-        metric: {
-            "version": "rc2",
-            "metric": metric,
-            **{name: list(ids[:count]) for name, ids in best.items()},
-        }
-        for metric, best, count in (
-            ("recall", first, CIRR_FIRST),
-            ("recall_subset", first_of_set, CIRR_FIRST_OF_SET),
-        )
-    }
-
-
-def circo_submissions(first: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-    """The file of CIRCO's server: the first images for every query, as numbers."""
-    return {"test": {name: [int(image) for image in ids[:CIRCO_FIRST]] for name, ids in first.items()}}

@@ -11,15 +11,19 @@ evaluation: which of them share their values depends on the attribute, which of 
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from pipeline.base.errors import UserError
+from trainer.benchmarks.figures import count_right, hits, means, percent, precision_at, share_found_at
 from trainer.benchmarks.files import Row, checked_gallery, require
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Category, Ranked
 
-SPLITS = ("all",)
 ATTRIBUTES = ("color", "context", "density", "existence", "quantity", "shape")
 _ONE_CLASS = {
     "density": {"denseresidential": "residential", "sparseresidential": "residential"},
@@ -40,25 +44,21 @@ class _Labelled:
     image: str
     kind: str  # what the row calls the attribute
     value: str
-
-    @property
-    def image_class(self) -> str:
-        """`airplane` of `airplane001.jpg`."""
-        return re.split(r"\d", self.image)[0]
+    asking: str  # the class whose values its images are asked to have
+    answering: str  # the class whose images are right
 
 
-def read_patterncom(root: Path, split: str) -> Benchmark:
-    """Read all attributes, a part each; there is one split, `all`.
+def read_patterncom(root: Path, split: str, labelled: bool) -> list[Category]:
+    """Read all attributes, a category each; there is one split, `all`.
 
     Raises:
         UserError: a file or an image is missing, a row is malformed, or an image is not in patternnet.csv.
     """
     gallery = _gallery(root)
-    parts = [
-        Part(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
+    return [
+        Category(attribute, _queries(root / f"PatternCom/{attribute}.csv", attribute, gallery), gallery)
         for attribute in ATTRIBUTES
     ]
-    return Benchmark("patterncom", split, parts, reference_removed=False, labelled=True)
 
 
 def _gallery(root: Path) -> dict[str, Path]:
@@ -73,30 +73,30 @@ def _gallery(root: Path) -> dict[str, Path]:
 
 
 def _queries(file: Path, attribute: str, gallery: dict[str, Path]) -> list[BenchmarkQuery]:
-    rows = list(_read(file, gallery))
-    classes = _ONE_CLASS.get(attribute, {})
+    rows = list(_read(file, attribute, gallery))
     # of an image that stands twice the last row counts, as in the published evaluation
     last = {row.image: row for row in rows}
     values, right = defaultdict(set), defaultdict(list)
     for row in rows:
-        values[row.kind, classes.get(row.image_class, row.image_class)].add(row.value)
+        values[row.kind, row.asking].add(row.value)
     for image, row in sorted(last.items()):
-        right[_ONE_ANSWER.get(row.image_class, row.image_class), row.value].append(image)
-    queries = []
-    for number, row in enumerate(rows):
-        others = values[row.kind, classes.get(row.image_class, row.image_class)] - {row.value}
-        for value in sorted(others):
-            answers = right.get((_ONE_ANSWER.get(row.image_class, row.image_class), value), ())
-            queries.append(BenchmarkQuery(f"{number} {value}", row.image, value, None, tuple(answers)))
-    return queries
+        right[row.answering, row.value].append(image)
+    return [
+        BenchmarkQuery(f"{number} {value}", row.image, value, None, tuple(right[row.answering, value]))
+        for number, row in enumerate(rows)
+        for value in sorted(values[row.kind, row.asking] - {row.value})
+    ]
 
 
-def _read(file: Path, gallery: dict[str, Path]) -> Iterator[_Labelled]:
+def _read(file: Path, attribute: str, gallery: dict[str, Path]) -> Iterator[_Labelled]:
+    classes = _ONE_CLASS.get(attribute, {})
     for number, values in enumerate(csv.reader(_text(file).splitlines())):
-        if not values:
-            continue
-        row = Row(file, number, dict(zip(("image", "attribute", "value"), values, strict=False)))
-        yield _Labelled(row.image("image", gallery), row.text("attribute"), row.text("value"))
+        if values:
+            row = Row(file, number, dict(zip(("image", "attribute", "value"), values, strict=False)))
+            image = row.image("image", gallery)
+            own = re.split(r"\d", image)[0]  # `airplane` of `airplane001.jpg`
+            labels = row.text("attribute"), row.text("value")
+            yield _Labelled(image, *labels, classes.get(own, own), _ONE_ANSWER.get(own, own))
 
 
 def _text(path: Path) -> str:
@@ -105,3 +105,41 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError("the file is not UTF-8", "Save it as UTF-8", file=path, value=error) from None
+
+
+def patterncom_figures(categories: Sequence[Ranked]) -> dict[str, Any]:
+    """mAP, R@K and P@K (K 5, 10, 15, 20) of each attribute, their mean, and over all queries.
+
+    R@K is the share of a query's right answers that are found, not the share of queries with a hit. A query
+    that no image answers counts as 0.
+    """
+    by_query = {ranked.name: _patterncom_queries(ranked) for ranked in categories}
+    figures = {
+        attribute: {name: percent(values) for name, values in queries.items()}
+        for attribute, queries in by_query.items()
+    }
+    names = next(iter(figures.values())).keys()
+    pooled = {name: percent(torch.cat([queries[name] for queries in by_query.values()])) for name in names}
+    return {**figures, "mean": means(figures), "all_queries": pooled}
+
+
+def _patterncom_queries(ranked: Ranked) -> dict[str, Tensor]:
+    """Each figure of every query, float64 (Q,), 0 to 1."""
+    right = count_right(ranked)
+    hit = hits(ranked.rankings.top, ranked.answers.right.cpu())
+    figures = {"mAP": torch.where(right > 0, ranked.rankings.average_precision, 0.0)}
+    for k in (5, 10, 15, 20):
+        figures[f"R@{k}"] = share_found_at(hit, right, k)
+        figures[f"P@{k}"] = precision_at(hit, k)
+    return figures
+
+
+PATTERNCOM = Benchmark(
+    read=read_patterncom,
+    splits=("all",),
+    withheld=(),
+    reference_removed=False,
+    figures=patterncom_figures,
+    headline="mean.mAP",
+    columns=tuple(f"{name}.mAP" for name in (*ATTRIBUTES, "mean", "all_queries")),
+)

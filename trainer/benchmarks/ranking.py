@@ -1,150 +1,86 @@
-"""A benchmark's queries as tensors, and what the methods that need no training make of them."""
+"""A split of a benchmark as tensors, and how the methods that need no training rank it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from trainer.benchmarks.protocols import FIRST, PROTOCOLS, Ranked, figure
-from trainer.benchmarks.types import Benchmark, Part
+from trainer.benchmarks.types import BenchmarkSplit, Category, CategoryFeatures, Ranked
 from trainer.methods.weicom import weicom_scores
-from trainer.retrieval.answers import NONE, Answers
-from trainer.retrieval.fusion import SHARES, fusion_scores
+from trainer.retrieval.answers import NONE, Answers, pad_rows
+from trainer.retrieval.fusion import fusion_scores
 from trainer.retrieval.ranking import CHUNK_SCORES, Scores, dot_scores, rank_all
 
-METHODS = ("image_only", "text_only", "image_plus_text", "weicom")
-MIXED = ("image_plus_text", "weicom")  # methods with a share of the text
+MIXES = {"image_plus_text": fusion_scores, "weicom": weicom_scores}  # each takes a share of the text
+METHODS = ("image_only", "text_only", *MIXES)
+FIRST = 50  # images a query, enough for every protocol and every server
 
 
-@dataclass(frozen=True)
-class PartFeatures:
-    """Q queries of one part and the N images they search.
-
-    Attributes:
-        gallery: float32 (N, D), L2-normalised, in the order of the part's gallery.
-        reference: int64 (Q,), places in the gallery.
-        text: float32 (Q, D), L2-normalised.
-        answers: what is right and what is removed.
-        members: int64 (Q, M), gallery places of each query's own set, padded with -1; M may be 0.
-    """
-
-    part: Part
-    gallery: Tensor
-    reference: Tensor
-    text: Tensor
-    answers: Answers
-    members: Tensor
-
-    @property
-    def image(self) -> Tensor:
-        """Features of the references, (Q, D)."""
-        return self.gallery[self.reference]
-
-
-def benchmark_features(
-    benchmark: Benchmark, image_of: Mapping[Path, Tensor], text_of: Mapping[str, Tensor], device: str
-) -> list[PartFeatures]:
-    """Every part, on a device, from the feature (D,) of every image file and of every text."""
-    galleries: dict[int, Tensor] = {}  # parts may share one
-    for part in benchmark.parts:
-        if id(part.gallery) not in galleries:
-            vectors = torch.stack([image_of[file] for file in part.gallery.values()]).float()
-            # float16 rows are a little off 1
-            galleries[id(part.gallery)] = normalize(vectors, dim=-1).to(device)
+def split_features(
+    split: BenchmarkSplit, image_of: Mapping[Path, Tensor], text_of: Mapping[str, Tensor], device: str
+) -> list[CategoryFeatures]:
+    """Every category on a device, from the feature (D,) of every image file and of every text."""
+    distinct = {id(category.gallery): category.gallery for category in split.categories}  # some share one
+    galleries = {}
+    for key, gallery in distinct.items():
+        vectors = torch.stack([image_of[file] for file in gallery.values()]).float()
+        galleries[key] = normalize(vectors, dim=-1).to(device)  # float16 rows are a little off 1
     return [
-        _part_features(part, galleries[id(part.gallery)], text_of, benchmark.reference_removed, device)
-        for part in benchmark.parts
+        _category_features(category, split.reference_removed, galleries[id(category.gallery)], text_of)
+        for category in split.categories
     ]
 
 
-def _part_features(
-    part: Part, gallery: Tensor, text_of: Mapping[str, Tensor], reference_removed: bool, device: str
-) -> PartFeatures:
-    place = {name: index for index, name in enumerate(part.gallery)}
-    reference = torch.tensor([place[query.reference] for query in part.queries])
+def _category_features(
+    category: Category, reference_removed: bool, gallery: Tensor, text_of: Mapping[str, Tensor]
+) -> CategoryFeatures:
+    queries, device = category.queries, gallery.device
+    index_of = {name: index for index, name in enumerate(category.gallery)}
+    reference = torch.tensor([index_of[query.reference] for query in queries])
     answers = Answers(
-        target=torch.tensor([NONE if q.target is None else place[q.target] for q in part.queries]),
-        right=_padded([[place[name] for name in query.right] for query in part.queries], least=1),
+        target=torch.tensor([NONE if query.target is None else index_of[query.target] for query in queries]),
+        right=pad_rows([[index_of[name] for name in query.right] for query in queries], least=1),
         removed=reference if reference_removed else torch.full_like(reference, NONE),
-        gallery_size=len(place),
+        gallery_size=len(index_of),
     )
-    return PartFeatures(
-        part,
-        gallery,
-        reference.to(device),
-        torch.stack([text_of[query.text] for query in part.queries]).to(device),
-        answers.to(device),
-        # in gallery order, so that ties fall as they do in the gallery
-        _padded([sorted(place[name] for name in query.members) for query in part.queries]).to(device),
-    )
+    # in the gallery's order, so that ties are decided as in the gallery
+    members = pad_rows([sorted(index_of[name] for name in query.members) for query in queries])
+    text = torch.stack([text_of[query.text] for query in queries])
+    tensors = (reference.to(device), text.to(device), answers.to(device), members.to(device))
+    return CategoryFeatures(category, gallery, *tensors)
 
 
-def method_scores(method: str, features: PartFeatures, share: float) -> Scores:
-    """Scores of one of `METHODS`; `share` is that of the text where the method mixes."""
+def method_scores(method: str, features: CategoryFeatures, share: float) -> Scores:
+    """Scores of one of `METHODS`; `share` is that of the text, for the methods of `MIXES`."""
     image, text, gallery = features.image, features.text, features.gallery
-    if method == "image_only":
-        return dot_scores(image, gallery)
-    if method == "text_only":
-        return dot_scores(text, gallery)
-    mix = {"image_plus_text": fusion_scores, "weicom": weicom_scores}[method]
-    return mix(image, text, gallery, share)
+    if method in MIXES:
+        return MIXES[method](image, text, gallery, share)
+    return dot_scores({"image_only": image, "text_only": text}[method], gallery)
 
 
-def rank_part(features: PartFeatures, scores: Scores) -> Ranked:
+def rank_method(method: str, categories: Sequence[CategoryFeatures], share: float) -> list[Ranked]:
+    """Every category as a method ranks it."""
+    return [_rank(features, method_scores(method, features, share)) for features in categories]
+
+
+def _rank(features: CategoryFeatures, scores: Scores) -> Ranked:
     """Rank the gallery and, where the queries have sets, the members of each query's own set."""
     chunk = max(1, CHUNK_SCORES // len(features.gallery))
     in_set = None
     if features.members.shape[1]:
         targets = (features.members == features.answers.target[:, None]) & (features.members != NONE)
-        place = torch.where(targets.any(1), targets.int().argmax(1), NONE)
-        answers = Answers(place, place[:, None], torch.full_like(place, NONE), features.members.shape[1])
+        target = torch.where(targets.any(1), targets.int().argmax(1), NONE)  # index among the members
+        answers = Answers(target, target[:, None], torch.full_like(target, NONE), features.members.shape[1])
         in_set = rank_all(_within(scores, features.members), answers, FIRST, chunk)
     return Ranked(
-        features.part.name,
+        features.category.name,
         features.answers,
         rank_all(scores, features.answers, FIRST, chunk),
         in_set,
-        [query.aspects for query in features.part.queries],
+        [query.aspects for query in features.category.queries],
     )
-
-
-def rank_method(method: str, parts: Sequence[PartFeatures], share: float) -> list[Ranked]:
-    """Every part as a method ranks it."""
-    return [rank_part(features, method_scores(method, features, share)) for features in parts]
-
-
-def choose_share(benchmark: Benchmark, method: str, parts: Sequence[PartFeatures]) -> float:
-    """The share of `SHARES` with the best headline figure, of equal ones the smallest; one for all parts."""
-    protocol = PROTOCOLS[benchmark.layout]
-
-    def headline(share: float) -> float:
-        return round(figure(protocol.figures(rank_method(method, parts, share)), protocol.headline), 9)
-
-    return max(SHARES, key=headline)
-
-
-def first_images(ranked: Ranked, part: Part) -> dict[str, list[str]]:
-    """Ids of the first images of every query, best first."""
-    names = list(part.gallery)
-    return {
-        query.query_id: [names[place] for place in places if place != NONE]
-        for query, places in zip(part.queries, ranked.rankings.top.tolist(), strict=True)
-    }
-
-
-def first_of_set(ranked: Ranked, features: PartFeatures) -> dict[str, list[str]]:
-    """Ids of the members of every query's own set, best first."""
-    if ranked.set_rankings is None:
-        raise ValueError("the queries have no sets")
-    names = list(features.part.gallery)
-    order = features.members.cpu().gather(1, ranked.set_rankings.top)
-    return {
-        query.query_id: [names[place] for place in places if place != NONE]
-        for query, places in zip(features.part.queries, order.tolist(), strict=True)
-    }
 
 
 def _within(scores: Scores, members: Tensor) -> Scores:
@@ -157,8 +93,22 @@ def _within(scores: Scores, members: Tensor) -> Scores:
     return of_members
 
 
-def _padded(rows: Sequence[Sequence[int]], least: int = 0) -> Tensor:
-    """int64 (Q, R), rows padded with -1; R is the length of the longest row, and at least `least`."""
-    width = max(least, *map(len, rows))
-    padded = [[*row, *[NONE] * (width - len(row))] for row in rows]
-    return torch.tensor(padded, dtype=torch.int64).reshape(len(rows), width)
+def first_images(ranked: Ranked, category: Category) -> dict[str, list[str]]:
+    """Ids of the first images of every query, best first."""
+    return _names(ranked.rankings.top, category)
+
+
+def first_of_set(ranked: Ranked, features: CategoryFeatures) -> dict[str, list[str]]:
+    """Ids of the members of every query's own set, best first."""
+    if ranked.set_rankings is None:
+        raise ValueError("the queries have no sets")
+    return _names(features.members.cpu().gather(1, ranked.set_rankings.top), features.category)
+
+
+def _names(top: Tensor, category: Category) -> dict[str, list[str]]:
+    """Ids of images by query, from gallery indices (Q, K), -1 where there are fewer."""
+    names = list(category.gallery)
+    return {
+        query.query_id: [names[index] for index in row if index != NONE]
+        for query, row in zip(category.queries, top.tolist(), strict=True)
+    }

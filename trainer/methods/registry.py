@@ -1,140 +1,106 @@
-"""Every method of the evaluation as scores on the test split: comparators, the terms, the hybrid."""
+"""Every method of the evaluation, one entry each, in the evaluation's order.
 
-from collections.abc import Callable, Iterator
+The evaluation, the study and the report take methods, order and families from here. A new comparator is one
+entry here and one file beside this one.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from enum import StrEnum
 
-from torch import Tensor, nn
-
-from pipeline.base.params import ComparatorParams
-from trainer.methods.chance import chance_scores
 from trainer.methods.combiner import Combiner
+from trainer.methods.recipes import Mixed, Network, Recipe, Untrained
 from trainer.methods.tirg import Tirg
-from trainer.methods.training import Composition, compose, train_composer
+from trainer.methods.untrained import chance, image_only, text_only
 from trainer.methods.weicom import weicom_scores
-from trainer.retrieval.fusion import choose_share, fusion_scores
-from trainer.retrieval.ranking import Scores, dot_scores
-from trainer.retrieval.similarity import TERMS, Mixture, QueryFeatures, triplet_query
-from trainer.retrieval.splits import Split
-from trainer.retrieval.weights import Choice, search
+from trainer.retrieval.fusion import fusion_scores
+from trainer.retrieval.similarity import TEXT_INPUTS
 
-# name -> how image and text are mixed by a share, or the network that composes them; which text it reads
-MIXED: dict[str, tuple[Callable[[Tensor, Tensor, Tensor, float], Scores], str]] = {
-    "image_plus_text": (fusion_scores, "text"),
-    "weicom": (weicom_scores, "text"),
-    "image_plus_pseudo_caption": (fusion_scores, "pseudo_caption"),
-}
-NETWORKS: dict[str, tuple[type[nn.Module], str]] = {
-    "tirg": (Tirg, "text"),
-    "combiner": (Combiner, "text"),
-    "combiner_pseudo_caption": (Combiner, "pseudo_caption"),
-}
-COMPARATORS = (
-    "chance",
-    "image_only",
-    "text_only",
-    "image_plus_text",
-    "weicom",
-    "tirg",
-    "combiner",
-    "image_plus_pseudo_caption",
-    "combiner_pseudo_caption",
-)
-METHODS = (*COMPARATORS, *TERMS, "hybrid_untuned", "hybrid")
-USES_CAPTIONS = (*COMPARATORS[-2:], *TERMS, "hybrid_untuned", "hybrid")
-COMPARATOR_INPUTS = ("text", "pseudo_caption")  # the texts that comparators read
+
+class Family(StrEnum):
+    """Groups of methods that are compared, in the report's order."""
+
+    NO_LANGUAGE_MODEL = "without a language model"
+    SAME_TEXTS = "given the same texts"
+    TERMS = "one similarity alone, tuned"
+    HYBRID = "hybrid similarity"
 
 
 @dataclass(frozen=True)
-class FrozenFeatures:
-    """A split and the frozen encoder's features (Q, D) of its texts, by part."""
+class Method:
+    """One method.
 
-    split: Split
-    text: dict[str, Tensor]
-
-    def composition(self, part: str) -> Composition:
-        """Images and the texts of one part, as a composer wants them."""
-        return Composition(self.split.image, self.text[part], self.split.gallery, self.split.answers)
-
-
-def comparator_scores(
-    train: FrozenFeatures,
-    validation: FrozenFeatures,
-    test: FrozenFeatures,
-    params: ComparatorParams,
-    seed: int,
-) -> Iterator[tuple[str, Scores]]:
-    """Name and test scores of each of `COMPARATORS`; those that learn are trained here."""
-    for name in COMPARATORS:
-        if name in MIXED:
-            share = choose_share(partial(mixed_scores, name, validation), validation.split.answers)
-            yield name, mixed_scores(name, test, share)
-        elif name in NETWORKS:
-            module = train_network(name, train, validation, params, seed)
-            yield name, network_scores(name, module, test)
-        else:
-            yield name, plain_scores(name, test, seed)
-
-
-def plain_scores(name: str, frozen: FrozenFeatures, seed: int) -> Scores:
-    """Scores of a comparator that chooses and learns nothing.
-
-    Raises:
-        ValueError: no such comparator.
+    Attributes:
+        name: in metrics, rankings, plots and the study.
+        family: says which claim a comparator belongs to.
+        inputs: the texts that it reads, of `TEXT_INPUTS`.
+        recipe: how a comparator learns; None for our own methods, which are scored with the tuned encoder.
+        tower_text: the study also tunes the text tower for this comparator, as a weighted sum of the image
+            and this input; None: its text tower is always frozen.
+        plotted: it stands in the plots of `dvc.yaml` and in the study's table of traps.
+        pictured: the report shows the first images that it finds.
     """
-    split = frozen.split
-    if name == "chance":
-        return chance_scores(len(split), len(split.gallery), seed)
-    if name == "image_only":
-        return dot_scores(split.image, split.gallery)
-    if name == "text_only":
-        return dot_scores(frozen.text["text"], split.gallery)
-    raise ValueError(f"no such comparator: {name}")
+
+    name: str
+    family: Family
+    inputs: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    tower_text: str | None = None
+    plotted: bool = False
+    pictured: bool = False
+
+    @property
+    def reads_captions(self) -> bool:
+        """Whether it reads a text that a language model wrote."""
+        return any(name != "text" for name in self.inputs)
 
 
-def mixed_scores(name: str, frozen: FrozenFeatures, share: float) -> Scores:
-    """Scores of one of `MIXED` with this share of the text."""
-    mix, part = MIXED[name]
-    return mix(frozen.split.image, frozen.text[part], frozen.split.gallery, share)
+_TEXT, _CAPTION = ("text",), ("pseudo_caption",)
+METHODS = (
+    Method("chance", Family.NO_LANGUAGE_MODEL, (), Untrained(chance)),
+    Method("image_only", Family.NO_LANGUAGE_MODEL, (), Untrained(image_only)),
+    Method("text_only", Family.NO_LANGUAGE_MODEL, _TEXT, Untrained(text_only)),
+    Method(
+        "image_plus_text", Family.NO_LANGUAGE_MODEL, _TEXT, Mixed(fusion_scores), "text",
+        plotted=True, pictured=True,
+    ),
+    Method("weicom", Family.NO_LANGUAGE_MODEL, _TEXT, Mixed(weicom_scores)),
+    Method("tirg", Family.NO_LANGUAGE_MODEL, _TEXT, Network(Tirg), "text"),
+    Method("combiner", Family.NO_LANGUAGE_MODEL, _TEXT, Network(Combiner), "text"),
+    Method(
+        "image_plus_pseudo_caption", Family.SAME_TEXTS, _CAPTION, Mixed(fusion_scores), "pseudo_caption",
+        plotted=True,
+    ),
+    Method("combiner_pseudo_caption", Family.SAME_TEXTS, _CAPTION, Network(Combiner), "pseudo_caption"),
+    Method("hybrid_untuned", Family.HYBRID, TEXT_INPUTS, plotted=True),
+    Method("triplet", Family.TERMS, ("text", "graph")),
+    Method("language", Family.TERMS, ("language",)),
+    Method("pseudo_caption", Family.TERMS, _CAPTION),
+    Method("hybrid", Family.HYBRID, TEXT_INPUTS, plotted=True, pictured=True),
+)  # fmt: skip
 
 
-def train_network(
-    name: str, train: FrozenFeatures, validation: FrozenFeatures, params: ComparatorParams, seed: int
-) -> nn.Module:
-    """One of `NETWORKS`, trained on the frozen features."""
-    build, part = NETWORKS[name]
-    return train_composer(build, train.composition(part), validation.composition(part), params, seed)
+def named(name: str) -> Method:
+    """The method with this name."""
+    return next(method for method in METHODS if method.name == name)
 
 
-def network_scores(name: str, module: nn.Module, frozen: FrozenFeatures) -> Scores:
-    """Scores of a trained network of `NETWORKS`."""
-    _, part = NETWORKS[name]
-    return dot_scores(compose(module, frozen.split.image, frozen.text[part]), frozen.split.gallery)
+def comparators() -> Iterator[tuple[Method, Recipe]]:
+    """What our methods are compared with."""
+    return ((method, method.recipe) for method in METHODS if method.recipe)
 
 
-def term_scores(
-    features: QueryFeatures, gallery: Tensor, choice: Choice, alone: Mixture
-) -> Iterator[tuple[str, Scores]]:
-    """Name and scores of each similarity alone, in the order of `TERMS`, then of the hybrid one.
-
-    Args:
-        choice: of the hybrid similarity.
-        alone: the mixture with which the triplet stands alone.
-    """
-    triplet = triplet_query(features.image, features.text, features.graph, alone)
-    for name, queries in zip(TERMS, (triplet, features.language, features.pseudo_caption), strict=True):
-        yield name, dot_scores(queries, gallery)
-    yield "hybrid", dot_scores(choice.queries(features), gallery)
+def comparator_inputs() -> list[str]:
+    """The texts that comparators read."""
+    read = {name for method, _ in comparators() for name in method.inputs}
+    return [name for name in TEXT_INPUTS if name in read]
 
 
-def triplet_alone(features: QueryFeatures, validation: Split, choice: Choice, how: str) -> Mixture:
-    """The mixture that serves the triplet best without the other terms.
+def pictured() -> list[str]:
+    """The methods whose first images the report shows, ours first."""
+    return [method.name for method in reversed(METHODS) if method.pictured]
 
-    Args:
-        features: of the validation queries.
-        choice: of the hybrid similarity, whose mixture it is where nothing is searched.
-        how: `method.choose`.
-    """
-    if how != "validation":
-        return choice.mixture
-    return search(features, validation.gallery, validation.answers, ("triplet",)).mixture
+
+def families() -> list[tuple[str, list[str]]]:
+    """Title and names of the methods of each family."""
+    return [(family.value, [m.name for m in METHODS if m.family is family]) for family in Family]

@@ -27,5 +27,5 @@ class Tirg(nn.Module):
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         """(B, D), L2-normalised, of image and text features (B, D)."""
         both = torch.cat([image, text], -1)  # (B, 2D)
-        kept = self.weights[0] * torch.sigmoid(self.gate(both)) * image
-        return normalize(kept + self.weights[1] * self.residual(both), dim=-1)
+        gated = self.weights[0] * torch.sigmoid(self.gate(both)) * image
+        return normalize(gated + self.weights[1] * self.residual(both), dim=-1)

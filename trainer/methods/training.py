@@ -1,7 +1,7 @@
 """Trains a composer of frozen image and text features: the same loss and gallery as the method's tuning."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,13 +21,12 @@ class Composition:
     """What a composer is trained or validated on.
 
     Attributes:
-        image, text: (Q, D), L2-normalised frozen features of the queries.
+        inputs: (Q, D) each, L2-normalised frozen features of the queries: the image, then the texts.
         gallery: (N, D).
         answers: of the Q queries.
     """
 
-    image: Tensor
-    text: Tensor
+    inputs: tuple[Tensor, ...]
     gallery: Tensor
     answers: Answers
 
@@ -42,7 +41,7 @@ def train_composer(
     """The composer of the best epoch by validation mean recall, then mAP; in eval mode.
 
     Args:
-        build: gives a fresh module for dimension D, whose forward takes image and text (B, D).
+        build: gives a fresh module for dimension D, whose forward takes image and texts (B, D).
         train: with the whole gallery of its split as negatives.
         validation: for early stopping; the untrained module is a candidate.
         params: of the loop.
@@ -62,9 +61,9 @@ def train_composer(
         best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation), 0
         for epoch in range(1, params.epochs + 1):
             module.train()
-            for rows in epoch_batches(torch.arange(len(train.image)), params.batch_size, seed, epoch):
+            for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
                 chosen = rows.to(device)
-                query = module(train.image[chosen], train.text[chosen])
+                query = module(*(features[chosen] for features in train.inputs))
                 loss = gallery_loss(query, train.gallery, train.answers.rows(chosen), temperature())
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -79,13 +78,13 @@ def train_composer(
 
 
 @torch.no_grad()
-def compose(module: nn.Module, image: Tensor, text: Tensor, batch: int = 4096) -> Tensor:
-    """Queries (Q, D) of a composer in eval mode."""
+def compose(module: nn.Module, inputs: Sequence[Tensor], batch: int = 4096) -> Tensor:
+    """Queries (Q, D) of a composer in eval mode, given its inputs (Q, D)."""
     module.eval()
-    pieces = zip(image.split(batch), text.split(batch), strict=True)
-    return torch.cat([module(r, m) for r, m in pieces])
+    chunks = zip(*(features.split(batch) for features in inputs), strict=True)
+    return torch.cat([module(*chunk) for chunk in chunks])
 
 
 def _reached(module: nn.Module, data: Composition) -> tuple[float, float]:
-    queries = compose(module, data.image, data.text)
+    queries = compose(module, data.inputs)
     return objective(score_metrics(dot_scores(queries, data.gallery), data.answers))

@@ -1,4 +1,4 @@
-"""What is right, what is out of the running: per query, as indices into the gallery."""
+"""What is right for each query and what is no candidate, as indices into the gallery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-NONE = -1  # pads index rows
+NONE = -1  # pads rows of indices
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class Answers:
 
     def to(self, device: torch.device | str) -> "Answers":
         """The same answers on another device."""
-        return Answers(
-            self.target.to(device), self.right.to(device), self.removed.to(device), self.gallery_size
-        )
+        target, right, removed = (rows.to(device) for rows in (self.target, self.right, self.removed))
+        return Answers(target, right, removed, self.gallery_size)
 
     def right_mask(self) -> Tensor:
         """bool (Q, N): true where an image answers the query."""
@@ -46,13 +45,17 @@ class Answers:
         """bool (Q, N): true where an image is no candidate."""
         return index_mask(self.removed[:, None], self.gallery_size)
 
-    def ignored_mask(self) -> Tensor:
-        """bool (Q, N): true where an image is no negative and not the target.
+    def ignored(self) -> Tensor:
+        """int64 (Q, R + 1), padded with -1: the images that are neither the target nor a negative.
 
-        These are the removed image and the right answers beside the target.
+        These are the right answers beside the target and the removed image.
         """
         others = torch.where(self.right == self.target[:, None], NONE, self.right)
-        return index_mask(torch.cat([others, self.removed[:, None]], 1), self.gallery_size)
+        return torch.cat([others, self.removed[:, None]], 1)
+
+    def ignored_mask(self) -> Tensor:
+        """bool (Q, N): true at the images of `ignored`."""
+        return index_mask(self.ignored(), self.gallery_size)
 
 
 def index_mask(index: Tensor, size: int) -> Tensor:
@@ -62,23 +65,28 @@ def index_mask(index: Tensor, size: int) -> Tensor:
     return mask[:, :size]
 
 
+def pad_rows(rows: Sequence[Sequence[int]], least: int = 0) -> Tensor:
+    """int64 (Q, R): rows of indices, padded with -1; R is the length of the longest, and at least `least`."""
+    width = max([least, *map(len, rows)])
+    padded = [[*row, *[NONE] * (width - len(row))] for row in rows]
+    return torch.tensor(padded, dtype=torch.int64).reshape(len(rows), width)
+
+
 def make_answers(
     target: Sequence[int], right: Sequence[Sequence[int]], removed: Sequence[int], gallery_size: int
 ) -> Answers:
-    """Answers from Python lists, one entry a query; a removed image is no right answer.
+    """Answers from Python lists, one entry for each query; a removed image is no right answer.
 
     Raises:
         ValueError: a query has no right answer left, or its target is not one of them.
     """
-    kept = [sorted({*row} - {out}) for row, out in zip(right, removed, strict=True)]
-    for place, (aim, row) in enumerate(zip(target, kept, strict=True)):
-        if aim not in row:
-            raise ValueError(f"query {place}: the target is not among the right answers that are candidates")
-    width = max((len(row) for row in kept), default=1)
-    padded = torch.tensor([row + [NONE] * (width - len(row)) for row in kept], dtype=torch.int64)
+    candidates = [sorted({*row} - {image}) for row, image in zip(right, removed, strict=True)]
+    for query, row in enumerate(candidates):
+        if target[query] not in row:
+            raise ValueError(f"query {query}: the target is not among the right answers that are candidates")
     return Answers(
         torch.tensor(target, dtype=torch.int64),
-        padded.reshape(len(kept), width),
+        pad_rows(candidates, least=1),
         torch.tensor(removed, dtype=torch.int64),
         gallery_size,
     )

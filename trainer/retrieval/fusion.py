@@ -1,4 +1,4 @@
-"""A weighted sum of image and text features, no training: the share of the text is chosen on validation."""
+"""A weighted sum of image and text features without training; validation chooses the share of the text."""
 
 from collections.abc import Callable
 
@@ -23,5 +23,8 @@ def fusion_scores(image: Tensor, text: Tensor, gallery: Tensor, share: float) ->
 
 
 def choose_share(scores_of: Callable[[float], Scores], answers: Answers) -> float:
-    """The share of `SHARES` with the best mean recall, then mAP, then the smallest, on these queries."""
+    """The share of `SHARES` with the best mean recall on these queries.
+
+    Ties go to the better mAP, then to the smaller share.
+    """
     return max(SHARES, key=lambda share: objective(score_metrics(scores_of(share), answers)))

@@ -9,7 +9,7 @@ from trainer.retrieval.answers import Answers
 from trainer.retrieval.ranking import Scores, rank_all
 
 RECALLS = (1, 5, 10, 50)
-MEAN_OF = (1, 5, 10)  # the recalls whose mean is `mean_recall`
+MEAN_OF = (1, 5, 10)  # the K over which `mean_recall` is the mean
 
 
 def recall_at(rank: Tensor, k: int) -> float:
@@ -49,11 +49,14 @@ def retrieval_metrics(rank: Tensor, average_precision: Tensor) -> dict[str, floa
 
 
 def score_metrics(scores: Scores, answers: Answers) -> dict[str, float]:
-    """Retrieval metrics, in percent, of scores alone: no list of images is kept."""
-    found = rank_all(scores, answers, top=1)
-    return retrieval_metrics(found.rank, found.average_precision)
+    """The metrics of `retrieval_metrics` for queries that are ranked by `scores`."""
+    rankings = rank_all(scores, answers, top=1)
+    return retrieval_metrics(rankings.rank, rankings.average_precision)
 
 
 def objective(metrics: Mapping[str, float]) -> tuple[float, float]:
-    """Mean recall, then mAP, without the digits in which equal sums of other order differ."""
+    """Mean recall and mAP, to be compared in this order.
+
+    They are rounded: the order in which a sum is taken must not decide between equal results.
+    """
     return round(metrics["mean_recall"], 9), round(metrics["mAP"], 9)

@@ -1,7 +1,7 @@
 """Ranks of the right answers, average precision and the first images, in bounded memory.
 
-Candidates are ordered by score. Of equal scores, wrong answers stand before right ones, so a tie never
-favours a method, and then the image that comes first in the gallery: one total order, the same on every run.
+Candidates are ordered by score. Among equal scores wrong answers come before right ones, so that a tie never
+favours a method; then the gallery's order decides. So the order is total, and the same on every run.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from trainer.retrieval.answers import NONE, Answers
 Scores = Callable[[int, int], Tensor]  # start, stop -> (stop - start, N) scores of these queries
 TOP = 50
 CHUNK_SCORES = 2**23  # scores held at once; 8 bytes each and a few temporaries
-_FEW = 8  # right answers up to which counting beats sorting
+_FEW = 8  # up to so many right answers, counting is faster than sorting
 
 
 @dataclass(frozen=True)
 class Rankings:
-    """What a method found for Q queries.
+    """The gallery as a method ranks it for Q queries.
 
     Attributes:
         rank: int64 (Q,), 1-based, of the best right answer.
@@ -39,21 +39,21 @@ def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None
     Args:
         scores: gives the scores of queries start to stop, (stop - start, N).
         answers: of the Q queries.
-        top: how many images to keep a query.
+        top: how many images to keep for each query.
         chunk: queries at a time; by default as many as keep the score matrix small.
 
     Raises:
         ValueError: a score is NaN.
     """
     chunk = chunk or max(1, CHUNK_SCORES // max(1, answers.gallery_size))
-    parts = []
+    chunks = []
     for start in range(0, len(answers), chunk):
         stop = min(start + chunk, len(answers))
-        parts.append(rank_batch(scores(start, stop), answers.rows(slice(start, stop)), top))
+        chunks.append(rank_batch(scores(start, stop), answers.rows(slice(start, stop)), top))
     return Rankings(
-        torch.cat([part.rank for part in parts]),
-        torch.cat([part.average_precision for part in parts]),
-        torch.cat([part.top for part in parts]),
+        torch.cat([rankings.rank for rankings in chunks]),
+        torch.cat([rankings.average_precision for rankings in chunks]),
+        torch.cat([rankings.top for rankings in chunks]),
     )
 
 
@@ -68,25 +68,25 @@ def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
     Args:
         scores: (B, N).
         answers: of these queries.
-        top: how many images to keep a query; fewer where the gallery is smaller.
+        top: how many images to keep for each query; fewer where the gallery is smaller.
 
     Raises:
         ValueError: a score is NaN.
     """
-    keys = _order_keys(scores, answers)  # (B, N), larger is earlier, distinct but for the removed image
+    keys = _order_keys(scores, answers)  # (B, N), distinct but for the removed image
     exists = answers.right != NONE  # (B, R)
     right_keys = keys.gather(1, answers.right.clamp(min=0))
     if answers.right.shape[1] <= _FEW:
-        position = torch.stack([(keys > column[:, None]).sum(1) for column in right_keys.T], 1) + 1
+        ranks = torch.stack([(keys > column[:, None]).sum(1) for column in right_keys.T], 1) + 1
     else:
-        position = keys.shape[1] - torch.searchsorted(keys.sort(1).values, right_keys)
-    position = position.masked_fill(~exists, torch.iinfo(torch.int64).max).sort(1).values  # (B, R)
+        ranks = keys.shape[1] - torch.searchsorted(keys.sort(1).values, right_keys)
+    ranks = ranks.masked_fill(~exists, torch.iinfo(torch.int64).max).sort(1).values  # (B, R)
     count = exists.sum(1)  # (B,)
-    found = torch.arange(1, position.shape[1] + 1, device=scores.device, dtype=torch.float64)
-    precision = (found / position).masked_fill(found > count[:, None], 0.0)  # (B, R)
+    hits = torch.arange(1, ranks.shape[1] + 1, device=scores.device, dtype=torch.float64)  # (R,)
+    precision = (hits / ranks).masked_fill(hits > count[:, None], 0.0)  # (B, R)
     first = keys.topk(min(top, keys.shape[1]), dim=1)
     return Rankings(
-        rank=position[:, 0].cpu(),
+        rank=ranks[:, 0].cpu(),
         average_precision=(precision.sum(1) / count).cpu(),
         top=first.indices.masked_fill(first.values == _REMOVED, NONE).cpu(),
     )
@@ -96,12 +96,11 @@ _REMOVED = torch.iinfo(torch.int64).min
 
 
 def _order_keys(scores: Tensor, answers: Answers) -> Tensor:
-    """int64 (B, N) keys whose order is that of the module's docstring."""
+    """int64 (B, N): the larger key comes first, in the order that the module's docstring gives."""
     if torch.isnan(scores).any():
         raise ValueError("a score is not a number")
     bits = (scores.float() + 0.0).view(torch.int32)  # + 0.0 makes one zero of the two
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()  # floats as integers of the same order
-    size = scores.shape[1]
-    place = torch.arange(size - 1, -1, -1, device=scores.device)
-    keys = (ordered << 32) + (~answers.right_mask()).long() * 2**31 + place
+    last_first = torch.arange(scores.shape[1] - 1, -1, -1, device=scores.device)
+    keys = (ordered << 32) + (~answers.right_mask()).long() * 2**31 + last_first
     return keys.masked_fill(answers.removed_mask(), _REMOVED)

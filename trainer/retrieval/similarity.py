@@ -1,8 +1,8 @@
 """The three similarities and the hybrid one, on batches and on whole galleries.
 
 Every feature is L2-normalised, so a cosine is a dot product. The hybrid similarity is linear in its terms,
-S = sum_k w_k q_k . t = (sum_k w_k q_k) . t, so one vector a query and one matrix product give it for a whole
-gallery, in the loss and in search alike.
+S = sum_k w_k q_k . t = (sum_k w_k q_k) . t. So one vector for each query and one matrix product give it for
+a whole gallery, in the loss and in the search.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ TEXT_INPUTS = QUERY_INPUTS[1:]
 def triplet_query(image: Tensor, text: Tensor, graph: Tensor, mixture: Sequence[float] | Tensor) -> Tensor:
     """normalise(a image + b text + d graph).
 
-    The graph's text says what the reference shows: with d below 0 that is taken out of the image's feature.
+    The graph's text says what the reference shows; d below 0 subtracts that from the image's feature.
 
     Args:
         image, text, graph: (B, D), L2-normalised.
@@ -91,6 +91,13 @@ def similarity(queries: Tensor, gallery: Tensor) -> Tensor:
 
 
 def hybrid_similarity(terms: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
-    """sum_k w_k S_k, (B, N), of the terms' similarities (K, B, N)."""
-    weighting = torch.as_tensor(weights, dtype=terms.dtype, device=terms.device)  # (K,)
-    return torch.einsum("k,kbn->bn", weighting, terms)
+    """sum_k w_k S_k of the terms' similarities (K, B, N).
+
+    Args:
+        weights: (K,), or (C, K) for C weightings at once.
+
+    Returns:
+        (B, N), or (C, B, N).
+    """
+    weighting = torch.as_tensor(weights, dtype=terms.dtype, device=terms.device)
+    return torch.einsum("...k,kbn->...bn", weighting, terms)

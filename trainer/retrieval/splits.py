@@ -1,10 +1,12 @@
 """The queries, the gallery and the texts of one split of one dataset, as tensors."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -26,11 +28,11 @@ class Split:
         query_ids, kinds: Q strings.
         gallery_ids: N strings.
         gallery: float32 (N, D), L2-normalised image features.
-        reference: int64 (Q,), the reference's place in the gallery.
+        reference: int64 (Q,), the reference's index in the gallery.
         answers: what is right and what is removed.
-        texts: the text of each part of `TEXT_INPUTS`, Q strings each.
-        missing_captions: queries with no interpretation or no pseudo caption. The modification stands for it;
-            in the triplet, whose graph may count against an image, an empty text does.
+        texts: Q strings for each of `TEXT_INPUTS`.
+        missing_captions: how many queries have no interpretation or no pseudo caption. The modification is
+            used instead; in the triplet, where the graph's share may be below 0, an empty text is used.
     """
 
     query_ids: list[str]
@@ -47,24 +49,16 @@ class Split:
 
     def to(self, device: str) -> "Split":
         """The same split with its tensors on another device."""
-        return Split(
-            self.query_ids,
-            self.kinds,
-            self.gallery_ids,
-            self.gallery.to(device),
-            self.reference.to(device),
-            self.answers.to(device),
-            self.texts,
-            self.missing_captions,
+        return replace(
+            self,
+            gallery=self.gallery.to(device),
+            reference=self.reference.to(device),
+            answers=self.answers.to(device),
         )
 
     def all_texts(self) -> list[str]:
-        """Every text of every query, repeated as often as it stands there."""
-        return [text for part in TEXT_INPUTS for text in self.texts[part]]
-
-    def text_rows(self, texts: Texts) -> dict[str, Tensor]:
-        """Rows in `texts` of every part's text: int64 (Q,) each."""
-        return {part: texts.rows(self.texts[part]) for part in TEXT_INPUTS}
+        """Every text of every query, with repetitions."""
+        return [text for name in TEXT_INPUTS for text in self.texts[name]]
 
     @property
     def image(self) -> Tensor:
@@ -72,15 +66,15 @@ class Split:
         return self.gallery[self.reference]
 
     def encode(
-        self, model: Any, texts: Texts, batch: int, parts: Sequence[str] = TEXT_INPUTS
+        self, model: Any, texts: Texts, batch: int, inputs: Sequence[str] = TEXT_INPUTS
     ) -> dict[str, Tensor]:
-        """Features (Q, D) of the named parts' texts, without gradients; each text is encoded once."""
-        rows = torch.cat([texts.rows(self.texts[part]) for part in parts])
-        encoded = texts.features(model, rows, batch).split(len(self))
-        return dict(zip(parts, encoded, strict=True))
+        """Features (Q, D) of the named texts of the queries, without gradients; each text is encoded once."""
+        rows = torch.cat([texts.rows(self.texts[name]) for name in inputs])
+        features = texts.features(model, rows, batch).split(len(self))
+        return dict(zip(inputs, features, strict=True))
 
     def features(self, model: Any, texts: Texts, batch: int) -> QueryFeatures:
-        """Features (Q, D) of every part of the queries, without gradients."""
+        """Features (Q, D) of the references and of all texts, without gradients."""
         return QueryFeatures(self.image, **self.encode(model, texts, batch))
 
 
@@ -102,104 +96,93 @@ def load_splits(
     """
     images = read_table(paths.images(dataset), IMAGES, ["image_id", "split"]).to_pylist()
     queries = read_table(paths.queries(dataset), QUERIES).to_pylist()
-    interpretations = _texts(paths.interpretations(dataset), INTERPRETATIONS, "image_id")
-    captions = _texts(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id")
+    interpretations = _text_by_id(paths.interpretations(dataset), INTERPRETATIONS, "image_id")
+    pseudo_captions = _text_by_id(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id")
     loaded = {}
     for split in splits:
         gallery_ids = sorted(row["image_id"] for row in images if row["split"] == split)
         rows = sorted((row for row in queries if row["split"] == split), key=lambda row: row["query_id"])
         if not rows:
-            _refuse_empty("query", paths.queries(dataset), split)
+            raise _empty("query", paths.queries(dataset), split)
         if not gallery_ids:
-            _refuse_empty("image", paths.images(dataset), split)
-        place = {image_id: index for index, image_id in enumerate(gallery_ids)}
-        c = [interpretations.get(row["reference_id"]) for row in rows]
-        p = [captions.get(row["query_id"]) for row in rows]
-        m = [row["modification"] for row in rows]
+            raise _empty("image", paths.images(dataset), split)
+        gallery = _gallery(features, gallery_ids, paths.features(dataset))
+        index_of = {image_id: index for index, image_id in enumerate(gallery_ids)}
+        answers = _answers(rows, index_of, reference_removed, paths.queries(dataset))
+        texts, missing = _texts(rows, interpretations, pseudo_captions)
         loaded[split] = Split(
             query_ids=[row["query_id"] for row in rows],
             kinds=[row["kind"] for row in rows],
             gallery_ids=gallery_ids,
-            gallery=_gallery(features, gallery_ids, paths, dataset),
-            reference=torch.tensor([_place(row, "reference_id", place, paths, dataset) for row in rows]),
-            answers=_answers(rows, place, reference_removed, paths, dataset),
-            texts={
-                "text": m,
-                "graph": [said or "" for said in c],
-                "language": [language_text(asked, said) for said, asked in zip(c, m, strict=True)],
-                "pseudo_caption": [said or asked for said, asked in zip(p, m, strict=True)],
-            },
-            missing_captions=sum(not said or not wished for said, wished in zip(c, p, strict=True)),
+            gallery=gallery,
+            reference=torch.tensor([index_of[row["reference_id"]] for row in rows]),
+            answers=answers,
+            texts=texts,
+            missing_captions=missing,
         )
     return loaded
 
 
-def _texts(path: Any, schema: Any, key: str) -> dict[str, str | None]:
+def _text_by_id(path: Path, schema: pa.Schema, key: str) -> dict[str, str | None]:
     table = read_table(path, schema, [key, "text"])
     return dict(zip(table[key].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
-def _gallery(features: Features, ids: list[str], paths: Paths, dataset: str) -> Tensor:
+def _gallery(features: Features, ids: Sequence[str], folder: Path) -> Tensor:
     missing = [image_id for image_id in ids if image_id not in features.row_of]
     if missing:
-        raise UserError(
-            f"{len(missing)} images have no feature",
-            "Run `dvc repro embed`",
-            file=paths.features(dataset),
-            field="image_id",
-            value=missing[0],
-        )
+        reason = f"{len(missing)} images have no feature"
+        raise UserError(reason, "Run `dvc repro embed`", file=folder, field="image_id", value=missing[0])
     rows = np.asarray(features.vectors[[features.row_of[image_id] for image_id in ids]], dtype=np.float32)
     return torch.nn.functional.normalize(torch.from_numpy(rows), dim=-1)  # float16 rows are a little off 1
 
 
 def _answers(
-    rows: list[dict], place: dict[str, int], reference_removed: bool, paths: Paths, dataset: str
+    queries: Sequence[dict], index_of: Mapping[str, int], reference_removed: bool, file: Path
 ) -> Answers:
-    target, right, removed = [], [], []
-    for row in rows:
-        out = _place(row, "reference_id", place, paths, dataset) if reference_removed else NONE
-        aim = _place(row, "target_id", place, paths, dataset)
-        if aim == out:
-            raise UserError(
-                f"the target of query {row['query_id']} is its reference, which is removed from the gallery",
-                "Take the query out of the source, or set method.reference to kept",
-                file=paths.queries(dataset),
-                field="target_id",
-                value=row["target_id"],
-            )
-        target.append(aim)
-        right.append([_place_of(row, "target_ids", one, place, paths, dataset) for one in row["target_ids"]])
-        removed.append(out)
+    """The answers; every image of a query must be in its split, and no target may be a removed reference."""
+    for query in queries:
+        name, reference, target = (query[field] for field in ("query_id", "reference_id", "target_id"))
+        images = [("reference_id", reference), ("target_id", target)]
+        for field, image_id in [*images, *(("target_ids", image_id) for image_id in query["target_ids"])]:
+            if image_id not in index_of:
+                reason = f"the image of query {name} is not in its split, {query['split']}"
+                remedy = "Run `dvc repro corpus`; no image may be in two splits"
+                raise UserError(reason, remedy, file=file, field=field, value=image_id)
+        if reference_removed and target == reference:
+            reason = f"the target of query {name} is its reference, which is removed from the gallery"
+            remedy = "Take the query out of the source, or set method.reference to kept"
+            raise UserError(reason, remedy, file=file, field="target_id", value=target)
     try:
-        return make_answers(target, right, removed, len(place))
-    except ValueError as error:
-        raise UserError(
-            str(error), "Run `dvc repro corpus`; target_ids must hold target_id", file=paths.queries(dataset)
-        ) from None
-
-
-def _place(row: dict, field: str, place: dict[str, int], paths: Paths, dataset: str) -> int:
-    return _place_of(row, field, row[field], place, paths, dataset)
-
-
-def _place_of(row: dict, field: str, image_id: str, place: dict[str, int], paths: Paths, dataset: str) -> int:
-    if image_id not in place:
-        raise UserError(
-            f"the image of query {row['query_id']} is not in its split, {row['split']}",
-            "Run `dvc repro corpus`; no image may be in two splits",
-            file=paths.queries(dataset),
-            field=field,
-            value=image_id,
+        return make_answers(
+            [index_of[query["target_id"]] for query in queries],
+            [[index_of[target] for target in query["target_ids"]] for query in queries],
+            [index_of[query["reference_id"]] if reference_removed else NONE for query in queries],
+            len(index_of),
         )
-    return place[image_id]
+    except ValueError as error:
+        remedy = "Run `dvc repro corpus`; target_ids must hold target_id"
+        raise UserError(str(error), remedy, file=file) from None
 
 
-def _refuse_empty(what: str, path: Any, split: str) -> None:
-    raise UserError(
-        f"the table has no {what} of this split",
-        "Tuning and evaluation need train, val and test: give some rows of the source this split",
-        file=path,
-        field="split",
-        value=split,
-    )
+def _texts(
+    queries: Sequence[dict],
+    interpretations: Mapping[str, str | None],
+    pseudo_captions: Mapping[str, str | None],
+) -> tuple[dict[str, list[str]], int]:
+    """The texts of each of `TEXT_INPUTS`, and how many queries lack a caption."""
+    modification = [query["modification"] for query in queries]
+    interpretation = [interpretations.get(query["reference_id"]) for query in queries]
+    pseudo_caption = [pseudo_captions.get(query["query_id"]) for query in queries]
+    texts = {
+        "text": modification,
+        "graph": [text or "" for text in interpretation],
+        "language": list(map(language_text, modification, interpretation)),
+        "pseudo_caption": [text or other for text, other in zip(pseudo_caption, modification, strict=True)],
+    }
+    return texts, sum(not all(captions) for captions in zip(interpretation, pseudo_caption, strict=True))
+
+
+def _empty(kind: str, file: Path, split: str) -> UserError:
+    remedy = "Tuning and evaluation need train, val and test: give some rows of the source this split"
+    return UserError(f"the table has no {kind} of this split", remedy, file=file, field="split", value=split)

@@ -1,11 +1,12 @@
 """The weights of the three similarities and the triplet's mixture, searched on validation.
 
-The objective is the mean recall, ties go to the mean average precision, then to the candidate that comes
-first in the grid. Every mixture is tried with a few weights, then weights and mixture in turn, each given the
-other, until neither improves: about a thousand candidates in place of the whole product of both grids.
+The objective is the mean recall; ties go to the mean average precision, then to the candidate that comes
+first in the grid. First every mixture is tried with a few weights. Then weights and mixture are searched in
+turn, each with the other held fixed, until neither improves. That is about a thousand candidates, where the
+product of both grids has 28,000.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import copysign
 from typing import Any
@@ -23,6 +24,8 @@ from trainer.retrieval.similarity import (
     QueryFeatures,
     Weights,
     hybrid_query,
+    hybrid_similarity,
+    similarity,
     term_queries,
     triplet_query,
 )
@@ -56,11 +59,9 @@ class Choice:
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Choice":
         """The choice that `record` wrote."""
-        weights, mixture = record["weights"], record["mixture"]
-        return cls(
-            (weights["triplet"], weights["language"], weights["pseudo_caption"]),
-            (mixture["image"], mixture["text"], mixture["graph"]),
-        )
+        weights = (record["weights"][term] for term in TERMS)
+        mixture = (record["mixture"][share] for share in SHARES)
+        return cls(tuple(weights), tuple(mixture))  # type: ignore[arg-type]
 
 
 def simplex_grid(steps: int) -> list[tuple[float, float, float]]:
@@ -104,25 +105,35 @@ def search(
         return _best(features, gallery, answers, [Choice(w, _EVEN) for w in weightings])[0]
     mixtures = mixture_grid(MIXTURE_STEPS) if signed else simplex_grid(MIXTURE_STEPS)
     starts = [Choice(w, m) for w in only_used(_STARTS) for m in mixtures]
-    best, objective = _best(features, gallery, answers, starts)
+    best, best_value = _best(features, gallery, answers, starts)
     for turn in range(2 * ROUNDS):
         if turn % 2 == 0:
             candidates = [Choice(w, best.mixture) for w in weightings]
         else:
             candidates = [Choice(best.weights, m) for m in mixtures]
-        found, reached = _best(features, gallery, answers, candidates)
-        if reached <= objective:
-            if turn:
-                break
-            continue
-        best, objective = found, reached
+        candidate, value = _best(features, gallery, answers, candidates)
+        if value > best_value:
+            best, best_value = candidate, value
+        elif turn:
+            break
     return best
 
 
 def floored(choice: Choice, terms: Sequence[str] = TERMS, floor: float = 0.1) -> Choice:
-    """The choice with the weight of each of `terms`, and every share's size, at least `floor`: all learn."""
-    allowed = [term in terms for term in TERMS]
-    return Choice(_floored(choice.weights, allowed, floor), _floored(choice.mixture, [True] * 3, floor))
+    """The choice with the weight of each of `terms` and the size of every share raised to at least `floor`.
+
+    With a weight of 0 a term would learn nothing.
+    """
+
+    def raised(shares: Sequence[float], allowed: Sequence[bool]) -> tuple[float, ...]:
+        total, rest = sum(map(abs, shares)), 1 - floor * sum(allowed)
+        return tuple(
+            copysign(floor + rest * abs(share) / total, share) if may else 0.0
+            for share, may in zip(shares, allowed, strict=True)
+        )
+
+    weights = raised(choice.weights, [term in terms for term in TERMS])
+    return Choice(weights, raised(choice.mixture, [True] * len(SHARES)))  # type: ignore[arg-type]
 
 
 def evaluate_choice(
@@ -137,14 +148,14 @@ def candidate_ranks(
 ) -> Tensor:
     """Rank of the best right answer for every candidate: int64 (C, Q).
 
-    The similarities of each term are computed once a mixture; memory is bounded whatever Q and N are.
+    The terms' similarities are computed once for each mixture. Memory is bounded, whatever Q and N are.
     """
-    chunk = max(1, _CHUNK_SCORES // (8 * max(1, answers.gallery_size)))
-    parts = []
-    for start in range(0, len(features), chunk):
-        rows = slice(start, start + chunk)
-        parts.append(_chunk_ranks(features.rows(rows), gallery, answers.rows(rows), candidates))
-    return torch.cat(parts, 1)
+    size = max(1, _CHUNK_SCORES // (8 * max(1, answers.gallery_size)))
+    chunks = []
+    for start in range(0, len(features), size):
+        rows = slice(start, start + size)
+        chunks.append(_chunk_ranks(features.rows(rows), gallery, answers.rows(rows), candidates))
+    return torch.cat(chunks, 1)
 
 
 def _chunk_ranks(
@@ -153,43 +164,30 @@ def _chunk_ranks(
     not_wrong = answers.right_mask() | answers.removed_mask()  # (B, N)
     size = max(1, _CHUNK_SCORES // not_wrong.numel())
     ranks = torch.empty(len(candidates), len(features), dtype=torch.int64)
-    language, pseudo_caption = features.language @ gallery.T, features.pseudo_caption @ gallery.T  # (B, N)
-    for mixture, places in _by_mixture(candidates):
-        triplet = triplet_query(features.image, features.text, features.graph, mixture) @ gallery.T
-        terms = torch.stack([triplet, language, pseudo_caption])  # (3, B, N)
-        for some in torch.tensor(places).split(size):
-            weights = terms.new_tensor([candidates[place].weights for place in some.tolist()])  # (C, 3)
-            scores = torch.einsum("ck,kbn->cbn", weights, terms)
-            right = scores.gather(2, answers.right.clamp(min=0).expand(len(some), -1, -1))  # (C, B, R)
+    language = similarity(features.language, gallery)  # (B, N)
+    pseudo_caption = similarity(features.pseudo_caption, gallery)
+    by_mixture: dict[Mixture, list[int]] = {}
+    for index, candidate in enumerate(candidates):
+        by_mixture.setdefault(candidate.mixture, []).append(index)
+    for mixture, indices in by_mixture.items():
+        query = triplet_query(features.image, features.text, features.graph, mixture)
+        terms = torch.stack([similarity(query, gallery), language, pseudo_caption])  # (3, B, N)
+        for chunk in torch.tensor(indices).split(size):
+            weights = [candidates[index].weights for index in chunk.tolist()]  # (C, 3)
+            scores = hybrid_similarity(terms, weights)  # (C, B, N)
+            right = scores.gather(2, answers.right.clamp(min=0).expand(len(chunk), -1, -1))  # (C, B, R)
             best = right.masked_fill(answers.right == NONE, -torch.inf).amax(2, keepdim=True)
-            ahead = (scores >= best) & ~not_wrong  # a tie counts against
-            ranks[some] = ahead.sum(2).cpu() + 1
+            ahead = (scores >= best) & ~not_wrong  # a wrong answer with the same score comes first
+            ranks[chunk] = ahead.sum(2).cpu() + 1
     return ranks
-
-
-def _by_mixture(candidates: Sequence[Choice]) -> Iterator[tuple[Mixture, list[int]]]:
-    places: dict[Mixture, list[int]] = {}
-    for place, candidate in enumerate(candidates):
-        places.setdefault(candidate.mixture, []).append(place)
-    yield from places.items()
 
 
 def _best(
     features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
 ) -> tuple[Choice, tuple[float, float]]:
-    reached = mean_recall(candidate_ranks(features, gallery, answers, candidates))  # (C,)
-    tied = (reached >= reached.max() - 1e-9).nonzero()[:, 0].tolist()
-    precision = [evaluate_choice(features, gallery, answers, candidates[place])["mAP"] for place in tied]
-    first = max(range(len(tied)), key=lambda i: (precision[i], -i))
-    return candidates[tied[first]], (round(reached.max().item(), 9), round(precision[first], 9))
-
-
-def _floored(
-    shares: tuple[float, float, float], allowed: Sequence[bool], floor: float
-) -> tuple[float, float, float]:
-    total, room = sum(map(abs, shares)), 1 - floor * sum(allowed)
-    x, y, z = (
-        copysign(floor + room * abs(share) / total, share) if may else 0.0
-        for share, may in zip(shares, allowed, strict=True)
-    )
-    return x, y, z
+    """The best candidate, and its mean recall and mAP, rounded as in `objective`."""
+    recalls = mean_recall(candidate_ranks(features, gallery, answers, candidates))  # (C,)
+    tied = [candidates[index] for index in (recalls >= recalls.max() - 1e-9).nonzero()[:, 0].tolist()]
+    precision = [evaluate_choice(features, gallery, answers, candidate)["mAP"] for candidate in tied]
+    highest = max(precision)
+    return tied[precision.index(highest)], (round(recalls.max().item(), 9), round(highest, 9))

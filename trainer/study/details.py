@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -10,12 +11,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pipeline.base.params import Params
-from trainer.methods.registry import term_scores, triplet_alone
+from trainer.methods.terms import term_scores
 from trainer.retrieval.fusion import choose_share
 from trainer.retrieval.metrics import score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.retrieval.weights import Choice
-from trainer.study.data import StudyData, copy_text_state, put_back
+from trainer.study.data import StudyData, set_text_state, text_tower_put_back
 from trainer.study.jobs import choose, head_scores
 from trainer.tuning.heads import HybridHead
 
@@ -32,126 +33,99 @@ def measure_details(
     chosen: dict[str, Any],
     params: Params,
 ) -> dict[str, Any]:
-    """Metrics in percent of a tuned hybrid, on the test split where nothing else is said.
+    """Metrics in percent of a tuned hybrid, on the test split unless the key says otherwise.
 
     Args:
-        dataset: it was tuned on.
+        dataset: the one that it was tuned on.
         datasets: of every dataset, around one model.
         state: the tuned text tower.
         chosen: weights and mixture.
 
     Returns:
         `terms`: each similarity alone, `untuned` and `tuned`; `transfer`: dataset -> metrics; `views`: name
-        -> share (chosen on validation), validation and test metrics, with and without the view.
+        -> `share` (chosen on validation), and validation and test metrics `with` and `without` the view.
     """
     data = datasets[dataset]
-    model = data.vlm.model
-    before = copy_text_state(model)
-    head = HybridHead(params.method)
-    untuned = choose(head, data, params)
-    found: dict[str, Any] = {"terms": {"untuned": _terms(data, untuned, params)}}
-    try:
-        put_back(model, state)
-        found["terms"]["tuned"] = _terms(data, chosen, params)
-        found["transfer"] = {
-            name: _metrics(head_scores(head, other, params)("test", chosen), other)
+    model, head = data.vlm.model, HybridHead(params.method)
+    terms = {"untuned": _terms(data, choose(head, data), params)}
+    with text_tower_put_back(model):
+        set_text_state(model, state)
+        terms["tuned"] = _terms(data, chosen, params)
+        transfer = {
+            name: _metrics(head_scores(head, other, chosen, "test"), other)
             for name, other in datasets.items()
         }
-        of_split = head_scores(head, data, params)
-        found["views"] = {
-            name: _with_view(lambda split: of_split(split, chosen), extra, data)
-            for name, extra in _views(data, params).items()
-        }
-    finally:
-        put_back(model, before)
-    return found
+        hybrid = partial(head_scores, head, data, chosen)
+        views = {name: _with_view(hybrid, view, data) for name, view in _views(data).items()}
+    return {"terms": terms, "transfer": transfer, "views": views}
 
 
 def _terms(data: StudyData, chosen: dict[str, Any], params: Params) -> dict[str, dict[str, float]]:
-    validation, test = data.splits["val"], data.splits["test"]
-    known, features = (
-        split.features(data.vlm.model, data.texts, params.speed.encode_batch) for split in (validation, test)
-    )
-    choice = Choice.of(chosen)
-    alone = triplet_alone(known, validation, choice, params.method.choose)
-    return {
-        name: _metrics(scores, data) for name, scores in term_scores(features, test.gallery, choice, alone)
-    }
+    splits = data.splits["val"], data.splits["test"]
+    features = [split.features(data.vlm.model, data.texts, data.batch) for split in splits]
+    scored = term_scores(splits, features, Choice.of(chosen), params.method.choose)
+    return {name: _metrics(scores, data) for name, scores in scored.items()}
 
 
 def _metrics(scores: Scores, data: StudyData) -> dict[str, float]:
     return score_metrics(scores, data.splits["test"].answers)
 
 
-def _views(data: StudyData, params: Params) -> dict[str, ScoresOf]:
+def _views(data: StudyData) -> dict[str, ScoresOf]:
     views: dict[str, ScoresOf] = {}
     if any(text for lists in data.gallery_texts.values() for text in lists):
-        views[GALLERY_TEXTS] = partial(_gallery_text_scores, data, params)
+        views[GALLERY_TEXTS] = partial(_gallery_text_scores, data)
     if any(texts for lists in data.alternatives.values() for texts in lists):
-        views[MEAN_OF_CAPTIONS] = partial(_caption_scores, data, params, False)
-        views[MAX_OF_CAPTIONS] = partial(_caption_scores, data, params, True)
+        views[MEAN_OF_CAPTIONS] = partial(_caption_scores, data, False)
+        views[MAX_OF_CAPTIONS] = partial(_caption_scores, data, True)
     return views
 
 
-def _with_view(base: ScoresOf, extra: ScoresOf, data: StudyData) -> dict[str, Any]:
+def _with_view(hybrid_scores: ScoresOf, view_scores: ScoresOf, data: StudyData) -> dict[str, Any]:
     """(1 - share) hybrid + share view, the share chosen on validation; 0 leaves the hybrid as it is."""
     answers = data.splits["val"].answers
-    hybrid, view = {}, {}
-    for split in ("val", "test"):
-        hybrid[split], view[split] = base(split), extra(split)
+    hybrid = {split: hybrid_scores(split) for split in ("val", "test")}
+    view = {split: view_scores(split) for split in hybrid}
 
     def mixed(split: str, share: float) -> Scores:
-        one, other = hybrid[split], view[split]
-        return lambda start, stop: (1 - share) * one(start, stop) + share * other(start, stop)
+        a, b = hybrid[split], view[split]
+        return lambda start, stop: (1 - share) * a(start, stop) + share * b(start, stop)
+
+    def measured(share: float) -> dict[str, dict[str, float]]:
+        validation, test = mixed("val", share), mixed("test", share)
+        return {"validation": score_metrics(validation, answers), "test": _metrics(test, data)}
 
     share = choose_share(partial(mixed, "val"), answers)
-    return {
-        "share": share,
-        "validation": score_metrics(mixed("val", share), answers),
-        "validation_without": score_metrics(hybrid["val"], answers),
-        "test": _metrics(mixed("test", share), data),
-        "test_without": _metrics(hybrid["test"], data),
-    }
+    return {"share": share, "without": measured(0), "with": measured(share)}
 
 
-@torch.no_grad()
-def _encode(texts: list[str], data: StudyData, params: Params) -> Tensor:
-    rows = data.texts.rows(texts)
-    return data.texts.features(data.vlm.model, rows, params.speed.encode_batch)
+def _encode(texts: list[str], data: StudyData) -> Tensor:
+    return data.texts.features(data.vlm.model, data.texts.rows(texts), data.batch)
 
 
-def _gallery_text_scores(data: StudyData, params: Params, name: str) -> Scores:
+def _gallery_text_scores(data: StudyData, split: str) -> Scores:
     """Cosines of the pseudo caption with the gallery's interpretations; 0 where an image has none."""
-    split, texts = data.splits[name], data.gallery_texts[name]
-    known = [place for place, text in enumerate(texts) if text]
-    said = _encode([texts[place] or "" for place in known], data, params)
-    gallery = split.gallery.new_zeros(split.gallery.shape)
-    gallery[torch.tensor(known, device=gallery.device)] = said
-    return dot_scores(_encode(split.texts["pseudo_caption"], data, params), gallery)
+    texts = data.gallery_texts[split]
+    gallery = torch.zeros_like(data.splits[split].gallery)
+    described = torch.tensor([bool(text) for text in texts], device=gallery.device)
+    gallery[described] = _encode([text for text in texts if text], data)
+    return dot_scores(_encode(data.splits[split].texts["pseudo_caption"], data), gallery)
 
 
-def _caption_scores(data: StudyData, params: Params, best: bool, name: str) -> Scores:
+def _caption_scores(data: StudyData, best: bool, split: str) -> Scores:
     """Mean or best of the similarities of all pseudo captions of a query."""
-    split = data.splits[name]
-    lists = [
-        [first, *more]
-        for first, more in zip(split.texts["pseudo_caption"], data.alternatives[name], strict=True)
-    ]
-    longest = max(len(texts) for texts in lists)
-    flat = [text for texts in lists for text in texts]
-    encoded = iter(_encode(flat, data, params))
-    captions = split.gallery.new_zeros(len(lists), longest, split.gallery.shape[1])  # (Q, S, D)
-    counts = torch.tensor([len(texts) for texts in lists], device=captions.device)
-    for query, texts in enumerate(lists):
-        for place in range(len(texts)):
-            captions[query, place] = next(encoded)
+    first, gallery = data.splits[split].texts["pseudo_caption"], data.splits[split].gallery
+    lists = [[text, *more] for text, more in zip(first, data.alternatives[split], strict=True)]
+    counts = torch.tensor([[len(texts)] for texts in lists], device=gallery.device)  # (Q, 1)
+    known = torch.arange(int(counts.max()), device=gallery.device) < counts  # (Q, S)
+    captions = gallery.new_zeros(*known.shape, gallery.shape[1])  # (Q, S, D)
+    captions[known] = _encode([text for texts in lists for text in texts], data)
     if not best:
-        return dot_scores(captions.sum(1) / counts[:, None], split.gallery)
-    missing = torch.arange(longest, device=captions.device) >= counts[:, None]  # (Q, S)
+        return dot_scores(captions.sum(1) / counts, gallery)
 
     def scores(start: int, stop: int) -> Tensor:
-        every = torch.einsum("qsd,nd->qsn", captions[start:stop], split.gallery)
-        return every.masked_fill(missing[start:stop, :, None], -torch.inf).amax(1)
+        every = torch.einsum("qsd,nd->qsn", captions[start:stop], gallery)
+        return every.masked_fill(~known[start:stop, :, None], -torch.inf).amax(1)
 
     return scores
 
@@ -160,42 +134,37 @@ def vision_cost(data: StudyData, params: Params, steps: int = 3) -> dict[str, fl
     """Median seconds of a training step with the vision tower fixed and with it trained too.
 
     The second one passes the references and targets of the batch through the image tower, forward and
-    backward (random pixels: reading and decoding are not in it), with the batch's targets as negatives.
+    backward (random pixels: nothing is read or decoded), with the batch's targets as negatives.
     """
-    model, split = data.vlm.model, data.splits["train"]
-    rows = torch.arange(min(params.tune.batch_size, len(split)), device=split.gallery.device)
-    head = HybridHead(params.method)
-    places = torch.cat([split.reference[rows], split.answers.target[rows]]).unique()
+    model, split, head = data.vlm.model, data.splits["train"], HybridHead(params.method)
+    gallery, count = split.gallery, min(params.tune.batch_size, len(split))
+    reference, target = split.reference[:count], split.answers.target[:count]
+    images = torch.cat([reference, target]).unique()
     size = model.visual.image_size
     height, width = size if isinstance(size, tuple) else (size, size)
-    pixels = torch.randn(len(places), 3, height, width, device=split.gallery.device)
-    token_rows = {
-        part: data.texts.rows([split.texts[part][row] for row in rows.tolist()]) for part in head.inputs
-    }
-    distinct, inverse = torch.stack(list(token_rows.values())).unique(return_inverse=True)
+    pixels = torch.randn(len(images), 3, height, width, device=gallery.device)
+    rows = torch.stack([data.texts.rows(split.texts[name][:count]) for name in head.inputs])
+    distinct, inverse = rows.unique(return_inverse=True)
 
     def step(with_vision: bool) -> float:
         start = time.perf_counter()
         model.zero_grad(set_to_none=True)
         text = data.texts.encode(model, distinct)
-        parts = dict(zip(head.inputs, text[inverse.to(text.device)], strict=True))
-        gallery = split.gallery
+        features = dict(zip(head.inputs, text[inverse.to(text.device)], strict=True))
+        seen = gallery
         if with_vision:
-            seen = normalize(model.encode_image(pixels), dim=-1)
-            gallery = gallery.index_copy(0, places, seen)
-        query = head(gallery[split.reference[rows]], parts)
-        scores = query @ gallery[split.answers.target[rows]].T
+            seen = gallery.index_copy(0, images, normalize(model.encode_image(pixels), dim=-1))
+        scores = head(seen[reference], features) @ seen[target].T
         scores.logsumexp(1).mean().backward()
         return time.perf_counter() - start
 
     wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    found = {}
+    medians = {}
     for name, with_vision in (("fixed", False), ("trained", True)):
         for key, parameter in model.named_parameters():
             parameter.requires_grad_(with_vision or not key.startswith("visual."))
-        seconds = sorted(step(with_vision) for _ in range(steps))
-        found[name] = seconds[len(seconds) // 2]
+        medians[name] = median(step(with_vision) for _ in range(steps))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(wanted[name])
     model.zero_grad(set_to_none=True)
-    return {**found, "images": float(len(places)), "queries": float(len(rows))}
+    return {**medians, "images": float(len(images)), "queries": float(count)}

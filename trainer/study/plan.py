@@ -6,27 +6,12 @@ from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.params import LEARNED_TEMPERATURE, Params
-from trainer.methods.registry import COMPARATORS
+from trainer.methods import registry
+from trainer.methods.recipes import Network
+from trainer.methods.registry import Family
 from trainer.retrieval.similarity import TERMS
 
-UNTRAINED = (
-    "chance",
-    "image_only",
-    "text_only",
-    "image_plus_text",
-    "weicom",
-    "image_plus_pseudo_caption",
-    "hybrid_untuned",
-)
-COMPOSERS = ("tirg", "combiner", "combiner_pseudo_caption")
-FUSIONS = ("image_plus_text", "image_plus_pseudo_caption")
-WITHOUT_LANGUAGE_MODEL, WITH_PSEUDO_CAPTION = COMPARATORS[:-2], COMPARATORS[-2:]
 FROZEN, TUNED = "frozen", "tuned"
-TRAINED = (
-    *((method, FROZEN) for method in COMPOSERS),
-    *((method, TUNED) for method in (*FUSIONS, *COMPOSERS)),
-    ("hybrid", TUNED),
-)
 
 Options = tuple[tuple[str, Any], ...]
 ABLATIONS: dict[str, Options] = {
@@ -43,9 +28,31 @@ BEYOND: dict[str, Options] = {
 }
 
 
+def studied() -> list[str]:
+    """Every method of the study; the terms of the hybrid are measured with its details."""
+    return [method.name for method in registry.METHODS if method.family is not Family.TERMS]
+
+
+def untrained_methods() -> list[str]:
+    """The methods that train nothing."""
+    return [name for name in studied() if name != "hybrid" and not has_network(name)]
+
+
+def trained_methods() -> list[tuple[str, str]]:
+    """Name and text tower, frozen or tuned, of everything that is trained."""
+    networks = [(name, FROZEN) for name in studied() if has_network(name)]
+    towers = [(method.name, TUNED) for method, _ in registry.comparators() if method.tower_text]
+    return [*networks, *towers, ("hybrid", TUNED)]
+
+
+def has_network(name: str) -> bool:
+    """Whether a method trains a network on the features."""
+    return isinstance(registry.named(name).recipe, Network)
+
+
 @dataclass(frozen=True)
-class Setting:
-    """What a training is tried with.
+class Hyperparameters:
+    """Learning rate and temperature of a training.
 
     Attributes:
         learning_rate: of AdamW.
@@ -76,73 +83,69 @@ class Job:
 
     dataset: str
     method: str
-    tower: Setting | None = None
-    network: Setting | None = None
+    tower: Hyperparameters | None = None
+    network: Hyperparameters | None = None
     seed: int = 0
     options: Options = ()
     keep: bool = False
 
     @property
-    def text(self) -> str:
+    def text_tower(self) -> str:
         """Whether the text tower stays as it was or is trained too."""
         return TUNED if self.tower else FROZEN
 
     @property
-    def setting(self) -> Setting | None:
+    def hyperparameters(self) -> Hyperparameters | None:
         """Of the tower, or of the network where that alone is trained; None where nothing is."""
         return self.tower or self.network
 
     def __str__(self) -> str:
-        parts = [self.dataset, self.method, self.text]
-        parts += [f"rate and temperature {self.setting}"] if self.setting else []
-        parts += [f"seed {self.seed}", *(f"{name} {value}" for name, value in self.options)]
-        return ", ".join(parts)
+        words = [self.dataset, self.method, self.text_tower]
+        words += [f"rate and temperature {self.hyperparameters}"] if self.hyperparameters else []
+        words += [f"seed {self.seed}", *(f"{name} {value}" for name, value in self.options)]
+        return ", ".join(words)
 
 
-def settings(params: Params) -> list[tuple[Setting, Setting]]:
-    """What is tried on validation, for a tower and for a network: as many trials for every method.
+def tried_hyperparameters(params: Params) -> list[tuple[Hyperparameters, Hyperparameters]]:
+    """The trials on validation, for a tower and for a network: the same number for every method.
 
     Raises:
-        UserError: a temperature that is to be learned would start where it cannot be.
+        UserError: a temperature that is learned would start outside its bounds.
     """
     both = (params.tune, params.study.trials.tune), (params.comparators, params.study.trials.comparators)
     tower, network = (
-        [Setting(base.learning_rate * by.rate, base.temperature * by.temperature) for by in factors]
+        [Hyperparameters(base.learning_rate * f.rate, base.temperature * f.temperature) for f in factors]
         for base, factors in both
     )
     low, high = LEARNED_TEMPERATURE
-    learned = [("comparators", network)] + [("tune", tower)] * params.tune.learn_temperature
-    for name, tried in learned:
-        for setting in tried:
-            if not low <= setting.temperature <= high:
-                raise UserError(
-                    f"a learned temperature stays within {low:g} and {high:g}",
-                    f"Change this factor or {name}.temperature",
-                    file="params.yaml",
-                    field=f"study.trials.{name}",
-                    value=f"{setting.temperature:g}",
-                )
+    learns = [("comparators", network)] + [("tune", tower)] * params.tune.learn_temperature
+    for name, tried in learns:
+        for temperature in (pair.temperature for pair in tried):
+            if not low <= temperature <= high:
+                reason = f"a learned temperature stays within {low:g} and {high:g}"
+                remedy, field = f"Change this factor or {name}.temperature", f"study.trials.{name}"
+                raise UserError(reason, remedy, file="params.yaml", field=field, value=f"{temperature:g}")
     return list(zip(tower, network, strict=True))
 
 
 def untrained(params: Params, datasets: Sequence[str]) -> list[Job]:
     """The methods that learn nothing; those with a share or weights choose them on validation."""
-    return [Job(dataset, method, seed=params.seed) for dataset in datasets for method in UNTRAINED]
+    return [Job(dataset, method, seed=params.seed) for dataset in datasets for method in untrained_methods()]
 
 
 def trials(params: Params, datasets: Sequence[str]) -> list[Job]:
     """Every trial of every trained method, with the first seed; the longest first."""
-    tried = settings(params)
+    tried = tried_hyperparameters(params)
     return [
         Job(
             dataset,
             method,
             tower if text == TUNED else None,
-            network if method in COMPOSERS else None,
+            network if has_network(method) else None,
             params.seed,
             keep=method == "hybrid",
         )
-        for method, text in reversed(TRAINED)
+        for method, text in reversed(trained_methods())
         for dataset in datasets
         for tower, network in tried
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -22,73 +23,72 @@ from trainer.study.store import Store
 
 log = logging.getLogger(__name__)
 
-Found = dict[Job, dict[str, Any]]
+Results = dict[Job, dict[str, Any]]
 
 
 @dataclass
 class Evidence:
-    """Everything that a study found.
+    """All results of a study.
 
     Attributes:
         params: of the run.
         results: of every job.
         best: of the trials of a method and its text tower, the one that validation prefers.
-        named: the jobs of ablations and of what goes beyond the method: (name, dataset) -> job.
+        variants: the jobs of ablations and of what goes beyond the method: (name, dataset) -> job.
         details: dataset -> what was measured of the hybrid's text tower beside its metrics.
         cost: dataset -> seconds of a step with the vision tower fixed and trained.
     """
 
     params: Params
-    results: Found
+    results: Results
     best: list[Job]
-    named: dict[tuple[str, str], Job]
+    variants: dict[tuple[str, str], Job]
     details: dict[str, dict[str, Any]]
     cost: dict[str, dict[str, float]]
 
 
 def run_study(params: Params, paths: Paths) -> Evidence:
-    """Run what is missing of the study of all datasets of `params.yaml`.
+    """Run the missing jobs of the study, for all datasets of `params.yaml`.
 
     Raises:
-        UserError: a table, the features or the model is not there.
+        UserError: a table, the features or the model is missing.
     """
     from trainer.study.data import load_model
 
-    identity = load_model(params, paths)[0].identity
+    identity = load_model(params, paths).identity
     store, datasets = Store(paths, params, identity), params.datasets
     with _pool(params, paths, store) as pool:
-        found = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
-        best = best_trials(found)
-        named = variants(best, {**ABLATIONS, **BEYOND})
-        found |= _run([*named.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
+        results = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
+        best = best_trials(results)
+        changed = variants(best, {**ABLATIONS, **BEYOND})
+        results |= _run([*changed.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
         hybrids = [job for job in best if job.method == "hybrid"]
-        details = _details(hybrids, store, pool, found)
-    cost = {job.dataset: details[job.dataset].pop("cost") for job in hybrids}
-    return Evidence(params, found, best, named, details, cost)
+        details = _details(hybrids, store, pool, results)
+    cost = {dataset: measured.pop("cost") for dataset, measured in details.items()}
+    return Evidence(params, results, best, changed, details, cost)
 
 
-def best_trials(found: Found) -> list[Job]:
+def best_trials(results: Results) -> list[Job]:
     """Of the trials of each dataset, method and text tower, the one with the best validation."""
-
     groups: dict[tuple[str, str, str], list[Job]] = {}
-    for job in found:
-        if job.setting:
-            groups.setdefault((job.dataset, job.method, job.text), []).append(job)
-    return [max(jobs, key=lambda job: objective(found[job]["validation"])) for jobs in groups.values()]
+    for job in results:
+        if job.hyperparameters:
+            groups.setdefault((job.dataset, job.method, job.text_tower), []).append(job)
+    return [max(jobs, key=lambda job: objective(results[job]["validation"])) for jobs in groups.values()]
 
 
-def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str) -> Found:
+def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str) -> Results:
     keys = {job: store.job_key(job) for job in jobs}
-    found = {job: result for job in jobs if (result := store.read(keys[job])) is not None}
-    missing = [job for job in jobs if job not in found]
+    results = {job: result for job in jobs if (result := store.read(keys[job])) is not None}
+    missing = [job for job in jobs if job not in results]
     futures = {pool.submit(_work, job, keys[job]): job for job in missing}
-    with tqdm(total=len(jobs), initial=len(found), desc=what, unit="job", disable=None) as bar:
+    with tqdm(total=len(jobs), initial=len(results), desc=what, unit="job", disable=None) as bar:
         for future in as_completed(futures):
             job = futures[future]
-            found[job] = future.result()
+            results[job] = future.result()
             bar.update()
-            log.info("%s: %s", job, _line(found[job]))
-    return {job: found[job] for job in jobs}
+            log.info("%s: %s", job, _line(results[job]))
+    return {job: results[job] for job in jobs}
 
 
 def _line(result: dict[str, Any]) -> str:
@@ -98,14 +98,15 @@ def _line(result: dict[str, Any]) -> str:
 
 
 def _details(
-    hybrids: Sequence[Job], store: Store, pool: ProcessPoolExecutor, found: Found
+    hybrids: Sequence[Job], store: Store, pool: ProcessPoolExecutor, results: Results
 ) -> dict[str, dict[str, Any]]:
     details = {}
     for job in tqdm(hybrids, desc="details", unit="dataset", disable=None):
         key = store.details_key(job)
-        if store.read(key) is None:
-            pool.submit(_work_details, job, store.job_key(job), key, found[job]["chosen"]).result()
-        details[job.dataset] = store.read(key) or {}
+        details[job.dataset] = (
+            store.read(key)
+            or pool.submit(_work_details, job, store.job_key(job), key, results[job]["chosen"]).result()
+        )
     return details
 
 
@@ -114,9 +115,7 @@ def _pool(params: Params, paths: Paths, store: Store) -> Iterator[ProcessPoolExe
     from pipeline.vision.vlm import resolve_device
 
     count = 1 if resolve_device(params.speed.device) == "cuda" else params.speed.workers
-    context = get_context(
-        "spawn"
-    )  # the parent holds threads of torch and Arrow: a fork would tear them apart
+    context = get_context("spawn")  # torch and Arrow have threads in the parent, which a fork would break
     ours, theirs = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=(params, paths, store, ours))
     try:
@@ -132,19 +131,10 @@ class _Worker:
     """What a worker process keeps between jobs: the model, and the datasets it has met."""
 
     def __init__(self, params: Params, paths: Paths, store: Store) -> None:
-        from trainer.study.data import load_model
+        from trainer.study.data import load_model, load_study_data
 
-        self.params, self.paths, self.store = params, paths, store
-        self.vlm, _ = load_model(params, paths)
-        self.datasets: dict[str, Any] = {}
-
-    def data(self, dataset: str) -> Any:
-        """The dataset, read once."""
-        from trainer.study.data import load_study_data
-
-        if dataset not in self.datasets:
-            self.datasets[dataset] = load_study_data(self.params, self.paths, dataset, self.vlm)
-        return self.datasets[dataset]
+        self.params, self.store, vlm = params, store, load_model(params, paths)
+        self.data = cache(lambda dataset: load_study_data(params, paths, dataset, vlm))
 
 
 _worker: _Worker
@@ -157,7 +147,7 @@ def _begin(params: Params, paths: Paths, store: Store, parent: Connection) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
-    torch.set_num_threads(1)  # a job a core, and the same sums whatever the number of cores
+    torch.set_num_threads(1)  # one job on each core, and the same sums with any number of cores
     _worker = _Worker(params, paths, store)
 
 
@@ -174,11 +164,11 @@ def _work(job: Job, key: str) -> dict[str, Any]:
     return _worker.store.write(key, result, state)
 
 
-def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> None:
+def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> dict[str, Any]:
     from trainer.study.details import measure_details, vision_cost
 
     datasets = {dataset: _worker.data(dataset) for dataset in _worker.params.datasets}
     state = _worker.store.state(job_key)
-    found = measure_details(job.dataset, datasets, state, chosen, _worker.params)
-    found["cost"] = vision_cost(datasets[job.dataset], _worker.params)
-    _worker.store.write(key, found)
+    details = measure_details(job.dataset, datasets, state, chosen, _worker.params)
+    details["cost"] = vision_cost(datasets[job.dataset], _worker.params)
+    return _worker.store.write(key, details)

@@ -1,10 +1,15 @@
-"""Where a study keeps what its jobs found: one file a job, named by all that the result depends on."""
+"""Where a study keeps the results of its jobs: one file for each job, named by what the result depends on.
+
+That includes the code of `JOB_ROOMS` with its file names. Results of other code stay in the folder, but no
+run reads them.
+"""
 
 import hashlib
 import json
 from dataclasses import asdict, fields
 from typing import Any
 
+import pyarrow as pa
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -18,8 +23,8 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table
 from pipeline.vision.features import read_features
-from trainer.methods.registry import USES_CAPTIONS
-from trainer.study.plan import Job, Setting
+from trainer.methods import registry
+from trainer.study.plan import Hyperparameters, Job
 
 JOB_ROOMS = (
     "pipeline/base",
@@ -37,38 +42,37 @@ DETAILS_ROOMS = ("trainer/study/details.py",)  # beside those of the jobs
 
 
 class Store:
-    """Results by job; a result is whole or not there, so a study that was killed goes on where it was.
+    """Results by job; a result is complete or absent, so a killed study is continued.
 
     Args:
         paths: of the project.
-        params: those that the results depend on are part of a job's name, and so are the tables that its
-            method reads, the features and the trainer's code.
+        params: a job is named by those that its result depends on, the tables that its method reads, the
+            features and the code.
         identity: of the model.
     """
 
     def __init__(self, paths: Paths, params: Params, identity: dict[str, Any]) -> None:
         self.folder = paths.cache / "study"
-        means = {"method": params.method.model_dump()}
-        for name in ("tune", "comparators"):
-            means[name] = getattr(params, name).model_dump(exclude={field.name for field in fields(Setting)})
-        self._common = [means, identity, torch.__version__, code_hash(*JOB_ROOMS)]
+        varied = {field.name for field in fields(Hyperparameters)}
+        training = {
+            name: getattr(params, name).model_dump(exclude=varied) for name in ("tune", "comparators")
+        }
+        training["method"] = params.method.model_dump()
+        self._common = [training, identity, torch.__version__, code_hash(*JOB_ROOMS)]
         self._details = code_hash(*DETAILS_ROOMS)
-        self._scenes = {dataset: _scenes(paths, dataset) for dataset in params.datasets}
-        self._language = {dataset: _language(paths, dataset) for dataset in params.datasets}
-        self._samples = {dataset: _samples(paths, dataset) for dataset in params.datasets}
+        self._inputs = {dataset: _inputs(paths, dataset) for dataset in params.datasets}
 
     def job_key(self, job: Job) -> str:
         """The key of a job."""
-        read = (self._scenes, self._language) if job.method in USES_CAPTIONS else (self._scenes,)
-        return self._key(asdict(job), [table[job.dataset] for table in read])
+        read = ("scenes", "texts") if registry.named(job.method).reads_captions else ("scenes",)
+        return self._key(asdict(job), [self._inputs[job.dataset][name] for name in read])
 
     def details_key(self, job: Job) -> str:
-        """The key of what is measured of the text tower that a job kept, on every dataset."""
-        every = [list(table.values()) for table in (self._scenes, self._language, self._samples)]
-        return self._key([asdict(job), self._details], every)
+        """The key of the details of the text tower that a job kept, measured on every dataset."""
+        return self._key([asdict(job), self._details], self._inputs)
 
-    def _key(self, what: Any, inputs: list[Any]) -> str:
-        text = json.dumps([what, inputs, self._common], sort_keys=True)
+    def _key(self, job: Any, inputs: Any) -> str:
+        text = json.dumps([job, inputs, self._common], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def read(self, key: str) -> dict[str, Any] | None:
@@ -79,10 +83,10 @@ class Store:
     def write(
         self, key: str, result: dict[str, Any], state: dict[str, Tensor] | None = None
     ) -> dict[str, Any]:
-        """Keep a result, and the text tower that belongs to it.
+        """Store a result, and the text tower that belongs to it.
 
         Returns:
-            The result as `read` gives it: a study that goes on chooses what one in a single run does.
+            The result as `read` gives it, so that a study that is continued chooses what a single run does.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
@@ -93,29 +97,26 @@ class Store:
         return read_metrics(path)
 
     def state(self, key: str) -> dict[str, Tensor]:
-        """The text tower of a job that was to keep it."""
+        """The text tower of a job with `keep`."""
         return load_file(self.folder / f"{key}.safetensors")
 
 
-def _scenes(paths: Paths, dataset: str) -> list[str]:
+def _inputs(paths: Paths, dataset: str) -> dict[str, Any]:
+    """Hashes of scenes, of texts and of further samples; how a text was written does not matter."""
     tables = (paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
     for table in tables:
         if not table.is_file():
             raise UserError("the table is missing", "Run `dvc repro` first", file=table)
-    read_features(paths.features(dataset))  # says what is wrong with them
-    return [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")]
-
-
-def _language(paths: Paths, dataset: str) -> list[str]:
-    """Of the texts alone: how they were made changes nothing."""
+    read_features(paths.features(dataset))  # for its error messages
     interpretations = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"])
-    captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["query_id", "text"])
-    return [_sha256(table.to_pydict()) for table in (interpretations, captions)]
+    columns = ["query_id", "text", "alternatives"]
+    captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, columns)
+    return {
+        "scenes": [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")],
+        "texts": [_sha256(interpretations), _sha256(captions.drop_columns("alternatives"))],
+        "samples": _sha256(captions.select(["alternatives"])),
+    }
 
 
-def _samples(paths: Paths, dataset: str) -> str:
-    return _sha256(read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["alternatives"]).to_pydict())
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+def _sha256(table: pa.Table) -> str:
+    return hashlib.sha256(json.dumps(table.to_pydict()).encode()).hexdigest()

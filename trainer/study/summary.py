@@ -1,4 +1,4 @@
-"""The figures of a study: means and deviations over seeds, intervals and tests over families."""
+"""Means and deviations over seeds, intervals and tests over families, of methods on one dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.methods.registry import COMPARATORS
 from trainer.retrieval.metrics import MEAN_OF
 from trainer.study.jobs import TEST
-from trainer.study.plan import Job
-from trainer.study.run import Evidence, Found
+from trainer.study.plan import Job, studied
+from trainer.study.run import Evidence, Results
 from trainer.study.significance import bootstrap_interval, paired_p_value
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
@@ -19,20 +18,18 @@ Values = NDArray[np.float64]  # (Q,), of one measure a query, in percent
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A method on one dataset, in percent on the test split.
+class MethodFigures:
+    """A method with one text tower on one dataset, in percent on the test split.
 
     Attributes:
-        method: of the evaluation.
-        text: the text tower, `frozen` or `tuned`.
-        jobs: one a seed.
+        text_tower: `frozen` or `tuned`.
+        jobs: one for each seed.
         mean, deviation: measure -> over the seeds; the deviation is None with one seed.
         interval: measure -> 95%, families drawn with replacement, each query's value a mean over the seeds.
         validation: mean recall of the first seed.
     """
 
-    method: str
-    text: str
+    text_tower: str
     jobs: tuple[Job, ...]
     mean: dict[str, float]
     deviation: dict[str, float | None]
@@ -40,9 +37,12 @@ class Standing:
     validation: float
 
 
+Compared = Mapping[str, Sequence[MethodFigures]]  # by method, its text towers from the best on validation on
+
+
 @dataclass(frozen=True)
 class Lead:
-    """What the hybrid is ahead of a comparator, in points of a measure, on one dataset.
+    """The hybrid's lead over another method, in points of a measure, on one dataset.
 
     Attributes:
         interval: 95%, families drawn with replacement.
@@ -64,68 +64,66 @@ def values(ranks: Sequence[int], precision: Sequence[float], measure: str) -> Va
     return 100 * np.mean([rank <= level for level in levels], axis=0)
 
 
-def seed_values(found: Found, jobs: Sequence[Job], measure: str, view: str = TEST) -> NDArray[np.float64]:
-    """(S, Q): of every seed and query."""
-    views = [found[job]["views"][view] for job in jobs]
-    return np.stack([values(one["rank"], one["average_precision"], measure) for one in views])
-
-
-def seeds_of(evidence: Evidence, job: Job) -> tuple[Job, ...]:
-    """The job with every seed."""
-
-    def seedless(one: Job) -> Job:
-        return replace(one, seed=0, keep=False)
-
-    own = (other for other in evidence.results if seedless(other) == seedless(job))
-    return tuple(sorted(own, key=lambda other: other.seed))
-
-
-def standing(evidence: Evidence, job: Job, families: Sequence[str]) -> Standing:
+def method_figures(evidence: Evidence, job: Job, families: Sequence[str]) -> MethodFigures:
     """The figures of a method over its seeds.
 
     Args:
         job: one of its seeds.
         families: of the test queries, Q names.
     """
-    jobs = seeds_of(evidence, job)
+    jobs = _seeds(evidence.results, job)
     mean, deviation, interval = {}, {}, {}
     for measure in MEASURES:
-        every = seed_values(evidence.results, jobs, measure)  # (S, Q)
-        mean[measure] = float(every.mean())
-        deviation[measure] = float(every.mean(1).std(ddof=1)) if len(jobs) > 1 else None
-        interval[measure] = bootstrap_interval(every.mean(0), families)
+        by_seed = _seed_values(evidence.results, jobs, measure)  # (S, Q)
+        mean[measure] = float(by_seed.mean())
+        deviation[measure] = float(by_seed.mean(1).std(ddof=1)) if len(jobs) > 1 else None
+        interval[measure] = bootstrap_interval(by_seed.mean(0), families)
     validation = evidence.results[jobs[0]]["validation"]["mean_recall"]
-    return Standing(job.method, job.text, jobs, mean, deviation, interval, validation)
+    return MethodFigures(job.text_tower, jobs, mean, deviation, interval, validation)
 
 
-def standings(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[str, list[Standing]]:
-    """Every method's figures, by method; of two text towers the one that validation prefers comes first."""
-    jobs = [job for job in evidence.results if job.dataset == dataset and not job.setting]
-    jobs += [job for job in evidence.best if job.dataset == dataset]
-    found: dict[str, list[Standing]] = {}
-    for job in jobs:
-        found.setdefault(job.method, []).append(standing(evidence, job, families))
-    return {method: sorted(both, key=lambda one: -one.validation) for method, both in found.items()}
+def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[str, list[MethodFigures]]:
+    """Every method's figures, in the evaluation's order; the text tower that validation prefers is first."""
+    jobs = [job for job in evidence.results if job.dataset == dataset]
+    jobs = [job for job in jobs if not job.hyperparameters or job in evidence.best]
+    figures = [method_figures(evidence, job, families) for job in jobs]
+    figures.sort(key=lambda tower: -tower.validation)
+    return {method: [tower for tower in figures if tower.jobs[0].method == method] for method in studied()}
 
 
-def leads(
-    evidence: Evidence, of: Mapping[str, list[Standing]], families: Sequence[str], measure: str
-) -> dict[str, Lead]:
-    """What `hybrid` is ahead of every comparator and of its untuned self."""
-    hybrid = seed_values(evidence.results, of["hybrid"][0].jobs, measure).mean(0)
-    found = {}
-    for method in (*COMPARATORS, "hybrid_untuned"):
-        other = seed_values(evidence.results, of[method][0].jobs, measure).mean(0)
-        ahead = hybrid - other
-        found[method] = Lead(
+def leads(evidence: Evidence, compared: Compared, families: Sequence[str], measure: str) -> dict[str, Lead]:
+    """The lead of `hybrid` over every other method, each with the text tower that validation prefers."""
+    best = {
+        method: _seed_values(evidence.results, towers[0].jobs, measure).mean(0)
+        for method, towers in compared.items()
+    }
+    ahead = {method: best["hybrid"] - other for method, other in best.items() if method != "hybrid"}
+    return {
+        method: Lead(
             method,
-            float(ahead.mean()),
-            bootstrap_interval(ahead, families),
-            paired_p_value(ahead, families),
+            float(points.mean()),
+            bootstrap_interval(points, families),
+            paired_p_value(points, families),
         )
-    return found
+        for method, points in ahead.items()
+    }
 
 
-def strongest(of: Mapping[str, list[Standing]], methods: Sequence[str], measure: str) -> str:
-    """The comparator with the highest mean on the test split: the hardest one to be ahead of."""
-    return max(methods, key=lambda method: of[method][0].mean[measure])
+def strongest(compared: Compared, methods: Sequence[str], measure: str) -> str:
+    """The method with the highest mean on the test split: the hardest one to be ahead of."""
+    return max(methods, key=lambda method: compared[method][0].mean[measure])
+
+
+def _seed_values(results: Results, jobs: Sequence[Job], measure: str) -> NDArray[np.float64]:
+    """(S, Q): of every seed and query."""
+    views = [results[job]["views"][TEST] for job in jobs]
+    return np.stack([values(view["rank"], view["average_precision"], measure) for view in views])
+
+
+def _seeds(results: Results, job: Job) -> tuple[Job, ...]:
+    """The job with every seed."""
+
+    def seedless(other: Job) -> Job:
+        return replace(other, seed=0, keep=False)
+
+    return tuple(sorted((o for o in results if seedless(o) == seedless(job)), key=lambda other: other.seed))

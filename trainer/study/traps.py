@@ -1,16 +1,16 @@
 """Which images of a gallery are traps of a query, by the scene graphs alone.
 
-Three kinds: *twins* of the target (the same graph at another place), *other edits* (what other queries make
+Three kinds: *twins* of the target (other images with the same graph), *other edits* (what other queries make
 of the same reference), and *near misses* (one fact away from the target).
 """
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-from torch import Tensor, tensor
+from torch import Tensor
 
 from pipeline.graph.scene_graph import GroupGraph
-from trainer.retrieval.answers import NONE
+from trainer.retrieval.answers import pad_rows
 
 TWINS, EDITS, NEAR = "twins of the target", "other edits of the reference", "scenes one fact from the target"
 TRAPS = (TWINS, EDITS, NEAR)
@@ -19,7 +19,7 @@ Facts = frozenset[Hashable]
 
 
 def facts(graph: GroupGraph) -> Facts:
-    """Groups and relations, the latter by the names of their ends, so that they do not depend on an order."""
+    """Groups and relations; a relation names its two groups, so that their order does not matter."""
     relations = (
         ("relation", graph.groups[s].name, predicate, graph.groups[o].name)
         for s, predicate, o in graph.relations
@@ -27,21 +27,23 @@ def facts(graph: GroupGraph) -> Facts:
     return frozenset((*graph.groups, *relations))
 
 
-def near_keys(of: Facts) -> Iterator[Facts]:
-    """The set, and it without each fact: two sets share one where a fact is added, removed or another."""
-    yield of
-    for fact in of:
-        yield of - {fact}
+def near_keys(own: Facts) -> Iterator[Facts]:
+    """The set itself, and the set without each fact: two sets share a key where one fact differs."""
+    yield own
+    for fact in own:
+        yield own - {fact}
 
 
-def trap_places(
+def trap_indices(
     gallery_ids: Sequence[str],
     graphs: Mapping[str, GroupGraph],
     references: Sequence[str],
     targets: Sequence[str],
     right: Sequence[Sequence[str]],
 ) -> dict[str, Tensor]:
-    """Places of the traps of every query, by kind: int64 (Q, T), padded with -1; right answers are none.
+    """Gallery indices of the traps of every query, by kind: int64 (Q, T), padded with -1.
+
+    A right answer is never a trap.
 
     Args:
         gallery_ids: N ids.
@@ -49,27 +51,22 @@ def trap_places(
         references, targets: Q ids.
         right: the ids of every right answer, Q lists.
     """
-    place = {image_id: number for number, image_id in enumerate(gallery_ids)}
-    said = {image_id: facts(graphs[image_id]) for image_id in gallery_ids if image_id in graphs}
+    index = {image_id: number for number, image_id in enumerate(gallery_ids)}
+    facts_of = {image_id: facts(graphs[image_id]) for image_id in gallery_ids if image_id in graphs}
     same, near, edits = defaultdict(set), defaultdict(set), defaultdict(set)
-    for image_id, own in said.items():
+    for image_id, own in facts_of.items():
         same[own].add(image_id)
         for key in near_keys(own):
             near[key].add(image_id)
     for reference, target in zip(references, targets, strict=True):
         edits[reference].add(target)
-    found: dict[str, list[list[int]]] = {name: [] for name in TRAPS}
+    traps: dict[str, list[list[int]]] = {name: [] for name in TRAPS}
     for reference, target, answers in zip(references, targets, right, strict=True):
         twins, around = set(), set()
-        if target in said:
-            twins = same[said[target]]
-            around = set().union(*(near[key] for key in near_keys(said[target])))
+        if target in facts_of:
+            twins = same[facts_of[target]]
+            around = set().union(*(near[key] for key in near_keys(facts_of[target])))
         kinds = (twins, edits[reference], around - twins)
         for name, images in zip(TRAPS, kinds, strict=True):
-            found[name].append(sorted(place[image_id] for image_id in images - {*answers, target}))
-    return {name: _padded(rows) for name, rows in found.items()}
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    longest = max(1, *(len(row) for row in rows)) if rows else 1
-    return tensor([[*row, *[NONE] * (longest - len(row))] for row in rows])
+            traps[name].append(sorted(index[image_id] for image_id in images - {*answers, target}))
+    return {name: pad_rows(rows, least=1) for name, rows in traps.items()}

@@ -1,4 +1,4 @@
-"""Where a tuning run stands after an epoch: one safetensors file, replaced whole, no pickle."""
+"""The checkpoint of a tuning run after an epoch: one safetensors file, replaced as a whole, no pickle."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,7 @@ from torch import Tensor
 from pipeline.base.files import replacing
 
 FILE_NAME = "state.safetensors"
+_PREFIX = "optimizer."
 
 
 def save_checkpoint(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -19,15 +20,15 @@ def save_checkpoint(folder: Path, tensors: dict[str, Tensor], record: dict[str, 
 
     Args:
         tensors: by name.
-        record: what JSON can hold.
+        record: anything that JSON can hold.
     """
-    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with replacing(folder / FILE_NAME) as temporary:
-        save_file(whole, temporary, metadata={"record": json.dumps(record)})
+        save_file(copies, temporary, metadata={"record": json.dumps(record)})
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors and record of the folder's checkpoint, or None where there is none that is whole."""
+    """Tensors and record of the folder's checkpoint, or None where there is none or it is damaged."""
     path = folder / FILE_NAME
     if not path.is_file():
         return None
@@ -39,22 +40,20 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
         return None
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer.") -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The state of an optimizer as named tensors."""
     return {
-        f"{prefix}{index}.{key}": torch.as_tensor(value)
+        f"{_PREFIX}{index}.{key}": torch.as_tensor(value)
         for index, state in optimizer.state_dict()["state"].items()
         for key, value in state.items()
     }
 
 
-def load_optimizer_tensors(
-    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str = "optimizer."
-) -> None:
-    """Put back what `optimizer_tensors` gave, into an optimizer of the same parameters."""
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Load what `optimizer_tensors` returned into an optimizer of the same parameters."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        if name.startswith(prefix):
-            index, key = name.removeprefix(prefix).split(".", 1)
+        if name.startswith(_PREFIX):
+            index, key = name.removeprefix(_PREFIX).split(".", 1)
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,6 +1,5 @@
 """The tuned model as a folder that plain open_clip loads (`local-dir:`), with its record and its card."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, write_json
 from pipeline.base.params import VlmParams
 from pipeline.vision import source as vlm_source
 from pipeline.vision.vlm import Vlm
@@ -27,16 +26,16 @@ _TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 def save_tuned(
     folder: Path, vlm: Vlm, params: VlmParams, record: dict[str, Any], card: str, root: Path = Path(".")
 ) -> None:
-    """Write the folder whole: weights, config, tokenizer files, `lempo.json` and the model card.
+    """Write the folder as a whole: weights, config, tokenizer files, `lempo.json` and the model card.
 
-    The vision side's tensors are those of the source file, byte for byte, where the source is a local file.
+    If the source is a local file, the vision side's tensors are those of that file, byte for byte.
 
     Args:
-        folder: replaced where it exists.
-        vlm: the source model, its text side tuned.
-        params: that named the source model; relative paths are relative to `root`.
-        record: what `lempo.json` says.
-        card: what `README.md` says.
+        folder: replaced if it exists.
+        vlm: the source model with its text side tuned.
+        params: name the source model; relative paths are relative to `root`.
+        record: for `lempo.json`.
+        card: for `README.md`.
     """
     import open_clip
 
@@ -54,8 +53,8 @@ def save_tuned(
                 shutil.copyfile(file, temporary / file.name)
     elif config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
         open_clip.get_tokenizer(source.name).save_pretrained(temporary)
-    _write_json(temporary / vlm_source.CONFIG_NAME, config)
-    _write_json(temporary / RECORD_NAME, record)
+    write_json(temporary / vlm_source.CONFIG_NAME, config)
+    write_json(temporary / RECORD_NAME, record)
     (temporary / CARD_NAME).write_text(card, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
@@ -75,17 +74,13 @@ def _model_config(name: str) -> dict[str, Any]:
 
     config = open_clip.get_model_config(name if ":" in name else name.replace("/", "-"))
     if "timm_model_name" in config["vision_cfg"]:
-        config["vision_cfg"]["timm_model_pretrained"] = False  # the folder brings the weights
+        config["vision_cfg"]["timm_model_pretrained"] = False  # the folder holds the weights
     return config
 
 
 def _preprocessing(vlm: Vlm) -> dict[str, Any]:
-    kept = ("mean", "std", "interpolation", "resize_mode", "fill_color")
-    return {key: vlm.model.visual.preprocess_cfg[key] for key in kept}
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+    return {key: vlm.model.visual.preprocess_cfg[key] for key in keys}
 
 
 def model_card(record: dict[str, Any], test: dict[str, dict[str, float]] | None = None) -> str:
@@ -93,57 +88,59 @@ def model_card(record: dict[str, Any], test: dict[str, dict[str, float]] | None 
 
     Args:
         record: of `lempo.json`.
-        test: metrics on the test split in percent, by method, where they are known.
+        test: metrics on the test split in percent, by method, if they are known.
     """
     weights, mixture = record["weights"], record["mixture"]
     measured = {f"validation, {name}": metrics for name, metrics in record["validation"].items()}
     measured |= {f"test, `{name}`": metrics for name, metrics in (test or {}).items()}
-    lines = [
-        "---",
-        "library_name: open_clip",
-        "pipeline_tag: zero-shot-image-classification",
-        "tags: [composed-image-retrieval, remote-sensing, lempo]",
-        "---",
-        f"# Text encoder tuned for composed retrieval on `{record['dataset']}`",
-        "",
-        f"The text encoder of `{record['source']['model']}`, tuned by LEmpo with the vision side fixed: the",
-        "vision weights are those of the source, so its image embeddings stay valid. The same as JSON:",
-        "`lempo.json`.",
-        "",
-        "```python",
-        "import open_clip",
-        'model, preprocess = open_clip.create_model_from_pretrained("local-dir:<this folder>")',
-        'tokenizer = open_clip.get_tokenizer("local-dir:<this folder>")',
-        "```",
-        "",
-        "## Similarity",
-        "",
-        "| term | weight | | part of the triplet query | share |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {term} | {weights[term]:.2f} | | {share} | {mixture[share]:.2f} |"
-            for term, share in zip(TERMS, SHARES, strict=True)
-        ),
-        "",
-        f"Chosen on the validation split. Temperature {record['temperature']:.4f}.",
-        "",
-        "## Measured, percent",
-        "",
-        "| | " + " | ".join(_MEASURES) + " |",
-        "|---" * (1 + len(_MEASURES)) + "|",
-        *(
-            f"| {name} | " + " | ".join(f"{metrics[measure]:.1f}" for measure in _MEASURES) + " |"
-            for name, metrics in measured.items()
-        ),
-        "",
-        "## How",
-        "",
-        f"- seed {record['seed']}, best epoch {record['best_epoch']}",
-        *(f"- {name}: {value}" for name, value in record["tune"].items()),
-        f"- source weights, sha256: `{record['source']['weights_sha256']}`",
-        *(f"- {name} {version}" for name, version in record["versions"].items()),
-    ]
-    return "\n".join(lines) + "\n"
+    shares = "\n".join(
+        f"| {term} | {weights[term]:.2f} | | {share} | {mixture[share]:.2f} |"
+        for term, share in zip(TERMS, SHARES, strict=True)
+    )
+    rows = "\n".join(
+        f"| {name} | " + " | ".join(f"{metrics[measure]:.1f}" for measure in _MEASURES) + " |"
+        for name, metrics in measured.items()
+    )
+    settings = "\n".join(f"- {name}: {value}" for name, value in record["tune"].items())
+    versions = "\n".join(f"- {name} {version}" for name, version in record["versions"].items())
+    return f"""---
+library_name: open_clip
+pipeline_tag: zero-shot-image-classification
+tags: [composed-image-retrieval, remote-sensing, lempo]
+---
+# Text encoder tuned for composed retrieval on `{record["dataset"]}`
+
+The text encoder of `{record["source"]["model"]}`, tuned by LEmpo with the vision side fixed: the
+vision weights are those of the source, so its image embeddings stay valid. The same as JSON:
+`lempo.json`.
+
+```python
+import open_clip
+model, preprocess = open_clip.create_model_from_pretrained("local-dir:<this folder>")
+tokenizer = open_clip.get_tokenizer("local-dir:<this folder>")
+```
+
+## Similarity
+
+| term | weight | | part of the triplet query | share |
+|---|---|---|---|---|
+{shares}
+
+Chosen on the validation split. Temperature {record["temperature"]:.4f}.
+
+## Measured, percent
+
+| | {" | ".join(_MEASURES)} |
+{"|---" * (1 + len(_MEASURES))}|
+{rows}
+
+## How
+
+- seed {record["seed"]}, best epoch {record["best_epoch"]}
+{settings}
+- source weights, sha256: `{record["source"]["weights_sha256"]}`
+{versions}
+"""
 
 
 def read_record(folder: Path) -> dict[str, Any]:

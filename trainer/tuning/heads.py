@@ -1,8 +1,8 @@
-"""What makes one query vector of the features of a query, and what of that is learned or chosen.
+"""Heads: each makes one query vector from a query's features, with numbers that are learned or chosen.
 
 The tuning loop gives a head the reference's image feature and the features of the texts that the head reads,
-and scores the gallery with what comes back; so the hybrid similarity, its parts and the weighted sums of
-comparators are tuned by the same loop, with the same loss, gallery and early stopping.
+and scores the gallery with the query vector. So one loop tunes the hybrid similarity, its terms and the
+comparators' weighted sums, with the same loss, gallery and early stopping.
 """
 
 from abc import ABC, abstractmethod
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from pipeline.base.params import MethodParams
 from trainer.retrieval.answers import Answers
 from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores
-from trainer.retrieval.similarity import TERMS, QueryFeatures, hybrid_query, term_queries
+from trainer.retrieval.similarity import TERMS, TEXT_INPUTS, QueryFeatures, hybrid_query, term_queries
 from trainer.retrieval.weights import Choice, floored, search
 
 TextFeatures = Mapping[str, Tensor]  # input of the query -> (B, D), L2-normalised
 Chosen = dict[str, Any]  # what validation chose, as JSON can hold it
 
-RATE_FACTOR = 30.0  # of the encoder's learning rate: a handful of numbers that have far to go
-_LEAST = 1e-3  # a share of 0 could never grow
+RATE_FACTOR = 30.0  # of the encoder's learning rate: these few numbers have to change much more
+_LEAST = 1e-3  # a learned share of 0 could never grow
 _INPUTS_OF = {"triplet": ("text", "graph"), "language": ("language",), "pseudo_caption": ("pseudo_caption",)}
 
 
@@ -42,7 +42,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def start(self, untuned: Chosen) -> Chosen:
-        """Set what training begins with, given what validation chose for the untuned encoder; say it."""
+        """Set what training begins with, given what was chosen for the untuned encoder, and return it."""
 
     @abstractmethod
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
@@ -50,11 +50,11 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
-        """What is best on these (validation) queries."""
+        """The best choice on these (validation) queries."""
 
     @abstractmethod
     def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
-        """Query vectors (Q, D) with what was chosen."""
+        """Query vectors (Q, D) with a choice."""
 
 
 class HybridHead(Head):
@@ -64,6 +64,10 @@ class HybridHead(Head):
         method: how weights and mixture are chosen.
         terms: those that take part; the others have the weight 0.
         signed: whether the graph's share of the triplet may be chosen below 0.
+
+    Attributes:
+        choice: what training uses, or starts from where weights and mixture are learned.
+        free: weights and mixture where they are learned, else None.
     """
 
     def __init__(self, method: MethodParams, terms: Sequence[str] = TERMS, signed: bool = True) -> None:
@@ -71,49 +75,38 @@ class HybridHead(Head):
         self.signed = signed
         self.terms = tuple(terms)
         self.inputs = tuple(name for term in self.terms for name in _INPUTS_OF[term])
-        self.how = method.choose
-        weights, mixture = method.weights, method.mixture
-        self.fixed = Choice(
-            (weights.triplet, weights.language, weights.pseudo_caption),
-            (mixture.image, mixture.text, mixture.graph),
-        )
-        self.trained_with = self.fixed
-        self.learned = LearnedChoice(self.fixed) if self.how == "learned" else None
+        self.on_validation = method.choose == "validation"
+        self.choice = Choice.of(method.model_dump())
+        self.free = FreeChoice(self.choice) if method.choose == "learned" else None
 
     def groups(self) -> list[dict[str, Any]]:
-        if self.learned is None:
+        if self.free is None:
             return []
-        return [{"params": list(self.learned.parameters()), "weight_decay": 0.0, "factor": RATE_FACTOR}]
+        return [{"params": list(self.free.parameters()), "weight_decay": 0.0, "factor": RATE_FACTOR}]
 
     def start(self, untuned: Chosen) -> Chosen:
-        if self.how == "validation":
-            self.trained_with = floored(Choice.of(untuned), self.terms)
-        return self.trained_with.record()
+        if self.on_validation:
+            self.choice = floored(Choice.of(untuned), self.terms)
+        return self.choice.record()
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
-        if self.learned is None:
-            weights, mixture = self.trained_with.weights, self.trained_with.mixture
-        else:
-            weights, mixture = self.learned()
-        return hybrid_query(term_queries(self._features(image, text), mixture), weights)
+        features = self._features(image, text)
+        if self.free is None:
+            return self.choice.queries(features)
+        weights, mixture = self.free()
+        return hybrid_query(term_queries(features, mixture), weights)
 
     def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
-        if self.how == "validation":
+        if self.on_validation:
             return search(self._features(image, text), gallery, answers, self.terms, self.signed).record()
-        return (self.fixed if self.learned is None else self.learned.choice()).record()
+        return (self.choice if self.free is None else self.free.choice()).record()
 
     def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:
         return Choice.of(chosen).queries(self._features(image, text))
 
     def _features(self, image: Tensor, text: TextFeatures) -> QueryFeatures:
         unused = torch.zeros_like(image)  # of a term whose weight is 0
-        return QueryFeatures(
-            image,
-            text.get("text", unused),
-            text.get("graph", unused),
-            text.get("language", unused),
-            text.get("pseudo_caption", unused),
-        )
+        return QueryFeatures(image, *(text.get(name, unused) for name in TEXT_INPUTS))
 
 
 class FusionHead(Head):
@@ -129,7 +122,7 @@ class FusionHead(Head):
         self.share = 0.5
 
     def start(self, untuned: Chosen) -> Chosen:
-        self.share = min(max(untuned["share"], 0.1), 0.9)  # so that both take part
+        self.share = min(max(untuned["share"], 0.1), 0.9)  # so that image and text both count
         return {"share": self.share}
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
@@ -143,11 +136,11 @@ class FusionHead(Head):
         return fused_query(image, text[self.inputs[0]], chosen["share"])
 
 
-class LearnedChoice(nn.Module):
-    """Softmax of free numbers, so that weights and shares sum to 1 and keep their signs.
+class FreeChoice(nn.Module):
+    """Weights and mixture as the softmax of free numbers, so that they sum to 1 and keep their signs.
 
     Args:
-        initial: where they start, the sizes of shares over their sum; shares of 0 start at a thousandth.
+        initial: the start values, divided by the sum of their absolute values; a value of 0 starts at 0.001.
     """
 
     signs: Tensor
@@ -164,8 +157,8 @@ class LearnedChoice(nn.Module):
         return self.weights.softmax(0), self.signs * self.mixture.softmax(0)
 
     def choice(self) -> Choice:
-        """What they are now."""
-        weights, mixture = (tuple(part.detach().cpu().tolist()) for part in self())
+        """The current weights and mixture."""
+        weights, mixture = (tuple(numbers.detach().cpu().tolist()) for numbers in self())
         return Choice(weights, mixture)
 
 

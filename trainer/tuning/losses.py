@@ -7,16 +7,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from trainer.retrieval.answers import Answers, index_mask
+from pipeline.base.params import LEARNED_TEMPERATURE
+from trainer.retrieval.answers import NONE, Answers, index_mask
 
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 1.0  # CLIP clamps its scale at 100 too
 GALLERY_CHUNK = 50_000  # images whose similarities to a batch are held at once
 
 
 class Temperature(nn.Module):
     """Divides similarities; learned as its logarithm, or fixed.
 
-    A learned one starts at `initial` and is clamped to [0.01, 1]; a fixed one is used as it is given.
+    A learned one starts at `initial` and is clamped to `LEARNED_TEMPERATURE`: CLIP clamps its
+    scale at 100, too. A fixed one is used as it is given.
     """
 
     def __init__(self, initial: float, learned: bool) -> None:
@@ -32,7 +33,7 @@ class Temperature(nn.Module):
         """The temperature, a scalar."""
         if not self.learned:
             return self.logarithm.exp()
-        return self.logarithm.clamp(math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)).exp()
+        return self.logarithm.clamp(*map(math.log, LEARNED_TEMPERATURE)).exp()
 
 
 def contrastive_loss(
@@ -66,11 +67,11 @@ def batch_loss(
         gallery: (N, D).
         answers: of these B queries.
         temperature: tau > 0.
-        targets: int64, of the whole batch, where these queries are a part of it.
+        targets: int64, of the whole batch, where these queries are only some of it.
     """
     columns = (answers.target if targets is None else targets).unique()  # (M,), sorted
     target = torch.searchsorted(columns, answers.target)  # (B,)
-    ignored = _columns_ignored(answers, columns)
+    ignored = (answers.ignored()[:, :, None] == columns).any(1)  # (B, M)
     return contrastive_loss(queries @ gallery[columns].T, target, ignored, temperature)
 
 
@@ -83,8 +84,8 @@ def gallery_loss(
 ) -> Tensor:
     """The loss with the whole gallery as negatives.
 
-    A gallery above `chunk` images is streamed: the similarities to one chunk at a time are held, and computed
-    again in the backward pass, so memory is bounded by B x `chunk`.
+    A gallery of more than `chunk` images is streamed: only the similarities to one chunk are held at a time,
+    and the backward pass computes them again. So memory is bounded by B x `chunk`.
 
     Args:
         queries: (B, D).
@@ -107,7 +108,7 @@ def gallery_loss(
 def hard_loss(
     queries: Tensor, gallery: Tensor, target: Tensor, negatives: Tensor, temperature: Tensor | float
 ) -> Tensor:
-    """The loss with some named images as negatives.
+    """The loss with given images as negatives.
 
     Args:
         queries: (B, D).
@@ -122,7 +123,7 @@ def hard_loss(
 
 
 def hardest(queries: Tensor, gallery: Tensor, answers: Answers, count: int, chunk: int = 1024) -> Tensor:
-    """The wrong candidates with the highest similarities: int64 (Q, count), padded with -1.
+    """The wrong candidates that are most similar to each query: int64 (Q, count), padded with -1.
 
     Args:
         queries: (Q, D).
@@ -131,36 +132,28 @@ def hardest(queries: Tensor, gallery: Tensor, answers: Answers, count: int, chun
         count: K.
         chunk: queries at a time.
     """
-    found = torch.full((len(queries), count), -1, device=queries.device)
+    negatives = torch.full((len(queries), count), NONE, device=queries.device)
     for start in range(0, len(queries), chunk):
         rows = slice(start, start + chunk)
-        asked = answers.rows(rows)
-        scores = (queries[rows] @ gallery.T).masked_fill(asked.right_mask() | asked.removed_mask(), -math.inf)
+        own = answers.rows(rows)
+        scores = (queries[rows] @ gallery.T).masked_fill(own.right_mask() | own.removed_mask(), -math.inf)
         best = scores.topk(min(count, scores.shape[1]), dim=1)
-        found[rows, : best.indices.shape[1]] = best.indices.masked_fill(best.values == -math.inf, -1)
-    return found
+        negatives[rows, : best.indices.shape[1]] = best.indices.masked_fill(best.values == -math.inf, NONE)
+    return negatives
 
 
 def distillation_loss(features: Tensor, before: Tensor) -> Tensor:
-    """Mean of 1 - cosine between features (..., D) and what the untuned encoder made of the same texts."""
+    """Mean of 1 - cosine between features (..., D) and the untuned encoder's features of the same texts."""
     return (1 - (features * before).sum(-1)).mean()
 
 
 def _log_sum_exp(
     queries: Tensor, gallery: Tensor, answers: Answers, columns: Tensor, temperature: Tensor | float
 ) -> Tensor:
-    """log sum exp (B,) of the scaled similarities to consecutive gallery columns, the ignored left out."""
+    """log sum exp (B,) of the scaled similarities to consecutive columns, without the ignored ones."""
     first, size = int(columns[0]), len(columns)
-    others = torch.where(answers.right == answers.target[:, None], -1, answers.right)
-    index = torch.cat([others, answers.removed[:, None]], 1) - first  # (B, R + 1)
-    ignored = index_mask(torch.where((index < 0) | (index >= size), -1, index), size)
+    index = answers.ignored() - first  # (B, R + 1)
+    ignored = index_mask(torch.where((index < 0) | (index >= size), NONE, index), size)
     scaled = queries @ gallery[first : first + size].T / temperature
     # a finite floor: a row that is all ignored would have a NaN gradient
     return scaled.masked_fill(ignored, torch.finfo(scaled.dtype).min / 2).logsumexp(1)
-
-
-def _columns_ignored(answers: Answers, columns: Tensor) -> Tensor:
-    """bool (B, M): which of some gallery columns (M,) are neither target nor negative for each query."""
-    right = (answers.right[:, :, None] == columns).any(1)
-    removed = answers.removed[:, None] == columns
-    return (right & (answers.target[:, None] != columns)) | removed

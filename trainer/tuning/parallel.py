@@ -1,7 +1,7 @@
 """One tuning run on several processes, as `torchrun` starts them: each takes its share of every batch.
 
-Features and model are small beside the activations, so every process holds all of them; gradients are summed
-after each backward pass and every process makes the same step. Validation is the same on all.
+Features and model are small beside the activations, so every process holds all of them. Gradients are summed
+after each backward pass, and every process makes the same step. All processes validate alike.
 """
 
 import os
@@ -23,7 +23,7 @@ class Workers:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes what all have made."""
+        """Whether this process is the one that writes files."""
         return self.rank == 0
 
     def share(self, rows: Tensor) -> Tensor:

@@ -22,16 +22,16 @@ def learning_rate(step: int, steps: int, peak: float, warmup_share: float) -> fl
 
 
 def epoch_batches(labels: Tensor, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
-    """The queries of an epoch in a random order, cut into batches; a last batch of one joins the one before.
+    """The queries of an epoch in a random order, in batches; a last batch of one query joins the one before.
 
-    Queries of one label follow one another, so that what they share can be computed once. The order depends
-    on seed and epoch alone, so a run that resumes at an epoch sees what it would have seen.
+    Queries with the same label follow one another, so that what they share can be computed once. The order
+    depends on seed and epoch alone, so a resumed run takes the same batches.
 
     Args:
         labels: int64 (Q,), of the queries; all distinct for a plain shuffle.
 
     Returns:
-        Places of queries, int64, each once.
+        Rows of queries, int64, each once.
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
     shuffled = torch.randperm(len(labels), generator=generator)

@@ -1,7 +1,7 @@
-"""What of a model is tuned: its text tower, the last blocks of it, or adapters; never the vision side.
+"""Which parameters are tuned: the text tower, its last blocks, or adapters; never the vision side.
 
-Adapters are low-rank (LoRA, Hu et al., ICLR 2022). While they are there a matrix W acts as W + up down;
-`merge_adapters` makes that its value, so that what is saved is a plain model.
+Adapters are low-rank (LoRA, Hu et al., ICLR 2022). With an adapter a matrix W acts as W + up down;
+`merge_adapters` gives it that value, so that a plain model is saved.
 """
 
 import math
@@ -11,43 +11,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import parameter_error
 
 _NOT_TEXT = ("visual.", "logit_scale", "logit_bias")
+_FIELD = "tune.trainable"
 
 
 def select_trainable(model: Any, trainable: str) -> dict[str, nn.Parameter]:
-    """Freeze the whole model but the parameters to tune, and return these by name.
+    """Freeze all parameters but those to tune, and return these by name.
 
     Args:
         model: an open_clip model.
         trainable: `all` for the text tower, `last:N` for its last N blocks and what follows them, `lora:R`
-            for adapters of rank R, which are put on here and have to be merged afterwards.
+            for adapters of rank R, which are added here and must be merged afterwards.
 
     Raises:
         UserError: the text tower is not one of open_clip's own, or has fewer blocks than N; or it has no
             matrix to adapt.
     """
     if trainable.startswith("lora:"):
-        return _adapters(model, int(trainable.removeprefix("lora:")))
-    chosen = {name for name, _ in model.named_parameters() if not name.startswith(_NOT_TEXT)}
-    if trainable != "all":
-        chosen = _last_blocks(model, chosen, int(trainable.removeprefix("last:")), trainable)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in chosen)
-    return {name: parameter for name, parameter in model.named_parameters() if name in chosen}
-
-
-def _adapters(model: Any, rank: int) -> dict[str, nn.Parameter]:
-    model.requires_grad_(False)
-    if not add_adapters(model, rank):
-        raise UserError(
-            "the text tower has no matrix to adapt",
-            "Set it to all",
-            file="params.yaml",
-            field="tune.trainable",
-            value=f"lora:{rank}",
-        )
+        model.requires_grad_(False)
+        if not add_adapters(model, int(trainable.removeprefix("lora:"))):
+            raise parameter_error("the text tower has no matrix to adapt", "Set it to all", _FIELD, trainable)
+    else:
+        prefixes = ("",) if trainable == "all" else _last_blocks(model, trainable)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(prefixes) and not name.startswith(_NOT_TEXT))
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
@@ -59,32 +48,23 @@ def parameter_groups(parameters: dict[str, nn.Parameter], weight_decay: float) -
     ]
 
 
-def text_state(model: Any) -> dict[str, Tensor]:
-    """Every tensor of the model's state but those of its vision tower."""
-    return {name: value for name, value in model.state_dict().items() if not name.startswith("visual.")}
-
-
-def _last_blocks(model: Any, names: set[str], count: int, trainable: str) -> set[str]:
+def _last_blocks(model: Any, trainable: str) -> tuple[str, ...]:
+    """Prefixes of the names of the last blocks' parameters, and of what follows the blocks."""
     prefix = "text." if hasattr(model, "text") else ""
     tower = model.text if prefix else model
     blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
-    if blocks is None or count > len(blocks):
-        raise UserError(
-            "the text tower has no such blocks to choose from"
-            if blocks is None
-            else f"the text tower has {len(blocks)} blocks",
-            "Set it to all" if blocks is None else f"Use all, or last:1 to last:{len(blocks)}",
-            file="params.yaml",
-            field="tune.trainable",
-            value=trainable,
-        )
-    kept = [f"{prefix}transformer.resblocks.{place}." for place in range(len(blocks) - count, len(blocks))]
-    kept += [f"{prefix}ln_final.", f"{prefix}text_projection"]
-    return {name for name in names if name.startswith(tuple(kept))}
+    if blocks is None:
+        raise parameter_error("the text tower is none of open_clip's own", "Set it to all", _FIELD, trainable)
+    first = len(blocks) - int(trainable.removeprefix("last:"))
+    if first < 0:
+        remedy = f"Use all, or last:1 to last:{len(blocks)}"
+        raise parameter_error(f"the text tower has {len(blocks)} blocks", remedy, _FIELD, trainable)
+    names = [f"transformer.resblocks.{index}." for index in range(first, len(blocks))]
+    return tuple(prefix + name for name in [*names, "ln_final.", "text_projection"])
 
 
 class LowRank(nn.Module):
-    """W to W + up down, which starts at W.
+    """Maps a matrix W to W + up down; at the start that is W.
 
     Args:
         matrix: (rows, columns).
@@ -103,25 +83,25 @@ class LowRank(nn.Module):
 
 
 def add_adapters(model: nn.Module, rank: int) -> int:
-    """Put an adapter on every matrix of attention and linear layers outside the vision tower.
+    """Add an adapter to every matrix of attention and linear layers outside the vision tower.
 
-    Returns how many. Embeddings and the final projection have none.
+    Returns how many. Embeddings and the final projection get none.
     """
-    found = [
+    matrices = [
         (module, name, matrix)
         for path, module in model.named_modules()
         if isinstance(module, nn.Linear | nn.MultiheadAttention) and not path.startswith("visual")
         for name, matrix in module.named_parameters(recurse=False)
         if matrix.ndim == 2
     ]
-    for module, name, matrix in found:
+    for module, name, matrix in matrices:
         register_parametrization(module, name, LowRank(matrix.detach(), rank))
-    return len(found)
+    return len(matrices)
 
 
 @torch.no_grad()
 def merge_adapters(model: nn.Module) -> None:
-    """Give every matrix that has an adapter the value that it acts as, and take the adapters off."""
+    """Add every adapter to its matrix, and remove the adapters."""
     for module in list(model.modules()):
         if is_parametrized(module):
             for name in list(cast(nn.ModuleDict, module.parametrizations)):

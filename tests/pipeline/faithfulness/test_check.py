@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.faithfulness.check import Check, Vocabulary, check, vocabulary_of
+from pipeline.faithfulness.check import Check, Checker, Vocabulary, check, vocabulary_of
 from pipeline.graph.scene_graph import POSITIONS, Group, GroupGraph, graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
 
@@ -207,3 +207,10 @@ def test_a_scene_named_after_its_objects_is_no_object() -> None:
     for said in ("A buildings scene", "A building scene"):
         assert check(f"{said} with many buildings and grass.", graph, words).all_right
     assert check("A scene with a building and grass.", graph, words).invented == ("1 building",)
+
+
+def test_a_checker_judges_as_check_does_and_remembers() -> None:
+    graph = GroupGraph("harbor", (Group("2", "car", ("red",), "left"),), ())
+    checker, text = Checker(WORDS), "A harbor with two blue cars at the left."
+    assert checker.check(text, graph) == check(text, graph, WORDS)
+    assert checker.check(text, graph) is checker.check(text, graph)

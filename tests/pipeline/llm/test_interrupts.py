@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from pipeline.llm.interrupts import deaf_processes, heard_at_once
+from pipeline.llm.interrupts import children_without_sigint, interrupt_at_once
 
 
 def _report(pipe: Connection, depth: int) -> None:
@@ -28,7 +28,7 @@ def test_processes_started_here_are_deaf_to_it_and_so_are_theirs(method: str) ->
     context = multiprocessing.get_context(method)
     ours, theirs = context.Pipe()
     process = context.Process(target=_report, args=(theirs, 1))
-    with deaf_processes():
+    with children_without_sigint():
         process.start()
     process.join(60)
     assert process.exitcode == 0 and [ours.poll(1) and ours.recv() for _ in range(2)] == [True, True]
@@ -39,7 +39,7 @@ def test_processes_started_here_are_deaf_to_it_and_so_are_theirs(method: str) ->
 
 def test_it_is_heard_where_a_keyboard_interrupt_is_swallowed() -> None:
     reached = False
-    with pytest.raises(KeyboardInterrupt), heard_at_once():
+    with pytest.raises(KeyboardInterrupt), interrupt_at_once():
         with suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(5)
@@ -50,7 +50,7 @@ def test_it_is_heard_where_a_keyboard_interrupt_is_swallowed() -> None:
 def test_what_is_not_to_be_heard_stays_unheard() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with heard_at_once():
+        with interrupt_at_once():
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)

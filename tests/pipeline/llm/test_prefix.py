@@ -1,10 +1,9 @@
-"""What a prefix cache could share, and how much of it it did."""
+"""What a prefix cache could share."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.llm.types import EngineSpeed, Result
-from pipeline.llm.vllm_engine import SharedPrefix
+from pipeline.llm.prefix import SharedPrefix
 
 PROMPTS = st.lists(st.lists(st.integers(0, 1), max_size=12), min_size=1, max_size=6)
 
@@ -18,27 +17,3 @@ def test_the_shared_head_is_what_all_prompts_begin_with_in_full_blocks(
         shared.add(prompt)
     longest = max(n for n in range(13) if all(len(p[:-1]) >= n and p[:n] == prompts[0][:n] for p in prompts))
     assert shared.tokens == longest // block * block
-
-
-def _rate(shared: int | None, *cached: int | None) -> float | None:
-    speed = EngineSpeed(shared_tokens=shared)
-    for i, tokens in enumerate(cached):
-        speed.add(Result(str(i), "text", prompt_tokens=400, cached_tokens=tokens))
-    return speed.prefix_hit_rate
-
-
-def test_the_rate_is_over_all_rows_after_the_first() -> None:
-    assert _rate(320, 0, 320, 320) == 1.0
-    assert _rate(320, 0, 320, 0) == 0.5
-    assert _rate(320, 0, 160, 320) == 0.75
-
-
-def test_what_two_rows_share_beyond_the_head_of_all_does_not_count() -> None:
-    assert _rate(320, 0, 384, 0) == 0.5
-
-
-def test_where_nothing_can_be_shared_or_nothing_is_known_there_is_no_rate() -> None:
-    assert _rate(0, 0, 32, 32) is None
-    assert _rate(None, 0, 32, 32) is None
-    assert _rate(320, 0) is None
-    assert _rate(320, None, None) is None

@@ -77,7 +77,7 @@ def _requests(count: int, content: str = "abcd") -> list[Request]:
 
 def test_requests_are_read_in_pieces_and_answered_as_blocks_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_engine, "BATCH_ROWS", 2)
-    monkeypatch.setattr(ray_engine, "PIECE_ROWS", 6)
+    monkeypatch.setattr(ray_engine, "DATASET_ROWS", 6)
     engine = Scripted(lambda blocks: (_answered(block) for block in reversed(blocks)))
     read: list[str] = []
 
@@ -173,7 +173,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     }
     for name, value in quick.items():
         monkeypatch.setenv(name, value)
-    ray_engine._prepare_environment()
+    ray_engine._import_ray()
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

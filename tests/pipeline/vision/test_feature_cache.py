@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.vision.feature_cache import FeatureCache, distinct
+from pipeline.vision.feature_cache import FeatureCache
 
-HASHES = distinct(hashlib.sha256(bytes([i])).hexdigest() for i in range(20))
+HASHES = sorted(hashlib.sha256(bytes([i])).hexdigest() for i in range(20))
 VECTORS = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float16)
 
 

@@ -14,19 +14,13 @@ from torch import Tensor
 
 from tests.trainer.cases import random_answers, right_sets
 from tests.trainer.reference import ranking
-from trainer.benchmarks.protocols import (
-    PROTOCOLS,
-    Ranked,
-    average_precision_at,
-    circo_figures,
-    cirr_figures,
-    fashioniq_figures,
-    figure,
-    hits,
-    patterncom_figures,
-    precision_at,
-    share_found_at,
-)
+from trainer.benchmarks.circo import circo_figures
+from trainer.benchmarks.cirr import cirr_figures
+from trainer.benchmarks.fashioniq import fashioniq_figures
+from trainer.benchmarks.figures import average_precision_at, figure, hits, precision_at, share_found_at
+from trainer.benchmarks.patterncom import patterncom_figures
+from trainer.benchmarks.registry import BENCHMARKS
+from trainer.benchmarks.types import Ranked
 from trainer.retrieval.answers import NONE, Answers, make_answers
 from trainer.retrieval.metrics import retrieval_metrics
 from trainer.retrieval.ranking import rank_batch
@@ -212,7 +206,7 @@ def test_hits_know_padding_on_both_sides() -> None:
     assert hits(first, right).tolist() == [[False, True, False], [True, True, False]]
 
 
-@pytest.mark.parametrize("layout", PROTOCOLS)
+@pytest.mark.parametrize("layout", BENCHMARKS)
 def test_every_named_figure_is_there(layout: str) -> None:
     names = {"fashioniq": ["dress", "shirt", "toptee"], "patterncom": ["color", "context", "density"]}
     names["patterncom"] += ["existence", "quantity", "shape"]
@@ -220,7 +214,7 @@ def test_every_named_figure_is_there(layout: str) -> None:
     parts = [
         _ranked(answers, _random_scores(0), name, _random_scores(1, 5)) for name in names.get(layout, ["all"])
     ]
-    protocol = PROTOCOLS[layout]
+    protocol = BENCHMARKS[layout]
     found = protocol.figures(parts)
     for name in (protocol.headline, *protocol.columns):
         assert 0 <= figure(found, name) <= 100

@@ -8,18 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from trainer.benchmarks.protocols import PROTOCOLS
+from trainer.benchmarks.measure import best_share
 from trainer.benchmarks.ranking import (
     METHODS,
-    PartFeatures,
-    benchmark_features,
-    choose_share,
     first_images,
     first_of_set,
     method_scores,
     rank_method,
+    split_features,
 )
-from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Part
+from trainer.benchmarks.registry import BENCHMARKS
+from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category, CategoryFeatures
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 
@@ -33,13 +32,13 @@ def _query(
 
 def _features(
     queries: list[BenchmarkQuery], removed: bool, angles: dict[str, float], names: Sequence[str] = NAMES
-) -> PartFeatures:
+) -> CategoryFeatures:
     """Images on a circle, one every 10 degrees from `a`; texts at the angles given, in degrees."""
-    part = Part("all", queries, {name: Path(name) for name in names})
+    part = Category("all", queries, {name: Path(name) for name in names})
     images = {Path(name): _at(10.0 * place) for place, name in enumerate(names)}
     texts = {text: _at(angle) for text, angle in angles.items()}
-    benchmark = Benchmark("cirr", "val", [part], reference_removed=removed, labelled=True)
-    return benchmark_features(benchmark, images, texts, "cpu")[0]
+    benchmark = BenchmarkSplit("cirr", "val", [part], reference_removed=removed, labelled=True)
+    return split_features(benchmark, images, texts, "cpu")[0]
 
 
 def _at(degrees: float) -> Tensor:
@@ -53,7 +52,7 @@ TEXTS = {"to c": 29.0, "to f": 29.0}  # nearest: d, then c, e, b, f, a
 
 def test_cirr_by_hand() -> None:
     features = _features(CIRR, True, TEXTS)
-    cirr = PROTOCOLS["cirr"].figures
+    cirr = BENCHMARKS["cirr"].figures
     # the text alone: c is second for the first query; the second query's d is removed: c, e, b, f, a
     by_text = cirr(rank_method("text_only", [features], 0.0))
     assert (by_text["R@1"], by_text["R@5"], by_text["R@50"]) == (0, 100, 100)
@@ -70,7 +69,7 @@ def test_the_reference_is_a_candidate_where_it_is_kept() -> None:
     for removed, expected in ((True, ["b", "c"]), (False, ["a", "b"])):
         features = _features(queries, removed, {"to b": 0.0})
         (ranked,) = rank_method("image_only", [features], 0.0)
-        assert first_images(ranked, features.part)["1"][:2] == expected
+        assert first_images(ranked, features.category)["1"][:2] == expected
         assert ranked.rankings.rank.tolist() == [expected.index("b") + 1]
 
 
@@ -78,7 +77,7 @@ def test_first_images_and_first_of_the_set() -> None:
     unlabelled = [_query("7", "a", None, members="bcd"), _query("9", "d", None, members="aefb")]
     features = _features(unlabelled, True, {"to None": 29.0})
     (ranked,) = rank_method("text_only", [features], 0.0)
-    assert first_images(ranked, features.part) == {"7": list("dcebf"), "9": list("cebfa")}
+    assert first_images(ranked, features.category) == {"7": list("dcebf"), "9": list("cebfa")}
     assert first_of_set(ranked, features) == {"7": list("dcb"), "9": list("ebfa")}
 
 
@@ -93,8 +92,8 @@ def test_a_set_smaller_than_another_is_ranked_alone() -> None:
 
 def test_of_equal_scores_the_first_image_comes_first_but_after_no_wrong_one() -> None:
     features = _features([_query("1", "a", "c", members="dcb")], True, {"to c": 90.0})
-    same = PartFeatures(
-        features.part,
+    same = CategoryFeatures(
+        features.category,
         torch.ones_like(features.gallery) / 2**0.5,
         features.reference,
         features.text,
@@ -102,7 +101,7 @@ def test_of_equal_scores_the_first_image_comes_first_but_after_no_wrong_one() ->
         features.members,
     )
     (ranked,) = rank_method("text_only", [same], 0.0)
-    assert first_images(ranked, same.part)["1"] == list("bdefc")
+    assert first_images(ranked, same.category)["1"] == list("bdefc")
     assert ranked.set_rankings is not None and first_of_set(ranked, same)["1"] == list("bdc")
 
 
@@ -119,15 +118,15 @@ def test_methods_are_their_formulas() -> None:
 
 @pytest.mark.parametrize("method", ["image_plus_text", "weicom"])
 def test_the_share_is_the_smallest_of_the_best(method: str) -> None:
-    benchmark = Benchmark("fashioniq", "train", [], reference_removed=False, labelled=True)
+    benchmark = BenchmarkSplit("fashioniq", "train", [], reference_removed=False, labelled=True)
     names = [str(number) for number in range(10, 46)]  # all around the circle
     # the target is 60 degrees from the reference, so the image alone finds others first
     far = _features([_query("1", "10", "40")], False, {"to 40": 300.0}, names)
-    share = choose_share(benchmark, method, [far])
+    share = best_share(benchmark, method, [far])
     found = {s: _mean(method, far, s) for s in (0.0, share, 1.0)}
     assert found[share] == max(found.values()) > found[0.0]
     assert _mean(method, far, round(share - 0.05, 2)) < found[share]
 
 
-def _mean(method: str, features: PartFeatures, share: float) -> float:
-    return PROTOCOLS["fashioniq"].figures(rank_method(method, [features], share))["mean"]["mean"]
+def _mean(method: str, features: CategoryFeatures, share: float) -> float:
+    return BENCHMARKS["fashioniq"].figures(rank_method(method, [features], share))["mean"]["mean"]

@@ -18,8 +18,8 @@ from tests.trainer.benchmarks.tiny import (
     write_json,
     write_lines,
 )
-from trainer.benchmarks.layouts import LAYOUTS, read_benchmark
-from trainer.benchmarks.types import Benchmark
+from trainer.benchmarks.registry import BENCHMARKS, read_split
+from trainer.benchmarks.types import BenchmarkSplit
 
 MAKE = {"cirr": make_cirr, "fashioniq": make_fashioniq, "circo": make_circo, "patterncom": make_patterncom}
 
@@ -32,9 +32,9 @@ def _edit(path: Path, change: Callable[[Any], None]) -> None:
 
 @pytest.mark.parametrize("raw", [False, True])
 def test_cirr(tmp_path: Path, raw: bool) -> None:
-    found = read_benchmark("cirr", make_cirr(tmp_path, raw=raw), "val")
+    found = read_split("cirr", make_cirr(tmp_path, raw=raw), "val")
     assert (found.reference_removed, found.labelled) == (True, True)
-    (part,) = found.parts
+    (part,) = found.categories
     assert list(part.gallery) == [f"dev-{number}-0-img0" for number in range(8)]
     assert all(path.is_file() for path in part.gallery.values())
     query = part.queries[0]
@@ -44,28 +44,28 @@ def test_cirr(tmp_path: Path, raw: bool) -> None:
 
 
 def test_cirr_test1_has_no_labels(tmp_path: Path) -> None:
-    found = read_benchmark("cirr", make_cirr(tmp_path), "test1")
+    found = read_split("cirr", make_cirr(tmp_path), "test1")
     assert not found.labelled
-    assert [query.target for query in found.parts[0].queries] == [None, None]
-    assert [query.right for query in found.parts[0].queries] == [(), ()]
-    assert len(found.parts[0].queries[0].members) == 5
+    assert [query.target for query in found.categories[0].queries] == [None, None]
+    assert [query.right for query in found.categories[0].queries] == [(), ()]
+    assert len(found.categories[0].queries[0].members) == 5
 
 
 def test_fashioniq_searches_every_category_apart(tmp_path: Path) -> None:
-    found = read_benchmark("fashioniq", make_fashioniq(tmp_path), "val")
+    found = read_split("fashioniq", make_fashioniq(tmp_path), "val")
     assert not found.reference_removed
-    assert [part.name for part in found.parts] == ["dress", "shirt", "toptee"]
-    assert [next(iter(part.gallery)) for part in found.parts] == ["BVD0", "BVS0", "BVT0"]
-    assert {path.suffix for path in found.parts[0].gallery.values()} == {".png", ".jpg"}
-    first, second = found.parts[1].queries
+    assert [part.name for part in found.categories] == ["dress", "shirt", "toptee"]
+    assert [next(iter(part.gallery)) for part in found.categories] == ["BVD0", "BVS0", "BVT0"]
+    assert {path.suffix for path in found.categories[0].gallery.values()} == {".png", ".jpg"}
+    first, second = found.categories[1].queries
     assert (first.reference, first.target, first.text) == ("BVS0", "BVS1", "is blue and a red car")
     assert second.text == "it is green"
 
 
 def test_circo(tmp_path: Path) -> None:
-    found = read_benchmark("circo", make_circo(tmp_path), "val")
+    found = read_split("circo", make_circo(tmp_path), "val")
     assert not found.reference_removed
-    (part,) = found.parts
+    (part,) = found.categories
     assert list(part.gallery) == [str(number) for number in range(100, 107)]
     query = part.queries[0]
     assert (query.query_id, query.reference, query.target) == ("0", "100", "101")
@@ -75,20 +75,20 @@ def test_circo(tmp_path: Path) -> None:
 
 
 def test_circo_test_has_no_labels(tmp_path: Path) -> None:
-    found = read_benchmark("circo", make_circo(tmp_path), "test")
-    assert not found.labelled and found.parts[0].queries[0].right == ()
-    assert len(found.parts[0].gallery) == 7
+    found = read_split("circo", make_circo(tmp_path), "test")
+    assert not found.labelled and found.categories[0].queries[0].right == ()
+    assert len(found.categories[0].gallery) == 7
 
 
-def _asked(benchmark: Benchmark, attribute: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    (part,) = (part for part in benchmark.parts if part.name == attribute)
+def _asked(benchmark: BenchmarkSplit, attribute: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    (part,) = (part for part in benchmark.categories if part.name == attribute)
     return [(query.reference, query.text, query.right) for query in part.queries]
 
 
 def test_patterncom_asks_for_every_other_value_of_the_class(tmp_path: Path) -> None:
-    found = read_benchmark("patterncom", make_patterncom(tmp_path), "all")
+    found = read_split("patterncom", make_patterncom(tmp_path), "all")
     assert not found.reference_removed
-    assert len(found.parts[0].gallery) == 12  # the river that no attribute names is searched as well
+    assert len(found.categories[0].gallery) == 12  # the river that no attribute names is searched as well
     assert _asked(found, "color") == [
         ("airplane001.jpg", "grey", ("airplane003.jpg",)),
         ("airplane002.jpg", "grey", ("airplane003.jpg",)),
@@ -97,7 +97,7 @@ def test_patterncom_asks_for_every_other_value_of_the_class(tmp_path: Path) -> N
 
 
 def test_patterncom_takes_some_classes_for_one(tmp_path: Path) -> None:
-    found = read_benchmark("patterncom", make_patterncom(tmp_path), "all")
+    found = read_split("patterncom", make_patterncom(tmp_path), "all")
     assert _asked(found, "density") == [
         ("denseresidential001.jpg", "sparse", ("sparseresidential001.jpg",)),
         ("sparseresidential001.jpg", "dense", ("denseresidential001.jpg",)),
@@ -113,7 +113,7 @@ def test_patterncom_classes_that_are_one_only_as_answers(tmp_path: Path) -> None
         listing.write("images/bridge/bridge002.jpg 50 bridge\n")
     lines = ["bridge001.jpg,color,grey", "bridge002.jpg,color,red", "overpass001.jpg,color,red"]
     write_lines(root / "PatternCom/color.csv", lines)
-    assert _asked(read_benchmark("patterncom", root, "all"), "color") == [
+    assert _asked(read_split("patterncom", root, "all"), "color") == [
         ("bridge001.jpg", "red", ("bridge002.jpg", "overpass001.jpg")),
         ("bridge002.jpg", "grey", ("bridge001.jpg",)),
     ]
@@ -123,7 +123,7 @@ def test_patterncom_keeps_a_query_that_nothing_answers(tmp_path: Path) -> None:
     """Of an image that stands twice the last row says its value, as in the published evaluation."""
     root = make_patterncom(tmp_path)
     write_lines(root / "PatternCom/color.csv", ["airplane001.jpg,color,grey", "airplane001.jpg,color,white"])
-    assert _asked(read_benchmark("patterncom", root, "all"), "color") == [
+    assert _asked(read_split("patterncom", root, "all"), "color") == [
         ("airplane001.jpg", "white", ("airplane001.jpg",)),
         ("airplane001.jpg", "grey", ()),
     ]
@@ -132,11 +132,11 @@ def test_patterncom_keeps_a_query_that_nothing_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", MAKE)
 def test_a_missing_image_is_named(tmp_path: Path, layout: str) -> None:
     root = MAKE[layout](tmp_path)
-    split = LAYOUTS[layout].splits[0]
-    name, path = next(iter(read_benchmark(layout, root, split).parts[0].gallery.items()))
+    split = BENCHMARKS[layout].splits[0]
+    name, path = next(iter(read_split(layout, root, split).categories[0].gallery.items()))
     path.unlink()
     with pytest.raises(UserError, match=r"1 of its \d+ images are missing") as raised:
-        read_benchmark(layout, root, split)
+        read_split(layout, root, split)
     assert raised.value.problem.value == name
 
 
@@ -151,7 +151,7 @@ def test_a_missing_file_is_named(tmp_path: Path, layout: str) -> None:
     }[layout]
     (root / file).unlink()
     with pytest.raises(UserError, match="file is missing") as raised:
-        read_benchmark(layout, root, LAYOUTS[layout].splits[0])
+        read_split(layout, root, BENCHMARKS[layout].splits[0])
     assert raised.value.problem.file == str(root / file)
 
 
@@ -191,7 +191,7 @@ def test_a_malformed_field_is_named(
     root = MAKE[layout](tmp_path)
     _edit(root / file, change)
     with pytest.raises(UserError) as raised:
-        read_benchmark(layout, root, "val")
+        read_split(layout, root, "val")
     problem = raised.value.problem
     assert (problem.file, problem.row, problem.field) == (str(root / file), row, field)
     assert problem.remedy
@@ -209,7 +209,7 @@ def test_a_malformed_patterncom_row_is_named(tmp_path: Path, line: str, field: s
     root = make_patterncom(tmp_path)
     write_lines(root / "PatternCom/color.csv", [*PATTERNCOM["color"], line])
     with pytest.raises(UserError) as raised:
-        read_benchmark("patterncom", root, "all")
+        read_split("patterncom", root, "all")
     problem = raised.value.problem
     assert (problem.file, problem.row, problem.field) == (str(root / "PatternCom/color.csv"), 3, field)
 
@@ -219,7 +219,7 @@ def test_an_image_outside_the_folder_is_refused(tmp_path: Path, path: str) -> No
     root = make_cirr(tmp_path)
     _edit(root / "cirr/image_splits/split.rc2.val.json", lambda values: values.update(out=path))
     with pytest.raises(UserError, match="leads out") as raised:
-        read_benchmark("cirr", root, "val")
+        read_split("cirr", root, "val")
     assert raised.value.problem.field == "out"
 
 
@@ -230,40 +230,40 @@ def test_a_file_that_is_no_object(tmp_path: Path, text: str, reason: str) -> Non
     root = make_cirr(tmp_path)
     (root / "cirr/image_splits/split.rc2.val.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match=reason):
-        read_benchmark("cirr", root, "val")
+        read_split("cirr", root, "val")
 
 
 def test_rows_that_are_no_objects(tmp_path: Path) -> None:
     root = make_circo(tmp_path)
     write_json(root / "annotations/val.json", [1])
     with pytest.raises(UserError, match="row 0: the row is no JSON object"):
-        read_benchmark("circo", root, "val")
+        read_split("circo", root, "val")
     write_json(root / "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json", {"images": [7]})
     with pytest.raises(UserError, match="field 'id'"):
-        read_benchmark("circo", root, "val")
+        read_split("circo", root, "val")
 
 
 def test_ids_stand_once(tmp_path: Path) -> None:
     root = make_cirr(tmp_path)
     _edit(root / "cirr/captions/cap.rc2.val.json", _set(1, "pairid", 101))
     with pytest.raises(UserError, match=r"2 queries have the same id \(got '101'"):
-        read_benchmark("cirr", root, "val")
+        read_split("cirr", root, "val")
 
 
 def test_no_image_and_no_query(tmp_path: Path) -> None:
     root = make_fashioniq(tmp_path)
     write_json(root / "captions/cap.dress.val.json", [])
     with pytest.raises(UserError, match="has no query"):
-        read_benchmark("fashioniq", root, "val")
+        read_split("fashioniq", root, "val")
     write_json(root / "image_splits/split.dress.val.json", [])
     with pytest.raises(UserError, match="lists no image"):
-        read_benchmark("fashioniq", root, "val")
+        read_split("fashioniq", root, "val")
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no such layout.*cirr, fashioniq, circo, patterncom"):
-        read_benchmark("shoes", tmp_path, "val")
+        read_split("shoes", tmp_path, "val")
     with pytest.raises(UserError, match=r"no such split.*val, train, test1"):
-        read_benchmark("cirr", tmp_path, "test")
+        read_split("cirr", tmp_path, "test")
     with pytest.raises(UserError, match="no such folder"):
-        read_benchmark("cirr", tmp_path / "none", "val")
+        read_split("cirr", tmp_path / "none", "val")

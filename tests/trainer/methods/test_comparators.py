@@ -6,10 +6,10 @@ import torch
 
 from pipeline.base.params import ComparatorParams
 from tests.trainer.cases import random_unit
-from trainer.methods.chance import chance_scores
 from trainer.methods.combiner import Combiner
 from trainer.methods.tirg import Tirg
 from trainer.methods.training import Composition, compose, train_composer
+from trainer.methods.untrained import chance_scores
 from trainer.methods.weicom import gaussian_cdf, weicom_scores
 from trainer.retrieval.answers import make_answers
 from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores
@@ -110,17 +110,17 @@ def test_combiner_without_its_network_is_the_balance_of_both() -> None:
 def rotation() -> tuple[Composition, Composition]:
     """The target is the image plus a fixed rotation of the text: no sum finds it, a trained composer can."""
     turn = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(3))).Q
-    parts = []
+    splits = []
     for seed in (10, 20):
         image, text = random_unit(200, 8, seed), random_unit(200, 8, seed + 1)
         gallery = torch.nn.functional.normalize(image + text @ turn, dim=-1)
         answers = make_answers(list(range(200)), [[q] for q in range(200)], [-1] * 200, 200)
-        parts.append(Composition(image, text, gallery, answers))
-    return parts[0], parts[1]
+        splits.append(Composition((image, text), gallery, answers))
+    return splits[0], splits[1]
 
 
 def _recall(module: torch.nn.Module, data: Composition) -> float:
-    queries = compose(module, data.image, data.text)
+    queries = compose(module, data.inputs)
     rankings = rank_all(dot_scores(queries, data.gallery), data.answers)
     return retrieval_metrics(rankings.rank, rankings.average_precision)["mean_recall"]
 
@@ -132,7 +132,7 @@ def test_training_beats_every_sum(
     train, validation = rotation
     trained = _recall(train_composer(build, train, validation, PARAMS, seed=0), validation)
     sums = [
-        rank_all(fusion_scores(validation.image, validation.text, validation.gallery, s), validation.answers)
+        rank_all(fusion_scores(*validation.inputs, validation.gallery, s), validation.answers)
         for s in np.linspace(0, 1, 11)
     ]
     best = max(retrieval_metrics(r.rank, r.average_precision)["mean_recall"] for r in sums)

@@ -4,8 +4,17 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.base.params import ComparatorParams, Params, TuneParams
-from trainer.study.plan import COMPOSERS, TRAINED, TUNED, Setting, further_seeds, trials, untrained
+from trainer.study.plan import (
+    TUNED,
+    Hyperparameters,
+    further_seeds,
+    has_network,
+    trained_methods,
+    trials,
+    untrained,
+)
 
+TRAINED = trained_methods()
 FACTORS = [(1, 1), (2, 1), (1, 3)]
 OF_NETWORKS = [(0.5, 1), (1, 1), (1, 2)]
 TRIALS = {
@@ -20,8 +29,8 @@ def test_every_trained_method_gets_as_many_trials_and_seeds(make_params: Callabl
     assert len(set(tried)) == len(tried) == len(TRAINED) * 3 * 2
     for dataset in ("one", "two"):
         for method, text in TRAINED:
-            own = [j for j in tried if (j.dataset, j.method, j.text) == (dataset, method, text)]
-            tower, network = text == TUNED, method in COMPOSERS
+            own = [j for j in tried if (j.dataset, j.method, j.text_tower) == (dataset, method, text)]
+            tower, network = text == TUNED, has_network(method)
             assert _factors([job.tower for job in own], params.tune) == (FACTORS if tower else [None] * 3)
             assert _factors([job.network for job in own], params.comparators) == (
                 OF_NETWORKS if network else [None] * 3
@@ -31,7 +40,7 @@ def test_every_trained_method_gets_as_many_trials_and_seeds(make_params: Callabl
     more = further_seeds(params, best)
     assert len(more) == len(best) * 3
     assert {job.seed for job in more} == {params.seed + number for number in (1, 2, 3)}
-    assert not set(more) & set(tried) and not any(job.setting for job in untrained(params, ["one"]))
+    assert not set(more) & set(tried) and not any(job.hyperparameters for job in untrained(params, ["one"]))
 
 
 @pytest.mark.parametrize("learned", [False, True])
@@ -51,7 +60,7 @@ def test_a_trial_that_cannot_learn_its_temperature_is_named(
         assert trials(params, ["one"])
 
 
-def _factors(settings: list[Setting | None], base: TuneParams | ComparatorParams) -> list[object]:
+def _factors(settings: list[Hyperparameters | None], base: TuneParams | ComparatorParams) -> list[object]:
     return [
         one
         and (

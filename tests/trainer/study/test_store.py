@@ -1,26 +1,30 @@
 """What a language model says is part of a job's name where the job reads it, and only there."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
+from pipeline.base.code import SOURCE_ROOT, code_hash
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table, write_table
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
+from trainer.study import store
 from trainer.study.data import load_model, load_study_data
 from trainer.study.jobs import run_job
-from trainer.study.plan import COMPOSERS, TRAINED, TUNED, UNTRAINED, Job, Setting
+from trainer.study.plan import TUNED, Hyperparameters, Job, has_network, trained_methods, untrained_methods
 from trainer.study.store import Store
 
 __all__ = ["make_params", "vlm_folder"]
 READ_CAPTIONS = {"image_plus_pseudo_caption", "combiner_pseudo_caption", "hybrid_untuned", "hybrid"}
-SETTING = Setting(1e-3, 0.05)
-JOBS = [Job("one", method) for method in UNTRAINED] + [
-    Job("one", method, SETTING if text == TUNED else None, SETTING if method in COMPOSERS else None)
-    for method, text in TRAINED
+SETTING = Hyperparameters(1e-3, 0.05)
+JOBS = [Job("one", method) for method in untrained_methods()] + [
+    Job("one", method, SETTING if text == TUNED else None, SETTING if has_network(method) else None)
+    for method, text in trained_methods()
 ]
 
 
@@ -38,7 +42,7 @@ def projects(make_params: Callable[..., Params], tmp_path: Path) -> tuple[Params
 
 def test_other_captions_rename_only_the_jobs_that_read_them(projects: tuple[Params, list[Paths]]) -> None:
     params, both = projects
-    one, other = (Store(paths, params, load_model(params, paths)[0].identity) for paths in both)
+    one, other = (Store(paths, params, load_model(params, paths).identity) for paths in both)
     renamed = {job.method for job in JOBS if one.job_key(job) != other.job_key(job)}
     kept = {job.method for job in JOBS if one.job_key(job) == other.job_key(job)}
     assert renamed == READ_CAPTIONS and not kept & READ_CAPTIONS
@@ -53,8 +57,26 @@ def test_further_samples_rename_only_the_details(projects: tuple[Params, list[Pa
     write_table(
         [{**row, "row_key": "other", "alternatives": [sample]} for row in rows], table, PSEUDO_CAPTIONS
     )
-    before, after = (Store(paths, params, load_model(params, paths)[0].identity) for paths in (one, other))
+    before, after = (Store(paths, params, load_model(params, paths).identity) for paths in (one, other))
     assert [before.job_key(job) for job in JOBS] == [after.job_key(job) for job in JOBS]
+    assert before.details_key(JOBS[-1]) != after.details_key(JOBS[-1])
+
+
+@pytest.mark.parametrize(
+    "changed", ["trainer/study/data.py", "pipeline/vision/texts.py", "trainer/methods/combiner.py"]
+)
+def test_other_code_renames_every_job(
+    projects: tuple[Params, list[Paths]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    params, (paths, _) = projects
+    identity = load_model(params, paths).identity
+    for room in ("pipeline", "trainer"):
+        copytree(SOURCE_ROOT / room, tmp_path / "code" / room)
+    monkeypatch.setattr(store, "code_hash", partial(code_hash, root=tmp_path / "code"))
+    before = Store(paths, params, identity)
+    (tmp_path / "code" / changed).open("a").write("# changed\n")
+    after = Store(paths, params, identity)
+    assert not [job for job in JOBS if before.job_key(job) == after.job_key(job)]
     assert before.details_key(JOBS[-1]) != after.details_key(JOBS[-1])
 
 
@@ -62,9 +84,9 @@ def test_a_result_is_the_same_in_the_run_that_found_it_and_in_the_next(
     projects: tuple[Params, list[Paths]],
 ) -> None:
     params, (paths, _) = projects
-    store = Store(paths, params, load_model(params, paths)[0].identity)
+    results = Store(paths, params, load_model(params, paths).identity)
     thirds = {"validation": {"mean_recall": 200 / 3, "mAP": 100 / 3}}
-    assert store.write("key", thirds) == store.read("key") != thirds
+    assert results.write("key", thirds) == results.read("key") != thirds
 
 
 @pytest.mark.parametrize("job", [job for job in JOBS if job.method not in READ_CAPTIONS], ids=str)
@@ -74,7 +96,7 @@ def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
     params, both = projects
     found = []
     for paths in both:
-        vlm, _ = load_model(params, paths)
+        vlm = load_model(params, paths)
         result, _ = run_job(job, load_study_data(params, paths, "one", vlm), params)
         found.append({**result, "seconds": 0})
     assert found[0] == found[1]

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from pipeline.base.params import Params
-from trainer.methods.registry import COMPARATORS
 from trainer.study.jobs import TEST
-from trainer.study.plan import FROZEN, TUNED, Job, Setting
+from trainer.study.plan import FROZEN, TUNED, Hyperparameters, Job, studied
 from trainer.study.run import Evidence, best_trials
-from trainer.study.summary import leads, standings, strongest, values
+from trainer.study.summary import compare, leads, strongest, values
 
-MILD, STEEP = Setting(0.1, 0.05), Setting(0.2, 0.05)
+MILD, STEEP = Hyperparameters(0.1, 0.05), Hyperparameters(0.2, 0.05)
 FAMILIES = ["a", "a", "b", "b", "c", "c"]
 
 
@@ -22,7 +21,7 @@ def result(ranks: list[int], validation: float) -> dict:
 @pytest.fixture
 def evidence(make_params: Callable[..., Params]) -> Evidence:
     results = {
-        Job("d", method): result([9, 9, 9, 9, 9, 9], 10.0) for method in (*COMPARATORS, "hybrid_untuned")
+        Job("d", method): result([9, 9, 9, 9, 9, 9], 10.0) for method in studied() if method != "hybrid"
     }
     del results[Job("d", "combiner")]
     results[Job("d", "combiner", network=MILD)] = result([1, 9, 9, 9, 9, 9], 30.0)
@@ -30,7 +29,7 @@ def evidence(make_params: Callable[..., Params]) -> Evidence:
     results[Job("d", "hybrid", MILD, seed=0)] = result([1, 1, 1, 1, 9, 9], 60.0)
     results[Job("d", "hybrid", MILD, seed=1)] = result([1, 1, 9, 9, 9, 9], 50.0)
     results[Job("d", "hybrid", STEEP, seed=0)] = result([9, 9, 9, 9, 9, 9], 10.0)
-    results[Job("d", "hybrid", Setting(0.1, 0.3))] = result([9, 9, 9, 9, 9, 9], 10.0)
+    results[Job("d", "hybrid", Hyperparameters(0.1, 0.3))] = result([9, 9, 9, 9, 9, 9], 10.0)
     trials = {job: found for job, found in results.items() if job.seed == 0}
     return Evidence(make_params(), results, best_trials(trials), {}, {}, {})
 
@@ -46,23 +45,23 @@ def test_values_are_hits_and_precision() -> None:
 def test_the_trial_and_the_text_tower_that_validation_prefers_stand(evidence: Evidence) -> None:
     assert Job("d", "hybrid", MILD) in evidence.best
     assert Job("d", "hybrid", STEEP) not in evidence.best
-    of = standings(evidence, "d", FAMILIES)
-    assert [one.text for one in of["combiner"]] == [FROZEN, TUNED]  # though the other is better on test
+    of = compare(evidence, "d", FAMILIES)
+    assert [one.text_tower for one in of["combiner"]] == [FROZEN, TUNED]  # though the other is better on test
     assert strongest(of, ("weicom", "combiner"), "R@1") == "combiner"
 
 
 def test_means_and_deviations_are_over_the_seeds(evidence: Evidence) -> None:
-    hybrid = standings(evidence, "d", FAMILIES)["hybrid"][0]
+    hybrid = compare(evidence, "d", FAMILIES)["hybrid"][0]
     assert [job.seed for job in hybrid.jobs] == [0, 1]
     assert hybrid.mean["R@1"] == pytest.approx(50)
     assert hybrid.deviation["R@1"] == pytest.approx(np.std([400 / 6, 200 / 6], ddof=1))
     low, high = hybrid.interval["R@1"]
     assert low < 50 < high
-    assert standings(evidence, "d", FAMILIES)["weicom"][0].deviation["R@1"] is None
+    assert compare(evidence, "d", FAMILIES)["weicom"][0].deviation["R@1"] is None
 
 
 def test_leads_pair_the_queries_and_flip_whole_families(evidence: Evidence) -> None:
-    found = leads(evidence, standings(evidence, "d", FAMILIES), FAMILIES, "R@1")
+    found = leads(evidence, compare(evidence, "d", FAMILIES), FAMILIES, "R@1")
     assert found["weicom"].difference == pytest.approx(50)
     assert found["combiner"].difference == pytest.approx(50 - 100 / 6)
     assert found["weicom"].p == pytest.approx(0.5, abs=0.03)  # two families of three lead: half of the signs

@@ -1,5 +1,5 @@
 from pipeline.graph.scene_graph import Group, GroupGraph
-from trainer.study.traps import EDITS, NEAR, TWINS, facts, near_keys, trap_places
+from trainer.study.traps import EDITS, NEAR, TWINS, facts, near_keys, trap_indices
 
 CAR, TREE, POOL = Group("1", "car", ("red",)), Group("2", "tree"), Group("1", "pool")
 
@@ -22,7 +22,7 @@ GRAPHS = {
 
 def places(kind: str) -> set[str]:
     ids = sorted(GRAPHS)
-    found = trap_places(ids, GRAPHS, ["reference"], ["target"], [["target"]])
+    found = trap_indices(ids, GRAPHS, ["reference"], ["target"], [["target"]])
     return {ids[place] for place in found[kind][0].tolist() if place >= 0}
 
 
@@ -36,7 +36,7 @@ def test_near_misses_are_one_fact_away() -> None:
 
 def test_other_edits_are_the_targets_of_the_references_other_queries() -> None:
     ids = ["a", "b", "c", "reference"]
-    found = trap_places(ids, {}, ["reference"] * 3, ["a", "b", "c"], [["a", "b"], ["b"], ["c"]])[EDITS]
+    found = trap_indices(ids, {}, ["reference"] * 3, ["a", "b", "c"], [["a", "b"], ["b"], ["c"]])[EDITS]
     assert [[ids[place] for place in row if place >= 0] for row in found.tolist()] == [
         ["c"],  # b is right too
         ["a", "c"],
@@ -45,7 +45,7 @@ def test_other_edits_are_the_targets_of_the_references_other_queries() -> None:
 
 
 def test_an_image_without_a_graph_is_a_trap_of_no_kind() -> None:
-    found = trap_places(["a", "b"], {"b": GRAPHS["target"]}, ["b"], ["a"], [["a"]])
+    found = trap_indices(["a", "b"], {"b": GRAPHS["target"]}, ["b"], ["a"], [["a"]])
     assert found[TWINS].tolist() == found[NEAR].tolist() == [[-1]]
 
 

@@ -18,8 +18,9 @@ from trainer.retrieval.similarity import TEXT_INPUTS, QueryFeatures
 from trainer.retrieval.splits import load_splits
 from trainer.retrieval.weights import Choice
 from trainer.tuning.heads import HybridHead
-from trainer.tuning.loop import TuneResult, Tuning
+from trainer.tuning.loop import Tuning
 from trainer.tuning.losses import gallery_loss
+from trainer.tuning.result import TuneResult
 
 MakeParams = Callable[..., Params]
 

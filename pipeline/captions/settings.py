@@ -1,0 +1,101 @@
+"""What the texts of a stage depend on, apart from its rows: prompt, model, sampling, attempts."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.base.params import CaptionParams, LanguageParams, LlmParams, Params
+from pipeline.base.paths import Paths
+from pipeline.captions.answer import SCHEMA, asking_for_json
+from pipeline.captions.row_cache import row_key, seed_of
+from pipeline.captions.stages import LanguageStage
+from pipeline.llm.identity import model_identity
+from pipeline.llm.prompt import Message, PromptTemplate, load_prompt
+from pipeline.llm.types import Request, Sampling
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Which text of a row: repairs are numbered from 1, samples from 2, as the first text is sample 1."""
+
+    kind: Literal["first", "repair", "sample"]
+    number: int = 1
+
+    @property
+    def key_number(self) -> int:
+        """The number in row keys: 0 for the first text, 1, 2 ... for repairs and -1, -2 ... for samples."""
+        return {"first": 0, "repair": self.number, "sample": 1 - self.number}[self.kind]
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "first" else f"{self.kind} {self.number}"
+
+
+FIRST = Attempt("first")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of a stage with its prompt and its model's identity; `read_settings` makes them."""
+
+    stage: LanguageStage
+    params: Params
+    template: PromptTemplate
+    identity: dict[str, Any]
+
+    @property
+    def section(self) -> LanguageParams:
+        return self.stage.section(self.params)
+
+    @property
+    def llm(self) -> LlmParams:
+        return self.params.llm
+
+    @property
+    def json_schema(self) -> dict[str, Any] | None:
+        """The schema of every answer; None where answers are plain text."""
+        return SCHEMA if self.llm.output == "json" else None
+
+    def attempts(self) -> list[Attempt]:
+        """The first text and its repairs, in their order."""
+        return [FIRST, *(Attempt("repair", number) for number in range(1, self.llm.repairs + 1))]
+
+    def samples(self) -> list[Attempt]:
+        """The further samples of a row, beyond its first text."""
+        count = self.section.samples if isinstance(self.section, CaptionParams) else 1
+        return [Attempt("sample", number) for number in range(2, count + 1)]
+
+    def sampling(self, attempt: Attempt) -> Sampling:
+        temperature = self.llm.temperature
+        if attempt.kind == "repair":
+            temperature = self.llm.repair_temperature
+        elif attempt.kind == "sample" and isinstance(self.section, CaptionParams):
+            temperature = self.section.sample_temperature
+        return Sampling.of(temperature, self.llm.top_p, self.params.seed)
+
+    def messages(self, **values: str) -> list[Message]:
+        """The prompt with the placeholders filled in."""
+        messages = self.template.render(**values)
+        return messages if self.json_schema is None else asking_for_json(messages)
+
+    def row_key(self, messages: list[Message], attempt: Attempt) -> str:
+        return row_key(self.identity, messages, self.sampling(attempt), self.json_schema, attempt.key_number)
+
+    def request(self, key: str, messages: list[Message], attempt: Attempt) -> Request:
+        sampling = self.sampling(attempt)
+        return Request(
+            key=key,
+            messages=messages,
+            sampling=sampling,
+            max_tokens=self.section.max_tokens,
+            seed=None if sampling.seed is None else seed_of(key),
+            json_schema=self.json_schema,
+        )
+
+
+def read_settings(stage: LanguageStage, params: Params, paths: Paths) -> Settings:
+    """Read the prompt and identify the model; nothing is loaded.
+
+    Raises:
+        UserError: the prompt or the model's folder is missing or cannot be used.
+    """
+    template = load_prompt(paths.root / stage.section(params).prompt, stage.placeholders)
+    return Settings(stage, params, template, model_identity(params.llm, paths.cache, paths.root))

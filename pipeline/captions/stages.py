@@ -1,0 +1,47 @@
+"""Where the two language stages differ: in the prompt's placeholders, the rows and the table of texts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.base.params import LanguageParams, Params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
+
+
+@dataclass(frozen=True)
+class LanguageStage:
+    """`name` is that of the command, of its section in params.yaml and of its metrics."""
+
+    name: str
+    placeholders: tuple[str, ...]  # in the prompt's last turn
+    id_column: str
+    schema: pa.Schema
+    source: Callable[[Paths, str], Path]  # the table of a dataset; each of its rows gets a text
+    table: Callable[[Paths, str], Path]  # the table of these texts
+
+    def section(self, params: Params) -> LanguageParams:
+        return getattr(params, self.name)
+
+    def count(self, params: Params, paths: Paths) -> int:
+        """How many rows get a text."""
+        return sum(pq.read_metadata(self.source(paths, dataset)).num_rows for dataset in params.datasets)
+
+    def tables(self, paths: Paths) -> dict[str, Path]:
+        """The tables of texts that exist, by dataset."""
+        return {file.stem: file for file in sorted(self.folder(paths).glob("*.parquet"))}
+
+    def folder(self, paths: Paths) -> Path:
+        return self.table(paths, "any").parent
+
+
+INTERPRET = LanguageStage(
+    "interpret", ("graph",), "image_id", INTERPRETATIONS, Paths.scene_graphs, Paths.interpretations
+)
+CAPTION = LanguageStage(
+    "caption", ("graph", "modification"), "query_id", PSEUDO_CAPTIONS, Paths.queries, Paths.pseudo_captions
+)
+STAGES = {stage.name: stage for stage in (INTERPRET, CAPTION)}

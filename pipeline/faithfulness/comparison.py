@@ -1,0 +1,132 @@
+"""A text, once read, compared with a graph: facts found and claims that the graph contradicts."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
+
+from pipeline.faithfulness.claims import Reading, RelationClaim
+from pipeline.faithfulness.matching import match, number_conflict, states_quantity
+from pipeline.faithfulness.scenes import Scenes
+from pipeline.faithfulness.vocabulary import Vocabulary
+from pipeline.graph.scene_graph import GroupGraph
+
+_finder = lru_cache(1024)(lambda scene: Scenes([scene]))
+
+
+class Comparison:
+    """Compares what a text says with the facts of a graph.
+
+    Args:
+        reading: of `text`.
+    """
+
+    def __init__(self, text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> None:
+        self._text, self._reading, self._graph, self._vocabulary = text.lower(), reading, graph, vocabulary
+        self._match = match(reading.mentions, graph, vocabulary)
+        self._attributes = [vocabulary.meanings(group.attributes) for group in graph.groups]
+        self._own_scene = list(_finder(graph.scene).find(self._text)) if graph.scene else []
+
+    def facts(self) -> Iterator[tuple[str, bool]]:
+        """Every fact of the graph, and whether the text states it."""
+        graph = self._graph
+        if graph.scene:
+            yield f"scene {graph.scene}", bool(self._own_scene)
+        for index, group in enumerate(graph.groups):
+            mentions = self._match.mentions[index]
+            yield group.name, bool(mentions)
+            if group.quantity:
+                counted = any(states_quantity(group, mention) for mention in mentions) or self._sums_up(index)
+                yield f"{group.quantity} {group.name}", counted
+            claims = [claim for m in mentions for claim in m.claims if claim.force != "denied"]
+            claimed = {claim.value for claim in claims if claim.aspect == "attribute"}
+            for attribute, meaning in zip(group.attributes, self._attributes[index], strict=True):
+                yield f"{attribute} {group.name}", meaning in claimed
+            if group.position:
+                claimed = {claim.value for claim in claims if claim.aspect == "position"}
+                yield f"{group.name} at {group.position}", group.position in claimed
+        for relation in graph.relations:
+            subject, predicate, object_ = relation
+            stated = any(self._holds(claim, relation) for claim in self._reading.relations)
+            yield f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}", stated
+
+    def inventions(self) -> Iterator[str]:
+        """What the text says and the graph does not; an item may occur twice."""
+        yield from self._invented_scenes()
+        for mention in self._match.unknown:
+            if not mention.negated:
+                yield mention.name
+        for index in range(len(self._graph.groups)):
+            yield from self._invented_of(index)
+        for mention in self._match.denied:
+            yield f"no {mention.name}"
+        yield from self._invented_relations()
+
+    def _sums_up(self, index: int) -> bool:
+        """Whether a text gives a group's number as a sum: "one big airplane and five small ones" are six."""
+        quantity = self._graph.groups[index].quantity
+        numbers = [
+            mention.number
+            for mention in self._match.claims[index]
+            if mention.number is not None and not mention.definite
+        ]
+        return len(numbers) > 1 and quantity.isdigit() and sum(numbers) == int(quantity)
+
+    def _repeated(self, index: int) -> int | None:
+        """The wrong number that a sentence gives a group by introducing it twice: "one car and one car"."""
+        numbers: dict[int, list[int]] = defaultdict(list)
+        for mention in self._match.claims[index]:
+            if mention.number is not None and mention.determiner is None:
+                numbers[mention.sentence].append(mention.number)
+        wrong = (
+            sum(summands)
+            for summands in numbers.values()
+            if len(summands) > 1 and str(sum(summands)) != self._graph.groups[index].quantity
+        )
+        return next(wrong, None)
+
+    def _holds(self, claim: RelationClaim, relation: tuple[int, str, int]) -> bool:
+        """Whether a claim states a relation, with at least one of its subjects and objects."""
+        subject, predicate, object_ = relation
+        for reading, turned in claim.readings:
+            if reading == predicate.lower():
+                first, second = (object_, subject) if turned else (subject, object_)
+                if any(first in self._match.groups_of(m) for m in claim.subjects) and any(
+                    second in self._match.groups_of(m) for m in claim.objects
+                ):
+                    return True
+        return False
+
+    def _invented_scenes(self) -> Iterator[str]:
+        for start, end in self._vocabulary.other_scenes.find(self._text):
+            if not any((a <= start and end <= b) or (start <= a and b <= end) for a, b in self._own_scene):
+                yield f"scene {self._text[start:end]}"
+
+    def _invented_of(self, index: int) -> Iterator[str]:
+        """Wrong quantities, attributes and positions of a group, and facts of it that are denied."""
+        group, attributes = self._graph.groups[index], self._attributes[index]
+        if (number := self._repeated(index)) is not None:
+            yield f"{number} {group.name}"
+        total = self._match.total(group.name)
+        for mention in self._match.claims[index]:
+            if number_conflict(group, mention, total) and not self._sums_up(index):
+                yield f"{mention.number or mention.vague or 'several'} {group.name}"
+            for value in mention.attributes:
+                if value not in attributes:
+                    yield f"{value} {group.name}"
+            for value in mention.positions:
+                if value != group.position:
+                    yield f"{group.name} at {value}"
+            for _, value, force in mention.claims:
+                if force == "denied" and (value in attributes or value == group.position):
+                    yield f"not {value} {group.name}"
+
+    def _invented_relations(self) -> Iterator[str]:
+        """Relations claimed for sure between groups of the graph, where it holds none of their readings."""
+        for claim in self._reading.relations:
+            if not claim.sure or any(self._holds(claim, relation) for relation in self._graph.relations):
+                continue
+            subjects = self._match.groups_of(claim.subjects[0])
+            objects = self._match.groups_of(claim.objects[0])
+            if subjects and objects:
+                subject, object_ = self._graph.groups[subjects[0]], self._graph.groups[objects[0]]
+                yield f"{subject.name} {claim.text} {object_.name}"

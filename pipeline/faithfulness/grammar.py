@@ -1,0 +1,165 @@
+"""The grammar of captions: kinds of items, and rules over them, written as a chunker's grammar is.
+
+The kind of an item is one character, so a text is a string of kinds and a rule is a regular expression over
+it. In a rule a name in capitals stands for one item of that kind or class, and `~NAME` for one of any other.
+"""
+
+import re
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What an item of a text is."""
+
+    NAME = "N"  # of an object, in the vocabulary
+    ATTRIBUTE = "A"
+    RELATION = "R"
+    WEAK = "r"  # a relation that says little: has, of
+    WITH = "w"  # as a relation
+
+    AT = "P"  # at the top left
+    AT_OF = "Q"  # the same before "of" and no word for the picture: of the hangar, of the airport
+    SIDE = "p"  # the top left: without its preposition
+    SIDE_OF = "q"
+
+    NUMBER = "1"
+    VAGUE = "V"  # many, some, few
+    COLLECTIVE = "C"  # row, before "of"
+
+    THE = "t"
+    THESE = "s"  # these, those
+    BOTH = "b"
+    ALL = "l"  # all, each
+    OTHER = "a"  # every other determiner
+
+    NO = "n"  # no, without
+    NEITHER = "k"  # neither, nor, lacks, lacking
+    NOT = "x"  # every other negation
+
+    IS = "i"
+    ARE = "j"
+    RELATIVE = "h"
+    PRONOUN = "y"
+
+    STOP = "."
+    COMMA = ","
+    COLON = ":"
+    SEMICOLON = ";"
+    BRACKET = "("
+    SLASH = "/"
+    AND = "&"
+
+    OF = "f"
+    PREPOSITION = "@"
+    FUNCTION = "_"
+    LINK = "c"  # with, where
+    VERB = "v"
+    ONES = "o"  # ones, others
+    WORD = "?"  # unknown
+
+
+CLASSES = {
+    "POSITION": "PQpq",
+    "POSITION_OF": "Qq",
+    "BARE_POSITION": "pq",
+    "QUANTITY": "1V",
+    "ARTICLE": "ts",
+    "CLOSING": "bla",  # determiners with which a noun phrase begins
+    "DETERMINER": "tsbla",
+    "NEGATION": "nkx",
+    "COPULA": "ij",
+    "JOINT": "&,/",  # between two attributes
+    "SEPARATOR": "&,:;(/",
+    "UNKNOWN": "?v",  # an adjective, if an OPENER is before it
+    "OPENER": "1VtsblaA",
+    "KNOWN": "ts1VA&,/",  # known words that may stand before a noun
+    "UNCOUNTED": "tsA&,/?v",
+    "AMOUNT": "1VA?",
+    "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase
+    "NOUN": "?o",
+    "LITTLE": "ijv_ch@ftsbla?o",
+    "BEFORE_VERB": "ij.R",
+    "AFTER_VERB": ".Ry",
+}
+
+
+def rule(text: str) -> re.Pattern[str]:
+    """Compile a rule."""
+
+    def kinds(name: re.Match[str]) -> str:
+        return f"[{'^' * len(name[1])}{CLASSES.get(name[2]) or Kind[name[2]]}]"
+
+    return re.compile(re.sub(r"(~?)([A-Z_]{2,})", kinds, text), re.VERBOSE)
+
+
+# a noun phrase up to its noun: "two small red", "no", "all the green", "a row of", "the left"
+_MODIFIED = r"""
+    (?=BEGINNING)
+    (?: (?P<negation> NO | NEITHER)
+      | (?P<collective> DETERMINER? AMOUNT* COLLECTIVE) OF  # a long row of
+      | (?P<whole> BOTH | ALL) OF
+      | (?P<partitive> QUANTITY) OF (?=THE)  # one of the
+      | (?P<determiner> CLOSING)
+    )?
+    (?! (?: UNCOUNTED* QUANTITY ){2} )  # one at most
+    (?! (?: KNOWN* UNKNOWN ){3} )  # two at most
+    (?P<modifiers> (?:
+        ATTRIBUTE | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE)
+      | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
+      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) ) UNKNOWN
+    )* )
+    (?P<side> BARE_POSITION)?
+"""
+NOUN_PHRASE = rule(_MODIFIED + "NAME")
+
+# "the white ones", of what the text has named last
+ELLIPSIS = rule(_MODIFIED + "ONES")
+
+# "... and one blue.", "... and one at the right", of what the text has named last
+COUNT = rule(r"NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?=POSITION) )")
+
+# the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
+PREDICATED = rule(
+    "(?<=COPULA) | (?<=RELATIVE) | (?<=NAME) | (?<=NEGATION)"
+    "| (?<=COPULA OF) | (?<=RELATIVE OF) | (?<=NAME OF) | (?<=NEGATION OF)"
+)
+
+# between the noun phrases of a list: "a car, a bus and a hangar"
+LIST = rule("SEPARATOR+")
+
+# a pronoun that opens a clause: "They are red", "Both are small"
+SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
+
+# what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
+_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) )*"
+REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
+
+# in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
+CLAIM = rule("POSITION | (?: (?<=COPULA) ATTRIBUTE | ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)")
+
+# what is before a claim in its remark: it is denied, or about something that no graph names
+DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
+FOREIGN_PHRASE = rule("QUANTITY | ARTICLE | OTHER")
+
+# a position that says nothing of the noun phrase before it
+STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) BARE_POSITION")
+
+# "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
+POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
+
+# a position before the noun phrase that it belongs to: "At the left there is", "On the right, the"
+OPENING_POSITION = rule(r"(?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z")
+
+# the same after another noun phrase: "and, at the bottom, one pond", ", on the right is a blue car"
+_FRONTED = r"""
+    (?: (?: AND | LINK | WITH | SEMICOLON ) COMMA*
+      | (?<!COMMA) COMMA (?= POSITION COPULA) )
+    (?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z
+"""
+FRONTED_POSITION = rule(_FRONTED)
+
+# the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
+NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
+
+# a relation that is not denied: "is not next to", "not far left of"
+ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) RELATION | WEAK | WITH")

@@ -1,0 +1,39 @@
+"""Comparators that learn nothing: a random order, the image alone and the text alone."""
+
+import torch
+from torch import Tensor
+
+from trainer.methods.recipes import FrozenFeatures
+from trainer.retrieval.ranking import Scores, dot_scores
+
+
+def chance(features: FrozenFeatures, seed: int) -> Scores:
+    """Random scores of a split's queries."""
+    return chance_scores(len(features.split), len(features.split.gallery), seed)
+
+
+def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
+    """Uniform random scores; those of a query do not depend on the other queries.
+
+    Random rather than expected ranks, so that the rankings of this method are rankings like any other.
+    """
+    seeds = torch.randint(2**62, (queries,), generator=torch.Generator().manual_seed(seed))
+
+    def scores(start: int, stop: int) -> Tensor:
+        rows = [
+            torch.rand(gallery_size, generator=torch.Generator().manual_seed(int(own)))
+            for own in seeds[start:stop]
+        ]
+        return torch.stack(rows)
+
+    return scores
+
+
+def image_only(features: FrozenFeatures, seed: int) -> Scores:
+    """Cosines of the reference with the gallery."""
+    return dot_scores(features.split.image, features.split.gallery)
+
+
+def text_only(features: FrozenFeatures, seed: int) -> Scores:
+    """Cosines of the modification with the gallery."""
+    return dot_scores(features.text["text"], features.split.gallery)

@@ -1,0 +1,199 @@
+"""The pages of a study: the long table of its figures as Markdown or LaTeX."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from tabulate import tabulate
+
+from trainer.study.figures import MEAN, UNTUNED, VALIDATION, Row
+from trainer.study.plan import FROZEN
+from trainer.study.summary import TESTED
+
+
+@dataclass(frozen=True)
+class Section:
+    """How one table of the figures is shown.
+
+    Attributes:
+        table: of the figures.
+        title: with `{}` for the dataset's name where every dataset has its own section.
+        note: what the figures are.
+        names: header -> column of the figures; together they name a line.
+        cells: header -> text, for one figure of a line.
+    """
+
+    table: str
+    title: str
+    note: str
+    names: Mapping[str, str]
+    cells: Callable[[Row], dict[str, str]]
+
+
+def _value(row: Row, form: str = ".1f") -> str:
+    return format(row["value"], form)
+
+
+def _spread(row: Row) -> str:
+    return _value(row) + ("" if row["deviation"] is None else f" ± {row['deviation']:.1f}")
+
+
+def _p(row: Row) -> str:
+    return "p < 0.001" if row["p"] < 0.001 else f"p = {row['p']:.3f}"
+
+
+def _claim(row: Row) -> dict[str, str]:
+    rival = "" if row["dataset"] == MEAN else f" ({row['method']}, {_p(row)})"
+    return {row["dataset"]: _value(row, "+.1f") + rival}
+
+
+def _method(row: Row) -> dict[str, str]:
+    cells = {row["measure"]: _spread(row)}
+    if row["measure"] in TESTED:
+        cells[f"{row['measure']}, 95%"] = f"{row['low']:.1f} to {row['high']:.1f}"
+    return cells
+
+
+def _lead(row: Row) -> dict[str, str]:
+    measure, interval = row["measure"], f"{row['low']:+.1f} to {row['high']:+.1f}"
+    return {measure: _value(row, "+.1f"), f"{measure}, 95%": interval, f"{measure}, test": _p(row)}
+
+
+def _text_tower(row: Row) -> dict[str, str]:
+    if row["measure"] in ("learning_rate", "temperature"):
+        return {row["measure"]: _value(row, "g")}
+    return {row["measure"]: _spread(row)} if row["measure"] in (VALIDATION, *TESTED) else {}
+
+
+def _term(row: Row) -> dict[str, str]:
+    state = UNTUNED if row["text_tower"] == FROZEN else row["text_tower"]
+    return {f"{row['measure']}, {state}": _value(row)}
+
+
+def _beyond(row: Row) -> dict[str, str]:
+    if row["measure"] == "share":
+        return {"share": _value(row, ".2f")}
+    return {row["measure"]: f"{_value(row)} ({row['change']:+.1f})"}
+
+
+def _cost(row: Row) -> dict[str, str]:
+    return {row["measure"]: _value(row, ".2f" if row["measure"].startswith("vision") else ".0f")}
+
+
+CLAIM = Section(
+    "claim",
+    "What the hybrid is ahead",
+    "Points on the test split, mean over the seeds; p of the paired test over families. Each method stands "
+    "with the text tower that validation prefers; of each group, the method with the highest mean on the "
+    "test split is compared.",
+    {"measure": "measure", "ahead of": "variant"},
+    _claim,
+)
+OF_A_DATASET = (
+    Section(
+        "methods",
+        "Every method on `{}`",
+        "Mean ± standard deviation over the seeds. Intervals: 95%, families drawn with replacement. Text "
+        "tower: where both were trained, the one that validation prefers.",
+        {"method": "method", "text tower": "text_tower", "seeds": "seeds"},
+        _method,
+    ),
+    Section(
+        "leads",
+        "The hybrid against each method on `{}`",
+        "Points that the hybrid is ahead, 95% interval and p, both over families.",
+        {"method": "method"},
+        _lead,
+    ),
+)
+OF_ALL = (
+    Section(
+        "text towers",
+        "Comparators with a frozen and with a tuned text tower",
+        "Learning rate and temperature are of the trial that validation prefers; validation is of seed one.",
+        {"dataset": "dataset", "method": "method", "text tower": "text_tower"},
+        _text_tower,
+    ),
+    Section(
+        "ablations",
+        "Ablations",
+        "One seed, the hybrid's learning rate. A term that is left out takes no part in training, in the "
+        "choice of weights or in the query.",
+        {"": "variant"},
+        lambda row: {f"{row['measure']}, {row['dataset']}": _value(row)},
+    ),
+    Section(
+        "terms",
+        "Each similarity alone, of the untuned and of the tuned encoder",
+        "One seed. The encoder is the hybrid's; the mixture of the triplet is chosen for it alone.",
+        {"dataset": "dataset", "similarity": "method"},
+        _term,
+    ),
+    Section(
+        "traps",
+        "R@1 with each kind of trap taken out of the gallery",
+        "One seed. Twins are other images with the target's graph; other edits are the targets of other "
+        "queries with the same reference; the remaining traps are one fact from the target.",
+        {"dataset": "dataset", "method": "method"},
+        lambda row: {row["variant"]: _value(row)},
+    ),
+    Section(
+        "transfer",
+        "Tuned on one dataset, tested on another: mean recall",
+        "One seed. Weights and mixture are those of the dataset that it was tuned on; untuned, those of "
+        "the dataset that is tested.",
+        {"tuned on": "variant"},
+        lambda row: {f"tested on {row['dataset']}": _value(row)},
+    ),
+    Section(
+        "beyond",
+        "Beyond the method",
+        "One seed; in brackets the change against the hybrid in points. Share: of the added view, chosen "
+        "on validation; with 0 the view is not used. The interpretations of gallery images are more than a "
+        "query gives: no other table uses them.",
+        {"dataset": "dataset", "": "variant"},
+        _beyond,
+    ),
+    Section(
+        "cost",
+        "What fixing the vision side saves",
+        "Seconds of one training step on one core, median of three: the text tower alone, and with the "
+        "image tower run forward and backward on the references and targets of the batch, nothing read or "
+        "decoded. The second has no negatives beyond the batch and no cached features.",
+        {"dataset": "dataset"},
+        _cost,
+    ),
+)
+
+
+def to_markdown(figures: pl.DataFrame) -> str:
+    """A section for each table, from the figures of `study_figures`."""
+    return "\n\n".join(f"## {title}\n\n{note}\n\n{table}" for title, note, table in _tables(figures, "pipe"))
+
+
+def to_latex(figures: pl.DataFrame) -> str:
+    """A booktabs table for each section, after its title and note as a comment."""
+    tables = _tables(figures, "latex_booktabs")
+    return "\n\n".join(f"% {title.replace('`', '')}. {note}\n{table}" for title, note, table in tables) + "\n"
+
+
+def _tables(figures: pl.DataFrame, layout: str) -> Iterator[tuple[str, str, str]]:
+    """Title, note and table of each section."""
+    yield CLAIM.title, CLAIM.note, _table(CLAIM, figures, layout)
+    for dataset in figures.filter(table="methods")["dataset"].unique(maintain_order=True):
+        for section in OF_A_DATASET:
+            table = _table(section, figures.filter(dataset=dataset), layout)
+            yield section.title.format(dataset), section.note, table
+    for section in OF_ALL:
+        yield section.title, section.note, _table(section, figures, layout)
+
+
+def _table(section: Section, figures: pl.DataFrame, layout: str) -> str:
+    """Lines and columns in the order in which the figures first name them; a cell may be empty."""
+    lines: dict[Sequence[str], dict[str, str]] = {}
+    for row in figures.filter(table=section.table).iter_rows(named=True):
+        name = tuple(str(row[column]) for column in section.names.values())
+        lines.setdefault(name, {}).update(section.cells(row))
+    headers = list(dict.fromkeys(header for cells in lines.values() for header in cells))
+    body = [[*name, *(cells.get(header, "") for header in headers)] for name, cells in lines.items()]
+    return tabulate(body, [*section.names, *headers], tablefmt=layout, disable_numparse=True)
