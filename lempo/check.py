@@ -10,9 +10,10 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import refuse_lfs_pointers
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
-from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE
+from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE, missing_files
 from pipeline.corpus.json_rows import read_rows
 from stages.sources import WORLD_FILE, check_source
 
@@ -45,7 +46,7 @@ def run_checks(params_file: Path, paths: Paths) -> bool:
 def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]:
     """The name of each check, and a function that returns details or raises a `UserError`."""
     for dataset in params.datasets:
-        yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset)
+        yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset, params)
     yield "prompt of interpret", partial(_prompt, paths.root / params.interpret.prompt, "graph")
     yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, "graph", "modification")
     yield "language model", partial(_language_model, params, paths)
@@ -54,13 +55,18 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield "disk", partial(_disk, paths)
 
 
-def _dataset(folder: Path) -> str:
+def _dataset(folder: Path, params: Params) -> str:
     check_source(folder)
     if (folder / WORLD_FILE).is_file():
         return "a world to draw"
-    for name in (GRAPHS_FILE, QUERIES_FILE):
-        if not list(islice(read_rows(folder / name), _FIRST_ROWS)):
+    rows = {name: list(islice(read_rows(folder / name), _FIRST_ROWS)) for name in (GRAPHS_FILE, QUERIES_FILE)}
+    for name, first in rows.items():
+        if not first:
             raise UserError("the file has no rows", "Add at least one", file=folder / name)
+    missing, seen = missing_files(folder, rows[GRAPHS_FILE]), len(rows[GRAPHS_FILE])
+    if len(missing) > params.corpus.max_reject_share * seen:
+        reason = f"{len(missing)} of the first {seen} graphs have no image file. The first: {missing[0]}"
+        raise UserError(reason, "`lempo corpus` lists all", file=folder)
     return f"{folder}, the first rows of its files are valid JSON; `lempo corpus` checks every row"
 
 
@@ -82,6 +88,10 @@ def _language_model(params: Params, paths: Paths) -> str:
     folder = local_folder(params.llm.model, paths.root)
     if folder is None:
         return f"{params.llm.model}, from the model hub or its local copy"
+    lora = params.llm.engine_args.get("lora")
+    adapter = None if lora is None else local_folder(str(lora), paths.root, "llm.engine_args.lora")
+    for files in filter(None, (folder, adapter)):
+        refuse_lfs_pointers(files.iterdir())
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             "the model folder holds no .safetensors file",

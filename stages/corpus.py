@@ -5,13 +5,13 @@ Read (or draw) every dataset, check every row, and write tables of images, scene
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.metrics_io import write_metrics
-from pipeline.base.params import Params
+from pipeline.base.params import CorpusParams, Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import write_table
@@ -39,13 +39,16 @@ def run(params: Params, paths: Paths) -> None:
     for dataset, folder in folders.items():
         start = time.perf_counter()
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
-        corpus = read_source(folder, paths.root, image_folder, params.speed.workers, paths.cache)
+        corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
+        _count_equal_images(corpus)
+        for line in corpus.notes.lines():
+            log.info(f"corpus {dataset}: {line}")
         write_table(corpus.images, paths.images(dataset), IMAGES)
         write_table(corpus.scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
         write_table(corpus.queries, paths.queries(dataset), QUERIES)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
         counts = metrics[dataset] = _counts(corpus)
-        errors += _errors(corpus, paths.root / folder, params.corpus.max_reject_share)
+        errors += _errors(corpus, paths.root / folder, params.corpus)
         seconds[dataset] = time.perf_counter() - start
         log.info(
             f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
@@ -79,12 +82,29 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         **splits,
         "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
         **corpus.counts,
+        **corpus.notes.metrics(),
     }
 
 
-def _errors(corpus: Corpus, folder: Path, allowed: float) -> list[UserError]:
-    """An error for each table of which too many rows were rejected, or that has no rows."""
-    errors = []
+def _count_equal_images(corpus: Corpus) -> None:
+    """Count images with equal bytes: copies within a split, and files that stand in several splits."""
+    images: dict[str, list[tuple[str, str]]] = defaultdict(list)  # (split, id) by hash
+    for sha256, split, image_id in zip(
+        *(corpus.images[name].to_pylist() for name in ("sha256", "split", "image_id")), strict=True
+    ):
+        images[sha256].append((split, image_id))
+    for equal in images.values():
+        splits = {split for split, _ in equal}
+        names = ", ".join(f"'{image_id}' ({split})" for split, image_id in equal[:_SHOWN])
+        if len(equal) > len(splits):
+            corpus.notes.count("repeated_images", len(equal) - len(splits), names)
+        if len(splits) > 1:
+            corpus.notes.count("shared_images", 1, names)
+
+
+def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:
+    """Errors for tables without rows or with too many rejects, and for images that splits share."""
+    allowed, errors = params.max_reject_share, []
     for name in ("images", "scene_graphs", "queries"):
         problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
         if len(problems) > allowed * seen:
@@ -95,4 +115,11 @@ def _errors(corpus: Corpus, folder: Path, allowed: float) -> list[UserError]:
             errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
         elif not getattr(corpus, name).num_rows:
             errors.append(UserError(f"the dataset has no {name}", "Add some", file=folder))
+    if (shared := corpus.notes.counts["shared_images"]) and not params.allow_shared_images:
+        reason = (
+            f"image files that stand in more than one split, byte for byte: {shared}. "
+            f"A tested image would be known from training. The first: {corpus.notes.first['shared_images']}"
+        )
+        remedy = "Keep each image in one split, or set corpus.allow_shared_images to true"
+        errors.append(UserError(reason, remedy, file=folder))
     return errors

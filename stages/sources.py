@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pipeline.base.errors import UserError
+from pipeline.base.params import Params
 from pipeline.corpus import folder as files
 from pipeline.corpus.tables import Corpus
 
@@ -30,21 +31,22 @@ def check_source(folder: Path) -> None:
     _worlds().read_world(folder)
 
 
-def read_source(folder: Path, root: Path, image_folder: Path, workers: int, cache: Path) -> Corpus:
+def read_source(folder: Path, root: Path, image_folder: Path, params: Params, cache: Path) -> Corpus:
     """Read the dataset in `folder`, or draw its world.
 
     Args:
         folder: as the user names it; a relative path is relative to `root`, the project's root.
         image_folder: where a world's images are drawn, relative to `root`.
-        workers: processes that draw or decode images.
+        params: `speed.workers`, processes that draw or decode images, and `corpus.max_pixels`.
         cache: folder in which a world may keep its drawings between runs.
 
     Raises:
         UserError: the source as a whole cannot be used.
     """
+    workers = params.speed.workers
     if _is_world(root / folder):
         return _worlds().read_world_corpus(folder, root, image_folder, workers, cache)
-    return files.read_folder(root / folder, folder.as_posix(), workers)
+    return files.read_folder(root / folder, folder.as_posix(), workers, params.corpus.max_pixels)
 
 
 def _is_world(folder: Path) -> bool:

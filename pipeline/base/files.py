@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,26 @@ def remembered(store: Path) -> dict[str, Any]:
         return read_json(store, "")
     except UserError:
         return {}
+
+
+def is_lfs_pointer(head: bytes) -> bool:
+    """Whether a file that begins so is a git-LFS pointer, a short text in place of the file itself."""
+    return head.startswith(b"version https://git-lfs.github.com/spec/")
+
+
+def refuse_lfs_pointers(files: Iterable[Path]) -> None:
+    """Refuse files that a clone without git-lfs left as pointers; folders are passed by.
+
+    Raises:
+        UserError: names the first of them.
+    """
+    for path in sorted(files):
+        if not path.is_file():
+            continue
+        with open(path, "rb") as file:
+            if is_lfs_pointer(file.read(100)):
+                reason = "the file is a git-LFS pointer, not the file itself"
+                raise UserError(reason, "Run `git lfs pull` where it was cloned", file=path)
 
 
 def sha256_file(path: Path) -> str:

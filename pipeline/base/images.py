@@ -1,18 +1,18 @@
-"""Images decoded to the last pixel: the hash of their bytes, their size, and small copies."""
+"""Image files: the hash of their bytes, their size when decoded, and small copies."""
 
 import base64
 import hashlib
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from PIL import Image
+from pipeline.base.decode import ALL, UnusableImage, decode, decoded
+
+__all__ = ["SUFFIXES", "Probe", "decode", "probe", "probe_all", "thumbnail_uri"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 _FEW = 64  # images that are probed sooner than a pool of processes starts
@@ -20,42 +20,22 @@ _FEW = 64  # images that are probed sooner than a pool of processes starts
 
 @dataclass(frozen=True)
 class Probe:
-    """An image file's content. If it is no usable image, `error` says why and the rest is empty."""
+    """An image file's content. If it is no usable image, `error` says why and the rest is empty.
+
+    Width and height are those of the upright picture. `turned` and `rescaled` say what decoding changed.
+    """
 
     sha256: str = ""
     width: int = 0
     height: int = 0
     error: str | None = None
+    remedy: str = "Replace or remove the file"
+    turned: bool = False
+    rescaled: bool = False
 
 
-def decode(data: bytes) -> "Image.Image":
-    """Decode an image file to its last pixel.
-
-    Raises:
-        ValueError: the bytes are empty, no image, truncated, or decode to absurdly many pixels.
-    """
-    from PIL import Image
-
-    if not data:
-        raise ValueError("the image file is empty")
-    with warnings.catch_warnings():
-        # Pillow warns about metadata it cannot read and very large images; both can be decoded
-        warnings.simplefilter("ignore")
-        try:
-            image = Image.open(io.BytesIO(data))
-            image.load()
-        except Image.DecompressionBombError:
-            raise ValueError("the image has more pixels than can be decoded safely") from None
-        except Exception as error:  # Pillow's plugins raise anything on damaged files
-            reason = " ".join(str(error).split()) or type(error).__name__
-            if "cannot identify image file" in reason:  # Pillow adds the address of a buffer
-                reason = "not in a format that Pillow knows"
-            raise ValueError(f"the image cannot be decoded: {reason}") from None
-    return image
-
-
-def probe(path: Path) -> Probe:
-    """Hash and decode one file."""
+def probe(path: Path, max_pixels: float | None = None) -> Probe:
+    """Hash and decode one file; None is Pillow's own limit on pixels."""
     try:
         if path.exists() and not path.is_file():  # a pipe would block for ever
             return Probe(error="the image is no regular file")
@@ -65,20 +45,23 @@ def probe(path: Path) -> Probe:
     except OSError as error:
         return Probe(error=f"the image file cannot be read: {error.strerror}")
     try:
-        image = decode(data)
-    except ValueError as error:
-        return Probe(error=str(error))
-    return Probe(hashlib.sha256(data).hexdigest(), image.width, image.height)
+        found = decoded(data, max_pixels)
+    except UnusableImage as error:
+        return Probe(error=str(error), remedy=error.remedy)
+    sha256 = hashlib.sha256(data).hexdigest()
+    width, height = found.image.size
+    return Probe(sha256, width, height, turned=found.turned, rescaled=found.rescaled)
 
 
-def probe_all(paths: Sequence[Path], workers: int) -> Iterator[Probe]:
+def probe_all(paths: Sequence[Path], workers: int, max_pixels: float | None = None) -> Iterator[Probe]:
     """Probe many files in `workers` processes, in the order of `paths`."""
+    work = partial(probe, max_pixels=max_pixels)
     if workers == 1 or len(paths) <= _FEW:
-        yield from map(probe, paths)
+        yield from map(work, paths)
         return
     # spawn, not fork: a fork while threads of Arrow or torch hold locks can hang
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(probe, paths, chunksize=32)
+        yield from pool.map(work, paths, chunksize=32)
 
 
 def thumbnail_uri(path: Path, pixels: int) -> str:
@@ -88,7 +71,7 @@ def thumbnail_uri(path: Path, pixels: int) -> str:
         ValueError: the file is no usable image.
         OSError: it cannot be read.
     """
-    image = decode(path.read_bytes()).convert("RGB")
+    image = decode(path.read_bytes(), max_pixels=ALL).convert("RGB")  # the corpus stage checked the size
     image.thumbnail((pixels, pixels))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

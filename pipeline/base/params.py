@@ -66,6 +66,8 @@ class _Section(BaseModel):
 class CorpusParams(_Section):
     root: Name
     max_reject_share: Share
+    max_pixels: Annotated[int, Field(ge=1, le=10**12, strict=True)]
+    allow_shared_images: bool
 
 
 class LlmParams(_Section):

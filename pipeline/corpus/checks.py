@@ -63,7 +63,14 @@ class Record:
         return cls(value, path)
 
     def get(self, key: str) -> Any:
-        return self.values.get(key)
+        """A field's value; None if it is missing, null, or NaN, as pandas writes an empty cell."""
+        value = self.values.get(key)
+        return None if is_nan(value) else value
+
+    def optional(self, key: str) -> Any:
+        """The value of a field that may be missing; a blank text counts as missing too."""
+        value = self.get(key)
+        return None if isinstance(value, str) and not value.strip() else value
 
     def field(self, key: str) -> str:
         """The name of a field within the row."""
@@ -72,12 +79,15 @@ class Record:
     def text(self, key: str, limit: int) -> str:
         return text(self.get(key), self.field(key), limit)
 
+    def name(self, key: str) -> str:
+        return name(self.get(key), self.field(key))
+
     def identifier(self, key: str) -> str:
         return identifier(self.get(key), self.field(key))
 
     def whole_number(self, key: str) -> int:
         """An integer of at most 64 bits."""
-        value = self.get(key)
+        value = as_whole(self.get(key))
         if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
             reason = "the field is missing" if value is None else "the value is no whole number"
             raise Rejected(reason, "Write an integer", self.field(key), value)
@@ -108,7 +118,18 @@ class Record:
 
     def names(self, key: str) -> list[str]:
         """An optional list of names."""
-        return [text(entry, field, NAME_LENGTH) for entry, field in self.entries(key, optional=True)]
+        return [name(entry, field) for entry, field in self.entries(key, optional=True)]
+
+
+def is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def as_whole(value: object) -> object:
+    """3.0 as 3, since pandas writes a column of whole numbers with an empty cell so; else the value."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
 
 
 def text(value: object, field: str, limit: int) -> str:
@@ -131,13 +152,19 @@ def text(value: object, field: str, limit: int) -> str:
     return stripped
 
 
+def name(value: object, field: str) -> str:
+    """A name of an object, an attribute or a predicate."""
+    return text(None if is_nan(value) else value, field, NAME_LENGTH)
+
+
 def identifier(value: object, field: str) -> str:
-    """An id: a text, or a whole number, which becomes its digits."""
+    """An id: a text, in composed Unicode, or a whole number, which becomes its digits."""
+    value = as_whole(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**18 else value
     if value is not None and not isinstance(value, str):
         raise Rejected("an id is a text or a whole number", "Correct the id", field, value)
-    return text(value, field, ID_LENGTH)
+    return unicodedata.normalize("NFC", text(value, field, ID_LENGTH))
 
 
 def relative_path(value: object, field: str) -> str:
@@ -149,26 +176,25 @@ def relative_path(value: object, field: str) -> str:
     return path.as_posix()
 
 
-def bbox(value: object, field: str, width: int, height: int) -> dict[str, float]:
-    """A box in pixels, from {x, y, w, h} or [x, y, w, h], inside the image."""
-    numbers = [Record.checked(value, field).get(key) for key in "xywh"] if isinstance(value, dict) else value
-    if (
-        not isinstance(numbers, list)
-        or len(numbers) != 4
-        or any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers)
-    ):
+def bbox(value: object, field: str) -> tuple[float, float, float, float] | None:
+    """A box's x, y, w and h in pixels, from {x, y, w, h} or [x, y, w, h]; None if all four are null.
+
+    Raises:
+        Rejected: these are no four numbers.
+    """
+    numbers = [value.get(key, "") for key in "xywh"] if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        Record.checked(value, field)
+    if not isinstance(numbers, list) or len(numbers) != 4 or not all(map(_number_or_null, numbers)):
         raise Rejected("a box is four numbers, x, y, w and h", "Write it as [x, y, w, h]", field, value)
+    if all(number is None or is_nan(number) for number in numbers):
+        return None
     try:
-        x, y, w, h = map(float, numbers)
+        x, y, w, h = (math.nan if number is None else float(number) for number in numbers)
     except OverflowError:  # an integer that is larger than any float
         x = y = w = h = math.inf
-    reason = None
-    if not all(map(math.isfinite, (x, y, w, h))):
-        reason = "the box is not finite"
-    elif w <= 0 or h <= 0:
-        reason = "the box has no area"
-    elif min(x, y) < -BBOX_TOLERANCE or x + w > width + BBOX_TOLERANCE or y + h > height + BBOX_TOLERANCE:
-        reason = f"the box reaches over the edge of the image, which is {width} x {height} pixels"
-    if reason is not None:
-        raise Rejected(reason, "Correct the box, or leave it out", field, value)
-    return {"x": x, "y": y, "w": w, "h": h}
+    return x, y, w, h
+
+
+def _number_or_null(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -6,7 +6,7 @@ for the images that they name and the splits of these, then, when the images are
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,26 +15,31 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from pipeline.base.errors import UserError
-from pipeline.base.images import SUFFIXES, Probe, probe_all
+from pipeline.base.errors import Problem, UserError
+from pipeline.base.images import Probe, probe_all
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Record, Rejected
+from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, name_in_images, stem
 from pipeline.corpus.json_rows import read_rows
 from pipeline.corpus.plain_edits import EditReader
 from pipeline.corpus.queries import Gallery, named_images, query_row
 from pipeline.corpus.scene_graphs import graph_row
-from pipeline.corpus.tables import Corpus, Rejects, gather
+from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
 from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 
-GRAPHS_FILE, QUERIES_FILE, IMAGES_FOLDER = "scene_graphs.json", "triplets.json", "images"
+GRAPHS_FILE, QUERIES_FILE = "scene_graphs.json", "triplets.json"
 
 
 @dataclass
 class _NamedImage:
-    """An image by its file, and what the row of its graph states; `row` is None if it has no graph."""
+    """An image by its file, and what the row of its graph states; `row` is None if it has no graph.
+
+    `missing` says that `file` does not exist, and which file its name can mean.
+    """
 
     file: str
+    missing: Rejected | None = None
     row: int | None = None
     split: str | None = None
     family: str | None = None
@@ -46,13 +51,21 @@ class _State:
 
     folder: Path
     rejects: Rejects = field(default_factory=Rejects)
+    notes: Notes = field(default_factory=Notes)
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, _NamedImage] = field(default_factory=dict)
+    id_of_file: dict[str, str] = field(default_factory=dict)  # by the file's name in images/
     graph_faults: dict[str, str] = field(default_factory=dict)  # why a graph's row could not name its image
     rejected: dict[str, str] = field(default_factory=dict)  # why an image is not usable
     probes: dict[str, Probe] = field(default_factory=dict)  # of the usable images
     splits: dict[str, str] = field(default_factory=dict)  # of the usable images
     graphless: dict[str, str] = field(default_factory=dict)  # why a usable image has no usable graph
+
+    def id_of(self, name: str) -> str:
+        """The id of the image that a query names by its id or by its file's name in `images/`."""
+        if name in self.named or name in self.graph_faults:
+            return name
+        return self.id_of_file.get(name_in_images(name), name)
 
 
 def check_folder(folder: Path) -> None:
@@ -71,12 +84,13 @@ def check_folder(folder: Path) -> None:
         raise UserError(reason, "Put the folder there, or correct corpus.root", file=images)
 
 
-def read_folder(folder: Path, path_prefix: str, workers: int) -> Corpus:
+def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | None = None) -> Corpus:
     """Read and check a dataset.
 
     Args:
         path_prefix: what stands before an image's file name in the `path` column.
         workers: processes that decode images.
+        max_pixels: of an image; None is Pillow's own limit.
 
     Raises:
         UserError: a file as a whole cannot be used.
@@ -84,22 +98,41 @@ def read_folder(folder: Path, path_prefix: str, workers: int) -> Corpus:
     check_folder(folder)
     state = _State(folder)
     _name_images(state)
-    _probe_images(state, workers)
+    _probe_images(state, workers, max_pixels)
     _choose_splits(state)
     images = gather(_image_rows(state, path_prefix), IMAGES)
     graphs = gather(_graph_rows(state), SCENE_GRAPHS)
     queries = gather(_query_rows(state, graphs), QUERIES)
     counts = {name: state.counts[name] for name in ("split_assumed", "answers_removed", "ignored_files")}
-    return Corpus(images, graphs, queries, state.rejects, counts)
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes)
+
+
+def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem]:
+    """The rows of `scene_graphs.json` whose image's file does not exist; other faults are passed by."""
+    files, problems = ImageFiles(folder), []
+    for row, value in rows:
+        try:
+            graph = Record.checked(value)
+            file = files.find(graph.identifier("image_id"), graph.optional("file_name"))
+            if not os.path.lexists(folder / file):
+                raise files.missing(file)
+        except Rejected as error:
+            if error.field == "file_name":
+                problems.append(
+                    Problem(
+                        error.reason, error.remedy, str(folder / GRAPHS_FILE), row, error.field, error.value
+                    )
+                )
+    return problems
 
 
 def _name_images(state: _State) -> None:
     """Collect the images that graphs name, then the image files that no graph names."""
-    files = _image_files(state)
+    files = ImageFiles(state.folder)
+    state.counts["ignored_files"] = files.counts["ignored_files"]
+    state.notes.count("hidden_files", files.counts["hidden_files"])
     id_of: dict[str, str] = {}  # by file, for the files that graphs name
-    file_of: dict[str, str] = {}  # by the id that a file's name gives
-    for file in files:
-        file_of.setdefault(_stem(file), file)
+    used: set[str] = set()  # files that graphs name or seem to mean
     for row, value in read_rows(state.folder / GRAPHS_FILE):
         state.rejects.seen["scene_graphs"] += 1
         image_id = None
@@ -109,73 +142,67 @@ def _name_images(state: _State) -> None:
             if image_id in state.named:
                 reason = f"the image id stands twice, in row {state.named[image_id].row} too"
                 raise Rejected(reason, "Give each image one graph", "image_id", image_id)
-            image = _named_image(graph, row, file_of.get(image_id, f"{IMAGES_FOLDER}/{image_id}.jpg"))
+            image = _named_image(graph, row, files.find(image_id, graph.optional("file_name")))
             if image.file in id_of:
                 reason = f"the file is named twice, by image '{id_of[image.file]}' too"
                 raise Rejected(reason, "Give each image one id", "file_name", image.file)
             id_of[image.file] = image_id
+            if not os.path.lexists(state.folder / image.file) and (meant := files.meant(image.file)):
+                image.missing = files.missing(image.file)
+                used.add(meant)
+            used.add(files.listed_as(image.file))
             state.named[image_id] = image
         except Rejected as error:
             state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
             if image_id is not None and image_id not in state.named:
                 state.graph_faults.setdefault(image_id, error.reason)
     state.rejects.seen["images"] = len(state.named)
-    for file in files:
-        if file in id_of:
+    for file in files.names:
+        if file in used:
             continue
-        image_id = _stem(file)
+        image_id = stem(file)
         state.rejects.seen["images"] += 1
         if image_id in state.named:
             same_id = Rejected("another image has this id", "Rename the file", "image_id", image_id)
             state.rejects.add("images", state.folder / file, None, image_id, same_id)
         else:
             state.named[image_id] = _NamedImage(file)
+    for image_id, image in state.named.items():
+        state.id_of_file.setdefault(name_in_images(image.file), image_id)
     state.rejected |= {name: why for name, why in state.graph_faults.items() if name not in state.named}
 
 
-def _named_image(graph: Record, row: int, default_file: str) -> _NamedImage:
-    name = graph.get("file_name")
+def _named_image(graph: Record, row: int, file: str) -> _NamedImage:
     return _NamedImage(
-        file=default_file if name is None else checks.relative_path(name, "file_name"),
+        file=file,
         row=row,
-        split=None if graph.get("split") is None else graph.choice("split", SPLITS),
-        family=None if graph.get("family") is None else graph.identifier("family"),
+        split=None if graph.optional("split") is None else graph.choice("split", SPLITS),
+        family=None if graph.optional("family") is None else graph.identifier("family"),
     )
 
 
-def _image_files(state: _State) -> list[str]:
-    """Names of the image files, from the dataset's folder, sorted; other files are counted."""
-    names = []
-    for path in sorted((state.folder / IMAGES_FOLDER).rglob("*")):
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        if path.suffix.lower() in SUFFIXES:
-            names.append(path.relative_to(state.folder).as_posix())
-        else:
-            state.counts["ignored_files"] += 1
-    return names
-
-
-def _stem(file: str) -> str:
-    return file.removeprefix(f"{IMAGES_FOLDER}/").rsplit(".", 1)[0]
-
-
-def _probe_images(state: _State, workers: int) -> None:
+def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
     ids = sorted(state.named)
     paths = [state.folder / state.named[image_id].file for image_id in ids]
     title = f"{state.folder.name}: decode"
-    probes = tqdm(probe_all(paths, workers), total=len(ids), unit="image", desc=title, disable=None)
-    for image_id, path, probe in zip(ids, paths, probes, strict=True):
+    probes = probe_all(paths, workers, max_pixels)
+    progress = tqdm(probes, total=len(ids), unit="image", desc=title, disable=None)
+    for image_id, path, probe in zip(ids, paths, progress, strict=True):
         image = state.named[image_id]
         try:
             checks.text(image_id, "image_id", checks.ID_LENGTH)
+            if image.missing is not None:
+                raise image.missing
             if probe.error is not None:
-                raise Rejected(probe.error, "Replace or remove the file", "file_name", image.file)
+                raise Rejected(probe.error, probe.remedy, "file_name", image.file)
         except Rejected as error:
             state.rejected[image_id] = error.reason
-            state.rejects.add("images", path, image.row, image_id, error)
+            file = path if image.missing is None else state.folder / GRAPHS_FILE
+            state.rejects.add("images", file, image.row, image_id, error)
         else:
             state.probes[image_id] = probe
+            state.notes.count("images_turned", probe.turned, path)
+            state.notes.count("images_rescaled", probe.rescaled, path)
 
 
 def _choose_splits(state: _State) -> None:
@@ -190,7 +217,7 @@ def _choose_splits(state: _State) -> None:
         try:
             query = Record.checked(value)
             split = query.choice("split", SPLITS)
-            for image_id in named_images(query):
+            for image_id in named_images(query, state.id_of):
                 votes.setdefault(image_id, Counter())[split] += 1
         except Rejected:
             continue  # it is reported when the row itself is read
@@ -235,12 +262,14 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
                 reason = f"its image was rejected: {state.rejected[image_id]}"
                 raise Rejected(reason, "Correct the image, or remove the graph", "image_id", image_id)
             probe = state.probes[image_id]
-            graph = graph_row(value, image_id, probe.width, probe.height)
+            notes = Notes()
+            graph = graph_row(value, image_id, probe.width, probe.height, notes)
         except Rejected as error:
             state.graphless[image_id] = rejected(error.reason)
             state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
         else:
             del state.graphless[image_id]
+            state.notes.add(notes, state.folder / GRAPHS_FILE, row)
             yield graph
 
 
@@ -256,7 +285,9 @@ def _query_rows(state: _State, graphs: pa.Table) -> Iterator[dict[str, Any]]:
         for chunk in graphs["objects"].chunks
         for name in chunk.flatten().field("name").unique().to_pylist()
     }
-    gallery = Gallery(state.splits, state.rejected, state.graphless, graph_of, EditReader(sorted(names)))
+    gallery = Gallery(
+        state.splits, state.id_of, state.rejected, state.graphless, graph_of, EditReader(sorted(names))
+    )
     taken: set[str] = set()
     for row, value in read_rows(state.folder / QUERIES_FILE):
         state.rejects.seen["queries"] += 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import is_lfs_pointer
 
 _CHUNK = 1 << 20  # characters
 _OF_NUMBERS = "0123456789.eE+-"
@@ -57,6 +58,9 @@ class _Reader:
         first = self._next_character()
         if first is None:
             self._fail("the file is empty")
+        if is_lfs_pointer(self.text[:100].encode()):
+            reason, remedy = "the file is a git-LFS pointer, not the file itself", "Run `git lfs pull`"
+            raise UserError(reason, remedy, file=self.path)
         if first != "[":
             self._fail("the file holds no list", f"its first character is {first!r}")
         self.at += 1

@@ -20,30 +20,35 @@ _REQUIRED_TEXTS = {"object": ("name",), "relation": ("subject", "predicate", "ob
 class Gallery:
     """What a query may name.
 
-    `splits` holds the split of every usable image; `rejected` why an image was rejected; `graphless` why an
-    image has no usable graph; `graph_of` gives the graph of an image that has one. `reader` reads edits from
-    plain texts where the file has none.
+    `splits` holds the split of every usable image; `id_of` gives the id for an id or a file's name;
+    `rejected` says why an image was rejected, `graphless` why an image has no usable graph; `graph_of` gives
+    the graph of an image that has one. `reader` reads edits from plain texts where the file has none.
     """
 
     splits: Mapping[str, str]
+    id_of: Callable[[str], str]
     rejected: Mapping[str, str]
     graphless: Mapping[str, str]
     graph_of: Callable[[str], GroupGraph]
     reader: EditReader
 
 
-def named_images(query: Record) -> list[str]:
+def named_images(query: Record, id_of: Callable[[str], str]) -> list[str]:
     """Ids of the images that a query names: reference, target, further right answers.
+
+    Args:
+        id_of: gives the id for what a query may write, an id or the name of a file in `images/`.
 
     Raises:
         Rejected: a field is missing, or is no id.
     """
     further = list(query.entries("targets", optional=True))
-    return [
+    names = [
         query.identifier("reference"),
         query.identifier("target"),
         *(checks.identifier(value, field) for value, field in further),
     ]
+    return [id_of(name) for name in names]
 
 
 def query_row(query: Record, gallery: Gallery, taken: Set[str]) -> tuple[dict[str, Any], int]:
@@ -66,7 +71,7 @@ def query_row(query: Record, gallery: Gallery, taken: Set[str]) -> tuple[dict[st
         raise Rejected("the pair id stands twice", "Give each query its own id", "pair_id", query_id)
     split = query.choice("split", SPLITS)
     modification = query.text("modification", checks.MODIFICATION_LENGTH)
-    reference, target, *further = named_images(query)
+    reference, target, *further = named_images(query, gallery.id_of)
     _check_image(reference, "reference", gallery)
     _check_image(target, "target", gallery)
     if reference == target:
@@ -96,8 +101,8 @@ def query_row(query: Record, gallery: Gallery, taken: Set[str]) -> tuple[dict[st
         "target_id": target,
         "target_ids": sorted(answers),
         "modification": modification,
-        "kind": query.choice("kind", KINDS) if "kind" in query.values else "free",
-        "family": None if query.get("family") is None else query.identifier("family"),
+        "kind": "free" if query.optional("kind") is None else query.choice("kind", KINDS),
+        "family": None if query.optional("family") is None else query.identifier("family"),
         "edits": _edits(query, gallery.graph_of(reference), modification, gallery.reader),
     }, sum(image_id in gallery.rejected for image_id in further)
 
@@ -134,7 +139,8 @@ def _edit(entry: Record) -> dict[str, Any]:
     }
     for key in _EDIT_TEXTS:
         absent = entry.get(key) in (None, "") and key not in _REQUIRED_TEXTS[edit["kind"]]
-        edit[key] = None if absent else entry.text(key, checks.NAME_LENGTH)
+        read = entry.identifier if key == "quantity" else entry.name
+        edit[key] = None if absent else read(key)
     if edit["kind"] == "object":
         edit["quantity"] = edit["quantity"] or ""
         edit["attributes"] = entry.names("attributes")

@@ -56,9 +56,59 @@ class Rejects:
         ]
 
 
+# what was put right, left out or noticed without rejecting a row: the key in the metrics, and its words
+NOTES = {
+    "hidden_files": "hidden image files passed by",
+    "images_turned": "images turned upright by their EXIF orientation",
+    "images_rescaled": "images of more than 8 bits a channel rescaled",
+    "boxes_clipped": "boxes clipped to the image",
+    "boxes_left_out": "boxes left out",
+    "attributes_left_out": "attributes left out",
+    "relationships_left_out": "relationships left out",
+    "merged_ids_resolved": "ids of relationships resolved by merged_object_ids",
+    "repeated_images": "images that are byte for byte another image of their split",
+    "shared_images": "image files that stand in more than one split, byte for byte",
+}
+
+
+@dataclass
+class Notes:
+    """How often each kind of `NOTES` occurred, and the first case of it."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, object] = field(default_factory=dict)
+
+    def count(self, kind: str, times: int = 1, first: object = None) -> None:
+        """Count cases of a kind; `first` says what the first one is."""
+        self.counts[kind] += times
+        if times and first is not None:
+            self.first.setdefault(kind, first)
+
+    def add(self, other: "Notes", file: object, row: int) -> None:
+        """Add the notes on one row of a file; their first cases are `Rejected`."""
+        self.counts.update(other.counts)
+        for kind, error in other.first.items():
+            if kind not in self.first and isinstance(error, Rejected):
+                problem = Problem(error.reason, error.remedy, str(file), row, error.field, error.value)
+                self.first[kind] = problem
+
+    def metrics(self) -> dict[str, int]:
+        """The count of every kind, also of those that did not occur."""
+        return {kind: self.counts[kind] for kind in NOTES}
+
+    def lines(self) -> list[str]:
+        """A line for each kind that occurred."""
+        return [
+            f"{text}: {self.counts[kind]}"
+            + (f". The first: {self.first[kind]}" if kind in self.first else "")
+            for kind, text in NOTES.items()
+            if self.counts[kind]
+        ]
+
+
 @dataclass(frozen=True)
 class Corpus:
-    """The three tables of a dataset, what was rejected, and further counts.
+    """The three tables of a dataset, what was rejected, notes on what was not, and further counts.
 
     `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
     answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
@@ -69,3 +119,4 @@ class Corpus:
     queries: pa.Table
     rejects: Rejects
     counts: dict[str, int]
+    notes: Notes = field(default_factory=Notes)

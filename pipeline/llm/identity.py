@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import parameter_error
-from pipeline.base.files import file_hashes
+from pipeline.base.files import file_hashes, refuse_lfs_pointers
 from pipeline.base.params import LlmParams
 
 OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: this project's; the others are vLLM's
@@ -27,7 +27,8 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
         root: the folder that relative folders start from.
 
     Raises:
-        UserError: the model's folder is missing or holds no safetensors, or the server does not answer.
+        UserError: the model's folder is missing, holds no safetensors or a git-LFS pointer, or the server
+            does not answer.
     """
     if params.engine == "endpoint":
         from pipeline.llm.endpoint_engine import reported_model
@@ -82,6 +83,7 @@ def _weights_identity(
     folder = local_folder(model, root, field)
     if folder is None:
         return {"kind": "hub", "name": model, "revision": _hub_commit(model, revision) or revision or "main"}
+    refuse_lfs_pointers(folder.iterdir())
     matching = {path for pattern in (*_CONTENT, *code) for path in folder.glob(pattern)}
     files = sorted(path for path in matching if path.is_file())
     if not any(path.match(pattern) for path in files for pattern in _WEIGHTS):

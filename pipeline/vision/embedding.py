@@ -11,8 +11,8 @@ import numpy as np
 import PIL
 from tqdm import tqdm
 
+from pipeline.base.decode import ALL, RULES, decode
 from pipeline.base.errors import UserError
-from pipeline.base.images import decode
 from pipeline.base.params import Params
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
@@ -24,10 +24,14 @@ _PART_ROWS = 2048  # about so many rows are one part of the cache; a kill loses 
 
 @dataclass(frozen=True)
 class Source:
-    """An image to embed: its file, and the sha256 that its bytes must have."""
+    """An image to embed: its file, and the sha256 that its bytes must have.
+
+    `max_pixels` limits an image that no corpus stage has checked.
+    """
 
     path: Path
     sha256: str
+    max_pixels: float = ALL
 
 
 @dataclass
@@ -69,7 +73,7 @@ class _Images:
             reason = f"the image has changed: its sha256 is {sha256}, the corpus says {source.sha256}"
             return _Problem(source, reason), 0.0
         try:
-            return self.preprocess(decode(data)), time.perf_counter() - start
+            return self.preprocess(decode(data, source.max_pixels)), time.perf_counter() - start
         except ValueError as error:
             return _Problem(source, str(error)), 0.0
 
@@ -138,7 +142,7 @@ def embed_images(
 
 
 def cached_features(
-    vlm: Vlm, files: Mapping[str, Path], params: Params, folder: Path
+    vlm: Vlm, files: Mapping[str, Path], params: Params, folder: Path, max_pixels: float = ALL
 ) -> tuple[FeatureCache, Spent]:
     """Embed the images that the cache in `folder` lacks; return the cache, and how long embedding took.
 
@@ -147,12 +151,14 @@ def cached_features(
 
     Args:
         files: image files by the sha256 of their bytes.
+        max_pixels: limits images that no corpus stage has checked.
 
     Raises:
         UserError: what `embed_images` raises.
     """
-    cache = FeatureCache(folder, {**vlm.identity, "decoder": DECODER}, vlm.dimension, params.embed.dtype)
-    sources = [Source(files[sha256], sha256) for sha256 in sorted(files) if sha256 not in cache]
+    made_by = {**vlm.identity, "decoder": DECODER, "pixels": RULES}
+    cache = FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
+    sources = [Source(files[sha256], sha256, max_pixels) for sha256 in sorted(files) if sha256 not in cache]
     spent = Spent()
     if not sources:
         return cache, spent

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, refuse_lfs_pointers
 from pipeline.base.params import VlmParams
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -42,8 +42,8 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
     """Find what `vlm.model` and `vlm.pretrained` name; relative paths are relative to `root`.
 
     Raises:
-        UserError: the folder or file is missing, holds no config or no safetensors weights, or a built-in
-            model has no `pretrained` (its weights would be random).
+        UserError: the folder or file is missing, holds no config, no safetensors weights or a git-LFS
+            pointer, or a built-in model has no `pretrained` (its weights would be random).
     """
     if params.model.startswith(LOCAL):
         return _locate_folder(params, root / params.model.removeprefix(LOCAL))
@@ -58,6 +58,7 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
         file = root / params.pretrained
         if not file.is_file():
             _refuse("there is no such weights file", _PATH_REMEDY, "vlm.pretrained", params.pretrained)
+        refuse_lfs_pointers([file])
         return VlmSource(params.model, str(file), file, None)
     return VlmSource(params.model, params.pretrained, None, None)
 
@@ -66,6 +67,7 @@ def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
     _refuse_pretrained(params)
     if not folder.is_dir():
         _refuse("there is no such model folder", _PATH_REMEDY, "vlm.model", params.model)
+    refuse_lfs_pointers(folder.iterdir())
     file = folder / CONFIG_NAME
     if not file.is_file():
         remedy = "Name a folder that open_clip wrote, with its config and .safetensors weights"

@@ -140,6 +140,24 @@ def test_check_says_what_is_wrong(folder: Path) -> None:
     assert lines[-1].startswith("ok   disk")
 
 
+def test_check_names_pointers_and_files_that_are_not_there(folder: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    for name in ("llm", "vlm"):
+        (folder / name).mkdir()
+        (folder / name / "model.safetensors").write_text(pointer)
+    _change(folder, "llm", model="./llm")
+    _change(folder, "vlm", model="local-dir:vlm")
+    graphs = folder / "in/parks/scene_graphs.json"
+    graphs.write_text(graphs.read_text().replace("images/", ""))
+    lines = _lempo("check", cwd=folder).stdout.splitlines()
+    failed = {line.split(":")[0]: line for line in lines if line.startswith("FAIL")}
+    assert "9 of the first 9 graphs" in failed["FAIL dataset parks"]
+    assert "images/train-red.png is there" in failed["FAIL dataset parks"]
+    for name in ("FAIL language model", "FAIL vision language model"):
+        assert "model.safetensors: the file is a git-LFS pointer" in failed[name]
+        assert "git lfs pull" in failed[name]
+
+
 def test_a_benchmark_that_is_not_there_is_one_line(folder: Path) -> None:
     (folder / "empty").mkdir()
     said = _lempo("benchmark", "cirr", "empty", cwd=folder)

@@ -18,10 +18,19 @@ ROOT = Path(__file__).parents[2]
 UCM = ROOT.parent / "shared/ucm"
 
 
-def _params(datasets: tuple[str, ...] = ("parks",), root: str = "in", share: float = 0.2) -> Params:
+def _params(
+    datasets: tuple[str, ...] = ("parks",),
+    root: str = "in",
+    share: float = 0.2,
+    corpus_changes: dict[str, Any] | None = None,
+) -> Params:
     raw: dict[str, Any] = load_params(ROOT / "params.yaml").model_dump()
     return Params.model_validate(
-        {**raw, "datasets": datasets, "corpus": {"root": root, "max_reject_share": share}}
+        {
+            **raw,
+            "datasets": datasets,
+            "corpus": raw["corpus"] | {"root": root, "max_reject_share": share} | (corpus_changes or {}),
+        }
     )
 
 
@@ -97,6 +106,29 @@ def test_too_many_rejects_end_the_stage_naming_the_first(tmp_path: Path) -> None
     assert read_metrics(paths.metrics("corpus"))["all"]["rejected_queries"] == 2
     assert read_table(paths.rejects, REJECTS).num_rows == 2
     corpus.run(_params(share=0.23), paths)
+
+
+def test_equal_files_are_counted_within_a_split_and_refused_across_splits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = Paths(tmp_path)
+    source = Source(tmp_path / "in/parks")
+    source.image("val-blue").write_bytes(source.image("val-green").read_bytes())
+    with caplog.at_level("INFO"):
+        corpus.run(_params(), paths)
+    assert (
+        "images that are byte for byte another image of their split: 1. The first: 'val-blue'" in caplog.text
+    )
+    counts = read_metrics(paths.metrics("corpus"))["parks"]
+    assert counts.items() >= {"repeated_images": 1, "shared_images": 0}.items()
+    for image_id in ("test-green", "train-red"):
+        source.image(image_id).write_bytes(source.image("val-green").read_bytes())
+    with pytest.raises(UserError, match="more than one split, byte for byte: 1") as caught:
+        corpus.run(_params(), paths)
+    assert "'test-green' (test), 'train-red' (train), 'val-blue' (val)" in str(caught.value)
+    corpus.run(_params(corpus_changes={"allow_shared_images": True}), paths)
+    counts = read_metrics(paths.metrics("corpus"))["all"]
+    assert counts.items() >= {"repeated_images": 1, "shared_images": 1, "images": 9}.items()
 
 
 def test_a_dataset_without_rows_ends_the_stage(tmp_path: Path) -> None:

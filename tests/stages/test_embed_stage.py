@@ -25,11 +25,12 @@ MakeParams = Callable[..., Params]
 
 @pytest.fixture
 def project(tmp_path: Path, make_params: MakeParams) -> tuple[Paths, MakeParams]:
-    Source(tmp_path / "in/parks")
-    Source(tmp_path / "in/roofs")
+    Source(tmp_path / "in/parks", shared=True)
+    Source(tmp_path / "in/roofs", shared=True)
 
     def make(**sections: object) -> Params:
-        changed = {"datasets": ["parks", "roofs"], "corpus": {"root": "in"}, "speed": {"embed_batch": 4}}
+        changed = {"datasets": ["parks", "roofs"], "speed": {"embed_batch": 4}}
+        changed["corpus"] = {"root": "in", "allow_shared_images": True}
         return make_params(**(changed | sections))
 
     paths = Paths(tmp_path)

@@ -162,7 +162,7 @@ def _image_features(
         hashes = list(tqdm(pool.map(sha256_file, files), "read", len(files), unit="image", disable=None))
     try:
         file_of = dict(zip(hashes, files, strict=True))
-        cache, _ = cached_features(vlm, file_of, params, paths.cache / "features")
+        cache, _ = cached_features(vlm, file_of, params, paths.cache / "features", params.corpus.max_pixels)
     except UserError as error:
         remedy = (
             "Restore the file as it was published; if the feature is not finite, set vlm.precision to fp32"

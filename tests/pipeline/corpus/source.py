@@ -10,9 +10,12 @@ COLOURS = {"red": (200, 30, 30), "green": (40, 160, 60), "blue": (40, 60, 200)}
 
 
 class Source:
-    """`images/<split>-<colour>.png` of 40 x 30 pixels, a graph each, and three queries a split."""
+    """`images/<split>-<colour>.png` of 40 x 30 pixels, a graph each, and three queries a split.
 
-    def __init__(self, folder: Path) -> None:
+    With `shared` all splits hold the same three pictures.
+    """
+
+    def __init__(self, folder: Path, shared: bool = False) -> None:
         self.folder = folder
         (folder / "images").mkdir(parents=True)
         self.graphs: list[dict[str, Any]] = []
@@ -20,7 +23,8 @@ class Source:
         for split in ("train", "val", "test"):
             for colour, rgb in COLOURS.items():
                 image_id = f"{split}-{colour}"
-                Image.new("RGB", (40, 30), rgb).save(folder / f"images/{image_id}.png")
+                rgb_of_split = rgb if shared else (rgb[0], rgb[1], rgb[2] + len(split))
+                Image.new("RGB", (40, 30), rgb_of_split).save(folder / f"images/{image_id}.png")
                 self.graphs.append(
                     {
                         "image_id": image_id,

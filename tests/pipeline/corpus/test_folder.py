@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.base.errors import UserError
 from pipeline.base.schemas import REJECTS
@@ -157,17 +159,17 @@ def test_a_further_answer_that_was_rejected_leaves_the_list(source: Source) -> N
 
 
 def test_a_bad_graph_leaves_its_image_in_the_gallery(source: Source) -> None:
-    source.graphs[0]["relationships"][0]["object_id"] = 5  # train-red, the reference of rows 0 to 2
+    source.graphs[0]["objects"][0]["name"] = ""  # train-red, the reference of rows 0 to 2
     source.graphs[4]["objects"] = None  # val-green, only ever a target
     corpus = _read(source)
     assert corpus.images.num_rows == 9 and corpus.scene_graphs.num_rows == 7
     assert [(row, field) for row, field, _ in _rejects(corpus, "scene_graphs")] == [
-        (0, "relationships[0].object_id"),
+        (0, "objects[0].name"),
         (4, "objects"),
     ]
     rejected = _rejects(corpus, "queries")
     assert [row for row, _, _ in rejected] == [0, 1, 2]
-    assert "scene graph was rejected: the relationship names an object" in rejected[0][2]
+    assert "scene graph was rejected: the text is empty" in rejected[0][2]
 
 
 def test_a_reference_without_a_graph_is_said(source: Source) -> None:
@@ -283,6 +285,75 @@ def test_whole_numbers_are_ids(source: Source) -> None:
         query["reference"] = 7
     corpus = _read(source)
     assert corpus.rejects.rows == [] and "7" in _ids(corpus)
+
+
+def test_what_is_left_out_of_graphs_is_counted_with_the_first_case(source: Source) -> None:
+    source.graphs[2]["objects"][0]["bbox"] = [2, 2, 0, 9]
+    source.graphs[5]["objects"][0]["bbox"] = [2, 2, 9, -1]
+    source.graphs[6]["objects"][0] |= {"bbox": [2, 2, 0, 9], "name": ""}  # is rejected as a whole
+    source.graphs[7]["relationships"].append({"subject_id": 0, "predicate": "on", "object_id": 9})
+    corpus = _read(source)
+    assert corpus.scene_graphs.num_rows == 8
+    counts = corpus.notes.metrics()
+    assert (counts["boxes_left_out"], counts["relationships_left_out"], counts["boxes_clipped"]) == (2, 1, 0)
+    line = corpus.notes.lines()[0]
+    assert "boxes left out: 2" in line and "scene_graphs.json row 2, field 'objects[0].bbox'" in line
+
+
+def test_turned_and_deep_images_are_counted_and_their_boxes_are_upright(source: Source) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 40), "red").save(source.image("val-red"), exif=exif)  # 40 x 30 upright
+    deep = np.linspace(300, 3500, 1200).reshape(30, 40).astype(np.uint16)
+    Image.fromarray(deep).save(source.image("val-blue"))
+    source.graphs[3] |= {"width": 40, "height": 30}
+    source.graphs[3]["objects"][0]["bbox"] = [30, 2, 9, 9]
+    corpus = _read(source)
+    assert corpus.rejects.rows == []
+    assert "images turned upright by their EXIF orientation: 1. The first: " in corpus.notes.lines()[0]
+    assert corpus.notes.metrics()["images_rescaled"] == 1
+    row = next(row for row in corpus.scene_graphs.to_pylist() if row["image_id"] == "val-red")
+    assert (row["width"], row["height"], row["objects"][0]["bbox"]["x"]) == (40, 30, 30)
+    source.graphs[3] |= {"width": 30, "height": 40}
+    (reject, *_) = _read(source).rejects.rows
+    assert reject["field"] == "width" and "EXIF" in reject["remedy"]
+
+
+def test_the_remedy_of_a_large_image_speaks_of_tiles(source: Source) -> None:
+    Image.new("RGB", (80, 60)).save(source.image("val-red"))
+    (reject, *_) = read_folder(source.folder, "parks", workers=1, max_pixels=4000).rejects.rows
+    assert "4800 to 4000" in reject["reason"] and "tiles" in reject["remedy"]
+    assert read_folder(source.folder, "parks", workers=1, max_pixels=4800).rejects.rows == []
+
+
+def test_a_table_written_by_pandas_is_read(source: Source) -> None:
+    nan = float("nan")
+    for i, graph in enumerate(source.graphs):
+        empty = nan if i % 2 else ""
+        graph |= {"image_id": float(i), "split": empty, "family": empty, "scene": empty}
+    index = {
+        f"{split}-{colour}": float(i * 3 + j)
+        for i, split in enumerate(("train", "val", "test"))
+        for j, colour in enumerate(("red", "green", "blue"))
+    }
+    for query in source.queries:
+        query |= {
+            "pair_id": float(query["pair_id"]),
+            "reference": index[query["reference"]],
+            "target": index[query["target"]],
+            "targets": nan,
+            "kind": nan,
+            "family": nan,
+            "edits": nan,
+        }
+    edit = {"op": "remove", "kind": "object", "quantity": 1.0, "name": "roof", "position": "top left"}
+    source.queries[1]["edits"] = [edit | {"attributes": ["red"], "subject": nan}]
+    corpus = _read(source)
+    assert corpus.rejects.rows == []
+    assert corpus.queries["query_id"].to_pylist()[:2] == ["0", "1"]
+    assert corpus.queries["kind"].to_pylist() == ["free"] * 9
+    assert corpus.queries["edits"][1].as_py()[0]["quantity"] == "1"
+    assert set(corpus.images["image_id"].to_pylist()) == set("012345678")
 
 
 def test_a_missing_part_of_the_folder_is_named(source: Source) -> None:

@@ -105,3 +105,9 @@ def test_missing_and_binary_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_bytes(b'["\xff"]')
     with pytest.raises(UserError, match="not UTF-8"):
         list(read_rows(tmp_path / "rows.json"))
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(UserError, match=r"git-LFS pointer.*git lfs pull"):
+        list(read_rows(tmp_path / "rows.json"))

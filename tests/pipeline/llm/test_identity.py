@@ -110,3 +110,10 @@ def test_a_damaged_note_of_hashes_is_written_anew(model: Path) -> None:
     (model.parent / "cache/file_hashes.json").write_text("{")
     assert _hash(model) == before
     assert json.loads((model.parent / "cache/file_hashes.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_named(model: Path, name: str) -> None:
+    (model / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(UserError, match=rf"{name}: the file is a git-LFS pointer.*git lfs pull"):
+        _hash(model)

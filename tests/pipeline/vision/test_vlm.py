@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,16 @@ def test_a_model_of_others_is_cut_alike() -> None:
     with torch.no_grad():
         whole = vlm.model.encode_text(vlm.tokenize(texts), normalize=True)
     torch.testing.assert_close(encode_texts(vlm, texts, 8), whole, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_config.json", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_named(folder: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(UserError, match=rf"{name}: the file is a git-LFS pointer.*git lfs pull"):
+        load_tokenizer(_params(f"local-dir:{copy}"))
+    weights = copy / "open_clip_model.safetensors"
+    if name == weights.name:
+        with pytest.raises(UserError, match="git-LFS pointer"):
+            locate(_params("ViT-B-32", str(weights)))

@@ -1,0 +1,166 @@
+"""The image files of a dataset's folder, and which of them a graph means."""
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from pipeline.base.errors import UserError
+from pipeline.base.images import SUFFIXES
+from pipeline.corpus import checks
+from pipeline.corpus.checks import Rejected
+
+IMAGES_FOLDER = "images"
+# folders that systems and network drives add; every name that starts with a dot is hidden too
+_HIDDEN = {
+    "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "__macosx",
+    "lost+found", "system volume information",
+}  # fmt: skip
+
+
+class ImageFiles:
+    """Image files in `images/` and its folders, linked ones included; each real folder counts once.
+
+    Attributes:
+        names: from the dataset's folder, sorted; hidden files and files in hidden folders are not among them.
+        counts: `ignored_files` that are no images, and `hidden_files`, images that are hidden.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.counts: Counter[str] = Counter()
+        try:
+            self.names = sorted(self._listed(), key=lambda name: name.split("/"))
+        except OSError as error:
+            remedy = "Check its permissions"
+            raise UserError(
+                f"the folder cannot be read: {error.strerror}", remedy, file=error.filename
+            ) from None
+        self._by_name = {_normal(name): name for name in reversed(self.names)}
+        self._by_stem = {stem(name): name for name in reversed(self.names)}
+
+    def find(self, image_id: str, file_name: object) -> str:
+        """The file of an image, from the dataset's folder. It may not exist.
+
+        Names are equal if they are the same text in Unicode, composed or decomposed. Without a `file_name`
+        the id is the name of a file in `images/`, with or without its ending.
+
+        Raises:
+            Rejected: the name lies outside the dataset's folder.
+        """
+        if file_name is not None:
+            file = checks.relative_path(file_name, "file_name")
+            if file in self._listed_names or os.path.lexists(self.folder / file):
+                return file
+            return self._by_name.get(_normal(file), file)
+        name = image_id.removeprefix(f"{IMAGES_FOLDER}/")
+        if (found := self._by_stem.get(_normal(name))) is not None:
+            return found
+        by_id = checks.relative_path(f"{IMAGES_FOLDER}/{name}", "image_id")
+        if os.path.isfile(self.folder / by_id):
+            return by_id
+        ends_as_image = PurePosixPath(by_id).suffix.lower() in SUFFIXES
+        return self._by_name.get(_normal(by_id), by_id if ends_as_image else f"{by_id}.jpg")
+
+    def meant(self, missing: str) -> str | None:
+        """The one file in `images/` that a name without a file can mean: other folder, case or ending."""
+        path = PurePosixPath(missing.replace("\\", "/"))
+        if (inside := self._by_name.get(_normal(f"{IMAGES_FOLDER}/{path}"))) is not None:
+            return inside
+        for key in (path.name, path.stem):
+            alike = self._alike.get(_normal(key).casefold(), [])
+            if alike:
+                return alike[0] if len(alike) == 1 else None
+        return None
+
+    def missing(self, file: str, reason: str = "the image file is missing") -> Rejected:
+        """Why there is no such file, and the file that its name can mean."""
+        if (meant := self.meant(file)) is None:
+            return Rejected(reason, "Replace or remove the file", "file_name", file)
+        return Rejected(
+            f"{reason}, but {meant} is there",
+            f"Write it with its folder and ending: {meant}",
+            "file_name",
+            file,
+        )
+
+    def listed_as(self, file: str) -> str:
+        """The name under which a file is listed, if `file` reaches it through a link."""
+        real = os.path.realpath(self.folder / file)
+        if file in self._listed_names or real == os.path.join(os.path.realpath(self.folder), file):
+            return file
+        return self._by_real_path.get(real, file)
+
+    @cached_property
+    def _listed_names(self) -> set[str]:
+        return set(self.names)
+
+    @cached_property
+    def _by_real_path(self) -> dict[str, str]:
+        return {os.path.realpath(self.folder / name): name for name in reversed(self.names)}
+
+    @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        """Files by their bare name, and by it without its ending, in any case."""
+        alike = defaultdict(list)
+        for name in self.names:
+            path = PurePosixPath(name)
+            for key in (path.name, path.stem):
+                alike[_normal(key).casefold()].append(name)
+        return alike
+
+    def _listed(self) -> Iterator[str]:
+        """Names of the image files. Linked folders come last, so that a file's name has no link if it can."""
+        top = os.path.realpath(self.folder / IMAGES_FOLDER)
+        real, linked = [IMAGES_FOLDER], list[str]()
+        visited: set[str] = set()
+        while real or linked:
+            folder = real.pop() if real else linked.pop(0)
+            target = os.path.realpath(self.folder / folder)
+            if target in visited or (top != target and Path(top).is_relative_to(target)):
+                continue  # a link back, which would never end
+            visited.add(target)
+            with os.scandir(self.folder / folder) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    name = f"{folder}/{entry.name}"
+                    hidden = entry.name.startswith(".") or entry.name.casefold() in _HIDDEN
+                    # os.path: a link to itself is no error there
+                    if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                        if hidden:
+                            self._count_hidden(entry.path)
+                        else:
+                            (linked if entry.is_symlink() else real).append(name)
+                    elif _is_image(entry.name) and os.path.isfile(entry.path):
+                        if hidden:
+                            self.counts["hidden_files"] += 1
+                        else:
+                            yield name
+                    elif not hidden:
+                        self.counts["ignored_files"] += 1
+
+    def _count_hidden(self, folder: str) -> None:
+        for _, _, files in os.walk(folder):
+            self.counts["hidden_files"] += sum(map(_is_image, files))
+
+
+def stem(file: str) -> str:
+    """The id of an image that no graph names: its file's name in `images/`, without the ending."""
+    return name_in_images(file).rsplit(".", 1)[0]
+
+
+def name_in_images(file: str) -> str:
+    """A file's name from the folder `images/`, in composed Unicode."""
+    return _normal(file.removeprefix(f"{IMAGES_FOLDER}/"))
+
+
+def _is_image(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
