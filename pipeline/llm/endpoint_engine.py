@@ -3,14 +3,22 @@
 import json
 import logging
 import os
-import random
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_result,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
 
 from pipeline.base.errors import parameter_error
 from pipeline.base.files import remembered, write_json
@@ -22,6 +30,7 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses worth another try
+_BACKOFF = wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
 _IDENTITY_FIELDS = ("id", "root", "parent", "revision", "version")  # of /models; its other fields vary
 
 
@@ -30,7 +39,6 @@ class EndpointEngine(Engine):
 
     def __init__(self, params: LlmParams, speed: SpeedParams) -> None:
         self._model = params.model
-        self._retries = speed.endpoint_retries
         self._concurrency = speed.endpoint_concurrency
         self._client = httpx.Client(
             base_url=_base(params),
@@ -39,7 +47,14 @@ class EndpointEngine(Engine):
             limits=httpx.Limits(max_connections=self._concurrency),
         )
         self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="endpoint")
-        self._closing = False
+        self._closing = Event()
+        self._retrying = Retrying(
+            retry=retry_if_result(lambda answer: answer[1] is not None),
+            stop=stop_after_attempt(speed.endpoint_retries + 1) | stop_when_event_set(self._closing),
+            wait=_wait,
+            sleep=sleep_using_event(self._closing),
+            retry_error_callback=_last_answer,
+        )
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Yield results as the server answers."""
@@ -56,7 +71,7 @@ class EndpointEngine(Engine):
 
     def close(self) -> None:
         """Drop what has not been sent yet and close the connections."""
-        self._closing = True
+        self._closing.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._client.close()
 
@@ -70,13 +85,7 @@ class EndpointEngine(Engine):
         if request.json_schema is not None:
             schema = {"name": "caption", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        for attempt in range(self._retries + 1):
-            result, wait_s = self._post(request.key, body)
-            if wait_s is None or self._closing:
-                break
-            if attempt < self._retries:
-                backoff = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1)
-                time.sleep(wait_s or backoff)
+        result, _ = self._retrying(self._post, request.key, body)
         return result
 
     def _post(self, key: str, body: dict[str, Any]) -> tuple[Result, float | None]:
@@ -135,6 +144,16 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
     known[name] = {field: model[field] for field in _IDENTITY_FIELDS if model.get(field)}
     write_json(store, known)
     return known[name]
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds before the next try: those that the server asks for, else longer each time."""
+    return _last_answer(state)[1] or _BACKOFF(state)
+
+
+def _last_answer(state: RetryCallState) -> tuple[Result, float | None]:
+    assert state.outcome is not None
+    return state.outcome.result()
 
 
 def _result(key: str, answer: dict[str, Any]) -> Result:
