@@ -6,6 +6,9 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.corpus.folder import read_folder
+from pipeline.corpus.tables import Corpus
+
 COLOURS = {"red": (200, 30, 30), "green": (40, 160, 60), "blue": (40, 60, 200)}
 
 
@@ -55,6 +58,11 @@ class Source:
         (self.folder / "scene_graphs.json").write_text(json.dumps(self.graphs))
         (self.folder / "triplets.json").write_text(json.dumps(self.queries))
         return self
+
+    def read(self) -> Corpus:
+        """Put both files into the folder and read it."""
+        self.write()
+        return read_folder(self.folder, "somewhere/parks", workers=1)
 
     def image(self, image_id: str) -> Path:
         return self.folder / f"images/{image_id}.png"

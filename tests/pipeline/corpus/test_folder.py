@@ -1,6 +1,5 @@
 """A dataset folder becomes tables, and every row that cannot is a reject with its reason."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,6 @@ from stages.sources import check_source
 from tests.pipeline.corpus.source import Source
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Source:
-    return Source(tmp_path / "parks")
-
-
-def _read(source: Source) -> Corpus:
-    source.write()
-    return read_folder(source.folder, "somewhere/parks", workers=1)
-
-
 def _rejects(corpus: Corpus, table: str) -> list[tuple[int | None, str | None, str]]:
     return [(row["row"], row["field"], row["reason"]) for row in corpus.rejects.rows if row["table"] == table]
 
@@ -35,7 +24,7 @@ def _ids(corpus: Corpus) -> list[str]:
 
 
 def test_a_sound_folder_is_taken_whole(source: Source) -> None:
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == []
     assert (corpus.images.num_rows, corpus.scene_graphs.num_rows, corpus.queries.num_rows) == (9, 9, 9)
     image = corpus.images.to_pylist()[0]
@@ -50,14 +39,14 @@ def test_a_sound_folder_is_taken_whole(source: Source) -> None:
 def test_without_targets_the_target_is_the_answer(source: Source) -> None:
     del source.queries[0]["targets"]
     source.queries[1]["targets"] = ["train-green"]  # the target itself is not listed
-    rows = _read(source).queries.to_pylist()
+    rows = source.read().queries.to_pylist()
     assert rows[0]["target_ids"] == ["train-green"]
     assert rows[1]["target_ids"] == ["train-blue", "train-green"]
 
 
 def test_a_plain_text_has_edits(source: Source) -> None:
     source.queries[0]["modification"] = "remove the trees"
-    edits = _read(source).queries.to_pylist()[0]["edits"]
+    edits = source.read().queries.to_pylist()[0]["edits"]
     assert [(edit["op"], edit["name"]) for edit in edits] == [("remove", "tree")]
 
 
@@ -71,7 +60,7 @@ def test_kind_and_edits_of_the_file_are_taken(source: Source) -> None:
             edit | {"op": "add", "attributes": ["green"]},
         ],
     }
-    row = _read(source).queries.to_pylist()[0]
+    row = source.read().queries.to_pylist()[0]
     assert (row["kind"], row["family"], len(row["edits"])) == ("recolour", "3", 2)
 
 
@@ -81,7 +70,7 @@ def test_images_that_no_query_names_count_as_train(source: Source) -> None:
     for name in "xyz":
         source.image(name).write_bytes(source.image("train-red").read_bytes())
     (source.folder / "images/notes.txt").write_text("not an image")
-    corpus = _read(source)
+    corpus = source.read()
     splits = dict(zip(corpus.images["image_id"].to_pylist(), corpus.images["split"].to_pylist(), strict=True))
     assert (splits["x"], splits["y"], splits["z"]) == ("train", "test", "train")
     assert corpus.counts["split_assumed"] == 2 and corpus.counts["ignored_files"] == 1
@@ -92,14 +81,14 @@ def test_one_query_of_the_wrong_split_is_the_one_rejected(source: Source) -> Non
     source.queries.insert(0, source.queries.pop(2) | {"split": "test"})
     source.queries.append(source.queries[2] | {"pair_id": "again"})
     source.queries.append(source.queries[1] | {"pair_id": "and again"})
-    corpus = _read(source)
+    corpus = source.read()
     assert [row for row, _, _ in _rejects(corpus, "queries")] == [0]
 
 
 def test_the_file_name_may_be_missing(source: Source) -> None:
     for graph in source.graphs:
         del graph["file_name"]
-    assert _read(source).images.num_rows == 9
+    assert source.read().images.num_rows == 9
 
 
 @pytest.mark.parametrize(
@@ -113,7 +102,7 @@ def test_the_file_name_may_be_missing(source: Source) -> None:
 )
 def test_a_bad_image_takes_its_graph_and_its_queries_with_it(source: Source, damage: Any, said: str) -> None:
     damage(source.image("val-green"))
-    corpus = _read(source)
+    corpus = source.read()
     ((row, field, reason),) = _rejects(corpus, "images")
     assert (row, field) == (4, "file_name") and said in reason
     assert corpus.rejects.rows[0]["value"] == "images/val-green.png"
@@ -130,7 +119,7 @@ def test_a_graph_row_of_no_use_gives_its_reason_to_the_queries(source: Source) -
     source.graphs[6] |= {"image_id": "test-crimson", "file_name": "../crimson.png"}  # was test-red
     for query in source.queries[6:]:
         query["reference"] = "test-crimson"
-    corpus = _read(source)
+    corpus = source.read()
     why = "the file lies outside the dataset's folder"
     assert _rejects(corpus, "scene_graphs") == [(3, "file_name", why), (6, "file_name", why)]
     graphless = [(row, "reference", f"its reference's scene graph was rejected: {why}") for row in (3, 4, 5)]
@@ -142,7 +131,7 @@ def test_a_graph_row_of_no_use_gives_its_reason_to_the_queries(source: Source) -
 def test_names_of_files_may_be_anything(source: Source) -> None:
     (source.folder / "images/\udcff.png").write_bytes(source.image("train-red").read_bytes())
     source.graphs[0]["file_name"] = "images/" + "y" * 300 + ".png"
-    corpus = _read(source)
+    corpus = source.read()
     reasons = [said for _, _, said in _rejects(corpus, "images")]
     assert any("surrogate" in said for said in reasons) and any("too long" in said for said in reasons)
     write_table(
@@ -152,7 +141,7 @@ def test_names_of_files_may_be_anything(source: Source) -> None:
 
 def test_a_further_answer_that_was_rejected_leaves_the_list(source: Source) -> None:
     source.image("test-blue").unlink()
-    corpus = _read(source)
+    corpus = source.read()
     assert [row for row, _, _ in _rejects(corpus, "queries")] == [7]
     assert corpus.queries.to_pylist()[-1]["target_ids"] == ["test-green"]
     assert corpus.counts["answers_removed"] == 1
@@ -161,7 +150,7 @@ def test_a_further_answer_that_was_rejected_leaves_the_list(source: Source) -> N
 def test_a_bad_graph_leaves_its_image_in_the_gallery(source: Source) -> None:
     source.graphs[0]["objects"][0]["name"] = ""  # train-red, the reference of rows 0 to 2
     source.graphs[4]["objects"] = None  # val-green, only ever a target
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.images.num_rows == 9 and corpus.scene_graphs.num_rows == 7
     assert [(row, field) for row, field, _ in _rejects(corpus, "scene_graphs")] == [
         (0, "objects[0].name"),
@@ -174,7 +163,7 @@ def test_a_bad_graph_leaves_its_image_in_the_gallery(source: Source) -> None:
 
 def test_a_reference_without_a_graph_is_said(source: Source) -> None:
     del source.graphs[0]
-    rejected = _rejects(_read(source), "queries")
+    rejected = _rejects(source.read(), "queries")
     assert rejected[0] == (0, "reference", "its reference has no scene graph")
 
 
@@ -196,7 +185,7 @@ def test_each_fault_of_a_graph_row_is_rejected(
     source: Source, change: dict[str, Any], field: str, said: str
 ) -> None:
     source.graphs.append(source.graphs[0] | {"image_id": "new", "file_name": "images/new.png"} | change)
-    ((row, found, reason),) = _rejects(_read(source), "scene_graphs")
+    ((row, found, reason),) = _rejects(source.read(), "scene_graphs")
     assert (row, found) == (9, field) and said in reason
 
 
@@ -234,7 +223,7 @@ def test_each_fault_of_a_query_is_rejected(
     source: Source, change: dict[str, Any], field: str, said: str
 ) -> None:
     source.queries.append(source.queries[6] | {"pair_id": 99} | change)
-    corpus = _read(source)
+    corpus = source.read()
     ((row, found, reason),) = _rejects(corpus, "queries")
     assert (row, found) == (9, field) and said in reason
     assert corpus.queries.num_rows == 9
@@ -243,7 +232,7 @@ def test_each_fault_of_a_query_is_rejected(
 def test_rows_that_are_no_objects_are_rejected(source: Source) -> None:
     source.graphs.append(None)  # type: ignore[arg-type]
     source.queries.append([1])  # type: ignore[arg-type]
-    corpus = _read(source)
+    corpus = source.read()
     assert [row for row, _, _ in _rejects(corpus, "scene_graphs")] == [9]
     assert [row for row, _, _ in _rejects(corpus, "queries")] == [9]
 
@@ -275,7 +264,7 @@ def test_a_key_that_stands_twice_rejects_its_row(source: Source) -> None:
 def test_half_a_surrogate_pair_can_be_written_down(source: Source) -> None:
     source.queries[0]["modification"] = "\ud83d"
     source.queries[1]["pair_id"] = "\ud83d"
-    corpus = _read(source)
+    corpus = source.read()
     assert [row["record_id"] for row in corpus.rejects.rows] == ["0", "\\ud83d"]
 
 
@@ -283,7 +272,7 @@ def test_whole_numbers_are_ids(source: Source) -> None:
     source.graphs[0]["image_id"] = 7
     for query in source.queries[:3]:
         query["reference"] = 7
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == [] and "7" in _ids(corpus)
 
 
@@ -292,7 +281,7 @@ def test_what_is_left_out_of_graphs_is_counted_with_the_first_case(source: Sourc
     source.graphs[5]["objects"][0]["bbox"] = [2, 2, 9, -1]
     source.graphs[6]["objects"][0] |= {"bbox": [2, 2, 0, 9], "name": ""}  # is rejected as a whole
     source.graphs[7]["relationships"].append({"subject_id": 0, "predicate": "on", "object_id": 9})
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.scene_graphs.num_rows == 8
     counts = corpus.notes.metrics()
     assert (counts["boxes_left_out"], counts["relationships_left_out"], counts["boxes_clipped"]) == (2, 1, 0)
@@ -308,14 +297,14 @@ def test_turned_and_deep_images_are_counted_and_their_boxes_are_upright(source: 
     Image.fromarray(deep).save(source.image("val-blue"))
     source.graphs[3] |= {"width": 40, "height": 30}
     source.graphs[3]["objects"][0]["bbox"] = [30, 2, 9, 9]
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == []
     assert "images turned upright by their EXIF orientation: 1. The first: " in corpus.notes.lines()[0]
     assert corpus.notes.metrics()["images_rescaled"] == 1
     row = next(row for row in corpus.scene_graphs.to_pylist() if row["image_id"] == "val-red")
     assert (row["width"], row["height"], row["objects"][0]["bbox"]["x"]) == (40, 30, 30)
     source.graphs[3] |= {"width": 30, "height": 40}
-    (reject, *_) = _read(source).rejects.rows
+    (reject, *_) = source.read().rejects.rows
     assert reject["field"] == "width" and "EXIF" in reject["remedy"]
 
 
@@ -348,7 +337,7 @@ def test_a_table_written_by_pandas_is_read(source: Source) -> None:
         }
     edit = {"op": "remove", "kind": "object", "quantity": 1.0, "name": "roof", "position": "top left"}
     source.queries[1]["edits"] = [edit | {"attributes": ["red"], "subject": nan}]
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == []
     assert corpus.queries["query_id"].to_pylist()[:2] == ["0", "1"]
     assert corpus.queries["kind"].to_pylist() == ["free"] * 9

@@ -1,24 +1,13 @@
 """Which file a graph means: its folder, its ending, its Unicode form; hidden and linked folders."""
 
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.corpus.folder import missing_files, read_folder
+from pipeline.corpus.folder import missing_files
 from pipeline.corpus.tables import Corpus
 from tests.pipeline.corpus.source import Source
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Source:
-    return Source(tmp_path / "parks")
-
-
-def _read(source: Source) -> Corpus:
-    source.write()
-    return read_folder(source.folder, "somewhere/parks", workers=1)
 
 
 def _reasons(corpus: Corpus) -> list[tuple[str, int | None, str]]:
@@ -44,7 +33,7 @@ def _move(source: Source, image_id: str, name: str) -> None:
 )
 def test_a_file_name_that_is_a_little_wrong_is_the_cause(source: Source, name: str) -> None:
     source.graphs[4]["file_name"] = name
-    corpus = _read(source)
+    corpus = source.read()
     images = [row for row in _reasons(corpus) if row[0] == "images"]
     assert images == [("images", 4, "the image file is missing, but images/val-green.png is there")]
     assert corpus.rejects.seen["images"] == 9  # the file is not counted once more as an image without a graph
@@ -58,7 +47,7 @@ def test_a_name_that_could_mean_two_files_names_none(source: Source) -> None:
     _move(source, "val-green", "a/x.png")
     _move(source, "val-red", "b/x.png")
     source.graphs[4]["file_name"] = "x.png"
-    assert ("images", 4, "the image file is missing") in _reasons(_read(source))
+    assert ("images", 4, "the image file is missing") in _reasons(source.read())
 
 
 @pytest.mark.parametrize("form", ["{}.png", "images/{}.png"])
@@ -70,7 +59,7 @@ def test_an_id_may_be_the_name_of_its_file(source: Source, form: str) -> None:
         for key in ("reference", "target"):
             query[key] += ".png"
         query["targets"] = [name + ".png" for name in query["targets"]]
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == [] and corpus.images.num_rows == 9
     assert corpus.queries["target_id"][0].as_py() == form.format("train-green")
 
@@ -80,7 +69,7 @@ def test_a_query_may_name_the_file_of_an_image_without_a_graph(source: Source) -
     for query in source.queries:
         query["target"] += ".png"
         query["targets"] = [name + ".png" for name in query["targets"]]
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == []
     assert corpus.queries["target_ids"][2].as_py() == ["train-blue", "train-green"]
 
@@ -88,7 +77,7 @@ def test_a_query_may_name_the_file_of_an_image_without_a_graph(source: Source) -
 def test_an_id_cannot_lead_out_of_the_folder(source: Source) -> None:
     (source.folder.parent / "secret.jpg").write_bytes(source.image("val-red").read_bytes())
     source.graphs.append({"image_id": "../../secret", "objects": []})
-    assert _reasons(_read(source)) == [("scene_graphs", 9, "the file lies outside the dataset's folder")]
+    assert _reasons(source.read()) == [("scene_graphs", 9, "the file lies outside the dataset's folder")]
 
 
 @pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
@@ -103,7 +92,7 @@ def test_composed_and_decomposed_names_are_the_same(source: Source, on_disk: Any
         del source.graphs[0]["file_name"]
     for query in source.queries[:3]:
         query["reference"] = unicodedata.normalize(on_disk, name)
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == [] and corpus.images.num_rows == 9
     row = next(row for row in corpus.images.to_pylist() if row["image_id"] == name)
     assert row["path"] == f"somewhere/parks/images/{unicodedata.normalize(on_disk, name)}.png"
@@ -116,7 +105,7 @@ def test_hidden_folders_are_skipped_and_counted(source: Source, folder: str) -> 
     for name in ("val-red-checkpoint.png", "val-red.png", "notes.txt"):
         (hidden / name).write_bytes(source.image("val-red").read_bytes())
     (source.folder / "images/._val-red.png").write_bytes(b"metadata")
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.images.num_rows == 9 and corpus.rejects.rows == []
     assert corpus.notes.metrics()["hidden_files"] == 3 and corpus.counts["ignored_files"] == 0
     assert corpus.notes.lines() == ["hidden image files passed by: 3"]
@@ -135,7 +124,7 @@ def test_linked_folders_are_followed_once(source: Source) -> None:
     (elsewhere / "deep/back").symlink_to(elsewhere)
     (images / "lost").symlink_to("nowhere")
     (images / "self.png").symlink_to("self.png")
-    corpus = _read(source)
+    corpus = source.read()
     ids = set(corpus.images["image_id"].to_pylist())
     assert corpus.counts["ignored_files"] == 2  # links to nothing
     assert {"again/one", "again/deep/two"} < ids and len(ids) == 11
@@ -146,11 +135,11 @@ def test_a_file_that_is_named_through_a_link_is_no_second_image(source: Source) 
     _move(source, "train-red", "real/train-red.png")
     (source.folder / "images/linked").symlink_to("real")
     source.graphs[0]["file_name"] = "images/linked/train-red.png"
-    corpus = _read(source)
+    corpus = source.read()
     assert corpus.rejects.rows == [] and corpus.images.num_rows == 9
 
 
 def test_the_folder_of_images_may_be_a_link(source: Source) -> None:
     (source.folder / "images").rename(source.folder.parent / "elsewhere")
     (source.folder / "images").symlink_to("../elsewhere")
-    assert _read(source).images.num_rows == 9
+    assert source.read().images.num_rows == 9
