@@ -90,4 +90,6 @@ def _entry(name: str, trials: int | None, seed: int, limit: float | None) -> dic
 
 if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    typer.run(main)
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(main)
+    app()
