@@ -68,7 +68,7 @@ class _Dataset:
 
     def __init__(self, name: str, params: Params, paths: Paths) -> None:
         self.name = name
-        self._max_groups = params.llm.max_groups
+        self._limits = (params.llm.max_groups, params.llm.max_relations)
         self._path = paths.queries(name)
         self._graphs = GraphTable(paths.scene_graphs(name))
         wanted = (query.wanted for query in self.queries() if query.wanted is not None)
@@ -93,7 +93,7 @@ class _Dataset:
             remedy, value = "Run the corpus stage again: it sets such queries aside", query["reference_id"]
             raise UserError(reason, remedy, file=self._path, field="reference_id", value=value)
         edits = edits_from_row(query["edits"])
-        graph, is_summarised = summarised(reference, self._max_groups, edits)
+        graph, is_summarised = summarised(reference, *self._limits, edits)
         try:
             wanted = None if edits is None else apply_edits(graph, edits)
         except ValueError as error:

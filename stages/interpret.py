@@ -49,6 +49,7 @@ def _rows(checkers: dict[str, Checker], settings: Settings, paths: Paths) -> Ite
 
 def _images(dataset: str, params: Params, paths: Paths) -> Iterator[tuple[str, GroupGraph, bool]]:
     """Every image, its scene graph as the prompt states it, and whether that is not all of it."""
+    limits = (params.llm.max_groups, params.llm.max_relations)
     for batch in read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS):
         for row in batch.to_pylist():
-            yield row["image_id"], *summarised(graph_from_row(row), params.llm.max_groups)
+            yield row["image_id"], *summarised(graph_from_row(row), *limits)

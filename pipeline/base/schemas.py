@@ -90,7 +90,7 @@ _CAPTION_FIELDS = (
     ("missed", _TEXTS),
     ("invented", _TEXTS),
     ("first_pass_all_right", _FLAG),
-    _required("summarised", _FLAG),  # the graph has more groups than the prompt (llm.max_groups)
+    _required("summarised", _FLAG),  # the graph says more than the prompt (llm.max_groups, llm.max_relations)
     _required("model", _TEXT),
     _required("prompt_hash", _TEXT),
     _required("row_key", _TEXT),
