@@ -75,7 +75,7 @@ def attribute_words(attribute: str) -> Words:
 def predicate_words(predicate: str) -> Words:
     """The same of a predicate: "is on the" is "on"."""
     found = _without_start(_words(predicate), words.DETERMINERS | _BEING | words.RELATIVES)
-    return _searched(_without_end(found, words.DETERMINERS), _NO_PREDICATE)
+    return _searched(_without_end(found, words.DETERMINERS), _NO_PREDICATE | _LOOKS)
 
 
 @lru_cache(4096)

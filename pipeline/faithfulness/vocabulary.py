@@ -155,7 +155,7 @@ class Vocabulary:
         for name in sorted(names):
             tokens = tuple(name.split())
             yield from _name_forms(tokens, name)
-            if len(tokens) > 1:
+            if not any(tokens[start:] in known for start in range(1, len(tokens))) and len(tokens) > 1:
                 heads.setdefault(tokens[-1], []).append(name)
         for label in sorted(filter(_PUNCTUATED.search, self.names)):
             if tokens := name_words(label):
