@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,10 +118,10 @@ def _gguf(folder: Path, sentinel: Path) -> None:
 
 
 COMMON = (
-    Attack("a tokenizer class beside the model", _tokenizer_class, r"tokenizer_config\.json, field 'auto_map"),
+    Attack("a class of a tokenizer", _tokenizer_class, r"tokenizer_config\.json, field 'auto_map"),
     _asks("the config's auto_map", "config.json", "auto_map", value=AUTO_MODEL),
     _asks("an auto_map of a part", "config.json", "vision_config", "auto_map", value=AUTO_MODEL),
-    _asks("the processor's auto_map", "processor_config.json", "auto_map", value={"AutoProcessor": "evil.Tok"}),
+    _asks("a processor's auto_map", "processor_config.json", "auto_map", value={"AutoProcessor": "evil.A"}),
     _asks("a trust in the tokenizer's config", "tokenizer_config.json", "trust_remote_code", value=True),
     _asks("a trust as text", "generation_config.json", "a", "trust_remote_code", value="false"),
     _asks("a pipeline of its own", "config.json", "custom_pipelines", value={"x": {"impl": "evil.Tok"}}),
@@ -169,4 +168,6 @@ def _pickled_adapter(folder: Path, sentinel: Path) -> None:
 
 
 OF_LLMS = COMMON
-PICKLED_ADAPTER = Attack("a pickled adapter", _pickled_adapter, r"adapter_model\.bin: .*pickled.*Convert them")
+PICKLED_ADAPTER = Attack(
+    "a pickled adapter", _pickled_adapter, r"adapter_model\.bin: .*pickled.*Convert them"
+)

@@ -19,10 +19,11 @@ from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import chat_template_text
 from pipeline.llm.prompt import Message
-from pipeline.llm.template_child import CPU_SECONDS, MEMORY_BYTES
 
 MAX_CHARACTERS = 10_000_000  # of a rendered prompt
 ROW_SECONDS = 10.0  # for the prompt of one row
+CPU_SECONDS = 10  # for a template that is tried, in its own process
+MEMORY_BYTES = 2 * 2**30
 _MAX_TEMPLATES = 20  # of one model
 _WAIT_SECONDS = 120.0  # for the child, on a busy machine
 _PARAMETER = "llm.engine_args.chat_template"
@@ -63,11 +64,11 @@ def try_chat_templates(params: LlmParams, folders: Sequence[Path], messages: Seq
 
 def _try(template: str, where: str, given: dict[str, Any]) -> None:
     child = Path(__file__).with_name("template_child.py")
-    killed = None
+    asked = {"template": template, "seconds": CPU_SECONDS, "bytes": MEMORY_BYTES, **given}
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(child)],  # -P: the names of this folder's modules are Python's own too
-            input=json.dumps({"template": template, **given}, default=str),
+            input=json.dumps(asked, default=str),
             capture_output=True,
             text=True,
             timeout=_WAIT_SECONDS,

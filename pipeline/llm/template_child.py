@@ -7,12 +7,9 @@ import json
 import resource
 import sys
 
-CPU_SECONDS = 10
-MEMORY_BYTES = 2 * 2**30
-
 
 def main() -> None:
-    """Render the template of the input with its messages and variables, and print what came of it as JSON.
+    """Render the template of the input within its seconds and bytes, and print what came of it as JSON.
 
     `length`: characters of the text, null where the template refuses these messages. `forbidden`: what it
     asked for that the sandbox does not allow, or null.
@@ -22,10 +19,10 @@ def main() -> None:
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
     spent = resource.getrusage(resource.RUSAGE_SELF)  # the imports are not the template's
-    seconds = int(spent.ru_utime + spent.ru_stime) + 1 + CPU_SECONDS
+    seconds = int(spent.ru_utime + spent.ru_stime) + 1 + asked["seconds"]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (asked["bytes"], asked["bytes"]))
     answer: dict[str, int | str | None] = {"length": None, "forbidden": None}
     try:
         template = _compile_jinja_template(asked["template"])

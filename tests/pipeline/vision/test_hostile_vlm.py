@@ -94,7 +94,7 @@ def test_even_an_argument_that_trusts_runs_no_code(folder: Path, sentinel: Path)
 
     write_code(folder, sentinel)
     change(folder / "tokenizer_config.json", "auto_map", value=AUTO_TOKENIZER)
-    with no_remote_code(), pytest.raises(UserError, match="vlm.trust_remote_code"):
+    with no_remote_code(), pytest.raises(UserError, match=r"vlm\.trust_remote_code"):
         AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     assert not sentinel.exists()
 
@@ -140,7 +140,7 @@ def test_a_sound_model_of_the_hub_loads(folder: Path, hub: Path) -> None:
     assert load_vlm(_params("hf-hub:someone/model"), "cpu").dimension == 16
 
 
-@pytest.mark.parametrize("name", ["tokenizer_kwargs that trust", "a tokenizer class beside the model"])
+@pytest.mark.parametrize("name", ["tokenizer_kwargs that trust", "a class of a tokenizer"])
 def test_a_model_of_the_hub_that_asks_for_code_is_refused(
     name: str, folder: Path, sentinel: Path, hub: Path
 ) -> None:
@@ -201,5 +201,5 @@ def test_a_pad_id_that_is_no_token_is_said_before_anything_runs(folder: Path) ->
     config = json.loads((folder / "tokenizer_config.json").read_text())
     del config["pad_token"]
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="tokenizer.*pad_token"):
+    with pytest.raises(UserError, match=r"tokenizer.*pad_token"):
         load_tokenizer(_params(f"local-dir:{folder}"))
