@@ -165,13 +165,15 @@ def _give_pad_token(tokenizer: Any, text_config: dict[str, Any]) -> None:
 
 @contextmanager
 def _loading(source: vlm_source.VlmSource, params: VlmParams, thing: str, remedy: str) -> Iterator[None]:
-    """Keep a local model off the network, and code of models out, unless it is trusted.
+    """Keep a local model off the network, pickles unopened, and code of models out unless it is trusted.
 
     Every error of open_clip, transformers and safetensors becomes a `UserError`.
     """
     code = nullcontext() if params.trust_remote_code else no_remote_code()
+    # of a hub model open_clip also takes a .bin file, and opens it anew without limits after some errors
+    tensors_only = vlm_source.environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="1")
     try:
-        with vlm_source.offline(source.is_local), code:
+        with vlm_source.offline(source.is_local), tensors_only, code:
             yield
     except UserError:
         raise

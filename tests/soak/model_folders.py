@@ -37,7 +37,8 @@ _SECTIONS = (
 )  # fmt: skip
 _PICKLES = (
     "pytorch_model.bin", "open_clip_pytorch_model.bin", "model.pth", "model.pt", "vocab.pkl",
-    "training_args.bin", "adapter_model.bin", "consolidated.00.pth", "aaa.bin", "model.gguf", "aaa.safetensors", "spiece.model",
+    "training_args.bin", "adapter_model.bin", "consolidated.00.pth", "aaa.bin", "model.gguf",
+    "aaa.safetensors", "spiece.model",
 )  # fmt: skip
 _REACH = "{{ cycler.__init__.__globals__.os.system('touch %s') }}"
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -169,15 +170,33 @@ def test_a_hub_models_tokenizer_in_another_repository_runs_no_code(
     assert not sentinel.exists()
 
 
-def test_a_pickle_of_the_hub_is_not_unpickled(folder: Path, sentinel: Path, hub: Path) -> None:
-    """open_clip reads it with PyTorch's own reader of tensors, which knows no other objects."""
+@pytest.mark.parametrize("how", ["at once", "after an error"])
+@pytest.mark.parametrize("variable", [None, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TRUST_REMOTE_CODE"])
+def test_a_pickle_of_the_hub_is_not_unpickled(
+    how: str, variable: str | None, folder: Path, sentinel: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's reader of tensors knows no other objects. open_clip tries again after a `TypeError`."""
     (folder / "open_clip_model.safetensors").unlink()
-    write_pickle(folder / "open_clip_pytorch_model.bin", sentinel)
+    file = folder / "open_clip_pytorch_model.bin"
+    write_pickle(file, sentinel)
+    if how == "after an error":
+        _stumble(file, sentinel)
+    if variable is not None:
+        monkeypatch.setenv(variable, "1")
     _hub_ready(folder, "someone/model")
     _to_hub(folder, hub, "someone/model")
     with pytest.raises(UserError, match="cannot load the model"):
         load_vlm(_params("hf-hub:someone/model"), "cpu")
     assert not sentinel.exists()
+
+
+def _stumble(file: Path, sentinel: Path) -> None:
+    """A checkpoint in PyTorch's older format, over which the reader of tensors ends with a `TypeError`."""
+    command = f"touch {sentinel}".encode()
+    odd_state = b"ccollections\nOrderedDict\n)RN}\x86b0"  # to Python's own reader it is none
+    call = b"cos\nsystem\n(X" + len(command).to_bytes(4, "little") + command + b"tR."
+    head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
+    file.write_bytes(head + b"\x80\x02" + odd_state + call)
 
 
 @pytest.mark.parametrize("custom_text", [False, True])
