@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 MODULE = "evil"  # the name of the Python file beside a model
 
@@ -171,3 +174,33 @@ OF_LLMS = COMMON
 PICKLED_ADAPTER = Attack(
     "a pickled adapter", _pickled_adapter, r"adapter_model\.bin: .*pickled.*Convert them"
 )
+
+
+def to_hub(folder: Path, cache: Path, name: str) -> None:
+    """Put a model into the local copy of the hub, as huggingface_hub lays it out: links to blobs."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text("0" * 40)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        blob = repository / "blobs" / f"{number:064x}"
+        shutil.copyfile(file, blob)
+        (snapshot / file.name).symlink_to(f"../../blobs/{blob.name}")
+    absent = repository / ".no_exist" / snapshot.name  # what the hub was asked for and does not have
+    absent.mkdir(parents=True)
+    for missing in ("config.json", "open_clip_model.safetensors"):
+        if not (snapshot / missing).exists():
+            (absent / missing).touch()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty local copy of the hub; the hub itself cannot be reached."""
+    cache = tmp_path / "hub"
+    cache.mkdir()
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(cache), raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return cache

@@ -24,10 +24,14 @@ from tests.hostile import (
     PICKLED_ADAPTER,
     Attack,
     change,
+    hub,
+    to_hub,
     write_code,
     write_pickle,
 )
 from tests.pipeline.llm.tiny_llama import make_tiny_llama
+
+__all__ = ["hub"]
 
 ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -112,6 +116,21 @@ def test_vllms_formats_of_pickles_are_refused(load_format: str, folder: Path, se
 def test_pickles_beside_the_weights_are_no_hindrance(folder: Path, sentinel: Path) -> None:
     write_pickle(folder / "training_args.bin", sentinel)
     assert check_llm_files(_llm(folder)) == [folder]
+
+
+@pytest.mark.parametrize("local_only", [True, False])
+def test_a_model_of_the_hub_that_asks_for_code_is_refused(
+    local_only: bool, folder: Path, sentinel: Path, hub: Path
+) -> None:
+    to_hub(folder, hub, "someone/sound")
+    (found,) = check_llm_files(_llm(Path("someone/sound")), ROOT, local_only)
+    assert found.parts[-2:] == ("snapshots", "0" * 40)
+    OF_LLMS[0].make(folder, sentinel)
+    to_hub(folder, hub, "someone/model")
+    with pytest.raises(UserError, match=OF_LLMS[0].said):
+        check_llm_files(_llm(Path("someone/model")), ROOT, local_only)
+    assert check_llm_files(_llm(Path("someone/absent")), ROOT, local_only) == []  # vLLM says why
+    assert not sentinel.exists()
 
 
 def _params(**llm: Any) -> Params:

@@ -18,10 +18,14 @@ from tests.hostile import (
     OF_VLMS,
     Attack,
     change,
+    hub,
+    to_hub,
     write_code,
     write_pickle,
 )
 from tests.trainer.tiny import make_vlm_folder
+
+__all__ = ["hub"]
 
 
 def _params(model: str, trusted: bool = False) -> VlmParams:
@@ -100,36 +104,6 @@ def test_even_an_argument_that_trusts_runs_no_code(folder: Path, sentinel: Path)
     assert not sentinel.exists()
 
 
-def _to_hub(folder: Path, cache: Path, name: str) -> None:
-    """Put a model into the local copy of the hub, as huggingface_hub lays it out: links to blobs."""
-    repository = cache / f"models--{name.replace('/', '--')}"
-    snapshot = repository / "snapshots" / ("0" * 40)
-    snapshot.mkdir(parents=True)
-    (repository / "blobs").mkdir()
-    (repository / "refs").mkdir()
-    (repository / "refs/main").write_text("0" * 40)
-    for number, file in enumerate(sorted(folder.iterdir())):
-        blob = repository / "blobs" / f"{number:064x}"
-        shutil.copyfile(file, blob)
-        (snapshot / file.name).symlink_to(f"../../blobs/{blob.name}")
-    absent = repository / ".no_exist" / snapshot.name  # what the hub was asked for and does not have
-    absent.mkdir(parents=True)
-    for missing in ("config.json", "open_clip_model.safetensors"):
-        if not (snapshot / missing).exists():
-            (absent / missing).touch()
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty local copy of the hub; the hub itself cannot be reached."""
-    cache = tmp_path / "hub"
-    cache.mkdir()
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(cache), raising=False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    return cache
-
-
 def _hub_ready(folder: Path, name: str) -> None:
     """A hub model's tokenizer is another repository of the hub, here the model itself."""
     change(folder / "open_clip_config.json", "model_cfg", "text_cfg", "hf_tokenizer_name", value=name)
@@ -137,7 +111,7 @@ def _hub_ready(folder: Path, name: str) -> None:
 
 def test_a_sound_model_of_the_hub_loads(folder: Path, hub: Path) -> None:
     _hub_ready(folder, "someone/model")
-    _to_hub(folder, hub, "someone/model")
+    to_hub(folder, hub, "someone/model")
     assert load_vlm(_params("hf-hub:someone/model"), "cpu").dimension == 16
 
 
@@ -148,7 +122,7 @@ def test_a_model_of_the_hub_that_asks_for_code_is_refused(
     attack = next(attack for attack in OF_VLMS if attack.name == name)
     attack.make(folder, sentinel)
     _hub_ready(folder, "someone/model")
-    _to_hub(folder, hub, "someone/model")
+    to_hub(folder, hub, "someone/model")
     for load in (load_tokenizer, load_vlm):
         with pytest.raises(UserError, match=r"\.json, field '.*': the field asks for code"):
             load(_params("hf-hub:someone/model"))
@@ -162,9 +136,9 @@ def test_a_hub_models_tokenizer_in_another_repository_runs_no_code(
     write_code(other, sentinel)
     change(other / "tokenizer_config.json", "auto_map", value=AUTO_TOKENIZER)
     change(other / "tokenizer_config.json", "tokenizer_class", value="Tok")
-    _to_hub(other, hub, "someone/tokenizer")
+    to_hub(other, hub, "someone/tokenizer")
     _hub_ready(folder, "someone/tokenizer")
-    _to_hub(folder, hub, "someone/model")
+    to_hub(folder, hub, "someone/model")
     with pytest.raises(UserError):
         load_tokenizer(_params("hf-hub:someone/model"))
     assert not sentinel.exists()
@@ -184,7 +158,7 @@ def test_a_pickle_of_the_hub_is_not_unpickled(
     if variable is not None:
         monkeypatch.setenv(variable, "1")
     _hub_ready(folder, "someone/model")
-    _to_hub(folder, hub, "someone/model")
+    to_hub(folder, hub, "someone/model")
     with pytest.raises(UserError, match="cannot load the model"):
         load_vlm(_params("hf-hub:someone/model"), "cpu")
     assert not sentinel.exists()
