@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,11 @@ def test_a_table_whose_column_types_are_pickled_opens_none(tmp_path: Path, senti
 def _pickled(sentinel: Path) -> bytes:
     """A pickle in its oldest protocol, written by hand: `os.system("touch ...")`."""
     return f"cos\nsystem\n(S'touch {sentinel}'\ntR.".encode()
+
+
+def test_the_tests_that_security_md_names_are_there() -> None:
+    named = re.findall(r"`(tests/[^`]+)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 8 and not [name for name in named if not (ROOT / name).is_file()]
 
 
 def test_the_pickles_of_these_tests_are_real(tmp_path: Path, sentinel: Path) -> None:
