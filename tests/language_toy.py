@@ -28,6 +28,7 @@ COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple
 CENTERS = ((10, "left"), (120, "center"), (230, "right"))
 STAGES: dict[str, Any] = {"interpret": interpret, "caption": caption}
 Answer = Callable[[Request], Result]
+NO_TENSORS = b"\2\0\0\0\0\0\0\0{}"  # a safetensors file
 
 
 def caption_requests(count: int) -> list[tuple[Request, GroupGraph]]:
@@ -56,11 +57,11 @@ class Toy:
         model = root / "models/llm"
         model.mkdir(parents=True)
         (model / "config.json").write_text("{}")
-        (model / "model.safetensors").write_bytes(b"weights")
+        (model / "model.safetensors").write_bytes(NO_TENSORS)
         vlm = root / "models/vlm"
         vlm.mkdir()
         (vlm / "open_clip_config.json").write_text('{"model_cfg": {}}')
-        (vlm / "open_clip_model.safetensors").write_bytes(b"weights")
+        (vlm / "open_clip_model.safetensors").write_bytes(NO_TENSORS)
         self.params = self.with_params(**changes)
         self.texts: dict[str, str] = {}
         for dataset in ("toy", "free"):

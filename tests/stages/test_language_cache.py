@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.llm.types import Request, Result
 from stages import interpret
-from tests.language_toy import ROOT, Toy, answered
+from tests.language_toy import NO_TENSORS, ROOT, Toy, answered
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(toy: Toy) -> None:
@@ -46,9 +46,9 @@ def test_another_prompt_for_one_stage_leaves_the_other_alone_and_going_back_asks
 def test_other_weights_are_another_model_and_going_back_asks_nothing(toy: Toy) -> None:
     weights = toy.paths.root / "models/llm/model.safetensors"
     toy.run()
-    weights.write_bytes(b"others!")
+    weights.write_bytes(NO_TENSORS + b"more")
     assert len(toy.run().asked) == 14
-    weights.write_bytes(b"weights")
+    weights.write_bytes(NO_TENSORS)
     assert len(toy.run().asked) == 0
 
 

@@ -58,7 +58,8 @@ def save_tuned(
     if source.config is not None:
         origin = Path(source.name.removeprefix(vlm_source.LOCAL))
         for file in sorted(origin.iterdir()):
-            if file.suffix in _TOKENIZER_SUFFIXES and file.is_file():
+            code = file.suffix == ".py" and params.trust_remote_code
+            if (file.suffix in _TOKENIZER_SUFFIXES or code) and file.is_file():
                 shutil.copyfile(file, temporary / file.name)
     elif config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
         open_clip.get_tokenizer(source.name).save_pretrained(temporary)
@@ -112,6 +113,8 @@ def model_card(record: dict[str, Any], test: dict[str, dict[str, float]] | None 
         for name, metrics in measured.items()
     )
     settings = "\n".join(f"- {name}: {value}" for name, value in record["tune"].items())
+    trusted = "- trust_remote_code: true, so loading the tokenizer runs the folder's own code\n"
+    trusted = trusted if record["source"].get("trust_remote_code") else ""
     versions = "\n".join(f"- {name} {version}" for name, version in record["versions"].items())
     return f"""---
 library_name: open_clip
@@ -148,7 +151,7 @@ Chosen on the validation split. Temperature {record["temperature"]:.4f}.
 
 - seed {record["seed"]}, best epoch {record["best_epoch"]}
 {settings}
-- source weights, sha256: `{record["source"]["weights_sha256"]}`
+{trusted}- source weights, sha256: `{record["source"]["weights_sha256"]}`
 {versions}
 """
 
