@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.captions.answer import caption_in, clean_text
-from pipeline.captions.row_cache import Entry
+from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import FIRST, Attempt, Settings
 from pipeline.faithfulness.check import Check
@@ -24,7 +24,7 @@ class Candidate:
 
     @property
     def error(self) -> str | None:
-        return None if self.text is not None else self.answer.error or "the model returned no caption"
+        return None if self.text is not None else self.answer.error or NO_CAPTION
 
     @property
     def truncated(self) -> bool:
@@ -49,12 +49,18 @@ class Candidate:
 
 @dataclass
 class Outcome:
-    """A row and its texts so far; `alternatives` are further samples, all different."""
+    """A row and its texts so far.
+
+    Attributes:
+        alternatives: further samples, all different.
+        lost_sample: why the service gave no text for one of them; None where it gave all.
+    """
 
     row: Row
     row_key: str
     candidates: list[Candidate] = field(default_factory=list)
     alternatives: list[Candidate] = field(default_factory=list)
+    lost_sample: str | None = None
 
     def __post_init__(self) -> None:
         if self.row.empty:
@@ -76,6 +82,8 @@ class Outcome:
         if candidate.attempt.kind != "sample":
             self.candidates.append(candidate)
             return
+        if candidate.answer.external:
+            self.lost_sample = candidate.error
         known = {self.best.text, *(alternative.text for alternative in self.alternatives)}
         if candidate.text not in (None, *known) and not candidate.truncated:
             self.alternatives.append(candidate)
@@ -86,10 +94,14 @@ def judge(
 ) -> None:
     """Read the caption in each row's answer and check it against the row's graph."""
     for outcome, entry in zip(outcomes, entries, strict=True):
-        answer = entry.text
-        if answer is not None and settings.json_schema is not None:
-            answer = caption_in(answer)
-        text = clean_text(answer) if answer is not None else ""
+        text = caption_of(entry.text, settings)
         row = outcome.row
-        check = None if row.graph is None else row.checker.check(text, row.graph)
-        outcome.add(Candidate(attempt, entry, text or None, check))
+        check = None if row.graph is None else row.checker.check(text or "", row.graph)
+        outcome.add(Candidate(attempt, entry, text, check))
+
+
+def caption_of(answer: str | None, settings: Settings) -> str | None:
+    """The caption in an answer, None where it holds none."""
+    if answer is not None and settings.json_schema is not None:
+        answer = caption_in(answer)
+    return (clean_text(answer) or None) if answer is not None else None

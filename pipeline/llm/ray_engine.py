@@ -118,7 +118,7 @@ class RayEngine(Engine):
                 value = f"{self._model}: {reason}"
                 raise parameter_error("Ray could not run the model", remedy, "llm.model", value) from error
         for request in pending.values():
-            yield Result(request.key, error=f"Ray gave the request up: {reason}")
+            yield Result(request.key, error=f"Ray gave the request up: {reason}", external=True)
 
     def _build(self, engine: dict[str, Any], speed: SpeedParams, on_cpu: bool) -> Any:
         from ray.data import DataContext
