@@ -6,8 +6,8 @@ Any number of processes may add parts at once. The cache outlives code changes, 
 `max_tokens` is not in a key. A text that stopped by itself answers every request whose limit is at least its
 length; a text that was cut answers only the limit that cut it. So raising the limit redoes only what was cut.
 
-Failures are stored, so that no row is asked for ever. External ones are not: every run asks for them again. An
-answer without a caption is a failure.
+Failures are stored, so that no row is asked for ever. External ones are not: every run asks for them again.
+An answer without a caption is a failure.
 """
 
 import fcntl

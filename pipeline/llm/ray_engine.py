@@ -11,10 +11,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import parameter_error
+from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.orphans import Watch
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
+from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
 from pipeline.llm.types import Engine, Request, Result, one_line
 from pipeline.llm.vllm_arguments import (
     IN_FLIGHT_PER_SEQUENCE,
@@ -46,11 +47,14 @@ class RayEngine(Engine):
         self._model = params.model
         self._ray = _import_ray()
         arguments = vllm_arguments(params, speed.llm, seed, root)
-        self._connected = False
+        self._connected, self._address = False, speed.ray.address
+        self._cluster: ClusterWatch | None = None
         # a cluster that is started here runs wholly in children of this process
         self._watch = Watch() if speed.ray.address is None else None
         try:
             self._connected = _connect(self._ray, speed.ray.address)
+            self._cluster = ClusterWatch(self._ray)
+            self._lost = self._cluster.lost
             on_cpu = self._on_cpus(speed)
             arguments = arguments.completed(on_cpu)
             self._effective = {"device": "cpu" if on_cpu else "gpu", **arguments.engine}
@@ -64,7 +68,7 @@ class RayEngine(Engine):
         """Yield results as tasks finish.
 
         Raises:
-            UserError: Ray ends the run before the first result.
+            UserError: Ray ends the run before the first result, or the cluster is lost.
         """
         source = iter(requests)
         for first in source:
@@ -92,6 +96,8 @@ class RayEngine(Engine):
     def close(self) -> None:
         """Leave the cluster, or end it if it was started here."""
         self._processor = None
+        if self._cluster is not None:
+            self._cluster.close()
         if self._connected:
             self._connected = False
             self._ray.shutdown()
@@ -104,10 +110,18 @@ class RayEngine(Engine):
         dataset = self._processor(self._ray.data.from_arrow_refs(blocks))
         reason, total = "it gave no reason", len(pending)
         try:
-            for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+            for block in until_lost(batches, self._lost):
                 for row in block[ROW].to_pylist():
                     if (request := pending.pop(row["key"], None)) is not None:
                         yield self._rows.result(request, row)
+        except ClusterLost:
+            raise UserError(
+                "the Ray cluster no longer answers: a process of it was killed, or a machine is lost",
+                "See to its memory and its machines, then run the stage again: what was generated is kept",
+                field="speed.ray.address",
+                value=self._address,
+            ) from None
         except Exception as error:
             reason = one_line(error)
             if len(pending) == total:
