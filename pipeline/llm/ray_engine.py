@@ -27,6 +27,7 @@ from pipeline.llm.vllm_arguments import (
 DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the engines again
 BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again
 MAX_NUM_SEQS = 512  # where the parameters name none: vLLM's own default is 256 or 1,024, by the device
+_SECRET = ("VLLM_API_KEY",)  # Ray shows what it passes on
 _PASSED_ON = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
 
 
@@ -197,7 +198,9 @@ def _connect(ray: Any, address: str | None) -> bool:
     if ray.is_initialized():
         return False
     options = {"include_dashboard": False} if address is None else {}
-    passed = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
+    passed = {
+        name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in _SECRET
+    }
     passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
         ray.init(

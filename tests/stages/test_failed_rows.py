@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.base.errors import UserError
@@ -14,7 +16,7 @@ from pipeline.captions.run import row_cache
 from pipeline.llm import endpoint_engine
 from pipeline.llm.types import Request, Result
 from stages import interpret
-from tests.faulty_server import FaultyServer
+from tests.faulty_server import FAULTS, KEY, FaultyServer, http
 from tests.language_toy import STAGES, FakeEngine, Toy, answered
 from tests.project import Project
 
@@ -162,6 +164,39 @@ def test_a_server_that_fails_and_recovers_through_the_real_engine(
         fault[0] = None
         interpret.run(toy.params, toy.paths)
     assert toy.metrics()["all"]["failed"] == 0
+
+
+def test_a_key_that_a_server_repeats_is_in_no_file_and_no_line(
+    toy: Toy,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + " \n")
+    leaks = [name for name in FAULTS if "key" in name]
+    with FaultyServer(lambda word, count: leaks[sum(map(ord, word)) % len(leaks)]) as server:
+        server.models = http({"data": [{"id": "served", "root": KEY}]})
+        endpoint: dict[str, Any] = {
+            "engine": "endpoint",
+            "endpoint": server.url,
+            "model": "served",
+            "repairs": 0,
+        }
+        for share in (1, 0):
+            toy.with_params(
+                speed__endpoint_retries=0,
+                llm__max_failed_share=share,
+                **{f"llm__{name}": value for name, value in endpoint.items()},
+            )
+            with suppress(UserError) if share else pytest.raises(UserError, match=r"\*\*\*"):
+                interpret.run(toy.params, toy.paths)
+        assert server.keys == {f"Bearer {KEY}"}
+    assert all("***" in row["error"] for row in toy.rows())
+    files = [path for path in toy.paths.root.rglob("*") if path.is_file()]
+    tables = [str(pq.read_table(path).to_pylist()) for path in files if path.suffix == ".parquet"]
+    others = [path.read_text(errors="replace") for path in files if path.suffix != ".parquet"]
+    shown = [caplog.text, *capfd.readouterr()]
+    assert len(tables) >= 3 and not any(KEY[:8] in text for text in [*tables, *others, *shown])
 
 
 @pytest.mark.slow

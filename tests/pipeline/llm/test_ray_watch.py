@@ -1,0 +1,100 @@
+"""The wait for a cluster that is lost ends; one that is only slow is waited for."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline.llm import ray_watch
+from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
+
+ROOT = Path(__file__).parents[3]
+
+
+class Cluster:
+    """Says that this machine is alive, dead or nothing at all."""
+
+    def __init__(self) -> None:
+        self.alive, self.answers = True, Event()
+        self.answers.set()
+
+    def get_runtime_context(self) -> Any:
+        return SimpleNamespace(get_node_id=lambda: "here")
+
+    def nodes(self) -> list[dict[str, Any]]:
+        self.answers.wait()
+        return [{"NodeID": "there", "Alive": True}, {"NodeID": "here", "Alive": self.alive}]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    monkeypatch.setattr(ray_watch, "PERIOD_S", 0.02)
+    monkeypatch.setattr(ray_watch, "LOST_S", 0.3)
+    cluster = Cluster()
+    yield cluster
+    cluster.answers.set()
+
+
+def _slow(cluster: Cluster, change: str) -> Iterator[int]:
+    yield 1
+    time.sleep(0.6)  # longer than LOST_S
+    yield 2
+    if change == "dead":
+        cluster.alive = False
+    elif change == "silent":
+        cluster.answers.clear()
+    elif change == "broken":
+        raise ValueError("a block is broken")
+    time.sleep(1 if change else 0)
+    yield 3
+
+
+@pytest.mark.parametrize("change", ["dead", "silent"])
+def test_blocks_come_until_the_cluster_is_lost(cluster: Cluster, change: str) -> None:
+    watch, came = ClusterWatch(cluster), []
+    with pytest.raises(ClusterLost):
+        came.extend(until_lost(_slow(cluster, change), watch.lost))
+    watch.close()
+    assert came == [1, 2]
+
+
+def test_a_slow_cluster_is_waited_for_and_errors_come_through(cluster: Cluster) -> None:
+    watch = ClusterWatch(cluster)
+    assert list(until_lost(_slow(cluster, ""), watch.lost)) == [1, 2, 3]
+    with pytest.raises(ValueError, match="a block is broken"):
+        list(until_lost(_slow(cluster, "broken"), watch.lost))
+    watch.close()
+
+
+SCRIPT = f"""
+import sys, time; sys.path.insert(0, {str(ROOT)!r})
+import psutil
+from pipeline.llm import ray_engine
+from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
+ray = ray_engine._import_ray()
+ray_engine._connect(ray, None)
+watch, task = ClusterWatch(ray), ray.remote(time.sleep)
+waited = (ray.get(task.remote(1000)) for _ in range(1))
+(raylet,) = [child for child in psutil.Process().children(recursive=True) if child.name() == "raylet"]
+raylet.kill()
+since = time.monotonic()
+try:
+    list(until_lost(waited, watch.lost))
+except ClusterLost:
+    watch.close()
+    ray.shutdown()
+    print("seconds", time.monotonic() - since)
+"""
+
+
+@pytest.mark.slow
+def test_the_death_of_a_real_raylet_is_noticed_within_a_minute() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split("seconds")[1]) < 60
