@@ -23,7 +23,7 @@ HOW = (
     "odd statuses, headers and values); requests are counted, and some runs are closed in the middle."
 )
 TEST_TRIALS = 3
-SOAK_TRIALS = 300
+SOAK_TRIALS = 1000
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
