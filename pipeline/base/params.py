@@ -84,6 +84,7 @@ class LlmParams(_Section):
     repairs: FromZero
     repair_temperature: Positive
     tries: Count
+    max_failed_share: Share
     fallback: Literal["none", "rules"]
     output: Literal["text", "json"]
     max_groups: FromTwo

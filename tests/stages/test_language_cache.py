@@ -91,13 +91,14 @@ def test_a_permanent_failure_is_never_asked_again(toy: Toy) -> None:
         found = toy.right(request)
         return replace(found, text=None, error="too long", permanent=True, finish_reason=None)
 
+    toy.with_params(llm__max_failed_share=1)
     assert len(toy.run(answer).asked) == 14  # no repair either
     assert toy.run(answer).opened == 0
     assert toy.metrics()["all"]["failed"] == 16
 
 
 def test_an_empty_answer_is_a_failure(toy: Toy) -> None:
-    toy.with_params(llm__repairs=0)
+    toy.with_params(llm__repairs=0, llm__max_failed_share=1)
     toy.run(lambda request: answered(request, ' "" '))
     assert {(row["status"], row["error"]) for row in toy.rows()} == {
         ("failed", "the model returned no caption")

@@ -127,7 +127,7 @@ def test_a_large_graph_is_summarised_and_its_row_says_so(toy: Toy) -> None:
 
 
 def test_a_failed_row_is_tried_in_as_many_runs_as_set(toy: Toy) -> None:
-    toy.with_params(llm__tries=2, llm__repairs=0)
+    toy.with_params(llm__tries=2, llm__repairs=0, llm__max_failed_share=1)
 
     def answer(request: Request) -> Result:
         return Result(request.key, error="out of luck")
