@@ -1,11 +1,13 @@
 """`lempo export`: a tuned model as a folder for a model hub."""
 
+import os
 import shutil
 from pathlib import Path
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.base.paths import Paths
+from pipeline.base.storage import storage_errors, temporary_folder
 
 
 def export_tuned(paths: Paths, dataset: str, folder: Path) -> None:
@@ -31,6 +33,10 @@ def export_tuned(paths: Paths, dataset: str, folder: Path) -> None:
             file=measured,
             value=error,
         ) from None
-    shutil.copytree(paths.tuned(dataset), folder)
-    (folder / CARD_NAME).write_text(card, encoding="utf-8")
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder) as temporary:
+            shutil.copytree(paths.tuned(dataset), temporary / folder.name)
+            (temporary / folder.name / CARD_NAME).write_text(card, encoding="utf-8")
+            os.rename(temporary / folder.name, folder)
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from pipeline.base.interrupts import Interrupted
 from pipeline.captions.judging import Outcome, judge
 from pipeline.captions.row_cache import Entry, RowCache
 from pipeline.captions.rows import Row
@@ -37,12 +38,11 @@ class TextWriter:
     def __enter__(self) -> "TextWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:
-            log.warning(
-                "%s: interrupted; the %d texts generated are kept, and the next run goes on from there",
-                self._settings.stage.name,
-                self.speed.generated,
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Interrupted):
+            error.kept.append(
+                f"{self._settings.stage.name}: the {self.speed.generated} texts generated are kept, "
+                "and the next run goes on from there"
             )
         self._session.close()
         self._cache.merge()
