@@ -32,19 +32,19 @@ _CLONE_NEWNS = 0x20000
 class Forks:
     """Starts commands; one process for each engine."""
 
-    def __init__(self, engine: str = "endpoint") -> None:
+    def __init__(self, engine: str = "endpoint", own_shared_memory: bool = True) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.soak._forks", *PRELOADED, *ENGINES[engine]],
+            [sys.executable, "-m", "tests.soak._forks", str(own_shared_memory), *PRELOADED, *ENGINES[engine]],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.own_shared_memory: bool = self._answer()["shm"]
+        self._answer()
 
     def start(self, *arguments: str, folder: Path, limits: dict[str, int] | None = None) -> int:
-        """Start `lempo ARGUMENTS` in a folder; its output goes to `said.log` there. Returns its number."""
+        """Start `lempo ARGUMENTS` in a folder; its output goes to FOLDER.log. Returns its number."""
         request = {"argv": arguments, "folder": str(folder), "limits": limits or {}}
         return self._ask(request)["pid"]
 
@@ -85,7 +85,7 @@ def _command(argv: list[str], folder: str, limits: dict[str, int]) -> None:
     """In the fork: run the command and end."""
     os.setsid()
     os.chdir(folder)
-    log = os.open("said.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
@@ -117,13 +117,13 @@ def _command(argv: list[str], folder: str, limits: dict[str, int]) -> None:
 
 
 def _serve() -> None:
-    shm = _private_shared_memory()
-    for name in sys.argv[1:]:
+    shm = sys.argv[1] == str(True) and _private_shared_memory()
+    for name in sys.argv[2:]:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    print(json.dumps({"shm": shm}), file=answers, flush=True)
+    print(json.dumps({}), file=answers, flush=True)
     for line in sys.stdin:
         request, answer = json.loads(line), {}
         if "argv" in request:

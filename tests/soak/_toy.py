@@ -99,8 +99,8 @@ class _Server(ThreadingHTTPServer):
 class Toy:
     """The undisturbed project in `folder/whole`, one for each engine of its language stages."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, own_shared_memory: bool = True) -> None:
+        self.folder, self._own_shared_memory = folder, own_shared_memory
         self._server = _Server(("127.0.0.1", 0), _Answers)
         Thread(target=self._server.serve_forever, daemon=True).start()
         self._forks: dict[str, Forks] = {}
@@ -111,7 +111,7 @@ class Toy:
 
     def forks(self, engine: str) -> Forks:
         if engine not in self._forks:
-            self._forks[engine] = Forks(engine)
+            self._forks[engine] = Forks(engine, self._own_shared_memory)
         return self._forks[engine]
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class Toy:
             for each in todo:
                 since = time.monotonic()
                 code = self.forks(engine).run(*each.arguments, folder=folder)
-                assert code == 0, f"{each}: exit code {code}: " + (folder / "said.log").read_text()[-3000:]
+                assert code == 0, f"{each}: exit code {code}: " + said(folder)[-3000:]
                 self.seconds[str(each)] = time.monotonic() - since
             self._whole[engine] = folder
         return self._whole[engine]
@@ -143,7 +143,7 @@ class Toy:
         """The project before the command ran, with an empty cache."""
         ignored = shutil.ignore_patterns(".lempo", "tmp")
         shutil.copytree(self.whole(command), folder, symlinks=True, ignore=ignored, dirs_exist_ok=True)
-        (folder / "said.log").unlink(missing_ok=True)
+        _log(folder).unlink(missing_ok=True)
         for name in command.writes:
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -223,6 +223,15 @@ class Toy:
         (folder / "params.yaml").write_text(yaml.safe_dump(values))
 
 
+def _log(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".log")
+
+
+def said(folder: Path) -> str:
+    """What the commands that ran in a copy have printed."""
+    return _log(folder).read_text(errors="replace") if _log(folder).exists() else ""
+
+
 def outputs(folder: Path) -> dict[str, bytes]:
     """The bytes of every output, by its path; figures of speed change from run to run."""
     files = (path for name in OUTPUTS for path in (folder / name).rglob("*") if path.is_file())
@@ -264,8 +273,8 @@ def still_there(folder: Path, forks: Forks, seconds: float = 10.0) -> list[str]:
 
 
 @contextmanager
-def toy(folder: Path) -> Iterator[Toy]:
-    made = Toy(folder)
+def toy(folder: Path, own_shared_memory: bool = True) -> Iterator[Toy]:
+    made = Toy(folder, own_shared_memory)
     try:
         yield made
     finally:

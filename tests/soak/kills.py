@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, processes_in, still_there, toy
+from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, processes_in, said, still_there, toy
 from tests.soak.trial import Outcome
 
 PROMISE = "A command that is killed at any moment leaves no process, and run again it gives the same bytes."
@@ -95,8 +95,7 @@ def run_again(made: Toy, command: Command, folder: Path) -> list[str]:
     forks = made.forks(command.engine)
     done = command.name == "export" and (folder / "exported").exists()  # it never overwrites
     code = 0 if done else forks.run(*command.arguments, folder=folder)
-    said = (folder / "said.log").read_text(errors="replace")
-    bad = [f"exit code {code}: {said[-1500:]}"] if code else made.differences(command, folder)
+    bad = [f"exit code {code}: {said(folder)[-1500:]}"] if code else made.differences(command, folder)
     bad += still_there(folder, forks)
     if not bad:
         shutil.rmtree(folder)

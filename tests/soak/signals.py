@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, leftovers, still_there, toy
+from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, leftovers, said, still_there, toy
 from tests.soak.kills import kill_at_random, run_again
 from tests.soak.trial import Outcome
 
@@ -47,12 +47,12 @@ def _trial(
     if not code:
         return [], None
     seconds = time.monotonic() - sent[-1]
-    said = (folder / "said.log").read_text(errors="replace")
+    lines = said(folder)
     bad = [f"exit code {code}, not {128 + number}"] if code != 128 + number else []
-    bad += ["a traceback: " + said[-1500:]] if "Traceback" in said else []
+    bad += ["a traceback: " + lines[-1500:]] if "Traceback" in lines else []
     what = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
-    if said.count(what) != 1:
-        bad.append(f"{said.count(what)} lines say {what!r}: {said[-500:]}")
+    if lines.count(what) != 1:
+        bad.append(f"{lines.count(what)} lines say {what!r}: {lines[-500:]}")
     bad += [f"it took {seconds:.1f} s"] if seconds > LONGEST_S else []
     bad += still_there(folder, made.forks(command.engine))
     bad += [f"{name} is left" for name in leftovers(folder)]
