@@ -113,7 +113,7 @@ def _watch(woken: int, dvc: int | None) -> None:
             _received = first
         elif not ready or (numbers and time.monotonic() - since > _SAME_S):
             with suppress(OSError):
-                os.write(2, b"ended at once\n")
+                os.write(2, f"{Interrupted(first)}; ended by force\n".encode())
             os._exit(128 + first)
 
 

@@ -98,7 +98,7 @@ def run_again(made: Toy, command: Command, folder: Path) -> list[str]:
     bad = [f"exit code {code}: {said(folder)[-1500:]}"] if code else made.differences(command, folder)
     bad += still_there(folder, forks)
     if not bad:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # it may be a disk of its own
     end_all(folder)
     return bad
 
