@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.base.storage import remove_if_unlocked, try_lock
+from pipeline.base.storage import lock_folder, remove_if_unlocked
 
 MARK = "LEMPO_RUN"
 _SCRIPT = Path(__file__).with_name("guard_process.py")
@@ -26,9 +26,10 @@ def guarded() -> None:
     prefix = f"lempo-{os.getuid()}-"
     for old in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         remove_if_unlocked(old)  # its guard was killed too
-    folder = tempfile.mkdtemp(prefix=prefix)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try_lock(descriptor)
+    descriptor = None
+    while descriptor is None:
+        folder = tempfile.mkdtemp(prefix=prefix)
+        descriptor = lock_folder(Path(folder))
     if os.environ.get("VLLM_RPC_BASE_PATH") in (None, os.environ.get(MARK)):
         os.environ["VLLM_RPC_BASE_PATH"] = folder
     os.environ[MARK] = folder

@@ -114,13 +114,26 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
             if not remove_if_unlocked(folder):
                 continue  # of a process on another machine, or of another thread
             folder.mkdir(exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        if try_lock(descriptor) is not False:
-            with suppress(FileNotFoundError):
-                if os.stat(folder).st_ino == os.fstat(descriptor).st_ino:
-                    return folder, descriptor
-        os.close(descriptor)  # another process took it for a leftover before it was locked
+        if (descriptor := lock_folder(folder)) is not None:
+            return folder, descriptor
     raise AssertionError("numbers have no end")
+
+
+def lock_folder(folder: Path) -> int | None:
+    """Lock a folder that was just made; the open descriptor that is returned holds the lock.
+
+    Returns None if another process took the folder for a leftover before it was locked.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    if try_lock(descriptor) is not False:
+        with suppress(FileNotFoundError):
+            if os.stat(folder).st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+    os.close(descriptor)
+    return None
 
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")

@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def _command(argv: list[str], folder: str, limits: dict[str, int]) -> None:
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     (Path(folder) / "tmp").mkdir(exist_ok=True)
-    os.environ["TMPDIR"] = f"{folder}/tmp"
+    os.environ["TMPDIR"] = tempfile.tempdir = f"{folder}/tmp"
     sys.argv = ["lempo", *argv]
     for name, value in limits.items():
         number = getattr(resource, name)
