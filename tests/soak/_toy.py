@@ -107,7 +107,8 @@ class Toy:
         self._whole: dict[str, Path] = {}
         self.seconds: dict[str, float] = {}
         make_vlm_folder(folder / "models/vlm")
-        make_tiny_llama(folder / "models/llm")
+        config = make_tiny_llama(folder / "models/llm") / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), "max_position_embeddings": 2048}))
 
     def forks(self, engine: str) -> Forks:
         if engine not in self._forks:

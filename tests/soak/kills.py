@@ -95,8 +95,8 @@ def run_again(made: Toy, command: Command, folder: Path) -> list[str]:
     forks = made.forks(command.engine)
     done = command.name == "export" and (folder / "exported").exists()  # it never overwrites
     code = 0 if done else forks.run(*command.arguments, folder=folder)
-    bad = [f"exit code {code}: {said(folder)[-1500:]}"] if code else made.differences(command, folder)
-    bad += still_there(folder, forks)
+    bad = still_there(folder, forks)
+    bad += [f"exit code {code}: {said(folder)[-1500:]}"] if code else made.differences(command, folder)
     if not bad:
         shutil.rmtree(folder, ignore_errors=True)  # it may be a disk of its own
     end_all(folder)
