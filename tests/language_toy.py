@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline.base.expected import Expected
+from pipeline.base.interrupts import Interrupted
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -164,7 +166,7 @@ class Toy:
 
         def answer(request: Request) -> Result:
             if len(engine.asked) > after:
-                raise KeyboardInterrupt
+                raise Interrupted(signal.SIGINT)
             return self.right(request)
 
         engine = FakeEngine(answer)

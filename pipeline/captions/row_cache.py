@@ -13,10 +13,9 @@ An answer without a caption is a failure.
 import fcntl
 import hashlib
 import os
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,12 @@ import pyarrow.parquet as pq
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import canonical_json, replacing
+from pipeline.base.storage import remove_leftovers
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Result, Sampling
 
 PART_ROWS = 65_536
 MERGE_ABOVE_PARTS = 32
-STALE_SECONDS = 3600
 NO_CAPTION = "the model returned no caption"
 
 ENTRIES = pa.schema(
@@ -196,10 +195,7 @@ class RowCache:
         with self._locked(wait=False) as locked:
             if not locked:
                 return
-            for temporary in self.folder.glob(".*.tmp"):
-                with suppress(FileNotFoundError):  # its writer may have renamed it
-                    if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
-                        temporary.unlink()
+            remove_leftovers(self.folder)
             sizes = {part: pq.read_metadata(part).num_rows for part in self.parts()}
             small = [part for part, rows in sizes.items() if rows < PART_ROWS // 2]
             if len(small) <= MERGE_ABOVE_PARTS:

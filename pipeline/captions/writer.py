@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from pipeline.base.interrupts import Interrupted
 from pipeline.captions.failures import Failures
 from pipeline.captions.judging import Judge, Outcome, caption_of
 from pipeline.captions.row_cache import NO_CAPTION, Entry, RowCache
@@ -41,12 +42,11 @@ class TextWriter:
     def __enter__(self) -> "TextWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:
-            log.warning(
-                "%s: interrupted; the %d texts generated are kept, and the next run goes on from there",
-                self._settings.stage.name,
-                self.speed.generated,
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Interrupted):
+            error.kept.append(
+                f"{self._settings.stage.name}: the {self.speed.generated} texts generated are kept, "
+                "and the next run goes on from there"
             )
         self._session.close()
         self._cache.merge()

@@ -6,14 +6,16 @@ machine that is lost. The machines need Ray, vLLM and the model at the same path
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError, parameter_error
+from pipeline.base.guard import guarded
 from pipeline.base.params import LlmParams, SpeedParams
-from pipeline.llm.orphans import Watch
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
 from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
 from pipeline.llm.types import Engine, Request, Result, one_line
@@ -51,8 +53,7 @@ class RayEngine(Engine):
         arguments = vllm_arguments(params, speed.llm, seed, root)
         self._connected, self._address = False, speed.ray.address
         self._cluster: ClusterWatch | None = None
-        # a cluster that is started here runs wholly in children of this process
-        self._watch = Watch() if speed.ray.address is None else None
+        guarded()  # a cluster that is started here runs wholly in children of this process
         try:
             self._connected = _connect(self._ray, speed.ray.address)
             self._cluster = ClusterWatch(self._ray)
@@ -103,9 +104,6 @@ class RayEngine(Engine):
         if self._connected:
             self._connected = False
             self._ray.shutdown()
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
 
     def _run(self, blocks: list[Any], pending: dict[str, Request]) -> Iterator[Result]:
         """Run one Ray dataset. Requests that Ray gives up are failed results; the next run repeats them."""
@@ -207,6 +205,7 @@ def _connect(ray: Any, address: str | None) -> bool:
         name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in _SECRET
     }
     passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
@@ -220,4 +219,7 @@ def _connect(ray: Any, address: str | None) -> bool:
         remedy = "Start one with `ray start --head`, or correct the address; null starts one on this machine"
         value = f"{address}: {one_line(error)}"
         raise parameter_error(reason, remedy, "speed.ray.address", value) from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
     return True

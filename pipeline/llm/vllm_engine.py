@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.guard import guarded
+from pipeline.base.interrupts import children_without_sigint
 from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
 from pipeline.llm.core_death import CoreWatch
-from pipeline.llm.interrupts import children_without_sigint, interrupt_at_once
-from pipeline.llm.orphans import Watch
 from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import Engine, Request, Result, one_line
 from pipeline.llm.vllm_arguments import (
@@ -56,14 +56,12 @@ class VllmEngine(Engine):
         from vllm import LLM
 
         arguments = self._arguments
-        self._watch = Watch()
+        guarded()
+        children_without_sigint()
         try:
-            with children_without_sigint(), interrupt_at_once():
-                self._llm = LLM(**arguments.engine)
+            self._llm = LLM(**arguments.engine)
         except Exception as error:
-            self._watch.close()
             raise load_error("load the model", self._model, error) from error
-        self._watch.loaded()
         self._death = CoreWatch(self._llm.llm_engine.engine_core)
         self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config
@@ -145,7 +143,6 @@ class VllmEngine(Engine):
                 llm.llm_engine.engine_core.shutdown(timeout=SHUTDOWN_S)
             except Exception as error:
                 log.warning("the engine did not stop cleanly: %s", one_line(error))
-            self._watch.close()
 
     def _reason(self, error: Exception) -> tuple[str, bool]:
         """Why the engine died, and whether something outside, such as the system, killed it."""

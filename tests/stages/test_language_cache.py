@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.interrupts import Interrupted
 from pipeline.llm.types import Request, Result
 from stages import interpret
 from tests.language_toy import NO_TENSORS, ROOT, Toy, answered
@@ -156,7 +157,7 @@ def test_kill_nine_loses_only_what_was_in_flight(tmp_path: Path, after: float) -
 
 def test_an_interrupt_keeps_what_came_and_closes_the_engine(toy: Toy) -> None:
     engine = toy.interrupted(after=8)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         interpret.run(toy.params, toy.paths, engine=engine)
     assert engine.closed == 1 and len(toy.cached()) == 8
     assert len(toy.run().asked) == 6
