@@ -31,6 +31,10 @@ def export_tuned(paths: Paths, dataset: str, folder: Path) -> None:
             file=measured,
             value=error,
         ) from None
-    shutil.copytree(paths.tuned(dataset), folder)
+    tuned = paths.tuned(dataset)
+    for file in sorted(tuned.iterdir()):
+        if not file.is_file():
+            raise UserError("it is no file", f"Run `dvc repro -f tune@{dataset}`", file=file)
+    shutil.copytree(tuned, folder, ignore=shutil.ignore_patterns(CARD_NAME))
     (folder / CARD_NAME).write_text(card, encoding="utf-8")
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

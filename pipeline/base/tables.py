@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
 from pipeline.base.files import replacing
 from pipeline.base.schemas import REJECTS
 
@@ -129,7 +129,7 @@ def _reading(path: Path, schema: pa.Schema) -> Iterator[None]:
     """Raise a `UserError` for a file that is not a table of this schema, before and while it is read."""
     if not path.is_file():
         raise UserError("the table is missing", "Run `dvc repro`, or `dvc pull`", file=path)
-    try:
+    with reading(path, _STALE, "the file is not readable as Parquet"):
         stored = pq.read_schema(path)
         for field in schema:
             if field.name not in stored.names:
@@ -139,8 +139,6 @@ def _reading(path: Path, schema: pa.Schema) -> Iterator[None]:
                 reason = f"the column's type is not {field.type}"
                 raise UserError(reason, _STALE, file=path, field=field.name, value=kind)
         yield
-    except pa.ArrowInvalid as error:
-        raise UserError("the file is not readable as Parquet", _STALE, file=path, value=error) from None
 
 
 def _keys(schema: pa.Schema) -> list[str]:

@@ -21,7 +21,7 @@ from tenacity import (
 )
 
 from pipeline.base.errors import parameter_error
-from pipeline.base.files import remembered, write_json
+from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.types import Engine, Request, Result, one_line
 
@@ -142,7 +142,7 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
         raise parameter_error("the server does not serve this model", remedy, "llm.model", params.model)
     model = served[params.model]
     known[name] = {field: model[field] for field in _IDENTITY_FIELDS if model.get(field)}
-    write_json(store, known)
+    remember(store, known)
     return known[name]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
+from pipeline.base.files import sha256_file
 from pipeline.base.images import thumbnail_uri
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, RANKINGS
@@ -93,13 +94,20 @@ def _shown(paths: Paths, dataset: str, ids: list[str], methods: Sequence[str]) -
     references = [row["reference_id"] for row in queries.values()]
     interpretations = _rows(paths.interpretations(dataset), INTERPRETATIONS, references, "image_id")
     ranked = _rows(paths.rankings(dataset), RANKINGS, ids, "query_id", "method")
-    images = read_table(paths.images(dataset), IMAGES, ["image_id", "path"])
-    files = dict(zip(images["image_id"].to_pylist(), images["path"].to_pylist(), strict=True))
+    images = read_table(paths.images(dataset), IMAGES, ["image_id", "path", "sha256"]).to_pylist()
+    files = {row["image_id"]: (paths.root / row["path"], row["sha256"]) for row in images}
 
     def picture(image_id: str, right: bool = False) -> Picture:
-        return Picture(image_id, _thumbnail(paths.root / files[image_id]), right)
+        return Picture(image_id, _thumbnail(*files[image_id]), right)
 
     shown = []
+    unknown = (set(ids) - queries.keys()) | (
+        {image for row in ranked.values() for image in row["top"][:TOP]} - files.keys()
+    )
+    if unknown:
+        reason = "the rankings name queries or images that the corpus does not have"
+        remedy = f"Run `dvc repro evaluate@{dataset}`"
+        raise UserError(reason, remedy, file=paths.rankings(dataset), value=min(unknown))
     for query_id in sorted(ids, key=lambda query_id: (queries[query_id]["kind"], query_id)):
         query, caption = queries[query_id], captions.get(query_id, {})
         right = set(query["target_ids"])
@@ -140,9 +148,9 @@ def _rows(path: Path, schema: pa.Schema, ids: list[str], *key: str) -> dict[Any,
 
 
 @cache
-def _thumbnail(path: Path) -> str:
-    try:
+def _thumbnail(path: Path, sha256: str) -> str:
+    remedy = "Restore it, or run `dvc repro`"
+    with reading(path, remedy, "an image of the corpus can no longer be read"):
+        if sha256_file(path) != sha256:
+            raise UserError("an image has changed since the corpus stage saw it", remedy, file=path)
         return thumbnail_uri(path, THUMBNAIL)
-    except (OSError, ValueError) as error:
-        reason = "an image of the corpus can no longer be read"
-        raise UserError(reason, "Restore it, or run `dvc repro`", file=path, value=error) from None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
 from pipeline.base.files import read_json, replacing, sha256_file, write_json
 from pipeline.base.schemas import FEATURE_IDS
 from pipeline.base.tables import read_table, write_table
@@ -122,10 +122,8 @@ def read_features(folder: Path, expected_identity: Mapping[str, Any] | None = No
         raise UserError("the ids are not those of the manifest", _REMEDY, file=ids)
     table = read_table(ids, FEATURE_IDS)
     file = folder / "vectors.npy"
-    try:
+    with reading(file, _REMEDY, "the features cannot be read"):
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError("the features cannot be read", _REMEDY, file=file, value=error) from None
     actual = (str(vectors.dtype), *vectors.shape)
     stated = (manifest["dtype"], manifest["rows"], manifest["dimension"])
     if actual != stated or table.num_rows != manifest["rows"]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.base.files import sha256_file
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, RANKINGS, REJECTS
@@ -51,7 +52,7 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
                 "image_id": image_id,
                 "split": "test",
                 "path": str(file.relative_to(paths.root)),
-                "sha256": "0" * 64,
+                "sha256": sha256_file(file),
             }
             | {"width": 60, "height": 40, "family": None}
         )

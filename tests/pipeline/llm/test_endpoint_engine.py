@@ -178,9 +178,9 @@ def test_the_identity_is_what_the_server_says_and_outlives_it(server: Server, tm
     gone = llm.model_copy(update={"endpoint": "http://127.0.0.1:9/v1"})
     with pytest.raises(UserError, match="cannot be asked"):
         reported_model(gone, tmp_path)
-    known = json.loads((tmp_path / "endpoint_models.json").read_text())
+    known = remembered(tmp_path / "endpoint_models.json")
     known["http://127.0.0.1:9/v1/ served"] = said
-    (tmp_path / "endpoint_models.json").write_text(json.dumps(known))
+    remember(tmp_path / "endpoint_models.json", known)
     assert reported_model(gone, tmp_path) == said
 
 
