@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, check_address_space, of_the_machine
 from pipeline.base.paths import Paths
 
 _PACKAGES = ("embedded", "lempo", "pipeline", "stages", "trainer")  # their log lines are shown
@@ -171,6 +171,7 @@ def main() -> None:
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
     try:
+        check_address_space()
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -179,6 +180,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
+        if known := of_the_machine(error):
+            print(f"error: {known}", file=sys.stderr)
+            sys.exit(1)
         if error.errno is None:
             raise
         where = "" if error.filename is None else f"{error.filename}: "
@@ -188,6 +192,11 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if (known := of_the_machine(error)) is None:
+            raise
+        print(f"error: {known}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Errors that a user can correct: one line with file, row, field, value and remedy."""
 
 import errno
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,7 +86,26 @@ _NO_MEMORY = (
     "memory allocation",
     "can't start new",
 )
+ADDRESS_SPACE = (
+    3 * 10**9
+)  # bytes that the libraries reserve before they hold any data; measured: 2.0 to 2.6 GB
 _DEAD = ("BrokenProcessPool", "DataLoader worker", "terminated abruptly")
+
+
+def check_address_space() -> None:
+    """Refuse to start under a limit that leaves no room for the libraries.
+
+    numpy's BLAS waits for ever for memory that it cannot reserve, and others abort.
+
+    Raises:
+        UserError: `ulimit -v` or `ulimit -d` is below `ADDRESS_SPACE`.
+    """
+    for kind, name in ((resource.RLIMIT_AS, "ulimit -v"), (resource.RLIMIT_DATA, "ulimit -d")):
+        limit = resource.getrlimit(kind)[0]
+        if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+            reason = f"the limit on memory that `{name}` sets is below {ADDRESS_SPACE / 1e9:.0f} GB"
+            remedy = f"Raise it, as by `{name} unlimited`; to bound real memory, use a cgroup"
+            raise UserError(reason, remedy, value=f"{limit / 1e9:.1f} GB")
 
 
 def of_the_machine(error: BaseException) -> UserError | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import remember, remembered
 from pipeline.base.params import load_params
 from pipeline.llm import endpoint_engine
 from pipeline.llm.endpoint_engine import EndpointEngine, reported_model
