@@ -98,7 +98,7 @@ def captions(
 
     if stage not in ("interpret", "caption"):
         raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
-    show_captions(Paths(), dataset, stage, worst, limit)
+    show_captions(*_project(), dataset, stage, worst, limit)
 
 
 @app.command(rich_help_panel="Tools")
@@ -109,7 +109,7 @@ def export(
     """Copy a tuned model into a folder for a model hub, with the test results in its model card."""
     from lempo.export import export_tuned
 
-    export_tuned(Paths(), dataset, folder)
+    export_tuned(*_project(), dataset, folder)
 
 
 @app.command(rich_help_panel="Tools")

@@ -83,6 +83,7 @@ class LlmParams(_Section):
     fallback: Literal["none", "rules"]
     output: Literal["text", "json"]
     max_groups: FromTwo
+    max_relations: FromZero
     engine_args: EngineArguments
 
     @model_validator(mode="after")

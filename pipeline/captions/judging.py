@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.captions.answer import caption_in, clean_text
+from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
 from pipeline.captions.row_cache import Entry
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import FIRST, Attempt, Settings
@@ -15,16 +15,22 @@ EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 
 @dataclass(frozen=True)
 class Candidate:
-    """One answer about a row: the caption in it, if there is one, and its check where the facts are known."""
+    """One answer about a row: the caption in it, if there is one, and its check where the facts are known.
+
+    `fault` says why the answer holds no caption, where that is known.
+    """
 
     attempt: Attempt
     answer: Result
     text: str | None
     check: Check | None
+    fault: str | None = None
 
     @property
     def error(self) -> str | None:
-        return None if self.text is not None else self.answer.error or "the model returned no caption"
+        if self.text is not None:
+            return None
+        return self.answer.error or self.fault or "the model returned no caption"
 
     @property
     def truncated(self) -> bool:
@@ -32,8 +38,10 @@ class Candidate:
 
     @property
     def all_right(self) -> bool | None:
-        """Whether it states every fact and invents none; None where the facts are not known."""
-        return None if self.check is None else self.text is not None and self.check.all_right
+        """Whether it states every fact and invents none; None where no fact is known or can be checked."""
+        if self.check is None or not self.check.known:
+            return None
+        return self.text is not None and self.check.all_right
 
     @property
     def final(self) -> bool:
@@ -81,15 +89,39 @@ class Outcome:
             self.alternatives.append(candidate)
 
 
-def judge(
-    outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt, settings: Settings
-) -> None:
-    """Read the caption in each row's answer and check it against the row's graph."""
-    for outcome, entry in zip(outcomes, entries, strict=True):
-        answer = entry.text
-        if answer is not None and settings.json_schema is not None:
-            answer = caption_in(answer)
-        text = clean_text(answer) if answer is not None else ""
-        row = outcome.row
-        check = None if row.graph is None else row.checker.check(text, row.graph)
-        outcome.add(Candidate(attempt, entry, text or None, check))
+class Judge:
+    """Reads the captions in answers and checks them; it learns whether this model's thoughts open in the prompt.
+
+    Where they do, an answer that was cut before they end is a thought and no caption.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        section = settings.section
+        self._json = settings.json_schema is not None
+        self._cut = (
+            f"the model was still thinking when it had written {section.max_tokens} tokens: raise "
+            f"{settings.stage.name}.max_tokens"
+        )
+        self._thinks = False
+
+    def judge(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt) -> None:
+        """Give each row the candidate that its answer is."""
+        self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
+        for outcome, entry in zip(outcomes, entries, strict=True):
+            text, fault = self._caption(entry)
+            row = outcome.row
+            check = None if row.graph is None else row.checker.check(text, row.graph)
+            outcome.add(Candidate(attempt, entry, text or None, check, fault))
+
+    def _caption(self, entry: Entry) -> tuple[str, str | None]:
+        """The caption in an answer, "" if there is none, and why there is none, if that is known."""
+        if entry.text is None:
+            return "", None
+        cut = entry.finish_reason == "length"
+        answer, endless = without_thoughts(entry.text)
+        if cut and self._thinks and not ends_thoughts(entry.text):
+            answer, endless = "", True
+        text = clean_text((caption_in(answer) or "") if self._json else answer)
+        if text or not endless:
+            return text, None
+        return "", self._cut if cut else "the model's thoughts have no end"

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from pipeline.captions.judging import Outcome, judge
+from pipeline.captions.judging import Judge, Outcome
 from pipeline.captions.row_cache import Entry, RowCache
 from pipeline.captions.rows import Row
 from pipeline.captions.session import EngineSession
@@ -31,6 +31,7 @@ class TextWriter:
         self._settings, self._cache, self._count = settings, cache, count
         self._first_texts = count  # those of all blocks that need an engine, by what is known so far
         self._failed: set[str] = set()  # keys that failed in this run; only the next run asks again
+        self._judge = Judge(settings)
         self.speed = Speed()
         self._session = EngineSession(settings.stage.name, open_engine, self.speed)
 
@@ -80,7 +81,7 @@ class TextWriter:
         ]
         entries = self._entries(dict(zip(keys, outcomes, strict=True)), attempt, leave)
         with self.speed.timed("checking"):
-            judge(outcomes, [entries[key] for key in keys], attempt, settings)
+            self._judge.judge(outcomes, [entries[key] for key in keys], attempt)
 
     def _entries(self, outcomes: dict[str, Outcome], attempt: Attempt, leave: bool) -> dict[str, Entry]:
         """An entry for every key: from the cache, else from the engine by way of the cache."""
