@@ -45,10 +45,14 @@ def export_tuned(params: Params, paths: Paths, dataset: str, folder: Path) -> No
             file=measured,
             value=error,
         ) from None
+    tuned = paths.tuned(dataset)
+    for file in sorted(tuned.iterdir()):
+        if not file.is_file():
+            raise UserError("it is no file", f"Run `dvc repro -f tune@{dataset}`", file=file)
     with storage_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(folder) as temporary:
-            shutil.copytree(paths.tuned(dataset), temporary / folder.name)
+            shutil.copytree(tuned, temporary / folder.name, ignore=shutil.ignore_patterns(CARD_NAME))
             (temporary / folder.name / CARD_NAME).write_text(card, encoding="utf-8")
             os.rename(temporary / folder.name, folder)
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

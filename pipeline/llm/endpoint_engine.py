@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from pipeline.base.errors import UserError, parameter_error
-from pipeline.base.files import remembered, write_json
+from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.endpoint_http import Answer, Server, Unanswered
 from pipeline.llm.types import Engine, Request, Result, one_line
@@ -198,7 +198,7 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
         remedy = "Use one of " + one_line(", ".join(sorted(served)))
         raise parameter_error("the server does not serve this model", remedy, "llm.model", params.model)
     known[name] = served[params.model]
-    write_json(store, known)
+    remember(store, known)
     return known[name]
 
 

@@ -52,6 +52,9 @@ def load_prompt(path: Path, placeholders: Sequence[str]) -> PromptTemplate:
     except FileNotFoundError:
         remedy = "Correct the path in params.yaml, or write the file"
         raise UserError("there is no such prompt file", remedy, file=path) from None
+    except OSError as error:
+        remedy = "Check the path and its permissions"
+        raise UserError("the prompt file cannot be read", remedy, file=path, value=error.strerror) from None
     except UnicodeDecodeError as error:
         reason = "the prompt file is no UTF-8 text"
         raise UserError(reason, "Save it as UTF-8", file=path, value=error) from None

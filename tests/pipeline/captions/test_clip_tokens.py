@@ -58,3 +58,16 @@ def test_another_tokenizer_counts_anew_but_other_weights_do_not(
 def test_a_missing_vlm_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model folder"):
         _tokens(tmp_path)
+
+
+def test_damaged_counts_are_counted_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.vision.vlm.load_tokenizer", _load)
+    _tokens(root).count(["a b c"])
+    (file,) = (root / "cache/clip_tokens").glob("*.parquet")
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 31):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert _tokens(root).count(["a b c"]) == [5] and _tokens(root).context_length == 20
+    file.unlink()
+    file.mkdir()
+    assert _tokens(root).count(["a b c"]) == [5] and file.is_file()

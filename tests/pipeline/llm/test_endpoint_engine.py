@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, load_params
 from pipeline.llm import endpoint_engine
 from pipeline.llm.endpoint_engine import EndpointEngine, reported_model
@@ -213,9 +214,9 @@ def test_the_identity_is_what_the_server_says_and_outlives_it(server: FaultyServ
     gone = _llm("http://127.0.0.1:9/v1")
     with pytest.raises(UserError, match="cannot be asked"):
         reported_model(gone, tmp_path)
-    known = json.loads((tmp_path / "endpoint_models.json").read_text())
+    known = remembered(tmp_path / "endpoint_models.json")
     known["http://127.0.0.1:9/v1/ served"] = said
-    (tmp_path / "endpoint_models.json").write_text(json.dumps(known))
+    remember(tmp_path / "endpoint_models.json", known)
     assert reported_model(gone, tmp_path) == said
 
 
