@@ -30,6 +30,13 @@ _TURNS = {
 }  # fmt: skip
 
 
+def decoder() -> str:
+    """What decodes images, with its version."""
+    import PIL
+
+    return f"Pillow {PIL.__version__}"
+
+
 class UnusableImage(ValueError):
     """Why an image cannot be used, and what the user can do."""
 

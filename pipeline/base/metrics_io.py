@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.files import read_json, replacing, write_json
+from pipeline.base.files import identity_hash, read_json, replacing, write_json
 
 DIGITS = 6
 
@@ -35,6 +35,11 @@ def read_metrics(path: Path) -> dict[str, Any]:
         UserError: it is missing or holds no JSON object.
     """
     return read_json(path, "Run `dvc repro`", "the metrics are missing")
+
+
+def metrics_hash(path: Path) -> str:
+    """Hex sha256 of the figures in a metrics file, however the file is laid out."""
+    return identity_hash(read_metrics(path))
 
 
 def _rounded(value: Any) -> Any:

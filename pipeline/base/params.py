@@ -84,9 +84,11 @@ class LlmParams(_Section):
     repairs: FromZero
     repair_temperature: Positive
     tries: Count
+    max_failed_share: Share
     fallback: Literal["none", "rules"]
     output: Literal["text", "json"]
     max_groups: FromTwo
+    max_relations: FromZero
     engine_args: EngineArguments
     trust_remote_code: TrueOrFalse = False  # whether the model's own code may run
 

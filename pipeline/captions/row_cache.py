@@ -5,16 +5,18 @@ Any number of processes may add parts at once. The cache outlives code changes, 
 
 `max_tokens` is not in a key. A text that stopped by itself answers every request whose limit is at least its
 length; a text that was cut answers only the limit that cut it. So raising the limit redoes only what was cut.
+
+Failures are stored, so that no row is asked for ever. External ones are not: every run asks for them again.
+An answer without a caption is a failure.
 """
 
 import fcntl
 import hashlib
 import os
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,13 @@ import pyarrow.parquet as pq
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import canonical_json, replacing
+from pipeline.base.storage import remove_leftovers
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Result, Sampling
 
 PART_ROWS = 65_536
 MERGE_ABOVE_PARTS = 32
-STALE_SECONDS = 3600
+NO_CAPTION = "the model returned no caption"
 
 ENTRIES = pa.schema(
     [
@@ -64,6 +67,14 @@ class Entry(Result):
         return self.text is None
 
     @staticmethod
+    def stored(row: dict[str, Any]) -> "Entry":
+        """The entry of a row of `ENTRIES`; one of an earlier version may hold an answer without a caption."""
+        entry = Entry(**row)
+        if entry.text is None or entry.text.strip():
+            return entry
+        return replace(entry, text=None, error=NO_CAPTION, tries=1)
+
+    @staticmethod
     def of(
         result: Result, *, row_key: str, model: str, prompt_hash: str, max_tokens: int, failures: int
     ) -> "Entry":
@@ -79,12 +90,10 @@ class Entry(Result):
         )
 
     def answers(self, max_tokens: int) -> bool:
-        """Whether a request with this limit would have got this text."""
-        if self.failed:
-            return False
+        """Whether a request with this limit would have got this text, or failed like this."""
         if self.finish_reason == "length":
             return self.max_tokens == max_tokens
-        return self.output_tokens is None or self.output_tokens <= max_tokens
+        return self.failed or self.output_tokens is None or self.output_tokens <= max_tokens
 
 
 def row_key(
@@ -127,14 +136,15 @@ class RowCache:
         wanted = pa.array(sorted(set(keys)), pa.string())
         best: dict[str, Entry] = {}
         for entry in self._matching(wanted) if len(wanted) else ():
-            if entry.failed or entry.answers(max_tokens):
+            if entry.answers(max_tokens):
                 best[entry.key] = min(best.get(entry.key, entry), entry, key=_preference)
         return best
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Store entries in one new part; on return they are on disk."""
-        if entries:
-            self._write(pa.Table.from_pylist([asdict(entry) for entry in entries], schema=ENTRIES))
+        """Store entries in one new part, but not external failures; on return they are on disk."""
+        rows = [asdict(entry) for entry in entries if not entry.external]
+        if rows:
+            self._write(pa.Table.from_pylist(rows, schema=ENTRIES))
 
     def parts(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet"))
@@ -185,10 +195,7 @@ class RowCache:
         with self._locked(wait=False) as locked:
             if not locked:
                 return
-            for temporary in self.folder.glob(".*.tmp"):
-                with suppress(FileNotFoundError):  # its writer may have renamed it
-                    if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
-                        temporary.unlink()
+            remove_leftovers(self.folder)
             sizes = {part: pq.read_metadata(part).num_rows for part in self.parts()}
             small = [part for part, rows in sizes.items() if rows < PART_ROWS // 2]
             if len(small) <= MERGE_ABOVE_PARTS:
@@ -237,7 +244,7 @@ class RowCache:
                         hit = pc.is_in(file.read_row_group(group, columns=["key"])["key"], wanted)
                         if pc.any(hit).as_py():
                             for row in file.read_row_group(group).filter(hit).to_pylist():
-                                yield Entry(**row)
+                                yield Entry.stored(row)
                 except FileNotFoundError:
                     continue
                 except (pa.ArrowInvalid, TypeError, KeyError) as error:

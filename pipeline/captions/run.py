@@ -41,6 +41,9 @@ def write_captions(
     Args:
         rows: one for every row of the stage's source, dataset by dataset, in the order of their ids.
         engine: opens the engine; by default the one that the parameters name.
+
+    Raises:
+        UserError: too many rows failed. No table is written then; what was generated stays in the row cache.
     """
     since = time.perf_counter()
     name, count = settings.stage.name, settings.stage.count(settings.params, paths)
@@ -53,6 +56,7 @@ def write_captions(
             row[:] = max(block, key=lambda one: len(one.messages[-1]["content"])).messages
             tables.write(writer.write(block))
             del block  # before the next one is made
+        writer.check()  # here: the tables do not appear
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
     speed = writer.speed.figures(time.perf_counter() - since)

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from pipeline.base.errors import UserError
-from pipeline.base.metrics_io import read_metrics
+from pipeline.base.expected import Expected, features_provenance
+from pipeline.base.files import identity_hash
+from pipeline.base.metrics_io import metrics_hash, read_metrics
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, RANKINGS, REJECTS
 from pipeline.base.tables import read_table
@@ -61,9 +64,20 @@ def method_rows(metrics: dict[str, dict[str, Any]], families: Families) -> list[
     ]
 
 
-def kind_rows(paths: Paths, dataset: str, method: str) -> list[dict[str, Any]]:
+def rankings(expected: Expected, dataset: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rankings of a dataset, which must be those of the metrics and of the tables shown beside them."""
+    paths = expected.paths
+    expect = expected.rankings(dataset) | {
+        "vlm": identity_hash(read_metrics(paths.metrics("embed")).get("model", {})),
+        "metrics": metrics_hash(paths.metrics("evaluate", dataset)),
+        "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
+    }
+    return read_table(paths.rankings(dataset), RANKINGS, columns, expect)
+
+
+def kind_rows(expected: Expected, dataset: str, method: str) -> list[dict[str, Any]]:
     """R@1, R@5 and R@10 in percent, and the number of queries, by kind of modification."""
-    ranks = pl.DataFrame(read_table(paths.rankings(dataset), RANKINGS, ["kind", "method", "rank"]))
+    ranks = pl.DataFrame(rankings(expected, dataset, ["kind", "method", "rank"]))
     recalls = [(100 * (pl.col("rank") <= k).mean()).alias(f"R@{k}") for k in (1, 5, 10)]
     by_kind = ranks.filter(method=method).group_by("kind").agg(pl.len().alias("queries"), *recalls)
     return by_kind.sort("kind").to_dicts()
@@ -130,25 +144,30 @@ def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, A
     ]
 
 
-def rejects(paths: Paths) -> tuple[list[dict[str, Any]], int]:
+def rejects(expected: Expected) -> tuple[list[dict[str, Any]], int]:
     """The first rejects, and how many there are."""
-    table = read_table(paths.rejects, REJECTS)
+    expect = expected.rejects() | {"metrics": metrics_hash(expected.paths.metrics("corpus"))}
+    table = read_table(expected.paths.rejects, REJECTS, expect=expect)
     return table.slice(0, _SHOWN_REJECTS).to_pylist(), table.num_rows
 
 
-def models(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
+def models(expected: Expected) -> list[dict[str, Any]]:
     """The models of the run: name, identity and, if its folder has a card, the card's first paragraph."""
+    paths, datasets = expected.paths, expected.params.datasets
     identity = read_metrics(paths.metrics("embed")).get("model", {})
     model = str(identity.get("model", "unknown"))
+    for dataset in datasets:
+        features_provenance(paths.features(dataset), expected.features(dataset, identity))
     shown = {key: value for key, value in identity.items() if key != "model" and value is not None}
     rows = [_model(paths, "vision language model", model, shown)]
     prompts: dict[str, dict[str, set[str]]] = {}
-    for title, locate, schema in (
-        ("interpretations", paths.interpretations, INTERPRETATIONS),
-        ("pseudo captions", paths.pseudo_captions, PSEUDO_CAPTIONS),
+    for title, locate, schema, expect in (
+        ("interpretations", paths.interpretations, INTERPRETATIONS, expected.interpretations),
+        ("pseudo captions", paths.pseudo_captions, PSEUDO_CAPTIONS, expected.pseudo_captions),
     ):
         for dataset in datasets:
-            table = pl.DataFrame(read_table(locate(dataset), schema, ["model", "prompt_hash"]))
+            columns = ["model", "prompt_hash"]
+            table = pl.DataFrame(read_table(locate(dataset), schema, columns, expect(dataset)))
             for name, prompt in table.unique().iter_rows():
                 prompts.setdefault(name, {}).setdefault(f"prompt of the {title}", set()).add(prompt)
     for name in sorted(prompts):

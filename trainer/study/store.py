@@ -6,6 +6,7 @@ run reads them.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -15,14 +16,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.base.code import code_hash
-from pipeline.base.errors import UserError
-from pipeline.base.files import replacing, sha256_file
+from pipeline.base.expected import Expected, features_provenance
+from pipeline.base.files import replacing
 from pipeline.base.metrics_io import read_metrics, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
-from pipeline.base.tables import read_table
-from pipeline.vision.features import read_features
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.tables import read_table, table_provenance
 from trainer.methods import registry
 from trainer.study.plan import Hyperparameters, Job
 
@@ -60,7 +60,8 @@ class Store:
         training["method"] = params.method.model_dump()
         self._common = [training, identity, torch.__version__, code_hash(*JOB_ROOMS)]
         self._details = code_hash(*DETAILS_ROOMS)
-        self._inputs = {dataset: _inputs(paths, dataset) for dataset in params.datasets}
+        expected = Expected(params, paths)
+        self._inputs = {dataset: _inputs(expected, dataset, identity) for dataset in params.datasets}
 
     def job_key(self, job: Job) -> str:
         """The key of a job."""
@@ -101,18 +102,26 @@ class Store:
         return load_file(self.folder / f"{key}.safetensors")
 
 
-def _inputs(paths: Paths, dataset: str) -> dict[str, Any]:
+def _inputs(expected: Expected, dataset: str, identity: Mapping[str, Any]) -> dict[str, Any]:
     """Hashes of scenes, of texts and of further samples; how a text was written does not matter."""
-    tables = (paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
-    for table in tables:
-        if not table.is_file():
-            raise UserError("the table is missing", "Run `dvc repro` first", file=table)
-    read_features(paths.features(dataset))  # for its error messages
-    interpretations = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"])
+    paths = expected.paths
+    expected.check_captions(dataset)
+    scenes = [
+        table_provenance(paths.images(dataset), IMAGES, expected.images(dataset)),
+        table_provenance(paths.queries(dataset), QUERIES, expected.queries(dataset)),
+        table_provenance(paths.scene_graphs(dataset), SCENE_GRAPHS, expected.scene_graphs(dataset)),
+        features_provenance(paths.features(dataset), expected.features(dataset, identity)),
+    ]
+    columns = ["image_id", "text"]
+    interpretations = read_table(
+        paths.interpretations(dataset), INTERPRETATIONS, columns, expected.interpretations(dataset)
+    )
     columns = ["query_id", "text", "alternatives"]
-    captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, columns)
+    captions = read_table(
+        paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, columns, expected.pseudo_captions(dataset)
+    )
     return {
-        "scenes": [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")],
+        "scenes": [found.hash for found in scenes],
         "texts": [_sha256(interpretations), _sha256(captions.drop_columns("alternatives"))],
         "samples": _sha256(captions.select(["alternatives"])),
     }

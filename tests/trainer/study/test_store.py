@@ -12,6 +12,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table, write_table
+from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
 from trainer.study import store
 from trainer.study.data import load_model, load_study_data
@@ -37,6 +38,7 @@ def projects(make_params: Callable[..., Params], tmp_path: Path) -> tuple[Params
     table = otherwise.pseudo_captions("one")
     rows = [{**row, "text": "a blue court."} for row in read_table(table, PSEUDO_CAPTIONS).to_pylist()]
     write_table(rows, table, PSEUDO_CAPTIONS)
+    sign(params, otherwise, "one")
     return params, [said, otherwise]
 
 
@@ -57,6 +59,7 @@ def test_further_samples_rename_only_the_details(projects: tuple[Params, list[Pa
     write_table(
         [{**row, "row_key": "other", "alternatives": [sample]} for row in rows], table, PSEUDO_CAPTIONS
     )
+    sign(params, other, "one")
     before, after = (Store(paths, params, load_model(params, paths).identity) for paths in (one, other))
     assert [before.job_key(job) for job in JOBS] == [after.job_key(job) for job in JOBS]
     assert before.details_key(JOBS[-1]) != after.details_key(JOBS[-1])
