@@ -14,9 +14,7 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 _TAG = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis)\s{0,9}>"
-_THOUGHTS_START = re.compile(
-    rf"<{_TAG}|\[think\]|◁think▷|<\|channel\|>analysis<\|message\|>", re.IGNORECASE
-)
+_THOUGHTS_START = re.compile(rf"<{_TAG}|\[think\]|◁think▷|<\|channel\|>analysis<\|message\|>", re.IGNORECASE)
 _THOUGHTS_END = re.compile(rf"</{_TAG}|\[/think\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
 _QUOTES = {'"': '"', "“": "”", "'": "'"}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
