@@ -17,6 +17,7 @@ HOW = (
     "is that of an undisturbed run, byte for byte, without temporary files or shared memory."
 )
 TEST_TRIALS = len(COMMANDS)
+SLOW = True
 SOAK_TRIALS = 50 * len(WITH_ENGINES)
 
 
