@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from lempo.running import running
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, check_address_space, of_the_machine
 from pipeline.base.interrupts import Interrupted, end_by_signals, received
 from pipeline.base.paths import Paths
 from pipeline.base.storage import storage_error
@@ -103,7 +103,7 @@ def captions(
 
     if stage not in ("interpret", "caption"):
         raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
-    show_captions(Paths(), dataset, stage, worst, limit)
+    show_captions(*_project(), dataset, stage, worst, limit)
 
 
 @app.command(rich_help_panel="Tools")
@@ -115,7 +115,7 @@ def export(
     from lempo.export import export_tuned
 
     with running(Paths(), "export", dataset):
-        export_tuned(Paths(), dataset, folder)
+        export_tuned(*_project(), dataset, folder)
 
 
 @app.command(rich_help_panel="Tools")
@@ -186,6 +186,7 @@ def main() -> None:
         logging.getLogger(package).setLevel(logging.INFO)
     end_by_signals()
     try:
+        check_address_space()
         app()
     except BaseException as error:
         if isinstance(error, Interrupted) or received():  # a library may have made another exception of it
@@ -195,8 +196,8 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):  # the reader has closed it, as in `lempo captions | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
-        known = error if isinstance(error, UserError) else None
-        if isinstance(error, OSError):
+        known = error if isinstance(error, UserError) else of_the_machine(error)
+        if known is None and isinstance(error, OSError):
             known = storage_error(error)
         if known is None:
             raise

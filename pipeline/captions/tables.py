@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.base.expected import Expected
+from pipeline.base.files import identity_hash
 from pipeline.base.paths import Paths
 from pipeline.base.tables import open_table
 from pipeline.captions.clip_tokens import ClipTokens
@@ -29,8 +31,11 @@ class CaptionTables:
         self._settings = settings
         self._tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
         self._files = {dataset: stage.table(paths, dataset) for dataset in params.datasets}
+        expected, model = Expected(params, paths), {"llm": identity_hash(settings.identity)}
         self._tables = {
-            dataset: stack.enter_context(open_table(file, stage.schema))
+            dataset: stack.enter_context(
+                open_table(file, stage.schema, stage.made_from(expected, dataset) | model)
+            )
             for dataset, file in self._files.items()
         }
 
@@ -55,7 +60,7 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
     row, best = outcome.row, outcome.best
     text, source, check = best.text, str(best.attempt.kind), best.check
     finish_reason, output_tokens = best.answer.finish_reason, best.answer.output_tokens
-    facts, differences = None if check is None else check.facts, _differences(check)
+    facts, differences = check.facts if check is not None and check.known else None, _differences(check)
     by_rule = settings.llm.fallback == "rules" and not best.final and not row.empty
     if by_rule and row.graph is not None:
         text, source, finish_reason, output_tokens = verbalise(row.graph), "rules", None, None
@@ -72,6 +77,7 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "facts": facts,
         "fact_recall": 1 - len(differences["missed"] or ()) / facts if facts else None,
         **differences,
+        "unchecked": None if check is None else list(check.unchecked),
         "first_pass_all_right": outcome.candidates[0].all_right,
         "summarised": row.summarised,
         "alternatives": [
@@ -108,6 +114,8 @@ def _figures(files: list[Path], context_length: int) -> dict[str, int | float | 
         fallback_rate=(pl.col("source") == "rules").filter(status != "empty").mean(),
     )
     (row,) = figures.collect(engine="streaming").to_dicts()
+    unchecked = table.select((pl.col("unchecked").list.len() > 0).sum()).collect(engine="streaming").item()
+    row |= {"unchecked": unchecked} if unchecked else {}
     if "alternatives" not in table.collect_schema():
         return row
     samples = table.select(pl.col("alternatives").explode()).drop_nulls().unnest("alternatives")

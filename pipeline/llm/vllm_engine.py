@@ -1,6 +1,7 @@
 """vLLM in this process, kept full by a rolling window of requests."""
 
 import logging
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from pipeline.base.guard import guarded
 from pipeline.base.interrupts import children_without_sigint
 from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
+from pipeline.llm.core_death import CoreWatch
 from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import Engine, Request, Result, one_line
 from pipeline.llm.vllm_arguments import (
@@ -60,6 +62,7 @@ class VllmEngine(Engine):
             self._llm = LLM(**arguments.engine)
         except Exception as error:
             raise load_error("load the model", self._model, error) from error
+        self._death = CoreWatch(self._llm.llm_engine.engine_core)
         self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config
         model = config.model_config
@@ -98,7 +101,8 @@ class VllmEngine(Engine):
                     return
                 outputs = self._llm.llm_engine.step()
             except Exception as error:
-                log.warning("the engine died with %d requests in flight: %s", len(in_flight), one_line(error))
+                reason, killed = self._reason(error)
+                log.warning("the engine died with %d requests in flight: %s", len(in_flight), reason)
                 crashes += not in_flight
                 for job in in_flight.values():
                     job.crashes += 1
@@ -106,14 +110,15 @@ class VllmEngine(Engine):
                         waiting.append(job)
                     else:
                         crashes += 1
-                        yield Result(job.request.key, error=f"the engine died: {one_line(error)}")
+                        yield Result(job.request.key, error=f"the engine died: {reason}", external=killed)
                 in_flight.clear()
                 self.close()
                 if crashes >= MAX_CRASHES_IN_A_ROW:
                     raise UserError(
                         "the engine dies whatever it is asked",
-                        "Read its lines above; what was generated is kept, so a later run goes on from there",
-                        value=one_line(error),
+                        "Read its lines above, or give it less memory (max_num_seqs in speed.llm); what was "
+                        "generated is kept, so a later run goes on from there",
+                        value=reason,
                     ) from error
                 self._start()
                 continue
@@ -138,6 +143,14 @@ class VllmEngine(Engine):
                 llm.llm_engine.engine_core.shutdown(timeout=SHUTDOWN_S)
             except Exception as error:
                 log.warning("the engine did not stop cleanly: %s", one_line(error))
+
+    def _reason(self, error: Exception) -> tuple[str, bool]:
+        """Why the engine died, and whether something outside, such as the system, killed it."""
+        by = self._death.killed_by()
+        if by is None:
+            return one_line(error), False
+        hint = ", as the system does where memory is short" if by is signal.SIGKILL else ""
+        return f"{by.name} ended its process{hint}", by in (signal.SIGKILL, signal.SIGTERM)
 
     def _submit(self, request: Request) -> Result | str:
         """Hand a request to the engine; returns its id there, or a failed result."""

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 from tqdm import tqdm
 
-from pipeline.base.decode import ALL, RULES, decode
+from pipeline.base.decode import ALL, RULES, decode, decoder
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
 
-DECODER = f"Pillow {PIL.__version__}"
 _IN_PROCESS = 64  # up to this many images are decoded in this process: workers take longer to start
 _PART_ROWS = 2048  # about so many rows are one part of the cache; a kill loses at most one part
 
@@ -156,7 +154,7 @@ def cached_features(
     Raises:
         UserError: what `embed_images` raises.
     """
-    made_by = {**vlm.identity, "decoder": DECODER, "pixels": RULES}
+    made_by = {**vlm.identity, "decoder": decoder(), "pixels": RULES}
     cache = FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
     sources = [Source(files[sha256], sha256, max_pixels) for sha256 in sorted(files) if sha256 not in cache]
     spent = Spent()

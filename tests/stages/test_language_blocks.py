@@ -14,6 +14,7 @@ from pipeline.captions import run as blocks
 from pipeline.captions.rows import Row
 from pipeline.llm.types import Request, Result
 from stages import caption, interpret
+from tests.belonging import sign
 from tests.language_toy import FakeEngine, Toy, answered
 
 
@@ -61,6 +62,7 @@ def test_wrong_edits_in_the_last_block_are_refused_before_an_engine_is_opened(
     queries = read_table(toy.paths.queries("toy"), QUERIES).to_pylist()
     queries[-1]["edits"][0]["op"] = "remove"
     write_table(queries, toy.paths.queries("toy"), QUERIES)
+    sign(toy.params, toy.paths, "toy")
     engine = FakeEngine(toy.right)
     with pytest.raises(UserError, match="Correct the edits of query toy-q0007"):
         caption.run(toy.params, toy.paths, engine=engine)

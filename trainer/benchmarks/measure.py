@@ -15,7 +15,7 @@ from tqdm import tqdm
 from pipeline.base.errors import UserError
 from pipeline.base.files import replacing, sha256_file
 from pipeline.base.metrics_io import write_metrics
-from pipeline.base.params import Params, VlmParams
+from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.vision.embedding import cached_features
 from pipeline.vision.texts import encode_texts
@@ -148,7 +148,7 @@ def _load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
         reason = "the text encoder was tuned from another model than vlm.model, or another version of it"
         remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
         raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source", value=source)
-    tuned = VlmParams(model=f"local-dir:{folder.resolve()}", pretrained=None, precision=params.vlm.precision)
+    tuned = params.vlm.model_copy(update={"model": f"local-dir:{folder.resolve()}", "pretrained": None})
     return load_vlm(tuned, params.speed.device)
 
 
