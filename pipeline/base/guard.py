@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from multiprocessing import current_process
 from pathlib import Path
 
 from pipeline.base.storage import lock_folder, remove_if_unlocked
@@ -36,6 +37,8 @@ def guarded() -> None:
     if os.environ.get("VLLM_RPC_BASE_PATH") in (None, os.environ.get(MARK)):
         os.environ["VLLM_RPC_BASE_PATH"] = folder
     os.environ[MARK] = folder
+    # of multiprocessing, for the sockets by which workers send tensors; children inherit it
+    current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
     guard = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_SCRIPT), str(os.getpid()), folder],
         stdin=subprocess.DEVNULL,
