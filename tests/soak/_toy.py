@@ -209,7 +209,7 @@ class Toy:
         values["datasets"] = [DATASET]
         values["corpus"]["root"] = "in"
         values["vlm"]["model"] = "local-dir:models/vlm"
-        values["llm"] |= {"engine": engine, "model": "models/llm", "repairs": 0}
+        values["llm"] |= {"engine": engine, "model": "models/llm", "repairs": 0, "max_failed_share": 1}
         for stage in ("interpret", "caption"):
             values[stage]["max_tokens"] = 16
         if engine == "endpoint":
