@@ -46,6 +46,22 @@ class Finished:
         shutil.copytree(self.paths.root, folder, ignore=shutil.ignore_patterns(".lempo"))
         return Finished(self.params, Paths(folder))
 
+    def restore(self, of: "Finished") -> None:
+        """Give this copy of a project the files of the project again; files that did not change stay."""
+        mine, others = self._files(), of._files()
+        for name in mine.keys() - others.keys():
+            (self.paths.root / name).unlink()
+        for name, state in others.items():
+            if mine.get(name) != state:
+                (self.paths.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(of.paths.root / name, self.paths.root / name)
+
+    def _files(self) -> dict[Path, tuple[int, int]]:
+        """Size and time of every file but what is remembered between runs."""
+        root = self.paths.root
+        files = [file for file in root.rglob("*") if ".lempo" not in file.parts and file.is_file()]
+        return {file.relative_to(root): (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
+
     def changed(self, folder: Path, change: "Change") -> "Finished":
         """A copy with other parameters or files, some of whose stages have run again."""
         copy = self.copy(folder)

@@ -16,6 +16,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import PARAMETERS
 from pipeline.base.params import load_params
 from pipeline.base.paths import Paths
+from pipeline.report import queries
 from tests.exchanges import (
     DATASET,
     FILES,
@@ -103,10 +104,16 @@ def siblings(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Si
     return sibling
 
 
+@pytest.fixture(scope="module")
+def one_copy(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finished.copy(tmp_path_factory.mktemp("copy") / "project")
+
+
 @pytest.fixture
-def copy(finished: Finished, tmp_path: Path) -> Iterator[Finished]:
-    yield finished.copy(tmp_path / "copy")
-    shutil.rmtree(tmp_path / "copy")
+def copy(finished: Finished, one_copy: Finished) -> Iterator[Finished]:
+    """A copy of the finished project, as it was before each test."""
+    yield one_copy
+    one_copy.restore(finished)
 
 
 def _refused(project: Finished, reader: str, both: bool = True) -> None:
@@ -282,6 +289,7 @@ def test_metrics_of_another_run_are_refused(copy: Finished, of: str, reader: str
 
 
 def test_a_report_shows_no_picture_that_has_changed(copy: Finished) -> None:
+    queries._thumbnail.cache_clear()
     for file in (copy.paths.root / "in" / DATASET / "images").iterdir():
         Image.new("RGB", (40, 30), (1, 2, 3)).save(file)
     with pytest.raises(UserError, match=r"sha256 is [0-9a-f]{64}, the corpus says [0-9a-f]{64}"):
