@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
+from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import read_table
@@ -15,7 +17,9 @@ from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def show_captions(paths: Paths, dataset: str | None, stage: str, worst: bool, limit: int) -> None:
+def show_captions(
+    params: Params, paths: Paths, dataset: str | None, stage: str, worst: bool, limit: int
+) -> None:
     """Print texts of a dataset, or of all, with their graphs.
 
     Args:
@@ -24,19 +28,23 @@ def show_captions(paths: Paths, dataset: str | None, stage: str, worst: bool, li
         limit: how many rows.
 
     Raises:
-        UserError: the stage has written no table for the dataset.
+        UserError: the stage has written no table for the dataset, or not from the present parameters, prompt
+            and tables.
     """
     written = STAGES[stage]
     id_column = written.id_column
     tables = _tables(paths, dataset, written)
+    expected = Expected(params, paths)
     rows: list[tuple[str, dict[str, Any]]] = [
-        (name, row) for name, file in tables.items() for row in read_table(file, written.schema).to_pylist()
+        (name, row)
+        for name, file in tables.items()
+        for row in read_table(file, written.schema, expect=written.made_from(expected, name)).to_pylist()
     ]
     if worst:
         rows.sort(key=lambda entry: (-_badness(entry[1]), entry[0], entry[1][id_column]))
     shown = rows[:limit]
     graphs = {
-        name: _graphs(paths, name, written, {row[id_column] for other, row in shown if other == name})
+        name: _graphs(expected, name, written, {row[id_column] for other, row in shown if other == name})
         for name in dict.fromkeys(name for name, _ in shown)
     }
     for name, row in shown:
@@ -68,20 +76,25 @@ def _badness(row: dict[str, Any]) -> float:
     return len(row["missed"] or ()) + len(row["invented"] or ()) + 0.5 * (row["finish_reason"] == "length")
 
 
-def _graphs(paths: Paths, dataset: str, stage: LanguageStage, ids: set[str]) -> dict[str, str]:
+def _graphs(expected: Expected, dataset: str, stage: LanguageStage, ids: set[str]) -> dict[str, str]:
     """The scene graph behind each row, as text, with the modification where there is one."""
+    paths = expected.paths
     if stage is INTERPRET:
         references = {image_id: (image_id, "") for image_id in ids}
     else:
         references = {
             query["query_id"]: (query["reference_id"], f"\nModification: {query['modification']}")
-            for query in read_table(paths.queries(dataset), QUERIES).to_pylist()
+            for query in read_table(
+                paths.queries(dataset), QUERIES, expect=expected.queries(dataset)
+            ).to_pylist()
             if query["query_id"] in ids
         }
     images = {image for image, _ in references.values()}
     graphs = {
         row["image_id"]: serialise(group_objects(graph_from_row(row)))
-        for row in read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
+        for row in read_table(
+            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.scene_graphs(dataset)
+        ).to_pylist()
         if row["image_id"] in images
     }
     return {id: graphs.get(image, "(no graph)") + suffix for id, (image, suffix) in references.items()}

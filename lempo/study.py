@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from pipeline.base.expected import Expected
 from pipeline.base.files import replacing
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -40,7 +41,7 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
 
     start = time.perf_counter()
     evidence = run_study(params, paths)
-    families = {dataset: _families(paths, dataset) for dataset in params.datasets}
+    families = {dataset: _families(Expected(params, paths), dataset) for dataset in params.datasets}
     figures = study_figures(evidence, families)
     texts = {
         "results.md": _preface(evidence, families) + "\n\n" + to_markdown(figures) + "\n",
@@ -55,9 +56,11 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
     log.info("study: %s, %.0f s", written, time.perf_counter() - start)
 
 
-def _families(paths: Paths, dataset: str) -> list[str]:
+def _families(expected: Expected, dataset: str) -> list[str]:
     """The family of every test query, in the table's order; where there is none, its reference."""
-    rows = read_table(paths.queries(dataset), QUERIES, ["split", "family", "reference_id"]).to_pylist()
+    columns = ["split", "family", "reference_id"]
+    file, expect = expected.paths.queries(dataset), expected.queries(dataset)
+    rows = read_table(file, QUERIES, columns, expect).to_pylist()
     return [row["family"] or row["reference_id"] for row in rows if row["split"] == "test"]
 
 

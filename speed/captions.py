@@ -13,11 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
-from pipeline.base.tables import read_table, write_table
+from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS
+from pipeline.base.tables import read_table
 from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
 from pipeline.llm.types import Engine, Request, Result
@@ -133,10 +134,12 @@ def _with_a_shared_head(rows: int, folder: Path) -> tuple[Params, Paths]:
     llm = params.llm.model_copy(update={"model": "captioner", "repairs": 0})
     source = Paths(ROOT)
     for dataset in params.datasets:
+        images, graphs = source.images(dataset), source.scene_graphs(dataset)
         queries = read_table(source.queries(dataset), QUERIES).to_pylist()
         chosen = queries[:: max(1, len(queries) * len(params.datasets) // rows)]
-        write_table(chosen, paths.queries(dataset), QUERIES)
-        shutil.copy(source.scene_graphs(dataset), paths.scene_graphs(dataset))
+        Expected(params, paths).write_corpus(
+            dataset, read_table(images, IMAGES), read_table(graphs, SCENE_GRAPHS), chosen
+        )
     return params.model_copy(update={"llm": llm}), paths
 
 

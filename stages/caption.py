@@ -5,10 +5,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import QUERIES
-from pipeline.base.tables import read_batches
+from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
+from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.rows import Row
 from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
@@ -31,8 +32,8 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         UserError: the prompt, the model or a table is missing, or a query's edits do not fit its reference;
             raised before a model is loaded.
     """
-    settings = read_settings(CAPTION, params, paths)
-    datasets = [_Dataset(name, params, paths) for name in params.datasets]
+    settings, expected = read_settings(CAPTION, params, paths), Expected(params, paths)
+    datasets = [_Dataset(name, expected) for name in params.datasets]
     write_captions(_rows(datasets, settings), settings, paths, engine)
 
 
@@ -66,11 +67,13 @@ class _Query(NamedTuple):
 class _Dataset:
     """The queries of a dataset, their references' graphs, and the checker of their pseudo captions."""
 
-    def __init__(self, name: str, params: Params, paths: Paths) -> None:
+    def __init__(self, name: str, expected: Expected) -> None:
         self.name = name
-        self._limits = (params.llm.max_groups, params.llm.max_relations)
-        self._path = paths.queries(name)
-        self._graphs = GraphTable(paths.scene_graphs(name))
+        self._limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
+        self._path, self._expect = expected.paths.queries(name), expected.queries(name)
+        graphs = expected.paths.scene_graphs(name)
+        table_provenance(graphs, SCENE_GRAPHS, expected.scene_graphs(name))
+        self._graphs = GraphTable(graphs)
         wanted = (query.wanted for query in self.queries() if query.wanted is not None)
         self.checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))
 
@@ -80,7 +83,7 @@ class _Dataset:
         Raises:
             UserError: a reference has no graph, or the edits do not fit it.
         """
-        for batch in read_batches(self._path, QUERIES):
+        for batch in read_batches(self._path, QUERIES, expect=self._expect):
             queries = batch.to_pylist()
             references = self._graphs.of([query["reference_id"] for query in queries])
             for query in queries:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.base.metrics_io import write_metrics
+from pipeline.base.expected import Expected
+from pipeline.base.metrics_io import metrics_hash, write_metrics
 from pipeline.base.params import CorpusParams, Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS, SPLITS
+from pipeline.base.schemas import REJECTS, SPLITS
 from pipeline.base.tables import write_table
 from pipeline.corpus.tables import Corpus
 from stages.sources import check_source, read_source
@@ -36,6 +37,7 @@ def run(params: Params, paths: Paths) -> None:
     metrics: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
     errors: list[UserError] = []
+    expected = Expected(params, paths)
     for dataset, folder in folders.items():
         start = time.perf_counter()
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
@@ -43,9 +45,7 @@ def run(params: Params, paths: Paths) -> None:
         _count_equal_images(corpus)
         for line in corpus.notes.lines():
             log.info(f"corpus {dataset}: {line}")
-        write_table(corpus.images, paths.images(dataset), IMAGES)
-        write_table(corpus.scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS)
-        write_table(corpus.queries, paths.queries(dataset), QUERIES)
+        expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
         counts = metrics[dataset] = _counts(corpus)
         errors += _errors(corpus, paths.root / folder, params.corpus)
@@ -54,11 +54,12 @@ def run(params: Params, paths: Paths) -> None:
             f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
             f"{counts['queries']} queries, {len(corpus.rejects.rows)} rejects, {seconds[dataset]:.1f} s"
         )
-    write_table(rejected, paths.rejects, REJECTS)
     total: Counter[str] = Counter()
     for counts in metrics.values():
         total.update({key: count for key, count in counts.items() if isinstance(count, int)})
     write_metrics(paths.metrics("corpus"), {**metrics, "all": dict(total)})
+    made_from = expected.rejects() | {"metrics": metrics_hash(paths.metrics("corpus"))}
+    write_table(rejected, paths.rejects, REJECTS, made_from)
     if errors:
         raise errors[0]
     write_metrics(paths.speed("corpus"), {"seconds": seconds, "seconds_total": sum(seconds.values())})

@@ -6,12 +6,13 @@ Image features of every dataset; images that were embedded before, by the same m
 import logging
 import time
 
+from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES
 from pipeline.base.tables import read_table
-from pipeline.vision.embedding import DECODER, cached_features
+from pipeline.vision.embedding import cached_features
 from pipeline.vision.features import write_features
 from pipeline.vision.vlm import load_vlm
 
@@ -24,9 +25,10 @@ def run(params: Params, paths: Paths) -> None:
     Raises:
         UserError: the model or a table is missing, or an image is not what the corpus stage saw.
     """
-    columns = ["image_id", "path", "sha256"]
+    columns, expected = ["image_id", "path", "sha256"], Expected(params, paths)
     tables = {
-        dataset: read_table(paths.images(dataset), IMAGES, columns).to_pydict() for dataset in params.datasets
+        dataset: read_table(paths.images(dataset), IMAGES, columns, expected.images(dataset)).to_pydict()
+        for dataset in params.datasets
     }
     files = {
         sha256: paths.root / path
@@ -48,8 +50,7 @@ def run(params: Params, paths: Paths) -> None:
             cache.blocks(table["sha256"]),
             dimension=vlm.dimension,
             dtype=params.embed.dtype,
-            identity=vlm.identity,
-            decoder=DECODER,
+            made_from=expected.features(dataset, vlm.identity),
         )
     metrics = {name: {"rows": count, "dimension": vlm.dimension} for name, count in rows.items()}
     write_metrics(paths.metrics("embed"), {"model": vlm.identity, **metrics})

@@ -10,8 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.base.metrics_io import write_curve, write_metrics
-from pipeline.base.params import Params, VlmParams
+from pipeline.base.expected import Expected
+from pipeline.base.files import identity_hash
+from pipeline.base.metrics_io import metrics_hash, write_curve, write_metrics
+from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import RANKINGS
 from pipeline.base.tables import write_table
@@ -24,9 +26,9 @@ from trainer.methods.terms import term_scores
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
 from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
 from trainer.retrieval.similarity import QueryFeatures
-from trainer.retrieval.splits import Split, load_splits
+from trainer.retrieval.splits import Split, load_splits, tokens_hash
 from trainer.retrieval.weights import Choice
-from trainer.tuning.folder import read_record
+from trainer.tuning.folder import read_record, tuned_provenance
 
 log = logging.getLogger(__name__)
 CURVE_TO = 50  # the last K of the curves of recall at K
@@ -39,14 +41,20 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         UserError: a table, the features or a model is missing or does not fit the others, or a split is
             empty.
     """
-    record = read_record(paths.tuned(dataset))
+    expected = Expected(params, paths)
+    tuned_provenance(paths.tuned(dataset), expected.tuned(dataset))  # before anything is loaded
     start = time.perf_counter()
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
-    features = read_features(paths.features(dataset), vlm.identity)
+    features = read_features(paths.features(dataset), expected.features(dataset, vlm.identity))
     removed = params.method.reference == "removed"
-    loaded = load_splits(paths, dataset, features, ("train", "val", "test"), removed)
+    loaded = load_splits(expected, dataset, features, ("train", "val", "test"), removed)
     train, validation, test = (split.to(vlm.device) for split in loaded.values())
     texts = Texts.of(vlm, [text for split in loaded.values() for text in split.all_texts()])
+    tuned_from = expected.tuned(dataset) | {
+        "vlm": identity_hash(vlm.identity),
+        "tokens": tokens_hash({name: loaded[name] for name in ("train", "val")}, texts),
+    }
+    record = read_record(paths.tuned(dataset), tuned_from)
     batch, inputs = params.speed.encode_batch, registry.comparator_inputs()
     known, choosing = (
         FrozenFeatures(split, split.encode(vlm.model, texts, batch, inputs)) for split in (train, validation)
@@ -78,8 +86,14 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         for point in curves:
             point[method.name] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
-    write_table(rows, paths.rankings(dataset), RANKINGS)
     write_metrics(paths.metrics("evaluate", dataset), metrics)
+    made_from = expected.rankings(dataset) | {
+        "vlm": tuned_from["vlm"],
+        "tuned": tuned_provenance(paths.tuned(dataset)).hash,
+        "metrics": metrics_hash(paths.metrics("evaluate", dataset)),
+        "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
+    }
+    write_table(rows, paths.rankings(dataset), RANKINGS, made_from)
     write_curve(paths.plots("evaluate", dataset), curves)
     write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
     hybrid = metrics["hybrid"]
@@ -91,7 +105,7 @@ def _tuned_features(
 ) -> list[QueryFeatures]:
     """The tuned encoder's features of each split's queries; its tokenizer is a copy, so the tokens stay."""
     folder = paths.tuned(dataset).relative_to(paths.root)
-    source = VlmParams(model=f"local-dir:{folder}", pretrained=None, precision=params.vlm.precision)
+    source = params.vlm.model_copy(update={"model": f"local-dir:{folder}", "pretrained": None})
     vlm = load_vlm(source, params.speed.device, paths.root)
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 

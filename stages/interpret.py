@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import SCENE_GRAPHS
@@ -25,17 +26,17 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     Raises:
         UserError: the prompt, the model or a table is missing; raised before a model is loaded.
     """
-    settings = read_settings(INTERPRET, params, paths)
+    settings, expected = read_settings(INTERPRET, params, paths), Expected(params, paths)
     checkers = {
-        dataset: Checker(vocabulary_of(graph for _, graph, _ in _images(dataset, params, paths)))
+        dataset: Checker(vocabulary_of(graph for _, graph, _ in _images(dataset, expected)))
         for dataset in params.datasets
     }
-    write_captions(_rows(checkers, settings, paths), settings, paths, engine)
+    write_captions(_rows(checkers, settings, expected), settings, paths, engine)
 
 
-def _rows(checkers: dict[str, Checker], settings: Settings, paths: Paths) -> Iterator[Row]:
+def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) -> Iterator[Row]:
     for dataset, checker in checkers.items():
-        for image_id, graph, is_summarised in _images(dataset, settings.params, paths):
+        for image_id, graph, is_summarised in _images(dataset, expected):
             yield Row(
                 dataset=dataset,
                 id=image_id,
@@ -47,9 +48,10 @@ def _rows(checkers: dict[str, Checker], settings: Settings, paths: Paths) -> Ite
             )
 
 
-def _images(dataset: str, params: Params, paths: Paths) -> Iterator[tuple[str, GroupGraph, bool]]:
+def _images(dataset: str, expected: Expected) -> Iterator[tuple[str, GroupGraph, bool]]:
     """Every image, its scene graph as the prompt states it, and whether that is not all of it."""
-    limits = (params.llm.max_groups, params.llm.max_relations)
-    for batch in read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS):
+    limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
+    file = expected.paths.scene_graphs(dataset)
+    for batch in read_batches(file, SCENE_GRAPHS, expect=expected.scene_graphs(dataset)):
         for row in batch.to_pylist():
             yield row["image_id"], *summarised(graph_from_row(row), *limits)

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 from pipeline.base.code import code_hash
+from pipeline.base.expected import Expected
+from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -23,7 +25,7 @@ from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import Vlm, load_vlm, resolve_device
 from trainer.retrieval.similarity import TEXT_INPUTS
-from trainer.retrieval.splits import Split, load_splits
+from trainer.retrieval.splits import Split, load_splits, tokens_hash
 from trainer.tuning.folder import model_card, save_tuned
 from trainer.tuning.heads import HybridHead
 from trainer.tuning.loop import Tuning
@@ -50,10 +52,15 @@ def _run(params: Params, paths: Paths, dataset: str, workers: Workers) -> None:
     start = time.perf_counter()
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
     vlm.model.float()  # small steps are lost in half precision
-    features = read_features(paths.features(dataset), vlm.identity)
+    expected = Expected(params, paths)
+    features = read_features(paths.features(dataset), expected.features(dataset, vlm.identity))
     removed = params.method.reference == "removed"
-    splits = load_splits(paths, dataset, features, ("train", "val"), removed)
+    splits = load_splits(expected, dataset, features, ("train", "val"), removed)
     texts = Texts.of(vlm, [text for split in splits.values() for text in split.all_texts()])
+    made_from = expected.tuned(dataset) | {
+        "vlm": identity_hash(vlm.identity),
+        "tokens": tokens_hash(splits, texts),
+    }
     seconds = {"load": time.perf_counter() - start}
 
     checkpoints = paths.cache / "tune" / _key(params, vlm.identity, splits, texts)
@@ -73,14 +80,20 @@ def _run(params: Params, paths: Paths, dataset: str, workers: Workers) -> None:
     seconds["tune"] = time.perf_counter() - start
     if workers.first:
         start = time.perf_counter()
-        _write(params, paths, dataset, vlm, splits, result)
+        _write(params, paths, dataset, vlm, splits, result, made_from)
         seconds["write"] = time.perf_counter() - start
         write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": seconds})
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _write(
-    params: Params, paths: Paths, dataset: str, vlm: Vlm, splits: Mapping[str, Split], result: TuneResult
+    params: Params,
+    paths: Paths,
+    dataset: str,
+    vlm: Vlm,
+    splits: Mapping[str, Split],
+    result: TuneResult,
+    made_from: Mapping[str, Any],
 ) -> None:
     common = {
         **result.chosen,
@@ -98,7 +111,8 @@ def _write(
         "tune": params.tune.model_dump(),
         "versions": {name: version(name) for name in ("lempo", "open_clip_torch", "torch")},
     }
-    save_tuned(paths.tuned(dataset), vlm, params.vlm, record, model_card(record), paths.root)
+    card = model_card(record)
+    save_tuned(paths.tuned(dataset), vlm, params.vlm, record, card, paths.root, made_from)
     write_curve(paths.plots("tune", dataset), result.history)
     tokens = {name: vlm.tokenizer.count(split.texts["language"]) for name, split in splits.items()}
     metrics = {

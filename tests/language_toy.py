@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
+from pipeline.base.expected import Expected
+from pipeline.base.interrupts import Interrupted
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
-from pipeline.base.tables import read_table, write_table
+from pipeline.base.tables import read_table
 from pipeline.captions.run import row_cache
 from pipeline.captions.stages import STAGES as LANGUAGE_STAGES
 from pipeline.graph.edits import Edit, apply_edits, edit_to_row
@@ -28,6 +30,7 @@ COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple
 CENTERS = ((10, "left"), (120, "center"), (230, "right"))
 STAGES: dict[str, Any] = {"interpret": interpret, "caption": caption}
 Answer = Callable[[Request], Result]
+NO_TENSORS = b"\2\0\0\0\0\0\0\0{}"  # a safetensors file
 
 
 def caption_requests(count: int) -> list[tuple[Request, GroupGraph]]:
@@ -56,11 +59,11 @@ class Toy:
         model = root / "models/llm"
         model.mkdir(parents=True)
         (model / "config.json").write_text("{}")
-        (model / "model.safetensors").write_bytes(b"weights")
+        (model / "model.safetensors").write_bytes(NO_TENSORS)
         vlm = root / "models/vlm"
         vlm.mkdir()
         (vlm / "open_clip_config.json").write_text('{"model_cfg": {}}')
-        (vlm / "open_clip_model.safetensors").write_bytes(b"weights")
+        (vlm / "open_clip_model.safetensors").write_bytes(NO_TENSORS)
         self.params = self.with_params(**changes)
         self.texts: dict[str, str] = {}
         for dataset in ("toy", "free"):
@@ -81,7 +84,7 @@ class Toy:
 
     def write(self, dataset: str, rows: int, recolour: int | None = None) -> None:
         """Write the two tables; `recolour` gives one image another graph."""
-        graphs, queries = [], []
+        images, graphs, queries = [], [], []
         for i in range(rows):
             kind = min(i, rows - 2)
             colour = "pink" if i == recolour else COLOURS[kind % len(COLOURS)]
@@ -99,6 +102,8 @@ class Toy:
                     "relationships": [{"subject_id": 0, "predicate": "next to", "object_id": 1}],
                 }
             )
+            picture = {"image_id": f"{dataset}-{i:04d}", "split": "test", "path": "x", "sha256": f"{i}"}
+            images.append({**picture, "width": 250, "height": 250, "family": None})
             grouped = group_objects(graph_from_row(graphs[-1]))
             pond = Edit("add", "object", Group("1", "pond", (), "bottom"))
             self.texts[serialise(grouped)] = verbalise(grouped)
@@ -117,8 +122,7 @@ class Toy:
                     "edits": [edit_to_row(pond)] if dataset == "toy" else None,
                 }
             )
-        write_table(graphs, self.paths.scene_graphs(dataset), SCENE_GRAPHS)
-        write_table(queries, self.paths.queries(dataset), QUERIES)
+        Expected(self.params, self.paths).write_corpus(dataset, images, graphs, queries)
 
     def run(self, answer: Answer | None = None, stage: str = "interpret") -> "FakeEngine":
         """Run a stage; the engine answers right where nothing else is said."""
@@ -162,7 +166,7 @@ class Toy:
 
         def answer(request: Request) -> Result:
             if len(engine.asked) > after:
-                raise KeyboardInterrupt
+                raise Interrupted(signal.SIGINT)
             return self.right(request)
 
         engine = FakeEngine(answer)

@@ -25,8 +25,9 @@ _EDIT = pa.struct(
 _SAMPLE = pa.struct([("text", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])  # null: not known
 
 
-def _schema(keys: str, *fields: pa.Field | tuple[str, pa.DataType]) -> pa.Schema:
-    return pa.schema(list(fields), metadata={"keys": keys})
+def _schema(kind: str, stage: str, keys: str, *fields: pa.Field | tuple[str, pa.DataType]) -> pa.Schema:
+    """`kind` names what the table holds, `stage` writes it, `keys` give the order of its rows."""
+    return pa.schema(list(fields), metadata={"kind": kind, "stage": stage, "keys": keys})
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -34,6 +35,8 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 
 
 IMAGES = _schema(
+    "images",
+    "corpus",
     "image_id",
     _required("image_id", _TEXT),
     _required("split", _TEXT),
@@ -44,6 +47,8 @@ IMAGES = _schema(
     ("family", _TEXT),  # images made from one base; never in two splits
 )
 SCENE_GRAPHS = _schema(
+    "scene_graphs",
+    "corpus",
     "image_id",
     _required("image_id", _TEXT),
     _required("width", _INT32),
@@ -53,6 +58,8 @@ SCENE_GRAPHS = _schema(
     _required("relationships", pa.list_(_RELATIONSHIP)),
 )
 QUERIES = _schema(
+    "queries",
+    "corpus",
     "query_id",
     _required("query_id", _TEXT),
     _required("split", _TEXT),
@@ -65,6 +72,8 @@ QUERIES = _schema(
     ("edits", pa.list_(_EDIT)),  # null if it is not known which facts the text changes
 )
 REJECTS = _schema(
+    "rejects",
+    "corpus",
     "dataset,file,row,record_id,field",
     _required("dataset", _TEXT),
     _required("table", _TEXT),  # images, scene_graphs or queries: where the row would have gone
@@ -96,15 +105,23 @@ _CAPTION_FIELDS = (
     _required("prompt_hash", _TEXT),
     _required("row_key", _TEXT),
 )
-INTERPRETATIONS = _schema("image_id", _required("image_id", _TEXT), *_CAPTION_FIELDS)
+INTERPRETATIONS = _schema(
+    "interpretations", "interpret", "image_id", _required("image_id", _TEXT), *_CAPTION_FIELDS
+)
 PSEUDO_CAPTIONS = _schema(
+    "pseudo_captions",
+    "caption",
     "query_id",
     _required("query_id", _TEXT),
     *_CAPTION_FIELDS,
     _required("alternatives", pa.list_(_SAMPLE)),  # further samples (caption.samples), no two alike
 )
-FEATURE_IDS = _schema("image_id", _required("image_id", _TEXT), _required("sha256", _TEXT))
+FEATURE_IDS = _schema(
+    "feature_ids", "embed", "image_id", _required("image_id", _TEXT), _required("sha256", _TEXT)
+)
 RANKINGS = _schema(
+    "rankings",
+    "evaluate",
     "method,query_id",
     _required("query_id", _TEXT),
     _required("kind", _TEXT),

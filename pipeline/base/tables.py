@@ -1,17 +1,21 @@
 """The only way tables are read and written.
 
-Rows are sorted by their keys and carry no timestamps, so the same rows give the same bytes.
+Rows are sorted by their keys and carry no timestamps, so the same rows give the same bytes. Each file says in
+its metadata what it holds and what it was made from, with a hash of the rows of each column
+(`pipeline/base/provenance.py`). A reader checks the hashes of the columns that it reads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
 from pipeline.base.files import replacing
+from pipeline.base.provenance import KEY, Provenance, RowHashes, plain, remedy
 from pipeline.base.schemas import REJECTS
 
 ROW_GROUP_ROWS = 16_384
@@ -27,6 +31,7 @@ class TableWriter:
         self._pending = file.schema.empty_table()  # rows that do not fill a row group yet
         self._last_key: tuple | None = None
         self._empty = True
+        self._hashes = RowHashes()
 
     def write(self, rows: pa.Table | list[dict]) -> None:
         """Add rows in any order; their keys must come after those of all earlier blocks.
@@ -50,14 +55,18 @@ class TableWriter:
             self._write_group(self._pending.slice(0, ROW_GROUP_ROWS))
             self._pending = self._pending.slice(ROW_GROUP_ROWS)
 
-    def finish(self) -> None:
-        """Write the rows that are left; a table without rows has one empty row group."""
+    def finish(self, made_from: Mapping[str, Any]) -> None:
+        """Write the rows that are left, and what the table is; one without rows has one empty row group."""
         if self._pending.num_rows or self._empty:
             self._write_group(self._pending)
+        record = Provenance(_kind(self._schema), plain(made_from), self._hashes.columns())
+        self._file.add_key_value_metadata({KEY: record.to_json()})
 
     def _write_group(self, group: pa.Table) -> None:
         # pages end where chunks end: without this, the bytes would depend on the blocks
-        self._file.write_table(group.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+        group = group.combine_chunks()
+        self._hashes.add(group)
+        self._file.write_table(group, row_group_size=ROW_GROUP_ROWS)
         self._empty = False
 
     def _check(self, table: pa.Table, keys: list[str]) -> None:
@@ -69,59 +78,124 @@ class TableWriter:
 
 
 @contextmanager
-def open_table(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
+def open_table(
+    path: Path, schema: pa.Schema, made_from: Mapping[str, Any] | None = None
+) -> Iterator[TableWriter]:
     """Write a table that need not fit into memory: the same rows give the bytes that `write_table` gives.
 
     The file appears, whole, when the `with` block ends without an error.
+
+    Args:
+        made_from: as `Provenance.made_from`.
     """
     bare = schema.remove_metadata()
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, bare, compression="zstd") as file:
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, bare, **options) as file:
         writer = TableWriter(path, schema, file)
         yield writer
-        writer.finish()
+        writer.finish(made_from or {})
 
 
-def write_table(rows: pa.Table | list[dict], path: Path, schema: pa.Schema) -> None:
+def write_table(
+    rows: pa.Table | list[dict], path: Path, schema: pa.Schema, made_from: Mapping[str, Any] | None = None
+) -> None:
     """Write rows sorted by the schema's keys; the same rows give the same bytes.
+
+    Args:
+        made_from: as `Provenance.made_from`.
 
     Raises:
         ValueError: a key stands twice, a required value is null, or a type does not fit.
     """
-    with open_table(path, schema) as table:
+    with open_table(path, schema, made_from) as table:
         table.write(rows)
 
 
-def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """Read a table, and refuse one with other columns than the schema's.
+def table_provenance(path: Path, schema: pa.Schema, expect: Mapping[str, Any] | None = None) -> Provenance:
+    """What a table says of itself; no row is read.
+
+    Args:
+        expect: what it must be made from: some names of `Provenance.made_from`.
 
     Raises:
-        UserError: the file is missing, is not Parquet, or has other columns or types.
+        UserError: the file is no table of this schema, says nothing, or is made from anything else.
     """
     with _reading(path, schema):
-        return pq.read_table(path, columns=columns or schema.names)
+        return _provenance(path, schema, expect)
+
+
+def read_table(
+    path: Path,
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    expect: Mapping[str, Any] | None = None,
+) -> pa.Table:
+    """Read a table whose rows are those that were written.
+
+    Args:
+        columns: by default all of the schema's.
+        expect: what it must be made from: some names of `Provenance.made_from`.
+
+    Raises:
+        UserError: the file is missing, is not Parquet, has other columns or types, is made from anything else
+            than what is expected, or its rows have changed.
+    """
+    with _reading(path, schema):
+        record = _provenance(path, schema, expect)
+        table = pq.read_table(path, columns=list(columns or schema.names), page_checksum_verification=True)
+        table = table.replace_schema_metadata(None)
+        hashes = RowHashes()
+        hashes.add(table)
+    record.expect_content(hashes.columns(), file=path, stage=_stage(schema))
+    return table
 
 
 def read_batches(
-    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None
+    path: Path,
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+    expect: Mapping[str, Any] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Read a table a few rows at a time.
 
     Args:
         columns: the keys among them; by default all of the schema's.
+        expect: as for `read_table`.
 
     Raises:
-        UserError: as `read_table`, or the rows are not in the order of their keys.
+        UserError: as `read_table`, or the rows are not in the order of their keys. That the rows have changed
+            is only known after the last of them.
     """
     keys = _keys(schema)
     last: tuple | None = None
-    with _reading(path, schema), pq.ParquetFile(path) as file:
+    hashes = RowHashes()
+    with _reading(path, schema), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        record = _provenance(path, schema, expect)
+        hashes.add(file.schema_arrow.empty_table().select(list(columns or schema.names)))
         for batch in file.iter_batches(READ_ROWS, columns=list(columns or schema.names)):
             for key in zip(*(batch.column(name).to_pylist() for name in keys), strict=True):
                 if last is not None and key <= last:
                     problem = "stand twice" if key == last else "are not in their order"
                     raise UserError(f"keys {problem}", _STALE, file=path, field=",".join(keys), value=key)
                 last = key
+            hashes.add(batch)
             yield batch
+    record.expect_content(hashes.columns(), file=path, stage=_stage(schema))
+
+
+def _provenance(path: Path, schema: pa.Schema, expect: Mapping[str, Any] | None) -> Provenance:
+    text = (pq.read_metadata(path).metadata or {}).get(KEY.encode())
+    stage = _stage(schema)
+    mend = remedy(stage, (expect or {}).get("dataset"))
+    if text is None:
+        reason = "the table does not say what it was made from: another version or another tool wrote it"
+        raise UserError(reason, mend, file=path)
+    try:
+        record = Provenance.from_json(text)
+    except ValueError as error:
+        raise UserError("what the table says of itself is damaged", mend, file=path, value=error) from None
+    record.expect(_kind(schema), expect or {}, file=path, stage=stage)
+    return record
 
 
 @contextmanager
@@ -129,7 +203,7 @@ def _reading(path: Path, schema: pa.Schema) -> Iterator[None]:
     """Raise a `UserError` for a file that is not a table of this schema, before and while it is read."""
     if not path.is_file():
         raise UserError("the table is missing", "Run `dvc repro`, or `dvc pull`", file=path)
-    try:
+    with reading(path, _STALE, "the file is not readable as Parquet"):
         stored = pq.read_schema(path)
         for field in schema:
             if field.name not in stored.names:
@@ -139,9 +213,16 @@ def _reading(path: Path, schema: pa.Schema) -> Iterator[None]:
                 reason = f"the column's type is not {field.type}"
                 raise UserError(reason, _STALE, file=path, field=field.name, value=kind)
         yield
-    except pa.ArrowInvalid as error:
-        raise UserError("the file is not readable as Parquet", _STALE, file=path, value=error) from None
 
 
 def _keys(schema: pa.Schema) -> list[str]:
     return schema.metadata[b"keys"].decode().split(",")
+
+
+def _kind(schema: pa.Schema) -> str:
+    return schema.metadata[b"kind"].decode()
+
+
+def _stage(schema: pa.Schema) -> str:
+    """The stage that writes tables of this schema."""
+    return schema.metadata[b"stage"].decode()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
-from pipeline.captions.row_cache import Entry
+from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import FIRST, Attempt, Settings
 from pipeline.faithfulness.check import Check
@@ -28,9 +28,7 @@ class Candidate:
 
     @property
     def error(self) -> str | None:
-        if self.text is not None:
-            return None
-        return self.answer.error or self.fault or "the model returned no caption"
+        return None if self.text is not None else self.answer.error or self.fault or NO_CAPTION
 
     @property
     def truncated(self) -> bool:
@@ -57,12 +55,18 @@ class Candidate:
 
 @dataclass
 class Outcome:
-    """A row and its texts so far; `alternatives` are further samples, all different."""
+    """A row and its texts so far.
+
+    Attributes:
+        alternatives: further samples, all different.
+        lost_sample: why the service gave no text for one of them; None where it gave all.
+    """
 
     row: Row
     row_key: str
     candidates: list[Candidate] = field(default_factory=list)
     alternatives: list[Candidate] = field(default_factory=list)
+    lost_sample: str | None = None
 
     def __post_init__(self) -> None:
         if self.row.empty:
@@ -84,6 +88,8 @@ class Outcome:
         if candidate.attempt.kind != "sample":
             self.candidates.append(candidate)
             return
+        if candidate.answer.external:
+            self.lost_sample = candidate.error
         known = {self.best.text, *(alternative.text for alternative in self.alternatives)}
         if candidate.text not in (None, *known) and not candidate.truncated:
             self.alternatives.append(candidate)
@@ -97,10 +103,9 @@ class Judge:
     """
 
     def __init__(self, settings: Settings) -> None:
-        section = settings.section
-        self._json = settings.json_schema is not None
+        self._settings = settings
         self._cut = (
-            f"the model was still thinking when it had written {section.max_tokens} tokens: raise "
+            f"the model was still thinking when it had written {settings.section.max_tokens} tokens: raise "
             f"{settings.stage.name}.max_tokens"
         )
         self._thinks = False
@@ -111,18 +116,24 @@ class Judge:
         for outcome, entry in zip(outcomes, entries, strict=True):
             text, fault = self._caption(entry)
             row = outcome.row
-            check = None if row.graph is None else row.checker.check(text, row.graph)
-            outcome.add(Candidate(attempt, entry, text or None, check, fault))
+            check = None if row.graph is None else row.checker.check(text or "", row.graph)
+            outcome.add(Candidate(attempt, entry, text, check, fault))
 
-    def _caption(self, entry: Entry) -> tuple[str, str | None]:
-        """The caption in an answer, "" if there is none, and why there is none, if that is known."""
+    def _caption(self, entry: Entry) -> tuple[str | None, str | None]:
+        """The caption in an answer, None if there is none, and why there is none, if that is known."""
         if entry.text is None:
-            return "", None
+            return None, None
         cut = entry.finish_reason == "length"
-        answer, endless = without_thoughts(entry.text)
+        text, endless = caption_of(entry.text, self._settings)
         if cut and self._thinks and not ends_thoughts(entry.text):
-            answer, endless = "", True
-        text = clean_text((caption_in(answer) or "") if self._json else answer)
-        if text or not endless:
+            text, endless = None, True
+        if text is not None or not endless:
             return text, None
-        return "", self._cut if cut else "the model's thoughts have no end"
+        return None, self._cut if cut else "the model's thoughts have no end"
+
+
+def caption_of(answer: str, settings: Settings) -> tuple[str | None, bool]:
+    """The caption in an answer, None where it holds none, and whether thoughts in it never end."""
+    rest, endless = without_thoughts(answer)
+    text = clean_text((caption_in(rest) or "") if settings.json_schema is not None else rest)
+    return text or None, endless

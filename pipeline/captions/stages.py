@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.base.expected import Expected
 from pipeline.base.params import LanguageParams, Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
@@ -22,6 +24,7 @@ class LanguageStage:
     schema: pa.Schema
     source: Callable[[Paths, str], Path]  # the table of a dataset; each of its rows gets a text
     table: Callable[[Paths, str], Path]  # the table of these texts
+    made_from: Callable[[Expected, str], dict[str, Any]]  # what this table is made from, the model apart
 
     def section(self, params: Params) -> LanguageParams:
         return getattr(params, self.name)
@@ -39,9 +42,21 @@ class LanguageStage:
 
 
 INTERPRET = LanguageStage(
-    "interpret", ("graph",), "image_id", INTERPRETATIONS, Paths.scene_graphs, Paths.interpretations
+    "interpret",
+    ("graph",),
+    "image_id",
+    INTERPRETATIONS,
+    Paths.scene_graphs,
+    Paths.interpretations,
+    Expected.interpretations,
 )
 CAPTION = LanguageStage(
-    "caption", ("graph", "modification"), "query_id", PSEUDO_CAPTIONS, Paths.queries, Paths.pseudo_captions
+    "caption",
+    ("graph", "modification"),
+    "query_id",
+    PSEUDO_CAPTIONS,
+    Paths.queries,
+    Paths.pseudo_captions,
+    Expected.pseudo_captions,
 )
 STAGES = {stage.name: stage for stage in (INTERPRET, CAPTION)}

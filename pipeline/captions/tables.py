@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.base.expected import Expected
+from pipeline.base.files import identity_hash
 from pipeline.base.paths import Paths
 from pipeline.base.tables import open_table
 from pipeline.captions.clip_tokens import ClipTokens
@@ -29,8 +31,11 @@ class CaptionTables:
         self._settings = settings
         self._tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
         self._files = {dataset: stage.table(paths, dataset) for dataset in params.datasets}
+        expected, model = Expected(params, paths), {"llm": identity_hash(settings.identity)}
         self._tables = {
-            dataset: stack.enter_context(open_table(file, stage.schema))
+            dataset: stack.enter_context(
+                open_table(file, stage.schema, stage.made_from(expected, dataset) | model)
+            )
             for dataset, file in self._files.items()
         }
 

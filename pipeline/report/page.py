@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from pipeline.base.metrics_io import read_metrics
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.report import tables as report_tables
@@ -23,25 +23,31 @@ def gather(
     Args:
         families: title and methods of each family, in the order of the table.
         pictured: the methods whose first images are shown, side by side.
+
+    Raises:
+        UserError: a table, a metric or an image is missing, or they do not belong together.
     """
-    rejected, rejected_count = report_tables.rejects(paths)
+    expected = Expected(params, paths)
+    rejected, rejected_count = report_tables.rejects(expected)
     return {
         "datasets": [
             {
                 "name": name,
-                "methods": report_tables.method_rows(read_metrics(paths.metrics("evaluate", name)), families),
-                "kinds": report_tables.kind_rows(paths, name, "hybrid"),
-                "tune": read_metrics(paths.metrics("tune", name)),
+                "methods": report_tables.method_rows(
+                    report_tables.method_figures(paths.metrics("evaluate", name)), families
+                ),
+                "kinds": report_tables.kind_rows(expected, name, "hybrid"),
+                "tune": report_tables.tuned(paths.metrics("tune", name)),
                 "curves": report_tables.curves(paths.plots("tune", name)),
             }
             for name in params.datasets
         ],
-        "corpus": read_metrics(paths.metrics("corpus")),
+        "corpus": report_tables.corpus_counts(paths.metrics("corpus"), params.datasets),
         "rejects": rejected,
         "rejected_count": rejected_count,
         "captions": report_tables.caption_quality(paths, params.datasets),
-        "models": report_tables.models(paths, params.datasets),
-        "queries": shown_queries(paths, params.datasets, params.report.queries, pictured),
+        "models": report_tables.models(expected),
+        "queries": shown_queries(expected, params.datasets, params.report.queries, pictured),
     }
 
 

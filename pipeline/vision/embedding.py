@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 from tqdm import tqdm
 
-from pipeline.base.decode import ALL, RULES, decode
+from pipeline.base.decode import ALL, RULES, decode, decoder
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
 
-DECODER = f"Pillow {PIL.__version__}"
 _IN_PROCESS = 64  # up to this many images are decoded in this process: workers take longer to start
 _PART_ROWS = 2048  # about so many rows are one part of the cache; a kill loses at most one part
 
@@ -143,7 +141,7 @@ def embed_images(
 
 def open_cache(vlm: Vlm, params: Params, folder: Path) -> FeatureCache:
     """The cache in `folder` of the features that this model and these parameters give."""
-    made_by = {**vlm.identity, "decoder": DECODER, "pixels": RULES}
+    made_by = {**vlm.identity, "decoder": decoder(), "pixels": RULES}
     return FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, replacing, sha256_file, write_json
+from pipeline.base.errors import UserError, reading
+from pipeline.base.expected import MANIFEST_NAME, features_provenance
+from pipeline.base.files import replacing, sha256_file, write_json
+from pipeline.base.provenance import remedy
 from pipeline.base.schemas import FEATURE_IDS
-from pipeline.base.tables import read_table, write_table
+from pipeline.base.tables import read_table, table_provenance, write_table
 
-_REMEDY = "Run `dvc repro embed`, or set params.yaml back to what made these features"
+IDS_NAME, VECTORS_NAME = "ids.parquet", "vectors.npy"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ def write_features(
     *,
     dimension: int,
     dtype: str,
-    identity: Mapping[str, Any],
-    decoder: str,
+    made_from: Mapping[str, Any],
 ) -> None:
     """Write vectors.npy, ids.parquet and, last, manifest.json.
 
@@ -55,8 +56,7 @@ def write_features(
         sha256: of each image's bytes.
         blocks: arrays (n, D) in the order of `ids`; never all in memory at once.
         dtype: float16 or float32.
-        identity: of the VLM (`Vlm.identity`).
-        decoder: what decoded the images, with its version.
+        made_from: for the manifest: the VLM's identity, the decoder, and what `Expected.features` names.
 
     Raises:
         ValueError: ids are not ascending, or the blocks do not hold one finite row of length D for each id.
@@ -64,22 +64,27 @@ def write_features(
     if any(a >= b for a, b in pairwise(ids)):
         raise ValueError("ids must be strictly ascending")
     folder.mkdir(parents=True, exist_ok=True)
-    manifest_path = folder / "manifest.json"
+    manifest_path = folder / MANIFEST_NAME
     manifest_path.unlink(missing_ok=True)
-    with replacing(folder / "vectors.npy") as temporary:
+    with replacing(folder / VECTORS_NAME) as temporary:
         _write_vectors(temporary, blocks, (len(ids), dimension), dtype)
     table = pa.table({"image_id": list(ids), "sha256": list(sha256)}, schema=FEATURE_IDS)
-    write_table(table, folder / "ids.parquet", FEATURE_IDS)
+    write_table(table, folder / IDS_NAME, FEATURE_IDS)
     manifest = {
-        **identity,
-        "decoder": decoder,
+        **made_from,
         "dtype": dtype,
         "dimension": dimension,
         "normalised": True,
         "rows": len(ids),
-        "ids_sha256": sha256_file(folder / "ids.parquet"),
+        "content": content_hashes(folder),
     }
     write_json(manifest_path, manifest)
+
+
+def content_hashes(folder: Path) -> dict[str, str]:
+    """Hashes of the rows of the ids, and of the vectors' file."""
+    ids = table_provenance(folder / IDS_NAME, FEATURE_IDS)
+    return {IDS_NAME: ids.hash, VECTORS_NAME: sha256_file(folder / VECTORS_NAME)}
 
 
 def _write_vectors(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, int], dtype: str) -> None:
@@ -98,37 +103,26 @@ def _write_vectors(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, i
         raise ValueError(f"{written} rows for {shape[0]} ids")
 
 
-def read_features(folder: Path, expected_identity: Mapping[str, Any] | None = None) -> Features:
-    """Open features, and refuse those that another model or other settings made.
+def read_features(folder: Path, expect: Mapping[str, Any] | None = None) -> Features:
+    """Open features; those that are made from anything else than expected, or have changed, are refused.
 
     Args:
-        expected_identity: what each key of the manifest must be, as `Vlm.identity`, or with `dtype` or
-            `dimension` as well; None accepts any.
+        expect: what each key of the manifest must be, as `Expected.features`; None accepts any.
 
     Raises:
-        UserError: a file is missing or damaged, or a value of the manifest is not the expected one; both
-            values are named.
+        UserError: a file is missing or damaged, its content is not what was written, or a value of the
+            manifest is not the expected one; both values are named.
     """
-    path = folder / "manifest.json"
-    manifest = read_json(path, _REMEDY, "the features have no manifest: they are missing or incomplete")
-    if not manifest.keys() >= {"dtype", "dimension", "rows", "ids_sha256"}:
-        raise UserError("the manifest is incomplete", _REMEDY, file=path)
-    for key, expected in (expected_identity or {}).items():
-        if manifest.get(key) != expected:
-            reason = f"the features were made with another {key}: {manifest.get(key)!r}, not {expected!r}"
-            raise UserError(reason, _REMEDY, file=path, field=key)
-    ids = folder / "ids.parquet"
-    if not ids.is_file() or sha256_file(ids) != manifest["ids_sha256"]:
-        raise UserError("the ids are not those of the manifest", _REMEDY, file=ids)
-    table = read_table(ids, FEATURE_IDS)
-    file = folder / "vectors.npy"
-    try:
+    record = features_provenance(folder, expect)
+    manifest = dict(record.made_from)
+    table = read_table(folder / IDS_NAME, FEATURE_IDS)
+    file, mend = folder / VECTORS_NAME, remedy("embed")
+    with reading(file, mend, "the features cannot be read"):
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError("the features cannot be read", _REMEDY, file=file, value=error) from None
     actual = (str(vectors.dtype), *vectors.shape)
     stated = (manifest["dtype"], manifest["rows"], manifest["dimension"])
     if actual != stated or table.num_rows != manifest["rows"]:
         reason = f"the features are {actual}, the manifest says {stated}, the ids are {table.num_rows}"
-        raise UserError(reason, _REMEDY, file=file)
+        raise UserError(reason, mend, file=file)
+    record.expect_content(content_hashes(folder), file=folder, stage="embed")
     return Features(table["image_id"].to_pylist(), vectors, manifest, table["sha256"].to_pylist())

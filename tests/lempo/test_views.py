@@ -13,20 +13,20 @@ def test_captions_are_shown_worst_first(toy: Toy, capsys: pytest.CaptureFixture[
     toy.run(
         lambda request: answered(request, toy.texts[request.messages[-1]["content"]].replace("blue", "pink"))
     )
-    show_captions(toy.paths, "toy", "interpret", worst=True, limit=2)
+    show_captions(toy.params, toy.paths, "toy", "interpret", worst=True, limit=2)
     shown = capsys.readouterr().out
     assert shown.startswith("toy toy-0001") and "- 1 car: blue; at left" in shown
     assert "missed:   blue car" in shown and "invented: pink car" in shown and "2 of 8 rows" in shown
     toy.run(stage="caption")
     capsys.readouterr()
-    show_captions(toy.paths, None, "caption", worst=False, limit=3)
+    show_captions(toy.params, toy.paths, None, "caption", worst=False, limit=3)
     assert "Modification: add a pond at the bottom" in capsys.readouterr().out
 
 
 def test_captions_before_any_run_say_what_to_do(toy: Toy) -> None:
     for dataset in (None, "toy"):
         with pytest.raises(UserError, match="dvc repro"):
-            show_captions(toy.paths, dataset, "caption", worst=False, limit=3)
+            show_captions(toy.params, toy.paths, dataset, "caption", worst=False, limit=3)
 
 
 def test_the_cache_is_shown_and_pruned_of_what_no_table_uses(

@@ -6,13 +6,26 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.base.metrics_io import write_metrics
+from pipeline.base.expected import Expected
+from pipeline.base.files import sha256_file
+from pipeline.base.metrics_io import metrics_hash, write_metrics
+from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, RANKINGS, REJECTS
 from pipeline.base.tables import write_table
+from pipeline.vision.features import write_features
+from tests.belonging import ROOT, sign
 
 METHODS = ("chance", "image_only", "image_plus_text", "pseudo_caption", "hybrid_untuned", "hybrid")
 KINDS = ("add", "move")
+IDENTITY = {"model": "local-dir:model", "weights_sha256": "ab12", "pretrained": None, "precision": "fp32"}
+
+
+def results_params(datasets: tuple[str, ...], queries: int = 30) -> Params:
+    """The parameters that the results are made up for."""
+    raw = load_params(ROOT / "params.yaml").model_dump()
+    vlm = {"model": "local-dir:model", "pretrained": None, "precision": "fp32"}
+    return Params.model_validate({**raw, "datasets": datasets, "vlm": vlm, "report": {"queries": queries}})
 
 
 def make_results(paths: Paths, datasets: tuple[str, ...], text: str = "a red roof", queries: int = 6) -> None:
@@ -28,19 +41,22 @@ def make_results(paths: Paths, datasets: tuple[str, ...], text: str = "a red roo
     write_metrics(paths.metrics("caption"), dict.fromkeys(datasets, quality | {"fact_recall": None}))
     write_metrics(
         paths.metrics("embed"),
-        {"model": {"model": "local-dir:model", "weights_sha256": "ab12", "pretrained": None}},
+        {"model": IDENTITY},
     )
     reject = {"table": "queries", "file": text, "row": 1, "record_id": text, "field": "target", "value": text}
-    write_table(
-        [{"dataset": datasets[0], **reject, "reason": text, "remedy": "Mend it"}], paths.rejects, REJECTS
-    )
+    params = results_params(datasets)
+    for dataset in datasets:
+        sign(params, paths, dataset)
+    rejects = [{"dataset": datasets[0], **reject, "reason": text, "remedy": "Mend it"}]
+    made_from = Expected(params, paths).rejects() | {"metrics": metrics_hash(paths.metrics("corpus"))}
+    write_table(rejects, paths.rejects, REJECTS, made_from)
     card = paths.root / "model/README.md"
     card.parent.mkdir(parents=True, exist_ok=True)
     card.write_text(f"---\nlicense: x\n---\n# A model\n\nIt has seen nothing. {text}\n\nMore.")
 
 
 def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
-    ids = [f"image-{i}" for i in range(count + 4)]
+    ids = [f"image-{i:02}" for i in range(count + 4)]
     images, queries = [], []
     for i, image_id in enumerate(ids):
         file = paths.root / f"pictures/{dataset}-{i}.png"
@@ -51,7 +67,7 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
                 "image_id": image_id,
                 "split": "test",
                 "path": str(file.relative_to(paths.root)),
-                "sha256": "0" * 64,
+                "sha256": sha256_file(file),
             }
             | {"width": 60, "height": 40, "family": None}
         )
@@ -68,6 +84,17 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
         )
     write_table(images, paths.images(dataset), IMAGES)
     write_table(queries, paths.queries(dataset), QUERIES)
+    vectors = np.eye(len(ids), dtype=np.float16)
+    sha256 = [image["sha256"] for image in images]
+    write_features(
+        paths.features(dataset),
+        ids,
+        sha256,
+        [vectors],
+        dimension=len(ids),
+        dtype="float16",
+        made_from=IDENTITY,
+    )
     captioned: dict[str, Any] = {"status": "ok", "source": "first", "model": "model", "prompt_hash": "cd34"}
     captioned |= {"row_key": "0", "text": text, "missed": [text], "invented": []}
     captioned |= {"summarised": False, "alternatives": []}

@@ -10,6 +10,7 @@ from lempo.captions import show_captions
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.judging import EMPTY_GRAPH
+from tests.belonging import sign
 from tests.language_toy import FakeEngine, Toy, answered
 from tests.pipeline.corpus.source import Source
 from tests.project import Project
@@ -25,6 +26,7 @@ def toy(tmp_path: Path, word_tokenizer: None) -> Toy:
         table = read_table(toy.paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
         table[0] |= {"objects": [], "relationships": []}
         write_table(table, toy.paths.scene_graphs(dataset), SCENE_GRAPHS)
+        sign(toy.params, toy.paths, dataset)
     return toy
 
 
@@ -48,7 +50,7 @@ def test_nothing_is_asked_about_an_empty_graph(toy: Toy, capsys: pytest.CaptureF
     assert [metrics[name] for name in ("fact_recall", "all_right_rate", "fallback_rate")] == [1.0, 1.0, 0.0]
     assert _run(toy, "interpret").opened == 0
     capsys.readouterr()
-    show_captions(toy.paths, "toy", "interpret", worst=True, limit=8)
+    show_captions(toy.params, toy.paths, "toy", "interpret", worst=True, limit=8)
     assert f"toy toy-0000 · first, empty, no facts\n    scene: toy park\n    objects:\n  ! {EMPTY_GRAPH}" in (
         capsys.readouterr().out
     )

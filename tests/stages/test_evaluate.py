@@ -12,6 +12,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import QUERIES, RANKINGS
 from pipeline.base.tables import read_table, write_table
 from stages import evaluate, tune
+from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, project, vlm_folder
 from trainer.methods import registry
 from trainer.retrieval.metrics import retrieval_metrics
@@ -93,7 +94,8 @@ def test_what_knows_more_finds_more(evaluated: Paths) -> None:
 def test_a_second_run_gives_the_same_bytes(evaluated: Paths, make_params: MakeParams) -> None:
     files = [evaluated.rankings("tiny"), evaluated.metrics("evaluate", "tiny")]
     before = [file.read_bytes() for file in files]
-    evaluate.run(make_params(comparators={"epochs": 10}), evaluated, "tiny")
+    params = make_params(tune={"epochs": 8, "patience": 8}, comparators={"epochs": 10})
+    evaluate.run(params, evaluated, "tiny")
     assert [file.read_bytes() for file in files] == before
 
 
@@ -103,8 +105,10 @@ def test_nothing_tuned_is_one_line(project: Paths, make_params: MakeParams) -> N
 
 
 def test_a_split_without_queries_is_named(project: Paths, make_params: MakeParams) -> None:
-    tune.run(make_params(tune={"epochs": 0}), project, "tiny")
+    params = make_params(tune={"epochs": 0})
+    tune.run(params, project, "tiny")
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     write_table([row for row in rows if row["split"] != "test"], project.queries("tiny"), QUERIES)
+    sign(params, project, "tiny")
     with pytest.raises(UserError, match=r"queries\.parquet.*split.*test"):
-        evaluate.run(make_params(), project, "tiny")
+        evaluate.run(params, project, "tiny")

@@ -12,6 +12,7 @@ from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
 from pipeline.graph.verbalise import verbalise
 from pipeline.llm.types import Request, Result
 from stages import interpret
+from tests.belonging import sign
 from tests.language_toy import FakeEngine, Toy, answered
 
 
@@ -51,7 +52,7 @@ def test_further_samples_are_seeded_checked_and_cached(toy: Toy, capsys: pytest.
     toy.with_params(caption__samples=4, caption__sample_temperature=0.9)
     assert len(toy.run(answer, "caption").asked) == 14  # what is there is not drawn again
     capsys.readouterr()
-    show_captions(toy.paths, "toy", "caption", worst=False, limit=10)
+    show_captions(toy.params, toy.paths, "toy", "caption", worst=False, limit=10)
     assert "lake" in capsys.readouterr().out
 
 
@@ -109,6 +110,7 @@ def test_a_large_graph_is_summarised_and_its_row_says_so(toy: Toy) -> None:
         for n in range(2000)
     ]
     write_table(table, toy.paths.scene_graphs("toy"), SCENE_GRAPHS)
+    sign(toy.params, toy.paths, "toy")
     asked: dict[str, str] = {}
 
     def answer(request: Request) -> Result:
@@ -127,7 +129,7 @@ def test_a_large_graph_is_summarised_and_its_row_says_so(toy: Toy) -> None:
 
 
 def test_a_failed_row_is_tried_in_as_many_runs_as_set(toy: Toy) -> None:
-    toy.with_params(llm__tries=2, llm__repairs=0)
+    toy.with_params(llm__tries=2, llm__repairs=0, llm__max_failed_share=1)
 
     def answer(request: Request) -> Result:
         return Result(request.key, error="out of luck")

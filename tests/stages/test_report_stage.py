@@ -9,22 +9,21 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.params import Params, load_params
+from pipeline.base.expected import Expected
+from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.report.queries import shown_queries
 from pipeline.report.tables import curves, method_rows
 from stages import report
-from tests.stages.results import make_results
+from tests.stages.results import make_results, results_params
 from trainer.methods import registry
 
-ROOT = Path(__file__).parents[2]
 FAMILIES, PICTURED = registry.families(), registry.pictured()
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)>{{ 7*7 }}</style>&"
 
 
 def _params(datasets: tuple[str, ...] = ("one", "two"), queries: int = 30) -> Params:
-    raw = load_params(ROOT / "params.yaml").model_dump()
-    return Params.model_validate({**raw, "datasets": datasets, "report": {"queries": queries}})
+    return results_params(datasets, queries)
 
 
 class _Page(HTMLParser):
@@ -108,17 +107,18 @@ def test_the_same_results_are_the_same_page(tmp_path: Path) -> None:
 def test_queries_are_spread_over_datasets_and_kinds(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     make_results(paths, ("one", "two", "three"), queries=12)
-    shown = shown_queries(paths, ("one", "two", "three"), 12, PICTURED)
+    params = _params(("one", "two", "three"))
+    shown = shown_queries(Expected(params, paths), params.datasets, 12, PICTURED)
     assert set(Counter((query.dataset, query.kind) for query in shown).values()) == {2}
     assert len({(query.dataset, query.query_id) for query in shown}) == 12
-    assert len(shown_queries(paths, ("one",), 100, PICTURED)) == 12
-    assert shown_queries(paths, ("one",), 0, PICTURED) == []
+    assert len(shown_queries(Expected(_params(("one",)), paths), ("one",), 100, PICTURED)) == 12
+    assert shown_queries(Expected(_params(("one",)), paths), ("one",), 0, PICTURED) == []
 
 
 def test_right_answers_are_marked(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     make_results(paths, ("one",))
-    for query in shown_queries(paths, ("one",), 6, PICTURED):
+    for query in shown_queries(Expected(_params(("one",)), paths), ("one",), 6, PICTURED):
         for result in query.results:
             assert [picture.right for picture in result.top] == [
                 picture.image_id == query.target.image_id for picture in result.top

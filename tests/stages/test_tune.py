@@ -17,14 +17,16 @@ from torch.utils.data import DataLoader
 
 from lempo.export import export_tuned
 from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import QUERIES
+from pipeline.base.schemas import QUERIES, RANKINGS
 from pipeline.base.tables import read_table, write_table
 from pipeline.vision.texts import encode_texts
 from pipeline.vision.vlm import load_vlm
 from stages import tune
+from tests.belonging import sign, sign_rankings
 from tests.trainer.tiny import THINGS, make_params, project, vlm_folder
 from trainer.tuning.folder import save_tuned
 
@@ -105,24 +107,27 @@ def test_the_same_inputs_give_the_same_bytes(tuned: Paths, make_params: MakePara
 
 
 def test_the_card_and_the_folder_for_a_hub(
-    tuned: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tuned: Paths, make_params: MakeParams, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    params = make_params()
     card = (tuned.tuned("tiny") / "README.md").read_text()
     assert "composed retrieval on `tiny`" in card and "validation, tuned" in card and "- epochs: 3" in card
     names = {file.name for file in tuned.tuned("tiny").iterdir()}
     assert {"open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json", "lempo.json"} < names
     folder = tmp_path / "hub"
     with pytest.raises(UserError, match="metrics of this dataset are missing"):
-        export_tuned(tuned, "tiny", folder)
+        export_tuned(params, tuned, "tiny", folder)
     measures = dict.fromkeys(("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall"), 12.34)
     methods = ("hybrid", "hybrid_untuned", "image_plus_text")
     write_metrics(tuned.metrics("evaluate", "tiny"), dict.fromkeys(methods, measures))
-    export_tuned(tuned, "tiny", folder)
+    write_table([], tuned.rankings("tiny"), RANKINGS)
+    sign_rankings(Expected(params, tuned), "tiny")
+    export_tuned(params, tuned, "tiny", folder)
     assert {file.name for file in folder.iterdir()} == names
     assert "| test, `hybrid` | 12.3 |" in (folder / "README.md").read_text()
     open_clip.create_model_from_pretrained(f"local-dir:{folder}")
     with pytest.raises(UserError, match="there already"):
-        export_tuned(tuned, "tiny", folder)
+        export_tuned(params, tuned, "tiny", folder)
 
 
 def test_open_clips_own_zero_shot_and_retrieval_code_takes_it(tuned: Paths) -> None:
@@ -158,6 +163,7 @@ def test_a_language_text_over_the_context_is_counted(project: Paths, make_params
     long = next(row for row in rows if row["split"] == "val")
     long["modification"] = "make the car blue " * 4
     write_table(rows, project.queries("tiny"), QUERIES)
+    sign(make_params(), project, "tiny")
     tune.run(make_params(tune={"epochs": 0}), project, "tiny")
     assert json.loads(project.metrics("tune", "tiny").read_text())["over_context"] == {"train": 0, "val": 1}
 
@@ -172,6 +178,7 @@ def test_features_of_another_model_are_refused(project: Paths, make_params: Make
 def test_a_split_without_queries_is_named(project: Paths, make_params: MakeParams) -> None:
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     write_table([row for row in rows if row["split"] != "val"], project.queries("tiny"), QUERIES)
+    sign(make_params(), project, "tiny")
     with pytest.raises(UserError, match=r"queries\.parquet.*split.*val"):
         tune.run(make_params(), project, "tiny")
 

@@ -16,6 +16,7 @@ from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUER
 from pipeline.base.tables import write_table
 from pipeline.vision.features import write_features
 from pipeline.vision.vlm import load_vlm
+from tests.belonging import sign
 
 REPOSITORY = Path(__file__).parents[2]
 COLOURS = ("red", "blue", "white", "green", "grey", "brown", "black", "yellow")
@@ -161,8 +162,7 @@ def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
         [unit.astype(np.float32)],
         dimension=vlm.dimension,
         dtype="float16",
-        identity=vlm.identity,
-        decoder="test",
+        made_from=vlm.identity,
     )
     write_table(
         [{**row, "width": 32, "height": 32, "family": None} for row in images], paths.images(dataset), IMAGES
@@ -171,6 +171,7 @@ def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
     write_table(queries, paths.queries(dataset), QUERIES)
     write_table(interpretations, paths.interpretations(dataset), INTERPRETATIONS)
     write_table(captions, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS)
+    sign(params, paths, dataset)
 
 
 @pytest.fixture(scope="session")

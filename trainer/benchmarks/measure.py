@@ -1,6 +1,7 @@
 """Measures the methods that need neither an LLM nor training on a benchmark, by its own protocol."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 from pipeline.base.errors import UserError
 from pipeline.base.files import replacing
 from pipeline.base.metrics_io import write_metrics
-from pipeline.base.params import Params, VlmParams
+from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.vision.embedding import cached_features, open_cache
 from pipeline.vision.texts import encode_texts
@@ -162,7 +163,7 @@ def _load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
         reason = "the text encoder was tuned from another model than vlm.model, or another version of it"
         remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
         raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source", value=source)
-    tuned = VlmParams(model=f"local-dir:{folder.resolve()}", pretrained=None, precision=params.vlm.precision)
+    tuned = params.vlm.model_copy(update={"model": f"local-dir:{folder.resolve()}", "pretrained": None})
     return load_vlm(tuned, params.speed.device)
 
 
@@ -178,7 +179,7 @@ class _Files:
 
     def require_all(self) -> None:
         """If a file is missing, say so before a model is loaded, with all other files that cannot be used."""
-        if not all(file.is_file() for file in self.files):
+        if not all(map(os.path.isfile, self.files)):  # a name that is too long is no error there
             self.hashes(lambda _: False)
 
     def hashes(self, known: Callable[[str], bool]) -> list[str]:

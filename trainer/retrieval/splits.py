@@ -1,5 +1,6 @@
 """The queries, the gallery and the texts of one split of one dataset, as tensors."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.base.errors import UserError
-from pipeline.base.paths import Paths
+from pipeline.base.expected import Expected
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES
 from pipeline.base.tables import read_table
 from pipeline.vision.features import Features
@@ -86,18 +87,26 @@ def language_text(modification: str, interpretation: str | None) -> str:
 
 
 def load_splits(
-    paths: Paths, dataset: str, features: Features, splits: Sequence[str], reference_removed: bool
+    expected: Expected, dataset: str, features: Features, splits: Sequence[str], reference_removed: bool
 ) -> dict[str, Split]:
     """Read the named splits of a dataset.
 
     Raises:
-        UserError: a split has no image or no query, an image has no feature, a query's reference or target is
-            not in its split, or it has no right answer once the reference is removed.
+        UserError: tables do not belong together, a split has no image or no query, an image has no feature,
+            a query's reference or target is not in its split, or it has no right answer once the reference is
+            removed.
     """
-    images = read_table(paths.images(dataset), IMAGES, ["image_id", "split"]).to_pylist()
-    queries = read_table(paths.queries(dataset), QUERIES).to_pylist()
-    interpretations = _text_by_id(paths.interpretations(dataset), INTERPRETATIONS, "image_id")
-    pseudo_captions = _text_by_id(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id")
+    paths = expected.paths
+    expected.check_captions(dataset)
+    columns = ["image_id", "split"]
+    images = read_table(paths.images(dataset), IMAGES, columns, expected.images(dataset)).to_pylist()
+    queries = read_table(paths.queries(dataset), QUERIES, expect=expected.queries(dataset)).to_pylist()
+    interpretations = _text_by_id(
+        paths.interpretations(dataset), INTERPRETATIONS, "image_id", expected.interpretations(dataset)
+    )
+    pseudo_captions = _text_by_id(
+        paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", expected.pseudo_captions(dataset)
+    )
     loaded = {}
     for split in splits:
         gallery_ids = sorted(row["image_id"] for row in images if row["split"] == split)
@@ -123,8 +132,14 @@ def load_splits(
     return loaded
 
 
-def _text_by_id(path: Path, schema: pa.Schema, key: str) -> dict[str, str | None]:
-    table = read_table(path, schema, [key, "text"])
+def tokens_hash(splits: Mapping[str, Split], texts: Texts) -> str:
+    """Hex sha256 of the tokens of all texts of some splits: another tokenizer has another one."""
+    distinct = sorted({text for split in splits.values() for text in split.all_texts()})
+    return hashlib.sha256(texts.tokens[texts.rows(distinct)].numpy().tobytes()).hexdigest()
+
+
+def _text_by_id(path: Path, schema: pa.Schema, key: str, expect: Mapping[str, Any]) -> dict[str, str | None]:
+    table = read_table(path, schema, [key, "text"], expect)
     return dict(zip(table[key].to_pylist(), table["text"].to_pylist(), strict=True))
 
 

@@ -1,6 +1,6 @@
 """One dataset as a study reads it: splits, tokens, frozen features and traps, loaded once a process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
@@ -61,14 +62,17 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     Raises:
         UserError: a table or the features are missing or do not fit the model.
     """
-    features = read_features(paths.features(dataset), vlm.identity)
-    loaded = load_splits(paths, dataset, features, SPLITS, params.method.reference == "removed")
-    samples = _column(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", "alternatives")
+    expected = Expected(params, paths)
+    features = read_features(paths.features(dataset), expected.features(dataset, vlm.identity))
+    loaded = load_splits(expected, dataset, features, SPLITS, params.method.reference == "removed")
+    expect = expected.pseudo_captions(dataset)
+    samples = _column(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", "alternatives", expect)
     alternatives = {
         name: [[sample["text"] for sample in samples[query] if sample["text"]] for query in split.query_ids]
         for name, split in loaded.items()
     }
-    described = _column(paths.interpretations(dataset), INTERPRETATIONS, "image_id", "text")
+    expect = expected.interpretations(dataset)
+    described = _column(paths.interpretations(dataset), INTERPRETATIONS, "image_id", "text", expect)
     gallery_texts = {name: list(map(described.get, split.gallery_ids)) for name, split in loaded.items()}
     every = [text for split in loaded.values() for text in split.all_texts()]
     every += [text for lists in alternatives.values() for texts in lists for text in texts]
@@ -84,7 +88,7 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
         )
         for name, split in splits.items()
     }
-    traps = _traps(paths, dataset, loaded["test"])
+    traps = _traps(expected, dataset, loaded["test"])
     return StudyData(vlm, splits, texts, frozen, traps, alternatives, gallery_texts, batch)
 
 
@@ -119,18 +123,24 @@ def text_tower_put_back(model: Any) -> Iterator[None]:
         set_text_state(model, before)
 
 
-def _column(path: Path, schema: pa.Schema, key: str, column: str) -> dict[str, Any]:
-    table = read_table(path, schema, [key, column])
+def _column(
+    path: Path, schema: pa.Schema, key: str, column: str, expect: Mapping[str, Any]
+) -> dict[str, Any]:
+    table = read_table(path, schema, [key, column], expect)
     return dict(zip(table[key].to_pylist(), table[column].to_pylist(), strict=True))
 
 
-def _traps(paths: Paths, dataset: str, test: Split) -> dict[str, Tensor]:
-    by_id = {row["query_id"]: row for row in read_table(paths.queries(dataset), QUERIES).to_pylist()}
+def _traps(expected: Expected, dataset: str, test: Split) -> dict[str, Tensor]:
+    paths = expected.paths
+    rows = read_table(paths.queries(dataset), QUERIES, expect=expected.queries(dataset)).to_pylist()
+    by_id = {row["query_id"]: row for row in rows}
     queries = [by_id[query] for query in test.query_ids]
     gallery = set(test.gallery_ids)
     graphs = {
         row["image_id"]: group_objects(graph_from_row(row))
-        for row in read_table(paths.scene_graphs(dataset), SCENE_GRAPHS).to_pylist()
+        for row in read_table(
+            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.scene_graphs(dataset)
+        ).to_pylist()
         if row["image_id"] in gallery
     }
     columns = ([row[name] for row in queries] for name in ("reference_id", "target_id", "target_ids"))

@@ -6,25 +6,26 @@ run reads them.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.base.code import code_hash
-from pipeline.base.errors import UserError
-from pipeline.base.files import replacing, sha256_file
-from pipeline.base.metrics_io import read_metrics, write_metrics
+from pipeline.base.expected import Expected, features_provenance
+from pipeline.base.files import remember, remembered
+from pipeline.base.metrics_io import rounded
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
-from pipeline.base.tables import read_table
-from pipeline.vision.features import read_features
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.tables import read_table, table_provenance
 from trainer.methods import registry
 from trainer.study.plan import Hyperparameters, Job
+from trainer.tuning.checkpoint import load_sealed, save_sealed
 
 JOB_ROOMS = (
     "pipeline/base",
@@ -60,7 +61,8 @@ class Store:
         training["method"] = params.method.model_dump()
         self._common = [training, identity, torch.__version__, code_hash(*JOB_ROOMS)]
         self._details = code_hash(*DETAILS_ROOMS)
-        self._inputs = {dataset: _inputs(paths, dataset) for dataset in params.datasets}
+        expected = Expected(params, paths)
+        self._inputs = {dataset: _inputs(expected, dataset, identity) for dataset in params.datasets}
 
     def job_key(self, job: Job) -> str:
         """The key of a job."""
@@ -76,9 +78,11 @@ class Store:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """A result, or None."""
-        path = self.folder / f"{key}.json"
-        return read_metrics(path) if path.is_file() else None
+        """A result, or None where there is none or it is damaged, and it is to be computed again."""
+        stored = remembered(self.folder / f"{key}.json")
+        if not stored or (stored["has_state"] and self.state(key) is None):
+            return None
+        return stored["result"]
 
     def write(
         self, key: str, result: dict[str, Any], state: dict[str, Tensor] | None = None
@@ -88,31 +92,41 @@ class Store:
         Returns:
             The result as `read` gives it, so that a study that is continued chooses what a single run does.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
-            with replacing(self.folder / f"{key}.safetensors") as temporary:
-                save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary)
+            save_sealed(self._state_file(key), state, {})
         path = self.folder / f"{key}.json"
-        write_metrics(path, result)
-        return read_metrics(path)
+        remember(path, {"result": rounded(result), "has_state": state is not None})
+        return remembered(path)["result"]
 
-    def state(self, key: str) -> dict[str, Tensor]:
-        """The text tower of a job with `keep`."""
-        return load_file(self.folder / f"{key}.safetensors")
+    def state(self, key: str) -> dict[str, Tensor] | None:
+        """The text tower of a job with `keep`; None where it is damaged."""
+        stored = load_sealed(self._state_file(key))
+        return None if stored is None else stored[0]
+
+    def _state_file(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
 
 
-def _inputs(paths: Paths, dataset: str) -> dict[str, Any]:
+def _inputs(expected: Expected, dataset: str, identity: Mapping[str, Any]) -> dict[str, Any]:
     """Hashes of scenes, of texts and of further samples; how a text was written does not matter."""
-    tables = (paths.images(dataset), paths.queries(dataset), paths.scene_graphs(dataset))
-    for table in tables:
-        if not table.is_file():
-            raise UserError("the table is missing", "Run `dvc repro` first", file=table)
-    read_features(paths.features(dataset))  # for its error messages
-    interpretations = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"])
+    paths = expected.paths
+    expected.check_captions(dataset)
+    scenes = [
+        table_provenance(paths.images(dataset), IMAGES, expected.images(dataset)),
+        table_provenance(paths.queries(dataset), QUERIES, expected.queries(dataset)),
+        table_provenance(paths.scene_graphs(dataset), SCENE_GRAPHS, expected.scene_graphs(dataset)),
+        features_provenance(paths.features(dataset), expected.features(dataset, identity)),
+    ]
+    columns = ["image_id", "text"]
+    interpretations = read_table(
+        paths.interpretations(dataset), INTERPRETATIONS, columns, expected.interpretations(dataset)
+    )
     columns = ["query_id", "text", "alternatives"]
-    captions = read_table(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, columns)
+    captions = read_table(
+        paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, columns, expected.pseudo_captions(dataset)
+    )
     return {
-        "scenes": [*map(sha256_file, tables), sha256_file(paths.features(dataset) / "vectors.npy")],
+        "scenes": [found.hash for found in scenes],
         "texts": [_sha256(interpretations), _sha256(captions.drop_columns("alternatives"))],
         "samples": _sha256(captions.select(["alternatives"])),
     }

@@ -1,6 +1,7 @@
 """The tuned model as a folder that plain open_clip loads (`local-dir:`), with its record and its card."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, write_json
+from pipeline.base.files import identity_hash, read_json, sha256_file, write_json
 from pipeline.base.params import VlmParams
+from pipeline.base.provenance import Provenance, plain, remedy
+from pipeline.base.storage import storage_errors, temporary_folder
 from pipeline.vision import source as vlm_source
 from pipeline.vision.vlm import Vlm
 from trainer.retrieval.similarity import SHARES, TERMS
@@ -24,7 +27,13 @@ _TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 
 
 def save_tuned(
-    folder: Path, vlm: Vlm, params: VlmParams, record: dict[str, Any], card: str, root: Path = Path(".")
+    folder: Path,
+    vlm: Vlm,
+    params: VlmParams,
+    record: dict[str, Any],
+    card: str,
+    root: Path = Path("."),
+    made_from: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the folder as a whole: weights, config, tokenizer files, `lempo.json` and the model card.
 
@@ -36,28 +45,38 @@ def save_tuned(
         params: name the source model; relative paths are relative to `root`.
         record: for `lempo.json`.
         card: for `README.md`.
+        made_from: as `Provenance.made_from`; it stands in `lempo.json` too, with a hash of every file.
     """
+    source = vlm_source.locate(params, root)
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder) as outer:
+            temporary = outer / folder.name
+            temporary.mkdir()
+            save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+            (temporary / WEIGHTS_NAME).chmod(0o644)
+            _write_config(temporary, vlm, source, params.trust_remote_code)
+            said = {**record, "made_from": plain(made_from or {})}
+            write_json(temporary / RECORD_NAME, {**said, "content": content_hashes(temporary, said)})
+            (temporary / CARD_NAME).write_text(card, encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+
+
+def _write_config(folder: Path, vlm: Vlm, source: vlm_source.VlmSource, code_is_trusted: bool) -> None:
+    """Write the model's config and the files of its tokenizer, with its code if that is trusted."""
     import open_clip
 
-    source = vlm_source.locate(params, root)
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
-    (temporary / WEIGHTS_NAME).chmod(0o644)
     config = source.config or {"model_cfg": _model_config(source.name), "preprocess_cfg": _preprocessing(vlm)}
     if source.config is not None:
         origin = Path(source.name.removeprefix(vlm_source.LOCAL))
         for file in sorted(origin.iterdir()):
-            if file.suffix in _TOKENIZER_SUFFIXES and file.is_file():
-                shutil.copyfile(file, temporary / file.name)
+            code = file.suffix == ".py" and code_is_trusted
+            if (file.suffix in _TOKENIZER_SUFFIXES or code) and file.is_file():
+                shutil.copyfile(file, folder / file.name)
     elif config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
-        open_clip.get_tokenizer(source.name).save_pretrained(temporary)
-    write_json(temporary / vlm_source.CONFIG_NAME, config)
-    write_json(temporary / RECORD_NAME, record)
-    (temporary / CARD_NAME).write_text(card, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+        open_clip.get_tokenizer(source.name).save_pretrained(folder)
+    write_json(folder / vlm_source.CONFIG_NAME, config)
 
 
 def _tensors(vlm: Vlm, source: Path | None) -> dict[str, Tensor]:
@@ -102,6 +121,8 @@ def model_card(record: dict[str, Any], test: dict[str, dict[str, float]] | None 
         for name, metrics in measured.items()
     )
     settings = "\n".join(f"- {name}: {value}" for name, value in record["tune"].items())
+    trusted = "- trust_remote_code: true, so loading the tokenizer runs the folder's own code\n"
+    trusted = trusted if record["source"].get("trust_remote_code") else ""
     versions = "\n".join(f"- {name} {version}" for name, version in record["versions"].items())
     return f"""---
 library_name: open_clip
@@ -138,20 +159,58 @@ Chosen on the validation split. Temperature {record["temperature"]:.4f}.
 
 - seed {record["seed"]}, best epoch {record["best_epoch"]}
 {settings}
-- source weights, sha256: `{record["source"]["weights_sha256"]}`
+{trusted}- source weights, sha256: `{record["source"]["weights_sha256"]}`
 {versions}
 """
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """`lempo.json` of a tuned folder.
+def tuned_provenance(folder: Path, expect: Mapping[str, Any] | None = None) -> Provenance:
+    """What a tuned folder says of itself; its weights are not read.
+
+    Args:
+        expect: what it must be made from: some names of `Provenance.made_from`.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: `lempo.json` is missing or damaged, or the folder is made from anything else.
     """
-    path = folder / RECORD_NAME
-    remedy = "Run `dvc repro`, or `lempo tune` for this dataset"
-    record = read_json(path, remedy, "the tuned model is missing")
-    if not {"weights", "mixture", "untuned"} <= record.keys():
-        raise UserError("the file is not what `lempo tune` writes", "Run `dvc repro`", file=path)
+    record = _record(folder, expect)
+    provenance = Provenance("tuned", record["made_from"], record["content"])
+    provenance.expect("tuned", expect or {}, file=folder / RECORD_NAME, stage="tune")
+    return provenance
+
+
+def read_record(folder: Path, expect: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`lempo.json` of a tuned folder whose files are those that were written; the card may have changed.
+
+    Args:
+        expect: as for `tuned_provenance`.
+
+    Raises:
+        UserError: a file is missing, damaged or changed, or the folder is made from anything else.
+    """
+    record = _record(folder, expect)
+    provenance = tuned_provenance(folder, expect)
+    said = {name: value for name, value in record.items() if name != "content"}
+    found: dict[str, str | None] = {**dict.fromkeys(provenance.content), **content_hashes(folder, said)}
+    provenance.expect_content(found, file=folder / RECORD_NAME, stage="tune")
     return record
+
+
+def _record(folder: Path, expect: Mapping[str, Any] | None) -> dict[str, Any]:
+    path, mend = folder / RECORD_NAME, remedy("tune", (expect or {}).get("dataset"))
+    record = read_json(path, mend, "the tuned model is missing")
+    if not {"weights", "mixture", "untuned"} <= record.keys():
+        raise UserError("the file is not what `lempo tune` writes", mend, file=path)
+    if not isinstance(record.get("made_from"), dict) or not isinstance(record.get("content"), dict):
+        raise UserError("the file does not say what the model was made from", mend, file=path)
+    return record
+
+
+def content_hashes(folder: Path, said: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the record and of every file but it, the card, which is made from it, and hidden ones."""
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.is_file() and file.name not in (RECORD_NAME, CARD_NAME) and not file.name.startswith(".")
+    )
+    return {RECORD_NAME: identity_hash(dict(said)), **{file.name: sha256_file(file) for file in files}}

@@ -9,6 +9,7 @@ import pytest
 from pipeline.base import tables as contracts
 from pipeline.base.errors import UserError
 from pipeline.base.files import replacing
+from pipeline.base.provenance import KEY
 from pipeline.base.schemas import RANKINGS
 from pipeline.base.tables import ROW_GROUP_ROWS, open_table, read_batches, read_table, write_table
 
@@ -84,14 +85,26 @@ def test_a_table_written_in_blocks_has_the_bytes_of_one_written_whole(
     assert read_table(tmp_path / "blocks.parquet", RANKINGS).to_pylist() == rows
 
 
+def _pages(file: Path) -> bytes:
+    """A Parquet file without its footer, where the metadata lies."""
+    data = file.read_bytes()
+    return data[: -8 - int.from_bytes(data[-8:-4], "little")]
+
+
 def test_many_rows_have_the_bytes_that_arrow_gives_a_table_written_at_once(tmp_path: Path) -> None:
     rows = [_row(f"q{number:06d}") | {"top": [str(number)] * (number % 50)} for number in range(40_000)]
     with open_table(tmp_path / "blocks.parquet", RANKINGS) as table:
         for start in range(0, len(rows), 10_001):
             table.write(rows[start : start + 10_001])
     whole = pa.Table.from_pylist(rows, schema=RANKINGS).replace_schema_metadata(None)
-    pq.write_table(whole, tmp_path / "whole.parquet", compression="zstd", row_group_size=ROW_GROUP_ROWS)
-    assert (tmp_path / "blocks.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    pq.write_table(
+        whole,
+        tmp_path / "whole.parquet",
+        compression="zstd",
+        write_page_checksum=True,
+        row_group_size=ROW_GROUP_ROWS,
+    )
+    assert _pages(tmp_path / "blocks.parquet") == _pages(tmp_path / "whole.parquet")
 
 
 @pytest.mark.parametrize("key", ["b", "a"])
@@ -115,9 +128,10 @@ def test_a_table_read_in_batches_is_the_table(tmp_path: Path, monkeypatch: pytes
     write_table(rows, path, RANKINGS)
     batches = list(read_batches(path, RANKINGS))
     assert [row for batch in batches for row in batch.to_pylist()] == rows and len(batches) == 3
+    said = {KEY: pq.read_metadata(path).metadata[KEY.encode()]}
     for order, problem in (([1, 0], "keys are not in their order"), ([0, 0], "keys stand twice")):
         table = pa.Table.from_pylist([rows[i] for i in order], schema=RANKINGS)
-        pq.write_table(table, path)
+        pq.write_table(table.replace_schema_metadata(said), path)
         with pytest.raises(UserError, match=problem):
             list(read_batches(path, RANKINGS))
     with pytest.raises(UserError, match="the table is missing"):

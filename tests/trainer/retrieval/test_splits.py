@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import QUERIES
@@ -11,8 +12,11 @@ from pipeline.base.tables import read_table, write_table
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts, encode_texts
 from pipeline.vision.vlm import Vlm, load_vlm
+from tests.belonging import sign
 from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import Split, language_text, load_splits
+
+Load = Callable[..., dict[str, Split]]
 
 
 @pytest.fixture
@@ -20,8 +24,16 @@ def vlm(make_params: Callable[..., Params]) -> Vlm:
     return load_vlm(make_params().vlm, "cpu")
 
 
-def _load(paths: Paths, *splits: str, removed: bool = True) -> dict[str, Split]:
-    return load_splits(paths, "tiny", read_features(paths.features("tiny")), splits, removed)
+@pytest.fixture
+def load(make_params: Callable[..., Params], project: Paths) -> Load:
+    params = make_params()
+
+    def load(*splits: str, removed: bool = True) -> dict[str, Split]:
+        sign(params, project, "tiny")
+        features = read_features(project.features("tiny"))
+        return load_splits(Expected(params, project), "tiny", features, splits, removed)
+
+    return load
 
 
 def _edit_queries(paths: Paths, **change: object) -> None:
@@ -30,8 +42,8 @@ def _edit_queries(paths: Paths, **change: object) -> None:
     write_table(rows, paths.queries("tiny"), QUERIES)
 
 
-def test_a_split_holds_its_own_images_and_queries(project: Paths) -> None:
-    loaded = _load(project, "train", "test")
+def test_a_split_holds_its_own_images_and_queries(project: Paths, load: Load) -> None:
+    loaded = load("train", "test")
     for name, split in loaded.items():
         assert len(split) == 16
         assert len(split.gallery_ids) == len(split.gallery) == 64
@@ -43,17 +55,17 @@ def test_a_split_holds_its_own_images_and_queries(project: Paths) -> None:
     assert torch.allclose(loaded["test"].gallery.norm(dim=1), torch.ones(64), atol=1e-6)
 
 
-def test_the_reference_is_removed_or_kept(project: Paths) -> None:
-    removed, kept = (_load(project, "val", removed=choice)["val"] for choice in (True, False))
+def test_the_reference_is_removed_or_kept(project: Paths, load: Load) -> None:
+    removed, kept = (load("val", removed=choice)["val"] for choice in (True, False))
     assert torch.equal(removed.answers.removed, removed.reference)
     assert (kept.answers.removed == -1).all()
 
 
-def test_a_missing_caption_is_replaced_by_the_modification_and_counted(project: Paths) -> None:
-    split = _load(project, "test")["test"]
+def test_a_missing_caption_is_replaced_by_the_modification_and_counted(project: Paths, load: Load) -> None:
+    split = load("test")["test"]
     assert split.missing_captions == 1
     assert split.texts["pseudo_caption"][split.query_ids.index("test-road-b")] == "make the road green"
-    assert _load(project, "val")["val"].missing_captions == 0
+    assert load("val")["val"].missing_captions == 0
 
 
 def test_language_text_says_the_modification_first() -> None:
@@ -63,9 +75,9 @@ def test_language_text_says_the_modification_first() -> None:
 
 
 def test_texts_are_encoded_once_and_as_the_vlm_encodes_them(
-    project: Paths, vlm: Vlm, monkeypatch: pytest.MonkeyPatch
+    project: Paths, load: Load, vlm: Vlm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split = _load(project, "train")["train"]
+    split = load("train")["train"]
     texts = Texts.of(vlm, split.all_texts())
     assert len(texts.tokens) == len(set(split.all_texts()))
     encoded = []
@@ -110,16 +122,18 @@ def test_encoding_does_not_depend_on_the_batch_and_lets_gradients_flow(vlm: Vlm,
         ),
     ],
 )
-def test_a_query_that_cannot_be_answered_names_itself(project: Paths, change: dict, message: str) -> None:
+def test_a_query_that_cannot_be_answered_names_itself(
+    project: Paths, load: Load, change: dict, message: str
+) -> None:
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     assert rows[0]["query_id"] == "test-boat-a"
     _edit_queries(project, **change)
     with pytest.raises(UserError, match=message):
-        _load(project, "test")
+        load("test")
 
 
-def test_an_empty_split_names_the_table_and_the_split(project: Paths) -> None:
+def test_an_empty_split_names_the_table_and_the_split(project: Paths, load: Load) -> None:
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     write_table([row for row in rows if row["split"] != "val"], project.queries("tiny"), QUERIES)
     with pytest.raises(UserError, match=r"queries\.parquet.*'split'.*no query of this split \(got 'val'\)"):
-        _load(project, "train", "val")
+        load("train", "val")

@@ -6,12 +6,14 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+import torch
 
 from pipeline.base.code import SOURCE_ROOT, code_hash
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table, write_table
+from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
 from trainer.study import store
 from trainer.study.data import load_model, load_study_data
@@ -37,6 +39,7 @@ def projects(make_params: Callable[..., Params], tmp_path: Path) -> tuple[Params
     table = otherwise.pseudo_captions("one")
     rows = [{**row, "text": "a blue court."} for row in read_table(table, PSEUDO_CAPTIONS).to_pylist()]
     write_table(rows, table, PSEUDO_CAPTIONS)
+    sign(params, otherwise, "one")
     return params, [said, otherwise]
 
 
@@ -57,6 +60,7 @@ def test_further_samples_rename_only_the_details(projects: tuple[Params, list[Pa
     write_table(
         [{**row, "row_key": "other", "alternatives": [sample]} for row in rows], table, PSEUDO_CAPTIONS
     )
+    sign(params, other, "one")
     before, after = (Store(paths, params, load_model(params, paths).identity) for paths in (one, other))
     assert [before.job_key(job) for job in JOBS] == [after.job_key(job) for job in JOBS]
     assert before.details_key(JOBS[-1]) != after.details_key(JOBS[-1])
@@ -100,3 +104,15 @@ def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
         result, _ = run_job(job, load_study_data(params, paths, "one", vlm), params)
         found.append({**result, "seconds": 0})
     assert found[0] == found[1]
+
+
+def test_a_damaged_result_or_text_tower_is_computed_again(projects: tuple[Params, list[Paths]]) -> None:
+    params, (paths, _) = projects
+    results = Store(paths, params, load_model(params, paths).identity)
+    for suffix in ("json", "safetensors"):
+        results.write("key", {"seconds": 1.0}, {"a": torch.ones(4)})
+        assert results.read("key") == {"seconds": 1.0}
+        file = results.folder / f"key.{suffix}"
+        file.write_bytes(file.read_bytes()[:-2])
+        assert results.read("key") is None
+        assert not file.exists()

@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.vision.features import read_features
@@ -36,7 +37,9 @@ def test_every_head_learns_and_keeps_its_best_epoch(
     assert result.metrics["mean_recall"] > result.untuned_metrics["mean_recall"]
     vlm = load_vlm(params.vlm, "cpu")
     vlm.model.load_state_dict(state)
-    split = load_splits(project, "tiny", read_features(project.features("tiny")), ("val",), True)["val"]
+    split = load_splits(
+        Expected(params, project), "tiny", read_features(project.features("tiny")), ("val",), True
+    )["val"]
     text = split.encode(vlm.model, Texts.of(vlm, split.all_texts()), 256, head.inputs)
     with torch.no_grad():
         query = head.eval().queries(split.image, text, result.chosen)

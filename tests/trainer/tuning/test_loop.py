@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.vision.features import read_features
@@ -28,7 +29,9 @@ MakeParams = Callable[..., Params]
 def run(paths: Paths, params: Params, **options: Any) -> tuple[TuneResult, dict[str, torch.Tensor]]:
     """Tune the tiny model; the result and the model's state."""
     vlm = load_vlm(params.vlm, "cpu")
-    splits = load_splits(paths, "tiny", read_features(paths.features("tiny")), ("train", "val"), True)
+    splits = load_splits(
+        Expected(params, paths), "tiny", read_features(paths.features("tiny")), ("train", "val"), True
+    )
     texts = Texts.of(vlm, [text for split in splits.values() for text in split.all_texts()])
     on_epoch = options.pop("on_epoch", None)
     options = {"seed": params.seed, **options}
@@ -93,7 +96,9 @@ def test_a_step_is_that_of_the_naive_gradient(project: Paths, make_params: MakeP
     params = make_params(tune={"epochs": 1, "batch_size": 16})
     result, _ = run(project, params)
     vlm = load_vlm(params.vlm, "cpu")
-    split = load_splits(project, "tiny", read_features(project.features("tiny")), ("train",), True)["train"]
+    split = load_splits(
+        Expected(params, project), "tiny", read_features(project.features("tiny")), ("train",), True
+    )["train"]
     encoded = (vlm.model.encode_text(vlm.tokenize(split.texts[part]), normalize=True) for part in TEXT_INPUTS)
     features = QueryFeatures(split.image, *encoded)
     choice = Choice.of(result.training)

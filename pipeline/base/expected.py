@@ -1,0 +1,237 @@
+"""What every table and folder of a project must be made from: the parameters and files as they are now.
+
+Who writes one records this, and who reads one expects it, so the two cannot differ. Only metadata is read
+here, up to the tables of the corpus: what a reader opens is made from what the project holds now, or is
+refused.
+
+A parameter named here must be one of the stage's in `dvc.yaml`: else a reader would refuse what `dvc repro`
+does not make again.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from pipeline.base.decode import RULES, decoder
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_json
+from pipeline.base.params import Params
+from pipeline.base.paths import Paths
+from pipeline.base.provenance import Provenance, remedy
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.tables import table_provenance, write_table
+
+MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
+_LANGUAGE = (
+    "seed", "llm.model", "llm.revision", "llm.temperature", "llm.top_p", "llm.repairs",
+    "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
+    "llm.engine_args", "vlm.model",
+)  # fmt: skip
+_VLM = ("vlm.model", "vlm.pretrained", "vlm.precision")
+_METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
+PARAMETERS = {  # those that change what a stage writes
+    "corpus": ("corpus.root", "corpus.max_pixels"),
+    "interpret": (*_LANGUAGE, "interpret.max_tokens"),
+    "caption": (*_LANGUAGE, "caption.max_tokens", "caption.samples", "caption.sample_temperature"),
+    "embed": (*_VLM, "embed.dtype"),
+    "tune": (*_METHOD, "tune"),
+    "evaluate": (*_METHOD, "comparators"),
+}
+
+
+class Expected:
+    """What the tables and folders of a project are made from; one of these serves one command.
+
+    Each method gives names and values for `Provenance.made_from` of a dataset's table or folder.
+
+    Raises:
+        UserError: something that it is made from is missing, or is itself made from anything else.
+    """
+
+    def __init__(self, params: Params, paths: Paths) -> None:
+        self.params, self.paths = params, paths
+        self._found: dict[Path, Provenance] = {}
+        self._agreeing: set[str] = set()  # datasets whose three tables belong together
+
+    def images(self, dataset: str) -> dict[str, Any]:
+        self._check_corpus(dataset)
+        return self._images(dataset)
+
+    def scene_graphs(self, dataset: str) -> dict[str, Any]:
+        self._check_corpus(dataset)
+        return self._scene_graphs(dataset)
+
+    def queries(self, dataset: str) -> dict[str, Any]:
+        self._check_corpus(dataset)
+        return self._queries(dataset)
+
+    def rejects(self) -> dict[str, Any]:
+        """The rejected rows of all datasets. Without `metrics`, the hash of the corpus's figures."""
+        queries = {}
+        for dataset in self.params.datasets:
+            self._check_corpus(dataset)
+            queries[f"queries of {dataset}"] = self._hash(self.paths.queries(dataset))
+        return queries
+
+    def interpretations(self, dataset: str) -> dict[str, Any]:
+        """Without `llm`, the identity of the model, which only the stage itself knows."""
+        self._check_corpus(dataset)
+        return self._of("interpret", dataset) | {
+            "prompt": self._prompt(self.params.interpret.prompt),
+            "scene_graphs": self._hash(self.paths.scene_graphs(dataset)),
+        }
+
+    def pseudo_captions(self, dataset: str) -> dict[str, Any]:
+        """Without `llm`, as `interpretations`."""
+        self._check_corpus(dataset)
+        return self._of("caption", dataset) | {
+            "prompt": self._prompt(self.params.caption.prompt),
+            "scene_graphs": self._hash(self.paths.scene_graphs(dataset)),
+            "queries": self._hash(self.paths.queries(dataset)),
+        }
+
+    def features(self, dataset: str, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Of the manifest.
+
+        Args:
+            identity: of the VLM, where it is loaded; its keys stand in the manifest as they are.
+        """
+        self._check_corpus(dataset)
+        vlm = self.params.vlm
+        named = {"model": vlm.model, "pretrained": vlm.pretrained, "precision": vlm.precision}
+        return {
+            "dataset": dataset,
+            **named,
+            **(identity or {}),
+            "dtype": self.params.embed.dtype,
+            "decoder": decoder(),
+            "pixels": RULES,
+            "images": self._hash(self.paths.images(dataset)),
+        }
+
+    def tuned(self, dataset: str) -> dict[str, Any]:
+        """Without `vlm` and `tokens`, which only who has loaded the VLM knows."""
+        return self._of("tune", dataset) | self._read_by_trainers(dataset)
+
+    def rankings(self, dataset: str) -> dict[str, Any]:
+        """Without `vlm`, `tuned` and the hashes of the metrics."""
+        return self._of("evaluate", dataset) | self._read_by_trainers(dataset)
+
+    def check_captions(self, dataset: str) -> None:
+        """Refuse captions of the two language stages that are of two models.
+
+        Raises:
+            UserError: names both identities.
+        """
+        paths = self.paths
+        described = self._table(
+            paths.interpretations(dataset), INTERPRETATIONS, self.interpretations(dataset)
+        )
+        file = paths.pseudo_captions(dataset)
+        captions = self._table(file, PSEUDO_CAPTIONS, self.pseudo_captions(dataset))
+        same_model = {"llm": described.made_from.get("llm"), "dataset": dataset}
+        captions.expect("pseudo_captions", same_model, file=file, stage="interpret caption")
+
+    def write_corpus(
+        self,
+        dataset: str,
+        images: pa.Table | list[dict],
+        scene_graphs: pa.Table | list[dict],
+        queries: pa.Table | list[dict],
+    ) -> None:
+        """Write the three tables of a dataset so that they belong together.
+
+        Raises:
+            ValueError: what `write_table` raises.
+        """
+        paths = self.paths
+        for file in (paths.images(dataset), paths.scene_graphs(dataset), paths.queries(dataset)):
+            self._found.pop(file, None)
+        self._agreeing.discard(dataset)
+        write_table(images, paths.images(dataset), IMAGES, self._images(dataset))
+        write_table(scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS, self._scene_graphs(dataset))
+        write_table(queries, paths.queries(dataset), QUERIES, self._queries(dataset))
+
+    def _check_corpus(self, dataset: str) -> None:
+        """Refuse a dataset whose tables are not of one run of the corpus stage."""
+        if dataset not in self._agreeing:
+            self._table(self.paths.queries(dataset), QUERIES, self._queries(dataset))
+            self._agreeing.add(dataset)
+
+    def _images(self, dataset: str) -> dict[str, Any]:
+        return self._of("corpus", dataset)
+
+    def _scene_graphs(self, dataset: str) -> dict[str, Any]:
+        images = self._table(self.paths.images(dataset), IMAGES, self._images(dataset))
+        return self._of("corpus", dataset) | {"images": images.hash}
+
+    def _queries(self, dataset: str) -> dict[str, Any]:
+        made_from = self._scene_graphs(dataset)
+        graphs = self._table(self.paths.scene_graphs(dataset), SCENE_GRAPHS, made_from)
+        return made_from | {"scene_graphs": graphs.hash}
+
+    def _read_by_trainers(self, dataset: str) -> dict[str, Any]:
+        self.check_captions(dataset)
+        paths = self.paths
+        tables = {
+            "images": paths.images(dataset),
+            "queries": paths.queries(dataset),
+            "interpretations": paths.interpretations(dataset),
+            "pseudo_captions": paths.pseudo_captions(dataset),
+        }
+        hashes = {name: self._hash(file) for name, file in tables.items()}
+        manifest = features_provenance(paths.features(dataset), self.features(dataset))
+        return hashes | {"features": manifest.hash}
+
+    def _table(self, file: Path, schema: pa.Schema, made_from: Mapping[str, Any]) -> Provenance:
+        if file not in self._found:
+            self._found[file] = table_provenance(file, schema, made_from)
+        return self._found[file]
+
+    def _hash(self, file: Path) -> str:
+        """Of a table that was checked before."""
+        return self._found[file].hash
+
+    def _of(self, stage: str, dataset: str) -> dict[str, Any]:
+        values: dict[str, Any] = {"dataset": dataset}
+        for name in PARAMETERS[stage]:
+            value = reduce(getattr, name.split("."), self.params)
+            if name in ("tune", "comparators"):
+                values |= {f"{name}.{leaf}": of for leaf, of in value.model_dump().items()}
+            else:
+                values[name] = value.model_dump() if isinstance(value, BaseModel) else value
+        return values
+
+    def _prompt(self, name: str) -> str:
+        """The sha256 of a prompt's text, as in the column `prompt_hash`."""
+        file = self.paths.root / name
+        try:
+            return hashlib.sha256(file.read_text(encoding="utf-8").encode()).hexdigest()
+        except (OSError, UnicodeDecodeError) as error:
+            mend = "Correct the path in params.yaml, or write the file"
+            raise UserError("the prompt file cannot be read", mend, file=file, value=error) from None
+
+
+def features_provenance(folder: Path, expect: Mapping[str, Any] | None = None) -> Provenance:
+    """What a folder of features says of itself; no vector is read.
+
+    Args:
+        expect: some names and values of its manifest.
+
+    Raises:
+        UserError: the manifest is missing or damaged, or a value is not the expected one.
+    """
+    mend = remedy("embed")
+    file = folder / MANIFEST_NAME
+    manifest = read_json(file, mend, "the features have no manifest: they are missing or incomplete")
+    content = manifest.get("content")
+    if not manifest.keys() >= {"dtype", "dimension", "rows"} or not isinstance(content, dict):
+        raise UserError("the manifest is incomplete", mend, file=file)
+    record = Provenance("features", manifest, content)
+    record.expect("features", expect or {}, file=file, stage="embed")
+    return record
