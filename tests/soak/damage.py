@@ -50,6 +50,8 @@ def _run_all(folder: Path, count: int) -> Iterator[tuple[int, str]]:
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=_ROOT
         ) as child:
             assert child.stdout is not None
+            if child.stdout.readline() != "ready\n":
+                raise RuntimeError(f"a reader of the undamaged project failed: {' '.join(command)}")
             for line in child.stdout:
                 yield done, line.strip()
                 done += 1
