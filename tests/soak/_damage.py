@@ -321,7 +321,7 @@ def _result(folder: Path, name: str, kind: str, seed: int, reader: str, expected
     if found.startswith("UserError"):
         named = Path(name).name in found or Path(name).parent.name in found
         # other weights are another model: the error names the features that it did not make
-        named |= _matches(name, "models/vlm") and "were made with another" in found
+        named |= _matches(name, "models/vlm") and "made with another" in found
         return "an error that names the file" if named else f"FAILED: the file is not named: {found}"
     shows_less = reader == "cache" and ("set aside" in found or kind == "missing")
     if shows_less or (found == "= None" and reader == "stored"):
