@@ -162,6 +162,12 @@ def embed_images(
         yield features.numpy()
 
 
+def open_cache(vlm: Vlm, params: Params, folder: Path) -> FeatureCache:
+    """The cache in `folder` of the features that this model and these parameters give."""
+    made_by = {**vlm.identity, "decoder": decoder(), "pixels": RULES}
+    return FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
+
+
 def cached_features(
     vlm: Vlm, files: Mapping[str, Path], params: Params, folder: Path, max_pixels: float = ALL
 ) -> tuple[FeatureCache, Spent]:
@@ -177,8 +183,7 @@ def cached_features(
     Raises:
         UserError: what `embed_images` raises.
     """
-    made_by = {**vlm.identity, "decoder": decoder(), "pixels": RULES}
-    cache = FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
+    cache = open_cache(vlm, params, folder)
     sources = [Source(files[sha256], sha256, max_pixels) for sha256 in sorted(files) if sha256 not in cache]
     spent = Spent()
     if not sources:
