@@ -1,4 +1,6 @@
-# `make repro` runs everything up to the report, `make test` the tests, `make bench` the speed figures.
+# `make repro` runs everything up to the report, `make test` the tests, `make bench` the speed figures,
+# `make soak` many attacks (hours; MINUTES=30 or TRIALS=100 for less, ONLY="one another" for some),
+# `make fuzz` the fuzzer (SECONDS=... for each reader, TARGET="one another" for some).
 # Each first installs what is missing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
@@ -12,7 +14,7 @@ export VLLM_NO_USAGE_STATS ?= 1
 export DO_NOT_TRACK ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: repro test bench lint install
+.PHONY: repro test bench soak fuzz lint install
 
 repro: install
 	dvc repro
@@ -22,6 +24,16 @@ test: lint
 
 bench: install
 	python -m speed.captions
+
+soak: install
+	python -m tests.soak $(ONLY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(MINUTES),--minutes $(MINUTES))
+
+# atheris is for this alone, so it is no part of requirements.lock
+SECONDS ?= 30
+FUZZER := $(shell sed -n 's/^fuzz = \["\(.*\)"\]/\1/p' pyproject.toml)
+fuzz: install
+	python -c 'import atheris' 2>/dev/null || uv pip install --quiet --python $(BIN)/python --no-deps $(FUZZER)
+	python -m tests.fuzz $(TARGET) --seconds $(SECONDS)
 
 lint: install
 	ruff check .

@@ -21,10 +21,12 @@ def show_cache(params: Params, paths: Paths, prune: bool) -> None:
     """
     cache = row_cache(paths)
     if prune:
-        before = cache.size()
+        before = cache.size()  # this sets aside the parts that are damaged
         kept, removed = cache.prune(_used(paths))
         print(f"removed {removed} entries, kept {kept}: {_bytes(before)} before, {_bytes(cache.size())} now")
     print(f"{cache.folder}: {_bytes(cache.size())} in {len(cache.parts())} parts")
+    if cache.damaged:
+        print(f"  {cache.damaged} damaged parts were set aside; their texts are generated again")
     prompts = _prompts(params, paths)
     for row in cache.summary():
         prompt = prompts.get(row["prompt_hash"], f"an earlier prompt, {row['prompt_hash'][:12]}")

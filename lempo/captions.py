@@ -111,6 +111,7 @@ def _lines(dataset: str, id: str, row: dict[str, Any], graph: str) -> Iterator[s
     yield f"  > {_plain(row['text'])}" if row["text"] is not None else f"  ! {_plain(row['error'] or '')}"
     yield from (f"    missed:   {_plain(fact)}" for fact in row["missed"] or ())
     yield from (f"    invented: {_plain(fact)}" for fact in row["invented"] or ())
+    yield from (f"    not checked: {_plain(fact)}" for fact in row["unchecked"] or ())
     yield from (f"  > {_plain(other['text'])}" for other in row.get("alternatives", ()))
 
 

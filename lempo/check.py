@@ -11,7 +11,6 @@ from pathlib import Path
 
 from lempo.belonging import belonging
 from pipeline.base.errors import UserError
-from pipeline.base.files import refuse_lfs_pointers
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE, missing_files
@@ -84,30 +83,39 @@ def _language_model(params: Params, paths: Paths) -> str:
         from pipeline.llm.endpoint_engine import reported_model
 
         return f"{params.llm.model} at {params.llm.endpoint}: {reported_model(params.llm, paths.cache)}"
-    from pipeline.llm.identity import local_folder
+    from pipeline.llm.chat_templates import try_chat_templates
+    from pipeline.llm.model_files import check_llm_files, local_folder
+    from pipeline.llm.prompt import load_prompt
     from pipeline.llm.vllm_arguments import check_names
 
     check_names(params.llm, params.speed.llm)
+    folders = check_llm_files(params.llm, paths.root, local_only=True)
+    prompt = load_prompt(paths.root / params.caption.prompt, ("graph", "modification"))
+    row = prompt.render(graph="\n".join(["a red car at the top left"] * 20), modification="make the car blue")
+    try_chat_templates(params.llm, folders, row)
+    trusted = _trusted("llm", params.llm.trust_remote_code)
     folder = local_folder(params.llm.model, paths.root)
     if folder is None:
-        return f"{params.llm.model}, from the model hub or its local copy"
-    lora = params.llm.engine_args.get("lora")
-    adapter = None if lora is None else local_folder(str(lora), paths.root, "llm.engine_args.lora")
-    for files in filter(None, (folder, adapter)):
-        refuse_lfs_pointers(files.iterdir())
+        return f"{params.llm.model}, from the model hub or its local copy{trusted}"
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             "the model folder holds no .safetensors file",
             "Run `dvc pull` or train the model, or convert its weights",
             file=folder,
         )
-    return str(folder)
+    return f"{folder}{trusted}"
+
+
+def _trusted(section: str, on: bool) -> str:
+    return f"; {section}.trust_remote_code is true: code that comes with it may run" if on else ""
 
 
 def _vision_language_model(params: Params, paths: Paths) -> str:
     from pipeline.vision.vlm import load_tokenizer
 
-    return f"{params.vlm.model}, {load_tokenizer(params.vlm, paths.root).context_length} tokens of context"
+    context = load_tokenizer(params.vlm, paths.root).context_length
+    trusted = _trusted("vlm", params.vlm.trust_remote_code)
+    return f"{params.vlm.model}, {context} tokens of context{trusted}"
 
 
 def _device(params: Params) -> str:

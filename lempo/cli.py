@@ -6,14 +6,18 @@ Each subcommand imports its module when it runs, so that `lempo --help` answers 
 import logging
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.base.errors import UserError
+from lempo.running import running
+from pipeline.base.errors import UserError, check_address_space, of_the_machine
+from pipeline.base.interrupts import Interrupted, end_by_signals, received
 from pipeline.base.paths import Paths
+from pipeline.base.storage import storage_error
 
 _PACKAGES = ("embedded", "lempo", "pipeline", "stages", "trainer")  # their log lines are shown
 
@@ -49,7 +53,8 @@ def _run(stage: str, dataset: str | None = None) -> None:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     run: Any = import_module(f"stages.{stage}").run
-    run(params, paths, *(() if dataset is None else (dataset,)))
+    with running(paths, stage, dataset, params.datasets):
+        run(params, paths, *(() if dataset is None else (dataset,)))
 
 
 def _add_stage(name: str, description: str, per_dataset: bool = False) -> None:
@@ -109,7 +114,8 @@ def export(
     """Copy a tuned model into a folder for a model hub, with the test results in its model card."""
     from lempo.export import export_tuned
 
-    export_tuned(*_project(), dataset, folder)
+    with running(Paths(), "export", dataset):
+        export_tuned(*_project(), dataset, folder)
 
 
 @app.command(rich_help_panel="Tools")
@@ -122,7 +128,8 @@ def study(
     from pipeline.base.params import load_params
     from pipeline.base.paths import Paths
 
-    run_study(load_params(), Paths(), out, latex)
+    with running(Paths(), "study"):
+        run_study(load_params(), Paths(), out, latex)
 
 
 @app.command(rich_help_panel="Tools")
@@ -152,7 +159,9 @@ def benchmark(
     from lempo.benchmark import run
     from trainer.benchmarks.measure import Request
 
-    run(*_project(), Request(layout, root, split, share, choose_on, tuned, out))
+    params, paths = _project()
+    with running(paths, "benchmark", layout):
+        run(params, paths, Request(layout, root, split, share, choose_on, tuned, out))
 
 
 @app.command(rich_help_panel="Tools")
@@ -162,32 +171,44 @@ def cache(
     """Show how many generated texts are cached, by model and prompt."""
     from lempo.cache import show_cache
 
-    show_cache(*_project(), prune)
+    params, paths = _project()
+    if not prune:
+        show_cache(params, paths, prune)
+        return
+    with running(paths, "prune"):
+        show_cache(params, paths, prune)
 
 
 def main() -> None:
-    """Entry point: a user's mistake ends with exit code 1 and one line on stderr."""
+    """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
     try:
+        end_by_signals()
+        check_address_space()
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:  # the reader has closed the pipe, as in `lempo captions | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        if error.errno is None:
+    except BaseException as error:
+        if isinstance(error, Interrupted) or received():  # a library may have made another exception of it
+            ended = error if isinstance(error, Interrupted) else Interrupted(received())
+            _say(ended)
+            os._exit(ended.code)  # what runs at Python's exit may wait for a computation or a server
+        if isinstance(error, BrokenPipeError):  # the reader has closed it, as in `lempo captions | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        known = error if isinstance(error, UserError) else of_the_machine(error)
+        if known is None and isinstance(error, OSError):
+            known = storage_error(error)
+        if known is None:
             raise
-        where = "" if error.filename is None else f"{error.filename}: "
-        remedy = "Check the path, its permissions and the free disk space"
-        print(f"error: {where}{error.strerror}. {remedy}", file=sys.stderr)
+        _say(f"error: {known}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+
+
+def _say(line: object) -> None:
+    with suppress(OSError):  # the terminal may be gone, or the disk of a log file full
+        sys.stdout.flush()
+        print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

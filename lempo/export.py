@@ -1,5 +1,6 @@
 """`lempo export`: a tuned model as a folder for a model hub."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pipeline.base.metrics_io import metrics_hash
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import RANKINGS
+from pipeline.base.storage import storage_errors, temporary_folder
 from pipeline.base.tables import table_provenance
 
 
@@ -43,6 +45,14 @@ def export_tuned(params: Params, paths: Paths, dataset: str, folder: Path) -> No
             file=measured,
             value=error,
         ) from None
-    shutil.copytree(paths.tuned(dataset), folder)
-    (folder / CARD_NAME).write_text(card, encoding="utf-8")
+    tuned = paths.tuned(dataset)
+    for file in sorted(tuned.iterdir()):
+        if not file.is_file():
+            raise UserError("it is no file", f"Run `dvc repro -f tune@{dataset}`", file=file)
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder) as temporary:
+            shutil.copytree(tuned, temporary / folder.name, ignore=shutil.ignore_patterns(CARD_NAME))
+            (temporary / folder.name / CARD_NAME).write_text(card, encoding="utf-8")
+            os.rename(temporary / folder.name, folder)
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

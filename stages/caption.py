@@ -69,7 +69,7 @@ class _Dataset:
 
     def __init__(self, name: str, expected: Expected) -> None:
         self.name = name
-        self._max_groups = expected.params.llm.max_groups
+        self._limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
         self._path, self._expect = expected.paths.queries(name), expected.queries(name)
         graphs = expected.paths.scene_graphs(name)
         table_provenance(graphs, SCENE_GRAPHS, expected.scene_graphs(name))
@@ -96,7 +96,7 @@ class _Dataset:
             remedy, value = "Run the corpus stage again: it sets such queries aside", query["reference_id"]
             raise UserError(reason, remedy, file=self._path, field="reference_id", value=value)
         edits = edits_from_row(query["edits"])
-        graph, is_summarised = summarised(reference, self._max_groups, edits)
+        graph, is_summarised = summarised(reference, *self._limits, edits)
         try:
             wanted = None if edits is None else apply_edits(graph, edits)
         except ValueError as error:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import metrics_hash, write_curve, write_metrics
-from pipeline.base.params import Params, VlmParams
+from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import RANKINGS
 from pipeline.base.tables import write_table
@@ -105,7 +105,7 @@ def _tuned_features(
 ) -> list[QueryFeatures]:
     """The tuned encoder's features of each split's queries; its tokenizer is a copy, so the tokens stay."""
     folder = paths.tuned(dataset).relative_to(paths.root)
-    source = VlmParams(model=f"local-dir:{folder}", pretrained=None, precision=params.vlm.precision)
+    source = params.vlm.model_copy(update={"model": f"local-dir:{folder}", "pretrained": None})
     vlm = load_vlm(source, params.speed.device, paths.root)
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 

@@ -50,7 +50,8 @@ def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) 
 
 def _images(dataset: str, expected: Expected) -> Iterator[tuple[str, GroupGraph, bool]]:
     """Every image, its scene graph as the prompt states it, and whether that is not all of it."""
-    file, max_groups = expected.paths.scene_graphs(dataset), expected.params.llm.max_groups
+    limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
+    file = expected.paths.scene_graphs(dataset)
     for batch in read_batches(file, SCENE_GRAPHS, expect=expected.scene_graphs(dataset)):
         for row in batch.to_pylist():
-            yield row["image_id"], *summarised(graph_from_row(row), max_groups)
+            yield row["image_id"], *summarised(graph_from_row(row), *limits)

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline.base.expected import Expected
+from pipeline.base.interrupts import Interrupted
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -28,6 +30,7 @@ COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple
 CENTERS = ((10, "left"), (120, "center"), (230, "right"))
 STAGES: dict[str, Any] = {"interpret": interpret, "caption": caption}
 Answer = Callable[[Request], Result]
+NO_TENSORS = b"\2\0\0\0\0\0\0\0{}"  # a safetensors file
 
 
 def caption_requests(count: int) -> list[tuple[Request, GroupGraph]]:
@@ -56,11 +59,11 @@ class Toy:
         model = root / "models/llm"
         model.mkdir(parents=True)
         (model / "config.json").write_text("{}")
-        (model / "model.safetensors").write_bytes(b"weights")
+        (model / "model.safetensors").write_bytes(NO_TENSORS)
         vlm = root / "models/vlm"
         vlm.mkdir()
         (vlm / "open_clip_config.json").write_text('{"model_cfg": {}}')
-        (vlm / "open_clip_model.safetensors").write_bytes(b"weights")
+        (vlm / "open_clip_model.safetensors").write_bytes(NO_TENSORS)
         self.params = self.with_params(**changes)
         self.texts: dict[str, str] = {}
         for dataset in ("toy", "free"):
@@ -163,7 +166,7 @@ class Toy:
 
         def answer(request: Request) -> Result:
             if len(engine.asked) > after:
-                raise KeyboardInterrupt
+                raise Interrupted(signal.SIGINT)
             return self.right(request)
 
         engine = FakeEngine(answer)

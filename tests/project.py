@@ -46,6 +46,13 @@ class Project:
         project.run(sys.executable, "-m", "lempo.cli", "corpus")
         return project
 
+    @classmethod
+    def at(cls, folder: Path) -> "Project":
+        """The project that is already in a folder."""
+        project = cls.__new__(cls)
+        project.folder = folder
+        return project
+
     @property
     def paths(self) -> Paths:
         return Paths(self.folder)

@@ -82,6 +82,11 @@ def decoded(data: bytes, max_pixels: float | None = None) -> Decoded:
             return _opened(data)
         except UnusableImage:
             raise
+        except MemoryError:
+            raise UnusableImage(
+                "memory ran out while the image was decoded",
+                "Give the run more memory, lower speed.workers, or replace the file",
+            ) from None
         except Image.DecompressionBombError as error:
             numbers = re.findall(r"\d+", str(error))
             counted = f", {numbers[0]} to {numbers[1]}" if len(numbers) > 1 else ""

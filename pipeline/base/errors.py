@@ -1,5 +1,9 @@
 """Errors that a user can correct: one line with file, row, field, value and remedy."""
 
+import errno
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -45,6 +49,87 @@ class UserError(Exception):
         value = None if value is None else str(value)
         self.problem = Problem(reason, remedy, file, row, field, value)
         super().__init__(str(self.problem))
+
+
+@contextmanager
+def reading(
+    file: object, remedy: str, reason: str = "the file is damaged or cannot be read"
+) -> Iterator[None]:
+    """Around the calls of a library that reads a file, and around what takes its contents apart.
+
+    Libraries raise anything on damaged bytes: OSError, KeyError, RecursionError, their own errors. Each
+    becomes one line with the file's name.
+
+    Args:
+        remedy: what the user can do, as "Run `dvc repro`".
+
+    Raises:
+        UserError: for every error inside, but a `UserError` stays as it is.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except MemoryError as error:  # also where a damaged file states an absurd length
+        reason = "memory ran out while the file was read"
+        remedy = f"Give the run more memory. If the file is small, it is damaged: {remedy}"
+        raise UserError(reason, remedy, file=file, value=_line(error)) from None
+    except Exception as error:
+        raise UserError(reason, remedy, file=file, value=_line(error)) from None
+
+
+_NO_MEMORY = (
+    "allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "memory allocation",
+    "can't start new",
+)
+ADDRESS_SPACE = (
+    3 * 10**9
+)  # bytes that the libraries reserve before they hold any data; measured: 2.0 to 2.6 GB
+_DEAD = ("BrokenProcessPool", "DataLoader worker", "terminated abruptly")
+
+
+def check_address_space() -> None:
+    """Refuse to start under a limit that leaves no room for the libraries.
+
+    numpy's BLAS waits for ever for memory that it cannot reserve, and others abort.
+
+    Raises:
+        UserError: `ulimit -v` or `ulimit -d` is below `ADDRESS_SPACE`.
+    """
+    for kind, name in ((resource.RLIMIT_AS, "ulimit -v"), (resource.RLIMIT_DATA, "ulimit -d")):
+        limit = resource.getrlimit(kind)[0]
+        if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+            reason = f"the limit on memory that `{name}` sets is below {ADDRESS_SPACE / 1e9:.0f} GB"
+            remedy = f"Raise it, as by `{name} unlimited`; to bound real memory, use a cgroup"
+            raise UserError(reason, remedy, value=f"{limit / 1e9:.1f} GB")
+
+
+def of_the_machine(error: BaseException) -> UserError | None:
+    """The clear error for one that says that memory ran out or a worker process died; None for others."""
+    text = f"{type(error).__name__}: {_line(error)}"
+    if any(sign in text for sign in _DEAD):
+        reason = "a worker process ended before its work was done; often the system ended it to free memory"
+        remedy = "Run the command again: what was finished is kept. If it ends so again, lower speed.workers"
+        return UserError(reason, remedy, value=text)
+    out = isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+    if out or (
+        isinstance(error, RuntimeError | OSError) and any(sign in text.lower() for sign in _NO_MEMORY)
+    ):
+        reason = "memory ran out"
+        remedy = (
+            "Give the run more memory, or lower what it holds at once: speed.workers, speed.embed_batch, "
+            "speed.encode_batch, tune.batch_size"
+        )
+        return UserError(reason, remedy, value=text)
+    return None
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def parameter_error(reason: str, remedy: str, field: str, value: object = None) -> UserError:

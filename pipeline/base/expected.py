@@ -29,7 +29,8 @@ from pipeline.base.tables import table_provenance, write_table
 MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
 _LANGUAGE = (
     "seed", "llm.model", "llm.revision", "llm.temperature", "llm.top_p", "llm.repairs",
-    "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.engine_args", "vlm.model",
+    "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
+    "llm.engine_args", "vlm.model",
 )  # fmt: skip
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")

@@ -1,7 +1,9 @@
 """Files that are replaced as a whole, their hashes, and JSON files."""
 
+import errno
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,20 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.storage import storage_errors, temporary_folder
+
+_SEAL = "sha256"  # the key of a cache file's own hash
+_HASH_LENGTH = 64  # of a sha256 in hex
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success fsync it and rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Give a temporary path near `path`; on success fsync it and rename it to `path`.
+
+    Raises:
+        UserError: it could not be written; names `path`. What stood there before still does.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(path) as folder:  # some libraries write yet another file beside theirs
+            temporary = folder / path.name
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
 
 
 def read_json(path: Path, remedy: str, missing: str = "the file is missing") -> dict[str, Any]:
@@ -39,6 +50,8 @@ def read_json(path: Path, remedy: str, missing: str = "the file is missing") -> 
         value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(missing, remedy, file=path) from None
+    except OSError as error:
+        raise UserError("the file cannot be read", remedy, file=path, value=error.strerror) from None
     except (ValueError, RecursionError) as error:  # ValueError: not UTF-8, no JSON, an endless number
         raise UserError("the file holds no JSON", remedy, file=path, value=error) from None
     if not isinstance(value, dict):
@@ -57,12 +70,61 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def remember(store: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object into a file of the cache folder, with the hash by which damage is noticed."""
+    write_json(store, {_SEAL: identity_hash(value), "value": value})
+
+
 def remembered(store: Path) -> dict[str, Any]:
-    """The JSON object in a file of the cache folder; {} if it is missing or damaged."""
-    try:
-        return read_json(store, "")
-    except UserError:
+    """The JSON object that `remember` wrote; {} if it is missing, or damaged and now set aside."""
+    if not os.path.lexists(store):
         return {}
+    try:
+        held = read_json(store, "")
+        if _SEAL not in held:  # written by an earlier version
+            return {}
+        if identity_hash(held["value"]) == held[_SEAL]:
+            return held["value"]
+    except (UserError, KeyError, ValueError, RecursionError):  # ValueError: half of a surrogate pair
+        pass
+    set_aside(store)
+    return {}
+
+
+def hash_is_name(part: Path) -> bool:
+    """Whether a part of a cache is named by the hash of its content; those of earlier versions are not."""
+    return len(part.name.partition(".")[0]) == _HASH_LENGTH
+
+
+def is_whole(part: Path) -> bool:
+    """Whether a file that is named by the sha256 of its bytes still holds these bytes.
+
+    Raises:
+        OSError: the file cannot be read for a reason that is no damage, such as its permissions.
+    """
+    try:
+        return part.is_file() and sha256_file(part) == part.name.partition(".")[0]
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return False
+        raise
+
+
+def set_aside(file: Path) -> None:
+    """Rename a damaged file of a cache, so that nobody reads it again, and say so."""
+    for number in range(1000):
+        aside = file.with_name(f"{file.name}.{number}.damaged")
+        if os.path.lexists(aside):
+            continue
+        try:
+            os.rename(file, aside)
+        except FileNotFoundError:  # another process was faster
+            return
+        except OSError as error:
+            log.warning("%s is damaged and not used; it cannot be moved: %s", file, error.strerror)
+            return
+        log.warning("%s is damaged: what it held is made again; now %s, to be deleted", file, aside.name)
+        return
 
 
 def is_lfs_pointer(head: bytes) -> bool:
@@ -108,7 +170,7 @@ def file_hashes(files: Sequence[Path], cache: Path) -> dict[str, str]:
             changed = True
         hashes[file.name] = entry[2]
     if changed:
-        write_json(store, known)
+        remember(store, known)
     return hashes
 
 

@@ -15,6 +15,7 @@ from pipeline.base.decode import ALL, UnusableImage, decode, decoded
 __all__ = ["SUFFIXES", "Probe", "decode", "probe", "probe_all", "thumbnail_uri"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+_METADATA_BYTES, _PIXEL_BYTES = 64 << 20, 16  # the most that a file needs, and for each of its pixels
 _FEW = 64  # images that are probed sooner than a pool of processes starts
 
 
@@ -39,6 +40,11 @@ def probe(path: Path, max_pixels: float | None = None) -> Probe:
     try:
         if path.exists() and not path.is_file():  # a pipe would block for ever
             return Probe(error="the image is no regular file")
+        if path.exists() and path.stat().st_size > _most_bytes(max_pixels):
+            return Probe(
+                error="the image file has more bytes than an image of the allowed size",
+                remedy="Replace or remove the file, or raise corpus.max_pixels",
+            )
         data = path.read_bytes()
     except FileNotFoundError:
         return Probe(error="the image file is missing")
@@ -51,6 +57,16 @@ def probe(path: Path, max_pixels: float | None = None) -> Probe:
     sha256 = hashlib.sha256(data).hexdigest()
     width, height = found.image.size
     return Probe(sha256, width, height, turned=found.turned, rescaled=found.rescaled)
+
+
+def _most_bytes(max_pixels: float | None) -> float:
+    """Bytes of the largest file that can hold so many pixels, with room for metadata and overviews.
+
+    A larger one, such as a sparse file, must not be read into memory.
+    """
+    from PIL import Image
+
+    return _METADATA_BYTES + _PIXEL_BYTES * (max_pixels or 2 * (Image.MAX_IMAGE_PIXELS or ALL))
 
 
 def probe_all(paths: Sequence[Path], workers: int, max_pixels: float | None = None) -> Iterator[Probe]:

@@ -17,7 +17,7 @@ def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
     Raises:
         ValueError: a figure is NaN or infinite.
     """
-    write_json(path, _rounded(metrics))
+    write_json(path, rounded(metrics))
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -25,7 +25,7 @@ def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_rounded(row) for row in rows)
+        writer.writerows(rounded(row) for row in rows)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -42,11 +42,12 @@ def metrics_hash(path: Path) -> str:
     return identity_hash(read_metrics(path))
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """The value as a metrics file holds it: every number with six decimal places."""
     if isinstance(value, Mapping):
-        return {str(key): _rounded(entry) for key, entry in value.items()}
+        return {str(key): rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
+        return [rounded(entry) for entry in value]
     if isinstance(value, float) and math.isfinite(value):
         return round(value, DIGITS)
     return value

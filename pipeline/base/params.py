@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.base.model_folder import code_requests
 from pipeline.base.yaml_file import read_mapping, validated
 
 _ALLOWED = "docs/parameters.md lists what is allowed"
@@ -24,9 +25,11 @@ _TEXT_ARGUMENTS = {
     "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors", "lora", "max_lora_rank",
     "max_model_len", "override_generation_config", "quantization", "quantization_config",
     "speculative_config", "structured_outputs_config", "tokenizer", "tokenizer_mode", "tokenizer_revision",
-    "trust_remote_code",
 }  # fmt: skip
-_OWN_PARAMETERS = {"model": "llm.model", "revision": "llm.revision", "seed": "seed"}
+_OWN_PARAMETERS = {
+    "model": "llm.model", "revision": "llm.revision", "seed": "seed",
+    "trust_remote_code": "llm.trust_remote_code",
+}  # fmt: skip
 
 
 def _number(value: object) -> object:
@@ -54,6 +57,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+TrueOrFalse = Annotated[bool, Field(strict=True)]
 FromTwo = Annotated[int, Field(ge=2, strict=True)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_printable)]  # of a model, file, folder or server
 EngineArguments = Annotated[dict[str, Any], AfterValidator(_no_own_parameter)]
@@ -80,10 +84,22 @@ class LlmParams(_Section):
     repairs: FromZero
     repair_temperature: Positive
     tries: Count
+    max_failed_share: Share
     fallback: Literal["none", "rules"]
     output: Literal["text", "json"]
     max_groups: FromTwo
+    max_relations: FromZero
     engine_args: EngineArguments
+    trust_remote_code: TrueOrFalse = False  # whether the model's own code may run
+
+    @model_validator(mode="after")
+    def _code_is_asked_for_once(self) -> "LlmParams":
+        for field, _ in () if self.trust_remote_code else code_requests(self.engine_args):
+            raise ValueError(
+                f"'{field}' in engine_args asks for code that comes with a model to be run: remove it, "
+                "or read that code and set llm.trust_remote_code to true"
+            )
+        return self
 
     @model_validator(mode="after")
     def _endpoint_named(self) -> "LlmParams":
@@ -106,6 +122,7 @@ class VlmParams(_Section):
     model: Name
     pretrained: Name | None
     precision: Literal["fp32", "fp16", "bf16"]
+    trust_remote_code: TrueOrFalse = False  # whether the tokenizer's own code may run
 
     @field_validator("pretrained")
     @classmethod

@@ -94,12 +94,13 @@ _CAPTION_FIELDS = (
     ("prompt_tokens", _INT32),
     ("output_tokens", _INT32),
     ("clip_tokens", _INT32),  # tokens of the text, start and end included, uncut
-    ("facts", _INT32),  # how many facts the text must state; null if not known
+    ("facts", _INT32),  # how many facts the text is checked for; null if not known
     ("fact_recall", _FLOAT64),  # 0 to 1
     ("missed", _TEXTS),
     ("invented", _TEXTS),
+    ("unchecked", _TEXTS),  # facts that cannot be looked for in a text, since their labels are no such words
     ("first_pass_all_right", _FLAG),
-    _required("summarised", _FLAG),  # the graph has more groups than the prompt (llm.max_groups)
+    _required("summarised", _FLAG),  # the graph says more than the prompt (llm.max_groups, llm.max_relations)
     _required("model", _TEXT),
     _required("prompt_hash", _TEXT),
     _required("row_key", _TEXT),

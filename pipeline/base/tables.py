@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
 from pipeline.base.files import replacing
 from pipeline.base.provenance import KEY, Provenance, RowHashes, plain, remedy
 from pipeline.base.schemas import REJECTS
@@ -89,7 +89,8 @@ def open_table(
         made_from: as `Provenance.made_from`.
     """
     bare = schema.remove_metadata()
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, bare, compression="zstd") as file:
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, bare, **options) as file:
         writer = TableWriter(path, schema, file)
         yield writer
         writer.finish(made_from or {})
@@ -141,7 +142,8 @@ def read_table(
     """
     with _reading(path, schema):
         record = _provenance(path, schema, expect)
-        table = pq.read_table(path, columns=list(columns or schema.names)).replace_schema_metadata(None)
+        table = pq.read_table(path, columns=list(columns or schema.names), page_checksum_verification=True)
+        table = table.replace_schema_metadata(None)
         hashes = RowHashes()
         hashes.add(table)
     record.expect_content(hashes.columns(), file=path, stage=_stage(schema))
@@ -165,7 +167,7 @@ def read_batches(
         UserError: as `read_table`.
     """
     names = list(columns or schema.names)
-    with _reading(path, schema), pq.ParquetFile(path) as file:
+    with _reading(path, schema), pq.ParquetFile(path, page_checksum_verification=True) as file:
         record, hashes = _provenance(path, schema, expect), RowHashes()
         hashes.add(file.schema_arrow.empty_table().select(names))
         for batch in file.iter_batches(READ_ROWS, columns=names):
@@ -194,7 +196,7 @@ def _reading(path: Path, schema: pa.Schema) -> Iterator[None]:
     """Raise a `UserError` for a file that is not a table of this schema, before and while it is read."""
     if not path.is_file():
         raise UserError("the table is missing", "Run `dvc repro`, or `dvc pull`", file=path)
-    try:
+    with reading(path, _STALE, "the file is not readable as Parquet"):
         stored = pq.read_schema(path)
         for field in schema:
             if field.name not in stored.names:
@@ -204,8 +206,6 @@ def _reading(path: Path, schema: pa.Schema) -> Iterator[None]:
                 reason = f"the column's type is not {field.type}"
                 raise UserError(reason, _STALE, file=path, field=field.name, value=kind)
         yield
-    except pa.ArrowInvalid as error:
-        raise UserError("the file is not readable as Parquet", _STALE, file=path, value=error) from None
 
 
 def _keys(schema: pa.Schema) -> list[str]:

@@ -1,5 +1,6 @@
 """YAML files that people write: read as a whole and checked against a model; an error is one clear line."""
 
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,4 +84,6 @@ def validated(
     message = first["msg"].removeprefix("Value error, ").splitlines()[0]
     reason, remedy = _REASONS.get(first["type"], (message, "Correct the value"))
     value = None if first["type"] == "missing" else first["input"]
+    if isinstance(value, dict | list | tuple):  # aliases can make a small file a text without end
+        value = reprlib.repr(value)
     raise UserError(reason, f"{remedy}; {allowed}", file=path, field=field, value=value)

@@ -1,6 +1,7 @@
 """Token counts of texts under the VLM's tokenizer, cached because loading open_clip takes seconds."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.base.files import file_hashes, identity_hash, replacing
+from pipeline.base.files import file_hashes, identity_hash, replacing, set_aside
 from pipeline.base.params import VlmParams
 from pipeline.vision.source import LOCAL, locate
 
 _SCHEMA = pa.schema([pa.field("text", pa.string()), pa.field("tokens", pa.int32())])
 _TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
-_CONTEXT = b"context_length"
+_CONTEXT, _SEAL = b"context_length", b"sha256"
 
 
 class ClipTokens:
@@ -36,10 +37,11 @@ class ClipTokens:
         self._file = cache / "clip_tokens" / f"{name[:32]}.parquet"
         self._counts: pa.Table = _SCHEMA.empty_table()
         self._context: int | None = None
-        if self._file.is_file():
-            table = pq.read_table(self._file)
-            self._counts = table.select(_SCHEMA.names).cast(_SCHEMA)
-            self._context = int(table.schema.metadata[_CONTEXT])
+        if os.path.lexists(self._file):
+            try:
+                self._counts, self._context = _stored(self._file)
+            except (pa.ArrowException, OSError, ValueError, KeyError):
+                set_aside(self._file)  # the texts are counted again
 
     @property
     def context_length(self) -> int:
@@ -69,9 +71,33 @@ class ClipTokens:
     def _remember(self, keys: Sequence[str], counts: Sequence[int]) -> None:
         new = pa.table([pa.array(keys, pa.string()), pa.array(counts, pa.int32())], schema=_SCHEMA)
         self._counts = pa.concat_tables([self._counts, new]).sort_by("text").combine_chunks()
-        table = self._counts.replace_schema_metadata({_CONTEXT: str(self._context).encode()})
+        context = str(self._context).encode()
+        table = self._counts.replace_schema_metadata({_CONTEXT: context, _SEAL: _seal(self._counts, context)})
         with replacing(self._file) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+
+
+def _stored(file: Path) -> tuple[pa.Table, int]:
+    """The counts and the context length of a file.
+
+    Raises:
+        ArrowException, OSError, ValueError, KeyError: it is damaged.
+    """
+    table = pq.ParquetFile(file).read()
+    metadata = table.schema.metadata or {}
+    counts = table.replace_schema_metadata(None)
+    counts.validate(full=True)
+    sealed = metadata.get(_SEAL)  # files of earlier versions have none
+    if not counts.schema.equals(_SCHEMA) or sealed not in (None, _seal(counts, metadata[_CONTEXT])):
+        raise ValueError("it is not what was written")
+    return counts, int(metadata[_CONTEXT])
+
+
+def _seal(counts: pa.Table, context: bytes) -> bytes:
+    digest = hashlib.sha256(context)
+    digest.update("\n".join(counts["text"].to_pylist()).encode())
+    digest.update(counts["tokens"].combine_chunks().to_numpy().tobytes())
+    return digest.hexdigest().encode()
 
 
 def _tokenizer_identity(params: VlmParams, cache: Path, root: Path) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.captions.answer import caption_in, clean_text
-from pipeline.captions.row_cache import Entry
+from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
+from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import FIRST, Attempt, Settings
 from pipeline.faithfulness.check import Check
@@ -15,16 +15,20 @@ EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 
 @dataclass(frozen=True)
 class Candidate:
-    """One answer about a row: the caption in it, if there is one, and its check where the facts are known."""
+    """One answer about a row: the caption in it, if there is one, and its check where the facts are known.
+
+    `fault` says why the answer holds no caption, where that is known.
+    """
 
     attempt: Attempt
     answer: Result
     text: str | None
     check: Check | None
+    fault: str | None = None
 
     @property
     def error(self) -> str | None:
-        return None if self.text is not None else self.answer.error or "the model returned no caption"
+        return None if self.text is not None else self.answer.error or self.fault or NO_CAPTION
 
     @property
     def truncated(self) -> bool:
@@ -32,8 +36,10 @@ class Candidate:
 
     @property
     def all_right(self) -> bool | None:
-        """Whether it states every fact and invents none; None where the facts are not known."""
-        return None if self.check is None else self.text is not None and self.check.all_right
+        """Whether it states every fact and invents none; None where no fact is known or can be checked."""
+        if self.check is None or not self.check.known:
+            return None
+        return self.text is not None and self.check.all_right
 
     @property
     def final(self) -> bool:
@@ -49,12 +55,18 @@ class Candidate:
 
 @dataclass
 class Outcome:
-    """A row and its texts so far; `alternatives` are further samples, all different."""
+    """A row and its texts so far.
+
+    Attributes:
+        alternatives: further samples, all different.
+        lost_sample: why the service gave no text for one of them; None where it gave all.
+    """
 
     row: Row
     row_key: str
     candidates: list[Candidate] = field(default_factory=list)
     alternatives: list[Candidate] = field(default_factory=list)
+    lost_sample: str | None = None
 
     def __post_init__(self) -> None:
         if self.row.empty:
@@ -76,20 +88,52 @@ class Outcome:
         if candidate.attempt.kind != "sample":
             self.candidates.append(candidate)
             return
+        if candidate.answer.external:
+            self.lost_sample = candidate.error
         known = {self.best.text, *(alternative.text for alternative in self.alternatives)}
         if candidate.text not in (None, *known) and not candidate.truncated:
             self.alternatives.append(candidate)
 
 
-def judge(
-    outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt, settings: Settings
-) -> None:
-    """Read the caption in each row's answer and check it against the row's graph."""
-    for outcome, entry in zip(outcomes, entries, strict=True):
-        answer = entry.text
-        if answer is not None and settings.json_schema is not None:
-            answer = caption_in(answer)
-        text = clean_text(answer) if answer is not None else ""
-        row = outcome.row
-        check = None if row.graph is None else row.checker.check(text, row.graph)
-        outcome.add(Candidate(attempt, entry, text or None, check))
+class Judge:
+    """Reads the captions in answers and checks them.
+
+    Once an answer has held the end of thoughts, an answer that was cut without one is a thought: where a
+    prompt opens the thoughts, nothing else shows it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cut = (
+            f"the model was still thinking when it had written {settings.section.max_tokens} tokens: raise "
+            f"{settings.stage.name}.max_tokens"
+        )
+        self._thinks = False
+
+    def judge(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt) -> None:
+        """Give each row the candidate that its answer is."""
+        self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
+        for outcome, entry in zip(outcomes, entries, strict=True):
+            text, fault = self._caption(entry)
+            row = outcome.row
+            check = None if row.graph is None else row.checker.check(text or "", row.graph)
+            outcome.add(Candidate(attempt, entry, text, check, fault))
+
+    def _caption(self, entry: Entry) -> tuple[str | None, str | None]:
+        """The caption in an answer, None if there is none, and why there is none, if that is known."""
+        if entry.text is None:
+            return None, None
+        cut = entry.finish_reason == "length"
+        text, endless = caption_of(entry.text, self._settings)
+        if cut and self._thinks and not ends_thoughts(entry.text):
+            text, endless = None, True
+        if text is not None or not endless:
+            return text, None
+        return None, self._cut if cut else "the model's thoughts have no end"
+
+
+def caption_of(answer: str, settings: Settings) -> tuple[str | None, bool]:
+    """The caption in an answer, None where it holds none, and whether thoughts in it never end."""
+    rest, endless = without_thoughts(answer)
+    text = clean_text((caption_in(rest) or "") if settings.json_schema is not None else rest)
+    return text or None, endless

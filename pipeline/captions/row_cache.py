@@ -2,19 +2,21 @@
 
 It is a folder of immutable Parquet files (parts), each written under a temporary name, fsynced and renamed.
 Any number of processes may add parts at once. The cache outlives code changes, and no DVC stage owns it.
+A part is named by the hash of its bytes. One that is damaged is set aside, and its texts are generated again.
 
 `max_tokens` is not in a key. A text that stopped by itself answers every request whose limit is at least its
 length; a text that was cut answers only the limit that cut it. So raising the limit redoes only what was cut.
+
+Failures are stored, so that no row is asked for ever. External ones are not: every run asks for them again.
+An answer without a caption is a failure.
 """
 
 import fcntl
 import hashlib
 import os
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.base.errors import UserError
-from pipeline.base.files import canonical_json, replacing
+from pipeline.base.files import canonical_json, hash_is_name, is_whole, replacing, set_aside
+from pipeline.base.storage import remove_leftovers
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Result, Sampling
 
 PART_ROWS = 65_536
 MERGE_ABOVE_PARTS = 32
-STALE_SECONDS = 3600
+NO_CAPTION = "the model returned no caption"
 
 ENTRIES = pa.schema(
     [
@@ -64,6 +66,14 @@ class Entry(Result):
         return self.text is None
 
     @staticmethod
+    def stored(row: dict[str, Any]) -> "Entry":
+        """The entry of a row of `ENTRIES`; one of an earlier version may hold an answer without a caption."""
+        entry = Entry(**row)
+        if entry.text is None or entry.text.strip():
+            return entry
+        return replace(entry, text=None, error=NO_CAPTION, tries=1)
+
+    @staticmethod
     def of(
         result: Result, *, row_key: str, model: str, prompt_hash: str, max_tokens: int, failures: int
     ) -> "Entry":
@@ -79,12 +89,10 @@ class Entry(Result):
         )
 
     def answers(self, max_tokens: int) -> bool:
-        """Whether a request with this limit would have got this text."""
-        if self.failed:
-            return False
+        """Whether a request with this limit would have got this text, or failed like this."""
         if self.finish_reason == "length":
             return self.max_tokens == max_tokens
-        return self.output_tokens is None or self.output_tokens <= max_tokens
+        return self.failed or self.output_tokens is None or self.output_tokens <= max_tokens
 
 
 def row_key(
@@ -114,10 +122,12 @@ def seed_of(key: str) -> int:
 
 
 class RowCache:
-    """The parts under one folder."""
+    """The parts under one folder; `damaged` counts those that were set aside."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.damaged = 0
+        self._whole: set[Path] = set()  # parts that were checked; they never change
 
     def lookup(self, keys: Iterable[str], max_tokens: int) -> dict[str, Entry]:
         """What is stored for these keys: a text that answers `max_tokens`, else the key's last failure.
@@ -127,17 +137,31 @@ class RowCache:
         wanted = pa.array(sorted(set(keys)), pa.string())
         best: dict[str, Entry] = {}
         for entry in self._matching(wanted) if len(wanted) else ():
-            if entry.failed or entry.answers(max_tokens):
+            if entry.answers(max_tokens):
                 best[entry.key] = min(best.get(entry.key, entry), entry, key=_preference)
         return best
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Store entries in one new part; on return they are on disk."""
-        if entries:
-            self._write(pa.Table.from_pylist([asdict(entry) for entry in entries], schema=ENTRIES))
+        """Store entries in one new part, but not external failures; on return they are on disk."""
+        rows = [asdict(entry) for entry in entries if not entry.external]
+        if rows:
+            self._write(pa.Table.from_pylist(rows, schema=ENTRIES))
 
     def parts(self) -> list[Path]:
-        return sorted(self.folder.glob("*.parquet"))
+        """Every part that is whole; the others are set aside."""
+        found = [part for part in sorted(self.folder.glob("*.parquet")) if self._checked(part)]
+        self._whole &= set(found)
+        return found
+
+    def _checked(self, part: Path) -> bool:
+        if part not in self._whole:
+            if is_whole(part) if hash_is_name(part) else _is_readable(part):
+                self._whole.add(part)
+            elif os.path.lexists(part):  # it may have been merged since it was listed
+                self.damaged += 1
+                set_aside(part)
+                return False
+        return True
 
     def size(self) -> int:
         """Bytes on disk."""
@@ -149,7 +173,7 @@ class RowCache:
         columns = ["model", "prompt_hash", "error", "finish_reason"]
         with self._locked(wait=True):
             for part in self.parts():
-                for row in _read(part, columns).to_pylist():
+                for row in pq.ParquetFile(part).read(columns=columns).to_pylist():
                     count = counts.setdefault((row["model"], row["prompt_hash"]), [0, 0, 0])
                     count[0] += row["error"] is None
                     count[1] += row["finish_reason"] == "length"
@@ -164,7 +188,7 @@ class RowCache:
         wanted, kept, removed = pa.array(sorted(used), pa.string()), 0, 0
         with self._locked(wait=True):
             for part in self.parts():
-                table = _read(part)
+                table = pq.ParquetFile(part).read()
                 remaining = table.filter(pc.is_in(table["row_key"], wanted))
                 kept, removed = kept + remaining.num_rows, removed + table.num_rows - remaining.num_rows
                 if remaining.num_rows == table.num_rows:
@@ -172,6 +196,9 @@ class RowCache:
                 if remaining.num_rows:
                     self._write(remaining)
                 part.unlink(missing_ok=True)
+            for aside in self.folder.glob("*.damaged"):
+                with suppress(OSError):  # it may be a folder
+                    aside.unlink()
         return kept, removed
 
     def merge(self) -> None:
@@ -185,10 +212,7 @@ class RowCache:
         with self._locked(wait=False) as locked:
             if not locked:
                 return
-            for temporary in self.folder.glob(".*.tmp"):
-                with suppress(FileNotFoundError):  # its writer may have renamed it
-                    if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
-                        temporary.unlink()
+            remove_leftovers(self.folder)
             sizes = {part: pq.read_metadata(part).num_rows for part in self.parts()}
             small = [part for part, rows in sizes.items() if rows < PART_ROWS // 2]
             if len(small) <= MERGE_ABOVE_PARTS:
@@ -197,9 +221,10 @@ class RowCache:
             for part in small:
                 group.append(part)
                 if sum(sizes[path] for path in group) >= PART_ROWS or part == small[-1]:
-                    self._write(pa.concat_tables([_read(path) for path in group]))
+                    written = self._write(pa.concat_tables([pq.ParquetFile(path).read() for path in group]))
                     for path in group:
-                        path.unlink(missing_ok=True)
+                        if path != written:  # one part alone may give the same bytes
+                            path.unlink(missing_ok=True)
                     group = []
 
     @contextmanager
@@ -214,14 +239,19 @@ class RowCache:
                 return
             yield True
 
-    def _write(self, table: pa.Table) -> None:
-        with replacing(self.folder / f"{uuid.uuid4().hex}.parquet") as temporary:
-            pq.write_table(table, temporary, compression="zstd", row_group_size=8192)
+    def _write(self, table: pa.Table) -> Path:
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", row_group_size=8192)
+        content = sink.getvalue()
+        part = self.folder / f"{hashlib.sha256(content).hexdigest()}.parquet"
+        with replacing(part) as temporary:
+            temporary.write_bytes(content)
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)  # the new name itself
         finally:
             os.close(descriptor)
+        return part
 
     def _matching(self, wanted: pa.Array) -> Iterator[Entry]:
         done: set[Path] = set()
@@ -237,11 +267,9 @@ class RowCache:
                         hit = pc.is_in(file.read_row_group(group, columns=["key"])["key"], wanted)
                         if pc.any(hit).as_py():
                             for row in file.read_row_group(group).filter(hit).to_pylist():
-                                yield Entry(**row)
+                                yield Entry.stored(row)
                 except FileNotFoundError:
                     continue
-                except (pa.ArrowInvalid, TypeError, KeyError) as error:
-                    raise _damaged(part, error) from None
 
 
 def _preference(entry: Entry) -> tuple[Any, ...]:
@@ -251,17 +279,11 @@ def _preference(entry: Entry) -> tuple[Any, ...]:
     return (0, entry.output_tokens or 0, entry.text)
 
 
-def _read(part: Path, columns: list[str] | None = None) -> pa.Table:
+def _is_readable(part: Path) -> bool:
+    """Whether a part of an earlier version, whose name says nothing of its bytes, can be read to its end."""
     try:
-        return pq.ParquetFile(part).read(columns=columns)
-    except pa.ArrowInvalid as error:
-        raise _damaged(part, error) from None
-
-
-def _damaged(part: Path, error: Exception) -> UserError:
-    return UserError(
-        "the part of the row cache is damaged",
-        "Delete this file; its texts are generated again",
-        file=part,
-        value=" ".join(str(error).split()),
-    )
+        table = pq.ParquetFile(part).read()
+        table.validate(full=True)
+        return table.schema.remove_metadata().equals(ENTRIES)
+    except (pa.ArrowException, OSError, ValueError):
+        return False

@@ -16,6 +16,7 @@ from pipeline.captions.settings import Settings
 from pipeline.captions.tables import CaptionTables
 from pipeline.captions.writer import TextWriter
 from pipeline.llm.engines import open_engine
+from pipeline.llm.prompt import Message
 from pipeline.llm.types import Engine
 
 BLOCK_ROWS = 65_536
@@ -40,16 +41,22 @@ def write_captions(
     Args:
         rows: one for every row of the stage's source, dataset by dataset, in the order of their ids.
         engine: opens the engine; by default the one that the parameters name.
+
+    Raises:
+        UserError: too many rows failed. No table is written then; what was generated stays in the row cache.
     """
     since = time.perf_counter()
     name, count = settings.stage.name, settings.stage.count(settings.params, paths)
-    engine = engine or partial(open_engine, settings.params, paths.root)
+    row: list[Message] = []  # the one with the most to say; its prompt tries the model's chat template
+    engine = engine or partial(open_engine, settings.params, paths.root, row)
     with ExitStack() as stack:
         tables = CaptionTables(settings, paths, stack)
         writer = stack.enter_context(TextWriter(settings, row_cache(paths), engine, count))
         for block in blocks_of(rows):
+            row[:] = max(block, key=lambda one: len(one.messages[-1]["content"])).messages
             tables.write(writer.write(block))
             del block  # before the next one is made
+        writer.check()  # here: the tables do not appear
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
     speed = writer.speed.figures(time.perf_counter() - since)

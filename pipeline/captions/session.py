@@ -77,7 +77,7 @@ class EngineSession:
                 bar.close()
             speed.shared_tokens = self._engine.shared_tokens()
         if failed > SHOWN_FAILURES:
-            log.warning("%s: %d rows failed; the tables say why", label, failed)
+            log.warning("%s: %d rows failed", label, failed)
 
     def close(self) -> None:
         if self._overall is not None:

@@ -9,6 +9,7 @@ from pipeline.captions.answer import SCHEMA, asking_for_json
 from pipeline.captions.row_cache import row_key, seed_of
 from pipeline.captions.stages import LanguageStage
 from pipeline.llm.identity import model_identity
+from pipeline.llm.model_files import check_llm_files
 from pipeline.llm.prompt import Message, PromptTemplate, load_prompt
 from pipeline.llm.types import Request, Sampling
 
@@ -95,7 +96,9 @@ def read_settings(stage: LanguageStage, params: Params, paths: Paths) -> Setting
     """Read the prompt and identify the model; nothing is loaded.
 
     Raises:
-        UserError: the prompt or the model's folder is missing or cannot be used.
+        UserError: the prompt or the model's folder is missing or cannot be used, or its files are refused.
     """
+    if params.llm.engine != "endpoint":
+        check_llm_files(params.llm, paths.root, local_only=True)
     template = load_prompt(paths.root / stage.section(params).prompt, stage.placeholders)
     return Settings(stage, params, template, model_identity(params.llm, paths.cache, paths.root))

@@ -60,7 +60,7 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
     row, best = outcome.row, outcome.best
     text, source, check = best.text, str(best.attempt.kind), best.check
     finish_reason, output_tokens = best.answer.finish_reason, best.answer.output_tokens
-    facts, differences = None if check is None else check.facts, _differences(check)
+    facts, differences = check.facts if check is not None and check.known else None, _differences(check)
     by_rule = settings.llm.fallback == "rules" and not best.final and not row.empty
     if by_rule and row.graph is not None:
         text, source, finish_reason, output_tokens = verbalise(row.graph), "rules", None, None
@@ -77,6 +77,7 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "facts": facts,
         "fact_recall": 1 - len(differences["missed"] or ()) / facts if facts else None,
         **differences,
+        "unchecked": None if check is None else list(check.unchecked),
         "first_pass_all_right": outcome.candidates[0].all_right,
         "summarised": row.summarised,
         "alternatives": [
@@ -113,6 +114,8 @@ def _figures(files: list[Path], context_length: int) -> dict[str, int | float | 
         fallback_rate=(pl.col("source") == "rules").filter(status != "empty").mean(),
     )
     (row,) = figures.collect(engine="streaming").to_dicts()
+    unchecked = table.select((pl.col("unchecked").list.len() > 0).sum()).collect(engine="streaming").item()
+    row |= {"unchecked": unchecked} if unchecked else {}
     if "alternatives" not in table.collect_schema():
         return row
     samples = table.select(pl.col("alternatives").explode()).drop_nulls().unnest("alternatives")

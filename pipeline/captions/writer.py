@@ -3,9 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from pipeline.captions.judging import Outcome, judge
-from pipeline.captions.row_cache import Entry, RowCache
+from pipeline.base.interrupts import Interrupted
+from pipeline.captions.failures import Failures
+from pipeline.captions.judging import Judge, Outcome, caption_of
+from pipeline.captions.row_cache import NO_CAPTION, Entry, RowCache
 from pipeline.captions.rows import Row
 from pipeline.captions.session import EngineSession
 from pipeline.captions.settings import FIRST, Attempt, Settings
@@ -30,19 +33,20 @@ class TextWriter:
     ) -> None:
         self._settings, self._cache, self._count = settings, cache, count
         self._first_texts = count  # those of all blocks that need an engine, by what is known so far
-        self._failed: set[str] = set()  # keys that failed in this run; only the next run asks again
+        self._failed: dict[str, Entry] = {}  # failures of this run, by key; only the next run asks again
+        self._failures = Failures(settings)
+        self._judge = Judge(settings)
         self.speed = Speed()
         self._session = EngineSession(settings.stage.name, open_engine, self.speed)
 
     def __enter__(self) -> "TextWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:
-            log.warning(
-                "%s: interrupted; the %d texts generated are kept, and the next run goes on from there",
-                self._settings.stage.name,
-                self.speed.generated,
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Interrupted):
+            error.kept.append(
+                f"{self._settings.stage.name}: the {self.speed.generated} texts generated are kept, "
+                "and the next run goes on from there"
             )
         self._session.close()
         self._cache.merge()
@@ -67,7 +71,16 @@ class TextWriter:
         answerable = [outcome for outcome in outcomes if not outcome.best.answer.permanent]
         for sample in settings.samples():
             self._attempt(answerable, sample, leave=len(rows) == self._count)
+        self._failures.add(outcomes)
         return outcomes
+
+    def check(self) -> None:
+        """Refuse a run with too many failed rows.
+
+        Raises:
+            UserError: more than `llm.max_failed_share` of a dataset failed.
+        """
+        self._failures.check()
 
     def _attempt(self, outcomes: Sequence[Outcome], attempt: Attempt, leave: bool) -> None:
         """Get one more text for each of these rows."""
@@ -80,13 +93,14 @@ class TextWriter:
         ]
         entries = self._entries(dict(zip(keys, outcomes, strict=True)), attempt, leave)
         with self.speed.timed("checking"):
-            judge(outcomes, [entries[key] for key in keys], attempt, settings)
+            self._judge.judge(outcomes, [entries[key] for key in keys], attempt)
 
     def _entries(self, outcomes: dict[str, Outcome], attempt: Attempt, leave: bool) -> dict[str, Entry]:
         """An entry for every key: from the cache, else from the engine by way of the cache."""
         settings, max_tokens = self._settings, self._settings.section.max_tokens
         with self.speed.timed("cache"):
-            entries = self._cache.lookup(outcomes, max_tokens)
+            entries = {key: self._failed[key] for key in outcomes.keys() & self._failed.keys()}
+            entries |= self._cache.lookup(outcomes, max_tokens)
         missing = [key for key in outcomes if key not in entries or self._asks_again(entries[key])]
         # long prompts go first, so that none runs alone at the end; prompts differ in the last turn only
         missing.sort(key=lambda key: (-len(outcomes[key].row.messages[-1]["content"]), key))
@@ -101,6 +115,8 @@ class TextWriter:
         since = time.monotonic()
         try:
             for result in self._session.generate(requests, len(missing), attempt, leave):
+                if result.text is not None and caption_of(result.text, settings) == (None, False):
+                    result = replace(result, text=None, error=NO_CAPTION)
                 known = entries.get(result.key)
                 entry = Entry.of(
                     result,
@@ -112,7 +128,7 @@ class TextWriter:
                 )
                 entries[entry.key] = entry
                 if entry.failed:
-                    self._failed.add(entry.key)
+                    self._failed[entry.key] = entry
                 unsaved.append(entry)
                 if len(unsaved) >= FLUSH_ROWS or time.monotonic() - since >= FLUSH_SECONDS:
                     self._cache.add(unsaved)

@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -117,11 +118,13 @@ class ImageFiles:
     def _listed(self) -> Iterator[str]:
         """Names of the image files. Linked folders come last, so that a file's name has no link if it can."""
         top = os.path.realpath(self.folder / IMAGES_FOLDER)
-        real, linked = [IMAGES_FOLDER], list[str]()
+        real, linked = (
+            [(IMAGES_FOLDER, top)],
+            list[tuple[str, str]](),
+        )  # names, and what they are without links
         visited: set[str] = set()
         while real or linked:
-            folder = real.pop() if real else linked.pop(0)
-            target = os.path.realpath(self.folder / folder)
+            folder, target = real.pop() if real else linked.pop(0)
             if target in visited or (top != target and Path(top).is_relative_to(target)):
                 continue  # a link back, which would never end
             visited.add(target)
@@ -134,7 +137,10 @@ class ImageFiles:
                         if hidden:
                             self._count_hidden(entry.path)
                         else:
-                            (linked if entry.is_symlink() else real).append(name)
+                            if entry.is_symlink():
+                                linked.append((name, os.path.realpath(entry.path)))
+                            else:
+                                real.append((name, f"{target}/{entry.name}"))
                     elif _is_image(entry.name) and os.path.isfile(entry.path):
                         if hidden:
                             self.counts["hidden_files"] += 1
@@ -144,8 +150,14 @@ class ImageFiles:
                         self.counts["ignored_files"] += 1
 
     def _count_hidden(self, folder: str) -> None:
-        for _, _, files in os.walk(folder):
-            self.counts["hidden_files"] += sum(map(_is_image, files))
+        folders = [folder]
+        while folders:  # os.walk would recurse, and folders can be very deep
+            with suppress(OSError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif _is_image(entry.name) and not entry.is_dir():
+                        self.counts["hidden_files"] += 1
 
 
 def stem(file: str) -> str:

@@ -18,24 +18,37 @@ from pipeline.graph.scene_graph import GroupGraph
 
 __all__ = ["Check", "Checker", "Vocabulary", "check", "vocabulary_of"]
 
+MOST_READ = 6_000  # characters of a text; what is longer is no caption, and is not all right
 MOST_REMEMBERED = 2_048  # readings, and as many judgements
 
 
 @dataclass(frozen=True)
 class Check:
-    """`facts` is how many the graph holds; `missed` and `invented` name them in words."""
+    """What a caption says of a graph, in words.
+
+    Attributes:
+        facts: how many of the graph's facts can be searched for.
+        unchecked: the other ones: their labels are words of the checker's own grammar, or no words.
+    """
 
     facts: int
     missed: tuple[str, ...]
     invented: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether anything could be checked; false for a graph of which no fact can."""
+        return bool(self.facts or not self.unchecked)
 
     @property
     def recall(self) -> float | None:
-        """Share of facts found, 0 to 1; None for a graph without facts."""
+        """Share of facts found, 0 to 1; None for a graph without facts that can be searched for."""
         return 1 - len(self.missed) / self.facts if self.facts else None
 
     @property
     def all_right(self) -> bool:
+        """Whether nothing that could be checked is wrong."""
         return not self.missed and not self.invented
 
 
@@ -65,14 +78,18 @@ def check(text: str, graph: GroupGraph, vocabulary: Vocabulary) -> Check:
 
 def read(text: str, vocabulary: Vocabulary) -> Reading:
     """Read a caption. This needs no graph: the claims are compared with one afterwards."""
-    passage = Passage(text, vocabulary)
+    passage = Passage(text[:MOST_READ], vocabulary)
     find_mentions(passage)
     read_predications(passage)
     return Reading(passage.mentions, relations(passage))
 
 
 def _compare(text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> Check:
-    comparison = Comparison(text, reading, graph, vocabulary)
+    comparison = Comparison(text[:MOST_READ], reading, graph, vocabulary)
     facts = list(comparison.facts())
-    missed = tuple(fact for fact, stated in facts if not stated)
-    return Check(len(facts), missed, tuple(dict.fromkeys(comparison.inventions())))
+    unchecked = tuple(fact for fact, stated in facts if stated is None)
+    missed = tuple(fact for fact, stated in facts if stated is False)
+    invented = dict.fromkeys(comparison.inventions())
+    if len(text) > MOST_READ:
+        invented[f"text after character {MOST_READ}"] = None
+    return Check(len(facts) - len(unchecked), missed, tuple(invented), unchecked)

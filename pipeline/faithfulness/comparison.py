@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pipeline.faithfulness.claims import Reading, RelationClaim
-from pipeline.faithfulness.matching import match, number_conflict, states_quantity
+from pipeline.faithfulness.labels import plain, words_of_scene
+from pipeline.faithfulness.matching import match, number_conflict, states_quantity, vague_class
 from pipeline.faithfulness.scenes import Scenes
 from pipeline.faithfulness.vocabulary import Vocabulary
-from pipeline.graph.scene_graph import GroupGraph
+from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
 _finder = lru_cache(1024)(lambda scene: Scenes([scene]))
 
@@ -21,39 +22,50 @@ class Comparison:
     """
 
     def __init__(self, text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> None:
-        self._text, self._reading, self._graph, self._vocabulary = text.lower(), reading, graph, vocabulary
+        self._text, self._reading, self._graph, self._vocabulary = plain(text), reading, graph, vocabulary
         self._match = match(reading.mentions, graph, vocabulary)
         self._attributes = [vocabulary.meanings(group.attributes) for group in graph.groups]
-        self._own_scene = list(_finder(graph.scene).find(self._text)) if graph.scene else []
+        self._relations = [(s, vocabulary.predicate_of(said), o) for s, said, o in graph.relations]
+        self._scene = graph.scene if graph.scene and words_of_scene(graph.scene) else None
+        self._own_scene = list(_finder(self._scene).find(self._text)) if self._scene else []
 
-    def facts(self) -> Iterator[tuple[str, bool]]:
-        """Every fact of the graph, and whether the text states it."""
+    def facts(self) -> Iterator[tuple[str, bool | None]]:
+        """Every fact of the graph, and whether the text states it; None if it cannot be searched for."""
         graph = self._graph
         if graph.scene:
-            yield f"scene {graph.scene}", bool(self._own_scene)
+            yield f"scene {graph.scene}", bool(self._own_scene) if self._scene else None
         for index, group in enumerate(graph.groups):
-            mentions = self._match.mentions[index]
-            yield group.name, bool(mentions)
-            if group.quantity:
-                counted = any(states_quantity(group, mention) for mention in mentions) or self._sums_up(index)
-                yield f"{group.quantity} {group.name}", counted
-            claims = [claim for m in mentions for claim in m.claims if claim.force != "denied"]
-            claimed = {claim.value for claim in claims if claim.aspect == "attribute"}
-            for attribute, meaning in zip(group.attributes, self._attributes[index], strict=True):
-                yield f"{attribute} {group.name}", meaning in claimed
-            if group.position:
-                claimed = {claim.value for claim in claims if claim.aspect == "position"}
-                yield f"{group.name} at {group.position}", group.position in claimed
-        for relation in graph.relations:
-            subject, predicate, object_ = relation
+            known = self._match.names[index] is not None
+            yield from ((fact, stated if known else None) for fact, stated in self._facts_of(index, group))
+        for (subject, predicate, object_), relation in zip(graph.relations, self._relations, strict=True):
+            known = relation[1] is not None and all(
+                self._match.names[end] is not None for end in (subject, object_)
+            )
             stated = any(self._holds(claim, relation) for claim in self._reading.relations)
-            yield f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}", stated
+            fact = f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}"
+            yield fact, stated if known else None
+
+    def _facts_of(self, index: int, group: Group) -> Iterator[tuple[str, bool | None]]:
+        mentions = self._match.mentions[index]
+        yield group.name, bool(mentions)
+        if group.quantity:
+            counted = any(states_quantity(group, mention) for mention in mentions) or self._sums_up(index)
+            stateable = count_of(group.quantity) is not None or vague_class(group.quantity) is not None
+            yield f"{group.quantity} {group.name}", counted if stateable else None
+        claims = [claim for m in mentions for claim in m.claims if claim.force != "denied"]
+        claimed = {claim.value for claim in claims if claim.aspect == "attribute"}
+        for attribute, meaning in zip(group.attributes, self._attributes[index], strict=True):
+            yield f"{attribute} {group.name}", None if meaning is None else meaning in claimed
+        if group.position:
+            claimed = {claim.value for claim in claims if claim.aspect == "position"}
+            yield f"{group.name} at {group.position}", group.position in claimed
 
     def inventions(self) -> Iterator[str]:
         """What the text says and the graph does not; an item may occur twice."""
         yield from self._invented_scenes()
+        scene = self._scene and self._vocabulary.name_of(self._scene)
         for mention in self._match.unknown:
-            if not mention.negated:
+            if not mention.negated and mention.name != scene:
                 yield mention.name
         for index in range(len(self._graph.groups)):
             yield from self._invented_of(index)
@@ -63,13 +75,12 @@ class Comparison:
 
     def _sums_up(self, index: int) -> bool:
         """Whether a text gives a group's number as a sum: "one big airplane and five small ones" are six."""
-        quantity = self._graph.groups[index].quantity
         numbers = [
             mention.number
             for mention in self._match.claims[index]
             if mention.number is not None and not mention.definite
         ]
-        return len(numbers) > 1 and quantity.isdigit() and sum(numbers) == int(quantity)
+        return len(numbers) > 1 and sum(numbers) == count_of(self._graph.groups[index].quantity)
 
     def _repeated(self, index: int) -> int | None:
         """The wrong number that a sentence gives a group by introducing it twice: "one car and one car"."""
@@ -80,15 +91,15 @@ class Comparison:
         wrong = (
             sum(summands)
             for summands in numbers.values()
-            if len(summands) > 1 and str(sum(summands)) != self._graph.groups[index].quantity
+            if len(summands) > 1 and sum(summands) != count_of(self._graph.groups[index].quantity)
         )
         return next(wrong, None)
 
-    def _holds(self, claim: RelationClaim, relation: tuple[int, str, int]) -> bool:
+    def _holds(self, claim: RelationClaim, relation: tuple[int, str | None, int]) -> bool:
         """Whether a claim states a relation, with at least one of its subjects and objects."""
         subject, predicate, object_ = relation
         for reading, turned in claim.readings:
-            if reading == predicate.lower():
+            if reading == predicate:
                 first, second = (object_, subject) if turned else (subject, object_)
                 if any(first in self._match.groups_of(m) for m in claim.subjects) and any(
                     second in self._match.groups_of(m) for m in claim.objects
@@ -106,7 +117,7 @@ class Comparison:
         group, attributes = self._graph.groups[index], self._attributes[index]
         if (number := self._repeated(index)) is not None:
             yield f"{number} {group.name}"
-        total = self._match.total(group.name)
+        total = self._match.total(self._match.names[index])
         for mention in self._match.claims[index]:
             if number_conflict(group, mention, total) and not self._sums_up(index):
                 yield f"{mention.number or mention.vague or 'several'} {group.name}"
@@ -123,7 +134,7 @@ class Comparison:
     def _invented_relations(self) -> Iterator[str]:
         """Relations claimed for sure between groups of the graph, where it holds none of their readings."""
         for claim in self._reading.relations:
-            if not claim.sure or any(self._holds(claim, relation) for relation in self._graph.relations):
+            if not claim.sure or any(self._holds(claim, relation) for relation in self._relations):
                 continue
             subjects = self._match.groups_of(claim.subjects[0])
             objects = self._match.groups_of(claim.objects[0])

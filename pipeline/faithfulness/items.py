@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.grammar import Kind
+from pipeline.faithfulness.labels import is_grammar
 from pipeline.faithfulness.vocabulary import Phrase, Vocabulary, tokenise
 
 _SMALL_WORDS = (  # a word is of the first kind that lists it
@@ -65,7 +66,7 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     at = 0
     while at < len(tokens):
         token = tokens[at]
-        phrase = next(vocabulary.phrases_at(tokens, at), None) if token in vocabulary.lengths else None
+        phrase = _phrase(tokens, at, vocabulary) if token in vocabulary.lengths else None
         item, length = _position(tokens, at, vocabulary) if token in words.POSITION_STARTS else (None, 0)
         if item is None or (phrase is not None and _relates(phrase, tokens, at, vocabulary)):
             if phrase is None:
@@ -76,6 +77,19 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
         items.append(item)
         at += length
     return items
+
+
+def _phrase(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> Phrase | None:
+    """The longest phrase here, where no small word stands: "a row of", "one of", "a lot"."""
+    phrase = next(vocabulary.phrases_at(tokens, at), None)
+    before, after = tokens[at - 1 : at], tokens[at + 1 : at + 2]
+    if phrase is None or len(phrase.tokens) > 1:
+        return phrase
+    if phrase.tokens[0] in words.COLLECTIVES and (after == ["of"] or words.DEFINITE.isdisjoint(before)):
+        return None
+    if phrase.tokens == ("of",) and before and is_grammar(tuple(before)):
+        return None
+    return phrase
 
 
 def _relates(phrase: Phrase, tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:
@@ -148,7 +162,12 @@ def _skip(tokens: Sequence[str], at: int, group: Container[str]) -> int:
 def _is_picture(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:
     """Whether the picture or its scene is named here."""
     at = _skip(tokens, at, ("of", "the", "this", "aerial", "whole", "entire"))
-    return at < len(tokens) and (tokens[at] in words.PICTURE_WORDS or tokens[at] in vocabulary.scene_words)
+    if at == len(tokens):
+        return False
+    heads = vocabulary.scene_heads.get(tokens[at], ())
+    return tokens[at] in words.PICTURE_WORDS or any(
+        tuple(tokens[at : at + len(head)]) == head for head in heads
+    )
 
 
 def _begins_name(tokens: Sequence[str], at: int, length: int, vocabulary: Vocabulary) -> bool:

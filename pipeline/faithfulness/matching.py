@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention
 from pipeline.faithfulness.vocabulary import Vocabulary
-from pipeline.graph.scene_graph import Group, GroupGraph
+from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
 MOST_EXACT = 12  # mentions of one name that are matched by trying all combinations
 
@@ -16,6 +16,7 @@ class Match:
     """Mentions by group.
 
     Attributes:
+        names: what each group's name is compared as; None if it is not searched for.
         mentions: for each group, those that can state its facts.
         claims: for each group, those whose words are inventions where they do not fit it.
         unknown: mentions of objects that the graph lacks.
@@ -25,6 +26,7 @@ class Match:
     """
 
     graph: GroupGraph
+    names: list[str | None]
     mentions: list[list[Mention]]
     claims: list[list[Mention]]
     unknown: list[Mention] = field(default_factory=list)
@@ -34,20 +36,22 @@ class Match:
     def groups_of(self, mention: Mention) -> list[int]:
         return self.groups.get(mention, [])
 
-    def total(self, name: str) -> int | None:
+    def total(self, name: str | None) -> int | None:
         """The number of objects with a name, if several groups have it and all give a number; else None."""
-        quantities = [group.quantity for group in self.graph.groups if group.name == name]
-        if len(quantities) < 2 or not all(quantity.isdigit() for quantity in quantities):
-            return None
-        return sum(int(quantity) for quantity in quantities)
+        named = zip(self.names, self.graph.groups, strict=True)
+        counts = [count_of(group.quantity) for other, group in named if other == name]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) > 1 else None
 
 
 def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary) -> Match:
     """Give every mention its group; all words together distinguish groups with the same name."""
-    result = Match(graph, [[] for _ in graph.groups], [[] for _ in graph.groups])
+    names = [vocabulary.name_of(group.name) for group in graph.groups]
+    result = Match(graph, names, [[] for _ in names], [[] for _ in names])
     indices: dict[str, list[int]] = {}
-    for index, group in enumerate(graph.groups):
-        indices.setdefault(group.name.lower(), []).append(index)
+    for index, known in enumerate(names):
+        if known is not None:
+            indices.setdefault(known, []).append(index)
     by_name: dict[str, list[Mention]] = {}
     for mention in mentions:
         if mention.name not in indices:
@@ -70,7 +74,7 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
 def _match_several(named: list[Mention], indices: list[int], result: Match, vocabulary: Vocabulary) -> None:
     """Match the mentions of one name to the groups of that name."""
     groups = [result.graph.groups[index] for index in indices]
-    total = result.total(groups[0].name)
+    total = result.total(named[0].name)
     scores = [[_score(mention, group, vocabulary) for group in groups] for mention in named]
     owners = _assign(named, scores, len(groups))
     for row, mention in enumerate(named):
@@ -144,13 +148,13 @@ def _score(mention: Mention, group: Group, vocabulary: Vocabulary) -> float:
 
 def states_quantity(group: Group, mention: Mention) -> bool:
     """Whether a mention states the group's quantity."""
-    quantity = group.quantity
-    if quantity.isdigit():
+    quantity, count = group.quantity, count_of(group.quantity)
+    if count is not None:
         if mention.number is not None:
-            return mention.number == int(quantity)
+            return mention.number == count
         alone = mention.vague is None and mention.plural is not True and mention.first
-        return quantity == "1" and alone and mention.determiner in ("the", "this", "that")
-    return mention.number is None and mention.vague is not None and mention.vague == _vague_class(quantity)
+        return count == 1 and alone and mention.determiner in ("the", "this", "that")
+    return mention.number is None and mention.vague is not None and mention.vague == vague_class(quantity)
 
 
 def number_conflict(group: Group, mention: Mention, total: int | None) -> bool:
@@ -159,19 +163,20 @@ def number_conflict(group: Group, mention: Mention, total: int | None) -> bool:
     Args:
         total: how many objects of the group's name there are in all; a mention may speak of all of them.
     """
-    quantity = group.quantity
+    quantity, count = group.quantity, count_of(group.quantity)
     if mention.number is not None:
         if total is not None and mention.number == total:
             return False
-        if quantity.isdigit():
-            return mention.number != int(quantity)
+        if count is not None:
+            return mention.number != count
         return bool(quantity) or mention.determiner not in ("a", "an", "another")
     if mention.vague is not None:
-        if quantity.isdigit():
-            return quantity == "1"
-        return mention.vague != _vague_class(quantity) if quantity else mention.vague != "some"
-    return quantity == "1" and mention.plural is True
+        if count is not None:
+            return count == 1
+        return mention.vague != vague_class(quantity) if quantity else mention.vague != "some"
+    return count == 1 and mention.plural is True
 
 
-def _vague_class(quantity: str) -> str:
-    return words.VAGUE.get(quantity.split()[-1].lower(), quantity.lower()) if quantity else ""
+def vague_class(quantity: str) -> str | None:
+    """The class of a vague quantity; None for what is none, or says nothing that a text could state."""
+    return words.VAGUE.get("".join(quantity.split()[-1:]).lower())

@@ -1,23 +1,33 @@
 """The phrases to look for in captions of one dataset: names, attributes, predicates, scenes, synonyms."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.grammar import Kind
+from pipeline.faithfulness.labels import (
+    attribute_words,
+    is_grammar,
+    name_words,
+    plain,
+    predicate_words,
+    words_of_scene,
+)
 from pipeline.faithfulness.scenes import Scenes, squeezed
 from pipeline.graph.scene_graph import GroupGraph
 from pipeline.graph.verbalise import pluralise
 
-_WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of", "and"), Kind.WEAK)
+_WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of"), Kind.WEAK)
+_RELATIONS = (Kind.RELATION, Kind.WEAK, Kind.WITH)
+_PUNCTUATED = re.compile(r"[^\W_][/.:][^\W_]|[/(]")  # "ship/boat", "court (tennis)", but no list
 
 
 def tokenise(text: str) -> list[str]:
     """Lower-case words and the punctuation that ends clauses; hyphens stay inside words."""
-    return [token.replace("’", "'") for token in words.TOKEN.findall(text.lower().replace("_", " "))]
+    return [token.replace("’", "'") for token in words.TOKEN.findall(plain(text).replace("_", " "))]
 
 
 @dataclass(frozen=True)
@@ -34,20 +44,41 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Every word that the graphs of a dataset use: a text can state these rightly, or invent them."""
+    """Every label that the graphs of a dataset use: a text can state these rightly, or invent them.
+
+    A label of a graph is compared as what its own words mean in a text: "small-vehicle" as "small vehicle",
+    "trees" as "tree" if there is such a name. Labels that mean nothing of their kind are not searched for.
+    """
 
     names: frozenset[str]
     attributes: frozenset[str]
     predicates: frozenset[str]
     scenes: frozenset[str]
 
+    def name_of(self, name: str) -> str | None:
+        """The name that this one is compared as; None if it is not searched for."""
+        return self._meaning(name_words(name), (Kind.NAME,))
+
+    def meanings(self, attributes: Iterable[str]) -> list[str | None]:
+        """The attributes that these are compared as; None for those that are not searched for."""
+        return [self._meaning(attribute_words(attribute), (Kind.ATTRIBUTE,)) for attribute in attributes]
+
+    def predicate_of(self, predicate: str) -> str | None:
+        """The predicate that this one is compared as; None if it is not searched for."""
+        return self._meaning(predicate_words(predicate), _RELATIONS)
+
+    def _meaning(self, found: tuple[str, ...], kinds: Collection[Kind]) -> str | None:
+        phrase = self.phrases.get(found)
+        if not found or phrase is None:
+            return " ".join(found) or None
+        return phrase.value if phrase.kind in kinds and not phrase.short else None
+
     @cached_property
     def phrases(self) -> Mapping[tuple[str, ...], Phrase]:
         """Phrases by their tokens: a name rather than a predicate, a predicate rather than an attribute."""
         index: dict[tuple[str, ...], Phrase] = {}
         for phrase in chain(self._names(), self._predicates(), self._attributes()):
-            if phrase.tokens:
-                index.setdefault(phrase.tokens, phrase)
+            index.setdefault(phrase.tokens, phrase)
         return index
 
     @cached_property
@@ -67,71 +98,94 @@ class Vocabulary:
     @cached_property
     def attribute_of(self) -> Mapping[str, str]:
         """The attribute that each one is compared as: synonyms are one, unless the graphs use several."""
-        meaning = {attribute: attribute for attribute in self.attributes}
-        for group in words.ATTRIBUTE_SYNONYMS:
-            used = [word for word in group if word in self.attributes]
+        attributes = _spoken(self.attributes, attribute_words)
+        meaning = {attribute: attribute for attribute in attributes}
+        for synonyms in words.ATTRIBUTE_SYNONYMS:
+            group = [" ".join(attribute_words(word)) for word in synonyms]
+            used = [word for word in group if word in attributes]
             if len(used) <= 1:
                 meaning |= dict.fromkeys(group, used[0] if used else group[0])
             else:
                 meaning |= {word: word for word in group}
         return meaning
 
-    def meanings(self, attributes: Iterable[str]) -> list[str]:
-        """The attributes that these are compared as."""
-        return [self.attribute_of.get(attribute.lower(), attribute.lower()) for attribute in attributes]
-
     @cached_property
     def other_scenes(self) -> Scenes:
-        """Finds scenes, except those that are, or contain, the name of an object."""
+        """Finds scenes, except those that are a phrase, or contain the name of an object."""
         names = self._name_tokens
         joined = {"".join(tokens) for tokens in names}
         single = {tokens[0] for tokens in names if len(tokens) == 1}
         return Scenes(
             scene
             for scene in self.scenes
-            if squeezed(scene) not in joined and not single & set(tokenise(scene))
+            if squeezed(scene) not in joined
+            and not single & set(tokenise(scene))
+            and tuple(tokenise(scene)) not in self.phrases
         )
 
     @cached_property
-    def scene_words(self) -> frozenset[str]:
-        """First words of scenes that no object's name starts with."""
-        heads = {tokens[0] for scene in self.scenes if (tokens := tokenise(scene))}
-        return frozenset(heads - {tokens[0] for tokens in self._name_tokens})
+    def scene_heads(self) -> Mapping[str, list[tuple[str, ...]]]:
+        """How scenes begin, by their first word, where no object's name starts with it.
+
+        That word is enough, unless captions need it for other things: "dense" of "dense residential".
+        """
+        names = {tokens[0] for tokens in self._name_tokens}
+        heads: dict[str, list[tuple[str, ...]]] = {}
+        for scene in sorted(self.scenes):
+            tokens = tuple(tokenise(scene))
+            if tokens and tokens[0] not in names:
+                begins = tokens if is_grammar(tokens[:1]) else tokens[:1]
+                heads.setdefault(tokens[0], []).append(begins)
+        return heads
 
     @property
     def _name_tokens(self) -> list[tuple[str, ...]]:
         return [tokens for tokens, phrase in self.phrases.items() if phrase.kind == Kind.NAME]
 
     def _names(self) -> Iterable[Phrase]:
-        known = {tuple(tokenise(name)) for name in self.names}
+        for phrase in self._name_phrases():
+            collective = phrase.short and phrase.tokens[0] in words.COLLECTIVES  # "the lot", a parking lot
+            if collective or not is_grammar(phrase.tokens):
+                yield phrase
+
+    def _name_phrases(self) -> Iterable[Phrase]:
+        names = _spoken(self.names, name_words)
+        known = {tuple(name.split()) for name in names}
         heads: dict[str, list[str]] = {}
-        for name in sorted(self.names):
-            tokens = tuple(tokenise(name))
+        for name in sorted(names):
+            tokens = tuple(name.split())
             yield from _name_forms(tokens, name)
-            if len(tokens) > 1:
+            if not any(tokens[start:] in known for start in range(1, len(tokens))) and len(tokens) > 1:
                 heads.setdefault(tokens[-1], []).append(name)
+        for label in sorted(filter(_PUNCTUATED.search, self.names)):
+            if tokens := name_words(label):
+                yield from _name_forms(_as_written(label), " ".join(tokens))
         for group in words.NAME_SYNONYMS:
-            used = [word for word in group if word in self.names]
+            used = [word for word in group if word in names]
             if len(used) == 1:
                 for word in group:
-                    tokens = tuple(tokenise(word))
+                    tokens = name_words(word)
                     if tokens not in known:
                         yield from _name_forms(tokens, used[0])
-        for head, names in heads.items():
-            if len(names) == 1 and (head,) not in known:
-                for phrase in _name_forms((head,), names[0]):
-                    yield Phrase(phrase.tokens, Kind.NAME, names[0], phrase.plural, short=True)
+        for head, longer in heads.items():
+            if len(longer) == 1 and (head,) not in known:
+                for phrase in _name_forms((head,), longer[0]):
+                    yield Phrase(phrase.tokens, Kind.NAME, longer[0], phrase.plural, short=True)
 
     def _attributes(self) -> Iterable[Phrase]:
-        for attribute in sorted({*self.attributes, *words.COMMON_ATTRIBUTES, *self.attribute_of}):
-            tokens = tuple(tokenise(attribute))
-            if len(tokens) != 1 or tokens[0] not in words.NUMBERS:
-                yield Phrase(tokens, Kind.ATTRIBUTE, self.attribute_of.get(attribute, attribute))
+        meaning = self.attribute_of
+        for attribute in sorted({*words.COMMON_ATTRIBUTES, *meaning}):
+            yield Phrase(tuple(attribute.split()), Kind.ATTRIBUTE, meaning.get(attribute, attribute))
+        for label in sorted(filter(_PUNCTUATED.search, self.attributes)):
+            if tokens := attribute_words(label):
+                attribute = " ".join(tokens)
+                yield Phrase(_as_written(label), Kind.ATTRIBUTE, meaning.get(attribute, attribute))
 
     def _predicates(self) -> Iterable[Phrase]:
+        predicates = _spoken(self.predicates, predicate_words)
         readings: dict[str, dict[tuple[str, bool], None]] = {}
         classes = [dict(group) for group in words.PREDICATE_CLASSES]
-        for predicate in sorted({*self.predicates, *words.COMMON_PREDICATES}):
+        for predicate in sorted({*predicates, *words.COMMON_PREDICATES}):
             readings.setdefault(predicate, {})[(predicate, False)] = None
             bare = predicate
             if not any(predicate in group for group in classes):
@@ -140,7 +194,7 @@ class Vocabulary:
                 if bare not in group:
                     continue
                 for form, way in group.items():
-                    if form in self.predicates and form not in (predicate, bare) and way == group[bare]:
+                    if form in predicates and form not in (predicate, bare) and way == group[bare]:
                         continue  # the graphs distinguish the two
                     turned = way != group[bare]
                     for wording in {form, predicate.replace(bare, form)}:
@@ -149,7 +203,7 @@ class Vocabulary:
                             readings[wording][(predicate, True)] = None
         for form, alternatives in readings.items():
             kind = _WEAK_KINDS.get(form, Kind.RELATION)
-            yield Phrase(tuple(tokenise(form)), kind, form, readings=tuple(alternatives))
+            yield Phrase(tuple(form.split()), kind, form, readings=tuple(alternatives))
 
 
 def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
@@ -160,12 +214,24 @@ def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
     scenes: set[str] = set()
     for graph in graphs:
         if graph.scene:
-            scenes.add(graph.scene.lower())
+            scenes.add(" ".join(words_of_scene(graph.scene)))
         for group in graph.groups:
-            names.add(group.name.lower())
-            attributes.update(attribute.lower() for attribute in group.attributes)
-        predicates.update(predicate.lower() for _, predicate, _ in graph.relations)
-    return Vocabulary(frozenset(names), frozenset(attributes), frozenset(predicates), frozenset(scenes))
+            names.add(plain(group.name))
+            attributes.update(map(plain, group.attributes))
+        predicates.update(plain(predicate) for _, predicate, _ in graph.relations)
+    return Vocabulary(
+        frozenset(names), frozenset(attributes), frozenset(predicates), frozenset(scenes - {""})
+    )
+
+
+def _spoken(labels: Iterable[str], words_of: Callable[[str], tuple[str, ...]]) -> set[str]:
+    """The labels that are searched for, as their words, joined by spaces."""
+    return {" ".join(found) for found in map(words_of, labels) if found}
+
+
+def _as_written(label: str) -> tuple[str, ...]:
+    """The tokens of a text that repeats a label as it is, with its punctuation."""
+    return tuple(piece for token in tokenise(label) for piece in words.HYPHEN.split(token))
 
 
 def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.graph.scene_graph import Group, GroupGraph, phrase
+from pipeline.graph.scene_graph import Group, GroupGraph, phrase, quantity_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,10 @@ def edits_from_row(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Edit, ...]
 def _edit_from_row(row: Mapping[str, Any]) -> Edit:
     group = None
     if row["kind"] == "object":
-        group = Group(row["quantity"] or "", row["name"], tuple(row["attributes"] or ()), row["position"])
+        quantity = row["quantity"] or ""
+        group = Group(
+            quantity_of(quantity) or quantity, row["name"], tuple(row["attributes"] or ()), row["position"]
+        )
     return Edit(row["op"], row["kind"], group, row["subject"], row["predicate"], row["object"])
 
 

@@ -4,6 +4,7 @@ A graph lists single objects, but people and captions speak of groups ("three re
 A group holds the objects that share name, attributes and position; its fields are the facts of a caption.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ NUMBER_WORDS = {
     "ten": 10, "eleven": 11, "twelve": 12,
 }  # fmt: skip
 VAGUE_QUANTITIES = ("some", "many", "several", "few", "a few", "numerous")
+MOST_DIGITS = 9  # of a quantity; a longer number says nothing that a text could state
 POSITIONS = (
     ("top left", "top", "top right"),
     ("left", "center", "right"),
@@ -107,12 +109,35 @@ def nodes_by_group(graph: SceneGraph) -> list[tuple[Group, list[Node]]]:
 def _split_quantity(attributes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     quantity, rest = "", []
     for attribute in attributes:
-        counts = attribute in NUMBER_WORDS or attribute in VAGUE_QUANTITIES or attribute.isdigit()
-        if counts and not quantity:
-            quantity = str(NUMBER_WORDS.get(attribute, attribute))
+        stated = quantity_of(attribute)
+        if stated and not quantity:
+            quantity = stated
         else:
             rest.append(attribute)
     return quantity, tuple(rest)
+
+
+def quantity_of(text: str) -> str | None:
+    """How many a word says, as a group's quantity: "two", "2" and "\u2461" are "2"; None for others.
+
+    Digits of every script count, and single characters that stand for a whole number, such as circled ones.
+    """
+    if text in VAGUE_QUANTITIES:
+        return text
+    if text in NUMBER_WORDS:
+        return str(NUMBER_WORDS[text])
+    if text.isdecimal():
+        return str(int(text)) if len(text) <= MOST_DIGITS else None
+    if len(text) == 1 and unicodedata.category(text).startswith("N"):
+        value = unicodedata.numeric(text, 0.5)
+        return str(int(value)) if value.is_integer() else None
+    return None
+
+
+def count_of(quantity: str) -> int | None:
+    """The number that a group's quantity is; None for a vague one, and for none."""
+    plain = quantity.isascii() and quantity.isdecimal() and len(quantity) <= MOST_DIGITS
+    return int(quantity) if plain else None
 
 
 def phrase(group: Group) -> str:

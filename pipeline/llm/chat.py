@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Request, Result, one_line
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
+MAX_LATE_ROWS = 3  # rows for which the template may take too long; then no other row is rendered
 
 
 class ChatRenderer:
@@ -27,6 +29,7 @@ class ChatRenderer:
         self._arguments = template_arguments or {}
         self._plain = chat_template is None and not getattr(tokenizer, "chat_template", None)
         self._system_taken: bool | None = None
+        self._late = 0
         self._specials = _special_texts(tokenizer)
         self.stops: tuple[str, ...] = PLAIN_STOPS if self._plain else ()
 
@@ -35,12 +38,26 @@ class ChatRenderer:
 
         Raises:
             Exception: whatever the template raises for messages that it refuses.
+            TimeoutError, ValueError: it takes more than 10 s for them, or makes them longer than any prompt.
         """
         safe = [{**message, "content": self._defused(message["content"])} for message in messages]
         if self._plain:
             return list(self._tokenizer(plain_text(safe))["input_ids"])
-        text = self._templated(safe)
+        text = self._bounded(safe)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _bounded(self, messages: list[Message]) -> str:
+        if self._late >= MAX_LATE_ROWS:
+            raise TimeoutError(f"the chat template took too long for {self._late} rows: no other is rendered")
+        try:
+            with within(ROW_SECONDS):
+                text = self._templated(messages)
+        except TimeoutError:
+            self._late += 1
+            raise TimeoutError(f"the chat template took longer than {ROW_SECONDS:g} s for this row") from None
+        if len(text) > MAX_CHARACTERS:
+            raise ValueError(f"the chat template made a prompt of {len(text):,} characters")
+        return text
 
     def _templated(self, messages: list[Message]) -> str:
         def apply(turns: list[Message]) -> str:

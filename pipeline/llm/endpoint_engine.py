@@ -1,82 +1,120 @@
-"""Any OpenAI-compatible server (`vllm serve` and others) as an engine."""
+"""Any OpenAI-compatible server (`vllm serve` and others) as an engine.
 
-import json
+A request is sent again as long as the service fails: no whole answer comes (no connection, a timeout, broken
+HTTP, a body that is too large), the status is 408, 409, 425, 429 or 5xx, or the answer is no chat completion.
+Any other answer counts, whatever it says: a text, a completion without one, a redirect, another 4xx.
+"""
+
+import asyncio
 import logging
-import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from threading import Event
+from threading import Thread
 from typing import Any
 
-import httpx
 from tenacity import (
+    AsyncRetrying,
     RetryCallState,
-    Retrying,
     retry_if_result,
-    sleep_using_event,
     stop_after_attempt,
-    stop_when_event_set,
     wait_exponential_jitter,
 )
 
-from pipeline.base.errors import parameter_error
-from pipeline.base.files import remembered, write_json
+from pipeline.base.errors import UserError, parameter_error
+from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, SpeedParams
+from pipeline.llm.endpoint_http import Answer, Server, Unanswered
 from pipeline.llm.types import Engine, Request, Result, one_line
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
-PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses worth another try
-_BACKOFF = wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
+CLOSE_S = 2.0
+MODELS_S = 10.0
+FAILURES_IN_A_ROW = 20  # of the service, or as many as are sent at once: then it is down
+_PASSING = {408, 409, 425, 429}  # statuses below 500 that are worth another try
+_MOST_TOKENS = 2**31 - 1
 _IDENTITY_FIELDS = ("id", "root", "parent", "revision", "version")  # of /models; its other fields vary
 
 
 class EndpointEngine(Engine):
-    """Sends at most `endpoint_concurrency` requests at once, and repeats one after a temporary error."""
+    """Sends at most `endpoint_concurrency` requests at once, from a thread of its own.
+
+    A request takes at most `endpoint_retries` + 1 tries of `endpoint_timeout_s` each, and `LONGEST_WAIT_S`
+    between two of them.
+
+    Raises:
+        UserError: the URL or the key cannot be used.
+    """
 
     def __init__(self, params: LlmParams, speed: SpeedParams) -> None:
-        self._model = params.model
-        self._concurrency = speed.endpoint_concurrency
-        self._client = httpx.Client(
-            base_url=_base(params),
-            headers=_headers(),
-            timeout=speed.endpoint_timeout_s,
-            limits=httpx.Limits(max_connections=self._concurrency),
-        )
-        self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="endpoint")
-        self._closing = Event()
-        self._retrying = Retrying(
-            retry=retry_if_result(lambda answer: answer[1] is not None),
-            stop=stop_after_attempt(speed.endpoint_retries + 1) | stop_when_event_set(self._closing),
+        self._model, self._shown = params.model, params.endpoint
+        self._concurrency, self._timeout_s = speed.endpoint_concurrency, speed.endpoint_timeout_s
+        self._server = Server(params, self._concurrency)
+        self._retrying = AsyncRetrying(
+            retry=retry_if_result(lambda tried: tried[1] is not None),
+            stop=stop_after_attempt(speed.endpoint_retries + 1),
             wait=_wait,
-            sleep=sleep_using_event(self._closing),
-            retry_error_callback=_last_answer,
+            retry_error_callback=_last_try,
         )
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
+        self._thread.start()
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Yield results as the server answers."""
+        """Yield results as the server answers.
+
+        Raises:
+            UserError: the service failed so many requests in a row that it must be down.
+        """
         source = iter(requests)
         pending: set[Future[Result]] = set()
-        while True:
-            while len(pending) < self._concurrency and (request := next(source, None)) is not None:
-                pending.add(self._pool.submit(self._ask, request))
-            if not pending:
-                return
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+        failures, most = 0, max(FAILURES_IN_A_ROW, self._concurrency)
+        try:
+            while True:
+                while len(pending) < self._concurrency and (request := next(source, None)) is not None:
+                    pending.add(asyncio.run_coroutine_threadsafe(self._ask(request), self._loop))
+                if not pending:
+                    return
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    failures = failures + 1 if result.external and not result.permanent else 0
+                    yield result
+                    if failures >= most:
+                        raise UserError(
+                            f"the server {self._shown} failed {failures} requests in a row",
+                            "See to the server, its URL and its key, then run the stage again: what was "
+                            "generated is kept",
+                            field="llm.endpoint",
+                            value=result.error,
+                        )
+        finally:
+            for future in pending:
+                future.cancel()
 
     def close(self) -> None:
-        """Drop what has not been sent yet and close the connections."""
-        self._closing.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._client.close()
+        """Drop all requests and close the connections, within `CLOSE_S`."""
+        if not self._loop.is_closed() and self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+            self._thread.join(CLOSE_S)
+            if not self._thread.is_alive():
+                self._loop.close()
 
-    def _ask(self, request: Request) -> Result:
-        """Send a request until it succeeds, gets a permanent error, or has used up its retries."""
+    async def _end(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._server.close()
+        finally:
+            self._loop.stop()
+
+    async def _ask(self, request: Request) -> Result:
+        """Send a request until an answer counts, or its tries are used up."""
         body: dict[str, Any] = {
             "model": self._model,
             "messages": request.messages,
@@ -85,28 +123,49 @@ class EndpointEngine(Engine):
         if request.json_schema is not None:
             schema = {"name": "caption", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        result, _ = self._retrying(self._post, request.key, body)
-        return result
+        tried: tuple[Result, float | None] = await self._retrying.copy()(self._try, request, body)
+        return tried[0]
 
-    def _post(self, key: str, body: dict[str, Any]) -> tuple[Result, float | None]:
+    async def _try(self, request: Request, body: dict[str, Any]) -> tuple[Result, float | None]:
         """Send a request once.
 
         Returns:
-            its result, and, if another try may help, the seconds that the server asks to wait (or 0).
+            its result, and, if the service failed, the seconds that the server asks to wait (or 0).
         """
         try:
-            response = self._client.post("chat/completions", json=body)
-            if response.status_code == 200:
-                return _result(key, response.json()), None
-        except (httpx.TransportError, json.JSONDecodeError) as error:
-            return Result(key, error=one_line(error)), 0.0
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            return Result(key, error=f"the server's answer is not understood: {one_line(error)}"), None
-        status = response.status_code
-        failure = f"HTTP {status}: {one_line(response.text)}"
-        if status in PASSING:
-            return Result(key, error=failure), _retry_after(response)
-        return Result(key, error=failure, permanent=status in (400, 413, 422)), None
+            answer = await self._server.ask("POST", "chat/completions", self._timeout_s, body)
+        except Unanswered as error:
+            return Result(request.key, error=str(error), external=True), 0.0
+        if answer.status == 200:
+            try:
+                return self._result(request, answer), None
+            except (LookupError, TypeError, AttributeError, ValueError) as error:
+                reason = f"the server's answer is not understood: {_named(error)} in {answer.text}"
+                return Result(request.key, error=one_line(reason), external=True), 0.0
+        failure = one_line(f"HTTP {answer.status}: {answer.text}")
+        if 300 <= answer.status < 500 and answer.status not in _PASSING:
+            own = answer.status in (400, 413, 422)  # of the request, as far as this server can tell
+            return Result(request.key, error=failure, external=True, permanent=own), None
+        return Result(request.key, error=failure, external=True), answer.retry_after or 0.0
+
+    def _result(self, request: Request, answer: Answer) -> Result:
+        """The result of a chat completion; another value raises whatever comes of reading it."""
+        choice, usage = answer.value["choices"][0], answer.value.get("usage")
+        text, reason = choice["message"].get("content"), choice.get("finish_reason")
+        if text is None or reason not in ("stop", "length"):
+            ended = self._server.hidden(one_line(str(reason)))
+            return Result(request.key, error=f"the server ended the request: {ended}")
+        text = self._server.hidden_in_text(text)
+        text.encode()  # no text with half of a surrogate pair
+        details = _get(usage, "prompt_tokens_details")
+        return Result(
+            request.key,
+            text=text,
+            finish_reason=reason,
+            prompt_tokens=_tokens(usage, "prompt_tokens"),
+            output_tokens=_tokens(usage, "completion_tokens", request.max_tokens),
+            cached_tokens=_tokens(details, "cached_tokens"),
+        )
 
 
 def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
@@ -118,71 +177,76 @@ def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
     Raises:
         UserError: the server does not serve the model, or cannot be reached and never was.
     """
+    server = Server(params, 1)
     store = cache / "endpoint_models.json"
     known = remembered(store)
-    name = f"{_base(params)} {params.model}"
+    name = f"{server.base} {params.model}"
     try:
-        answer = httpx.get(_base(params) + "models", headers=_headers(), timeout=10)
-        answer.raise_for_status()
-        served = {entry["id"]: entry for entry in answer.json()["data"]}
-    except (httpx.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
+        served = asyncio.run(_served(server))
+    except Unanswered as error:
         if name in known:
             log.warning(
                 "the server %s cannot be reached (%s): its model is taken to be that of its last answer",
                 params.endpoint,
-                one_line(error),
+                error,
             )
             return known[name]
         remedy = "Start it, or correct the URL (as in http://localhost:8000/v1)"
-        value = f"{params.endpoint}: {one_line(error)}"
-        reason = "the server cannot be asked for its models"
+        reason, value = "the server cannot be asked for its models", f"{params.endpoint}: {error}"
         raise parameter_error(reason, remedy, "llm.endpoint", value) from None
     if params.model not in served:
-        remedy = "Use one of " + ", ".join(sorted(served))
+        remedy = "Use one of " + one_line(", ".join(sorted(served)))
         raise parameter_error("the server does not serve this model", remedy, "llm.model", params.model)
-    model = served[params.model]
-    known[name] = {field: model[field] for field in _IDENTITY_FIELDS if model.get(field)}
-    write_json(store, known)
+    known[name] = served[params.model]
+    remember(store, known)
     return known[name]
+
+
+async def _served(server: Server) -> dict[str, dict[str, Any]]:
+    """By the names of the models, what identifies them.
+
+    Raises:
+        Unanswered: the server gave no list of models.
+    """
+    try:
+        answer = await server.ask("GET", "models", MODELS_S)
+    finally:
+        await server.close()
+    if answer.status != 200:
+        raise Unanswered(one_line(f"HTTP {answer.status}: {answer.text}"))
+    try:
+        entries = [entry for entry in answer.value["data"] if isinstance(entry["id"], str)]
+        return {server.hidden(entry["id"]): _identity(entry, server) for entry in entries}
+    except (LookupError, TypeError) as error:
+        reason = f"the server's list of models is not understood: {_named(error)} in {answer.text}"
+        raise Unanswered(one_line(reason)) from None
+
+
+def _identity(entry: dict[str, Any], server: Server) -> dict[str, Any]:
+    fields = {name: entry[name] for name in _IDENTITY_FIELDS if entry.get(name)}
+    return {name: server.hidden(str(value)) for name, value in fields.items() if isinstance(value, str | int)}
 
 
 def _wait(state: RetryCallState) -> float:
     """Seconds before the next try: those that the server asks for, else longer each time."""
-    return _last_answer(state)[1] or _BACKOFF(state)
+    backoff = wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
+    return min(_last_try(state)[1] or backoff(state), LONGEST_WAIT_S)
 
 
-def _last_answer(state: RetryCallState) -> tuple[Result, float | None]:
+def _last_try(state: RetryCallState) -> tuple[Result, float | None]:
     assert state.outcome is not None
     return state.outcome.result()
 
 
-def _result(key: str, answer: dict[str, Any]) -> Result:
-    choice, usage = answer["choices"][0], answer.get("usage") or {}
-    text = choice["message"].get("content")
-    if text is None or choice.get("finish_reason") not in ("stop", "length"):
-        return Result(key, error=f"the server ended the request: {choice.get('finish_reason')}")
-    details = usage.get("prompt_tokens_details") or {}
-    return Result(
-        key,
-        text=text,
-        finish_reason=choice["finish_reason"],
-        prompt_tokens=usage.get("prompt_tokens"),
-        output_tokens=usage.get("completion_tokens"),
-        cached_tokens=details.get("cached_tokens"),
-    )
+def _tokens(usage: Any, name: str, most: int = _MOST_TOKENS) -> int | None:
+    """A number of tokens that can be true, else None: servers put anything there."""
+    count = _get(usage, name)
+    return count if type(count) is int and 0 <= count <= most else None
 
 
-def _retry_after(response: httpx.Response) -> float:
-    try:
-        return max(0.0, min(LONGEST_WAIT_S, float(response.headers["Retry-After"])))
-    except (KeyError, ValueError):
-        return 0.0
+def _get(mapping: Any, name: str) -> Any:
+    return mapping.get(name) if isinstance(mapping, dict) else None
 
 
-def _base(params: LlmParams) -> str:
-    return (params.endpoint or "").rstrip("/") + "/"
-
-
-def _headers() -> dict[str, str]:
-    key = os.environ.get("OPENAI_API_KEY")
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def _named(error: Exception) -> str:
+    return type(error).__name__

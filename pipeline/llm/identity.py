@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.base.errors import parameter_error
 from pipeline.base.files import file_hashes, refuse_lfs_pointers
 from pipeline.base.params import LlmParams
+from pipeline.llm.model_files import local_folder
 
 OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: this project's; the others are vLLM's
 _WEIGHTS = ("*.safetensors", "*.gguf")
@@ -35,12 +36,14 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
 
         return {"kind": "endpoint", "name": params.model, "reported": reported_model(params, cache)}
     arguments = dict(params.engine_args)
-    code = ("*.py",) if arguments.get("trust_remote_code") else ()
+    code = ("*.py",) if params.trust_remote_code else ()
     identity = _weights_identity(params.model, params.revision, cache, root, "llm.model", code)
     if lora := arguments.pop("lora", None):
         identity["lora"] = _weights_identity(str(lora), None, cache, root, "llm.engine_args.lora", ())
     if template := arguments.get("chat_template"):
         arguments["chat_template"] = chat_template_text(template)
+    if params.trust_remote_code:
+        identity["trust_remote_code"] = True
     return {**identity, "engine_args": arguments}
 
 
@@ -58,23 +61,6 @@ def chat_template_text(template: str) -> str:
         remedy, value = "Correct the path, or write the template itself", f"{template}: {error}"
         field = "llm.engine_args.chat_template"
         raise parameter_error("the chat template cannot be read", remedy, field, value) from None
-
-
-def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -> Path | None:
-    """The model's folder, or None where `model` is a hub name.
-
-    Raises:
-        UserError: the name can only be meant as a folder, and there is none.
-    """
-    named = Path(model).expanduser()
-    folder = root / named
-    if folder.is_dir():
-        return folder
-    is_path = folder.is_file() or named.is_absolute() or model.startswith((".", "~")) or len(named.parts) > 2
-    if is_path or (len(named.parts) == 2 and (root / named.parts[0]).is_dir()):
-        remedy = "Correct the path, run `git checkout` or `dvc pull` for it, or give a hub name"
-        raise parameter_error("there is no such model folder", remedy, field, model)
-    return None
 
 
 def _weights_identity(

@@ -46,10 +46,15 @@ def load_prompt(path: Path, placeholders: Sequence[str]) -> PromptTemplate:
             template takes, or a placeholder is missing or unknown.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would block for ever
+            raise FileNotFoundError
         text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         remedy = "Correct the path in params.yaml, or write the file"
         raise UserError("there is no such prompt file", remedy, file=path) from None
+    except OSError as error:
+        remedy = "Check the path and its permissions"
+        raise UserError("the prompt file cannot be read", remedy, file=path, value=error.strerror) from None
     except UnicodeDecodeError as error:
         reason = "the prompt file is no UTF-8 text"
         raise UserError(reason, "Save it as UTF-8", file=path, value=error) from None

@@ -6,15 +6,18 @@ machine that is lost. The machines need Ray, vLLM and the model at the same path
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import parameter_error
+from pipeline.base.errors import UserError, parameter_error
+from pipeline.base.guard import guarded
 from pipeline.base.params import LlmParams, SpeedParams
-from pipeline.llm.orphans import Watch
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
+from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
 from pipeline.llm.types import Engine, Request, Result, one_line
 from pipeline.llm.vllm_arguments import (
     IN_FLIGHT_PER_SEQUENCE,
@@ -25,7 +28,9 @@ from pipeline.llm.vllm_arguments import (
 
 DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the engines again
 BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again
+TASK_RETRIES = 3  # after the death of a replica or a machine
 MAX_NUM_SEQS = 512  # where the parameters name none: vLLM's own default is 256 or 1,024, by the device
+_SECRET = ("VLLM_API_KEY",)  # Ray shows what it passes on
 _PASSED_ON = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
 
 
@@ -46,11 +51,13 @@ class RayEngine(Engine):
         self._model = params.model
         self._ray = _import_ray()
         arguments = vllm_arguments(params, speed.llm, seed, root)
-        self._connected = False
-        # a cluster that is started here runs wholly in children of this process
-        self._watch = Watch() if speed.ray.address is None else None
+        self._connected, self._address = False, speed.ray.address
+        self._cluster: ClusterWatch | None = None
+        guarded()  # a cluster that is started here runs wholly in children of this process
         try:
             self._connected = _connect(self._ray, speed.ray.address)
+            self._cluster = ClusterWatch(self._ray)
+            self._lost = self._cluster.lost
             on_cpu = self._on_cpus(speed)
             arguments = arguments.completed(on_cpu)
             self._effective = {"device": "cpu" if on_cpu else "gpu", **arguments.engine}
@@ -64,7 +71,7 @@ class RayEngine(Engine):
         """Yield results as tasks finish.
 
         Raises:
-            UserError: Ray ends the run before the first result.
+            UserError: Ray ends the run before the first result, or the cluster is lost.
         """
         source = iter(requests)
         for first in source:
@@ -92,22 +99,29 @@ class RayEngine(Engine):
     def close(self) -> None:
         """Leave the cluster, or end it if it was started here."""
         self._processor = None
+        if self._cluster is not None:
+            self._cluster.close()
         if self._connected:
             self._connected = False
             self._ray.shutdown()
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
 
     def _run(self, blocks: list[Any], pending: dict[str, Request]) -> Iterator[Result]:
         """Run one Ray dataset. Requests that Ray gives up are failed results; the next run repeats them."""
         dataset = self._processor(self._ray.data.from_arrow_refs(blocks))
-        reason, total = "it gave no reason", len(pending)
+        reason, total = f"its task failed {TASK_RETRIES + 1} times, as when replicas are killed", len(pending)
         try:
-            for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+            for block in until_lost(batches, self._lost):
                 for row in block[ROW].to_pylist():
                     if (request := pending.pop(row["key"], None)) is not None:
                         yield self._rows.result(request, row)
+        except ClusterLost:
+            raise UserError(
+                "the Ray cluster no longer answers: a process of it was killed, or a machine is lost",
+                "See to its memory and its machines, then run the stage again: what was generated is kept",
+                field="speed.ray.address",
+                value=self._address,
+            ) from None
         except Exception as error:
             reason = one_line(error)
             if len(pending) == total:
@@ -118,7 +132,7 @@ class RayEngine(Engine):
                 value = f"{self._model}: {reason}"
                 raise parameter_error("Ray could not run the model", remedy, "llm.model", value) from error
         for request in pending.values():
-            yield Result(request.key, error=f"Ray gave the request up: {reason}")
+            yield Result(request.key, error=f"Ray gave the request up: {reason}", external=True)
 
     def _build(self, engine: dict[str, Any], speed: SpeedParams, on_cpu: bool) -> Any:
         from ray.data import DataContext
@@ -126,14 +140,16 @@ class RayEngine(Engine):
 
         context = DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
-        context.max_errored_blocks = -1  # a task that keeps failing costs its own rows only
         sequences = int(engine.get("max_num_seqs") or MAX_NUM_SEQS)
+        at_once = -(-IN_FLIGHT_PER_SEQUENCE * sequences // BATCH_ROWS)  # tasks of a replica
+        # a task that keeps failing costs its own rows, and those of the tasks that its replica runs beside it
+        context.max_errored_blocks = at_once * speed.ray.replicas
         config = vLLMEngineProcessorConfig(
             model_source=absolute(engine.pop("model")),
             engine_kwargs={"disable_log_stats": True, **engine},
             concurrency=(speed.ray.replicas, speed.ray.replicas),
             batch_size=BATCH_ROWS,
-            max_concurrent_batches=-(-IN_FLIGHT_PER_SEQUENCE * sequences // BATCH_ROWS),
+            max_concurrent_batches=at_once,
             placement_group_config=_cpu_bundles(engine, speed) if on_cpu else None,
             should_continue_on_error=True,
             log_engine_metrics=False,
@@ -144,6 +160,8 @@ class RayEngine(Engine):
         processor = build_processor(config)
         # these only wrap and unwrap the rows' column, in tasks that wait for a core while the replicas run
         processor.preprocess = processor.postprocess = None
+        # Ray's own default is for ever, also where a replica is killed again and again
+        processor.get_stage_by_name("vLLMEngineStage").map_batches_kwargs["max_task_retries"] = TASK_RETRIES
         return processor
 
     def _on_cpus(self, speed: SpeedParams) -> bool:
@@ -183,8 +201,11 @@ def _connect(ray: Any, address: str | None) -> bool:
     if ray.is_initialized():
         return False
     options = {"include_dashboard": False} if address is None else {}
-    passed = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
+    passed = {
+        name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in _SECRET
+    }
     passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
@@ -198,4 +219,7 @@ def _connect(ray: Any, address: str | None) -> bool:
         remedy = "Start one with `ray start --head`, or correct the address; null starts one on this machine"
         value = f"{address}: {one_line(error)}"
         raise parameter_error(reason, remedy, "speed.ray.address", value) from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
     return True

@@ -51,13 +51,17 @@ class Request:
 class Result:
     """The outcome of a request: a text, or an error in one line.
 
-    `permanent` marks an error that the same request would meet again (a prompt longer than the context).
+    Attributes:
+        permanent: the same request would meet the error again in this run (a prompt longer than the context).
+        external: the cause of the error may lie outside the request (the server, the connection, the memory),
+            so every later run asks again.
     """
 
     key: str
     text: str | None = None
     error: str | None = None
     permanent: bool = False
+    external: bool = False
     finish_reason: str | None = None  # stop | length
     prompt_tokens: int | None = None
     output_tokens: int | None = None
@@ -72,7 +76,13 @@ class Result:
         """
         limit = "the memory for the KV cache holds" if limited_by_memory else "the model's context"
         error = f"the prompt has {tokens} tokens and {limit} {context}"
-        return Result(key, error=error, permanent=not limited_by_memory, prompt_tokens=tokens)
+        return Result(
+            key,
+            error=error,
+            permanent=not limited_by_memory,
+            external=limited_by_memory,
+            prompt_tokens=tokens,
+        )
 
 
 class Engine(ABC):
@@ -96,8 +106,9 @@ class Engine(ABC):
 
 
 def one_line(error: BaseException | str, limit: int = 300) -> str:
-    """An error's message on one line, cut to `limit` characters."""
+    """An error's message on one line, cut to `limit` characters; what cannot be printed is escaped."""
     name = "" if isinstance(error, str) else type(error).__name__
-    text = " ".join(str(error).split())
+    text = " ".join(str(error)[: 10 * limit].split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     line = f"{name}: {text}" if name and text else name or text
     return line if len(line) <= limit else line[: limit - 3] + "..."

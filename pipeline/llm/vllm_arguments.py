@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
-from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text, local_folder
+from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text
+from pipeline.llm.model_files import check_llm_files, local_folder
 from pipeline.llm.types import one_line
 
 # docs/parameters.md has the figures; on other devices vLLM's own defaults are right
@@ -65,9 +66,10 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
         root: the folder that relative folders start from.
 
     Raises:
-        UserError: vLLM is not installed, or has no such argument.
+        UserError: vLLM is not installed, or has no such argument, or a model's files are refused.
     """
     folder = local_folder(params.model, root)
+    check_llm_files(params, root)
     default_environment(
         VLLM_NO_USAGE_STATS="1",
         DO_NOT_TRACK="1",
@@ -94,6 +96,7 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
         arguments["enable_lora"] = True
         arguments.setdefault("max_lora_rank", _lora_rank(str(lora)))
     arguments |= {"model": str(folder or params.model), "revision": params.revision, "seed": seed}
+    arguments["trust_remote_code"] = params.trust_remote_code
     text = chat_template_text(template) if template else None
     return VllmArguments(arguments, text, template_arguments, str(lora) if lora else None)
 
@@ -161,4 +164,9 @@ def _check_names(named: Iterable[str], known: Iterable[str]) -> None:
 
 def _lora_rank(adapter: str) -> int:
     config = Path(adapter) / "adapter_config.json"
-    return int(read_json(config, "Restore the adapter's config")["r"]) if config.is_file() else 16
+    if not config.is_file():
+        return 16
+    rank = read_json(config, "Restore the adapter's config").get("r")
+    if not isinstance(rank, int) or rank < 1:
+        raise UserError("the adapter's rank is no number", "Restore it", file=config, field="r", value=rank)
+    return rank

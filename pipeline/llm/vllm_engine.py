@@ -1,6 +1,7 @@
 """vLLM in this process, kept full by a rolling window of requests."""
 
 import logging
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.guard import guarded
+from pipeline.base.interrupts import children_without_sigint
 from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
-from pipeline.llm.interrupts import children_without_sigint, interrupt_at_once
-from pipeline.llm.orphans import Watch
+from pipeline.llm.core_death import CoreWatch
 from pipeline.llm.prefix import SharedPrefix
 from pipeline.llm.types import Engine, Request, Result, one_line
 from pipeline.llm.vllm_arguments import (
@@ -54,14 +56,13 @@ class VllmEngine(Engine):
         from vllm import LLM
 
         arguments = self._arguments
-        self._watch = Watch()
+        guarded()
+        children_without_sigint()
         try:
-            with children_without_sigint(), interrupt_at_once():
-                self._llm = LLM(**arguments.engine)
+            self._llm = LLM(**arguments.engine)
         except Exception as error:
-            self._watch.close()
             raise load_error("load the model", self._model, error) from error
-        self._watch.loaded()
+        self._death = CoreWatch(self._llm.llm_engine.engine_core)
         self._lora = _lora_request(arguments.lora) if arguments.lora else None
         config = self._llm.llm_engine.vllm_config
         model = config.model_config
@@ -100,7 +101,8 @@ class VllmEngine(Engine):
                     return
                 outputs = self._llm.llm_engine.step()
             except Exception as error:
-                log.warning("the engine died with %d requests in flight: %s", len(in_flight), one_line(error))
+                reason, killed = self._reason(error)
+                log.warning("the engine died with %d requests in flight: %s", len(in_flight), reason)
                 crashes += not in_flight
                 for job in in_flight.values():
                     job.crashes += 1
@@ -108,14 +110,15 @@ class VllmEngine(Engine):
                         waiting.append(job)
                     else:
                         crashes += 1
-                        yield Result(job.request.key, error=f"the engine died: {one_line(error)}")
+                        yield Result(job.request.key, error=f"the engine died: {reason}", external=killed)
                 in_flight.clear()
                 self.close()
                 if crashes >= MAX_CRASHES_IN_A_ROW:
                     raise UserError(
                         "the engine dies whatever it is asked",
-                        "Read its lines above; what was generated is kept, so a later run goes on from there",
-                        value=one_line(error),
+                        "Read its lines above, or give it less memory (max_num_seqs in speed.llm); what was "
+                        "generated is kept, so a later run goes on from there",
+                        value=reason,
                     ) from error
                 self._start()
                 continue
@@ -140,7 +143,14 @@ class VllmEngine(Engine):
                 llm.llm_engine.engine_core.shutdown(timeout=SHUTDOWN_S)
             except Exception as error:
                 log.warning("the engine did not stop cleanly: %s", one_line(error))
-            self._watch.close()
+
+    def _reason(self, error: Exception) -> tuple[str, bool]:
+        """Why the engine died, and whether something outside, such as the system, killed it."""
+        by = self._death.killed_by()
+        if by is None:
+            return one_line(error), False
+        hint = ", as the system does where memory is short" if by is signal.SIGKILL else ""
+        return f"{by.name} ended its process{hint}", by in (signal.SIGKILL, signal.SIGTERM)
 
     def _submit(self, request: Request) -> Result | str:
         """Hand a request to the engine; returns its id there, or a failed result."""

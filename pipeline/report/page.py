@@ -7,7 +7,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from pipeline.base.expected import Expected
-from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.report import tables as report_tables
@@ -34,14 +33,16 @@ def gather(
         "datasets": [
             {
                 "name": name,
-                "methods": report_tables.method_rows(read_metrics(paths.metrics("evaluate", name)), families),
+                "methods": report_tables.method_rows(
+                    report_tables.method_figures(paths.metrics("evaluate", name)), families
+                ),
                 "kinds": report_tables.kind_rows(expected, name, "hybrid"),
-                "tune": read_metrics(paths.metrics("tune", name)),
+                "tune": report_tables.tuned(paths.metrics("tune", name)),
                 "curves": report_tables.curves(paths.plots("tune", name)),
             }
             for name in params.datasets
         ],
-        "corpus": read_metrics(paths.metrics("corpus")),
+        "corpus": report_tables.corpus_counts(paths.metrics("corpus"), params.datasets),
         "rejects": rejected,
         "rejected_count": rejected_count,
         "captions": report_tables.caption_quality(paths, params.datasets),

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import Expected
 from pipeline.base.files import sha256_file
 from pipeline.base.images import thumbnail_uri
@@ -112,6 +112,13 @@ def _shown(expected: Expected, dataset: str, ids: list[str], methods: Sequence[s
         return Picture(image_id, _thumbnail(paths.root / path, sha256), right)
 
     shown = []
+    unknown = (set(ids) - queries.keys()) | (
+        {image for row in ranked.values() for image in row["top"][:TOP]} - files.keys()
+    )
+    if unknown:
+        reason = "the rankings name queries or images that the corpus does not have"
+        remedy = f"Run `dvc repro evaluate@{dataset}`"
+        raise UserError(reason, remedy, file=paths.rankings(dataset), value=min(unknown))
     for query_id in sorted(ids, key=lambda query_id: (queries[query_id]["kind"], query_id)):
         query, caption = queries[query_id], captions.get(query_id, {})
         right = set(query["target_ids"])
@@ -152,12 +159,10 @@ def _rows(table: pa.Table, ids: list[str], *key: str) -> dict[Any, dict[str, Any
 
 @cache
 def _thumbnail(path: Path, sha256: str) -> str:
-    try:
+    remedy = "Restore it, or run `dvc repro`"
+    with reading(path, remedy, "an image of the corpus can no longer be read"):
         found = sha256_file(path)
         if found == sha256:
             return thumbnail_uri(path, THUMBNAIL)
-    except (OSError, ValueError) as error:
-        reason = "an image of the corpus can no longer be read"
-        raise UserError(reason, "Restore it, or run `dvc repro`", file=path, value=error) from None
     reason = f"an image of the corpus has changed: its sha256 is {found}, the corpus says {sha256}"
-    raise UserError(reason, "Restore it, or run `dvc repro`", file=path)
+    raise UserError(reason, remedy, file=path)

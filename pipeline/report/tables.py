@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import reading
 from pipeline.base.expected import Expected, features_provenance
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import metrics_hash, read_metrics
@@ -33,6 +33,11 @@ CAPTION_FIGURES = (
 )
 CURVES = (("train_loss", "training loss"), ("val_mean_recall", "validation mean recall, %"))
 Families = Sequence[tuple[str, Sequence[str]]]  # title and methods of each, in the order of the table
+CORPUS_COUNTS = (
+    "images", "images_train", "images_val", "images_test", "graphs", "queries", "queries_train",
+    "queries_val", "queries_test", "rejected_images", "rejected_graphs", "rejected_queries", "split_assumed",
+)  # fmt: skip
+_REMEDY, _DAMAGED = "Run `dvc repro`", "the figures are not what the stage writes"
 _SHOWN_REJECTS = 50
 _CARD_LENGTH = 800  # characters
 
@@ -45,6 +50,20 @@ class MethodRow:
     method: str
     values: dict[str, float]
     best: frozenset[str]
+
+
+def method_figures(file: Path) -> dict[str, dict[str, float]]:
+    """The `MEASURES` of every method in a metrics file of `evaluate`.
+
+    Raises:
+        UserError: the file is missing, or holds other figures.
+    """
+    metrics = read_metrics(file)
+    with reading(file, _REMEDY, _DAMAGED):
+        return {
+            method: {measure: _number(values[measure]) for measure in MEASURES}
+            for method, values in metrics.items()
+        }
 
 
 def method_rows(metrics: dict[str, dict[str, Any]], families: Families) -> list[MethodRow]:
@@ -64,11 +83,48 @@ def method_rows(metrics: dict[str, dict[str, Any]], families: Families) -> list[
     ]
 
 
+def tuned(file: Path) -> dict[str, Any]:
+    """What the report shows of a metrics file of `tune`: what was chosen, and the epochs.
+
+    Raises:
+        UserError: the file is missing, or holds other figures.
+    """
+    metrics = read_metrics(file)
+    with reading(file, _REMEDY, _DAMAGED):
+        groups = {group: metrics[group] for group in ("weights", "mixture") if group in metrics}
+        shown: dict[str, Any] = {
+            group: {name: _number(value) for name, value in values.items()}
+            for group, values in groups.items()
+        }
+        numbers = ("temperature", "best_epoch", "epochs")
+        return shown | {name: _number(metrics[name]) for name in numbers if name in metrics}
+
+
+def corpus_counts(file: Path, datasets: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The counts of `CORPUS_COUNTS` of each dataset.
+
+    Raises:
+        UserError: the file is missing, or holds other figures.
+    """
+    metrics = read_metrics(file)
+    with reading(file, _REMEDY, _DAMAGED):
+        return {name: {key: _number(metrics[name][key]) for key in CORPUS_COUNTS} for name in datasets}
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    return value
+
+
 def rankings(expected: Expected, dataset: str, columns: Sequence[str] | None = None) -> pa.Table:
     """The rankings of a dataset, which must be those of the metrics and of the tables shown beside them."""
     paths = expected.paths
+    embedded = paths.metrics("embed")
+    with reading(embedded, _REMEDY, _DAMAGED):
+        vlm = identity_hash(read_metrics(embedded).get("model", {}))
     expect = expected.rankings(dataset) | {
-        "vlm": identity_hash(read_metrics(paths.metrics("embed")).get("model", {})),
+        "vlm": vlm,
         "metrics": metrics_hash(paths.metrics("evaluate", dataset)),
         "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
     }
@@ -103,19 +159,16 @@ def curves(path: Path) -> list[Curve]:
     Raises:
         UserError: the file is missing or no table of numbers.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        lines = []
+    reason = "the tuning curve is no table" if path.is_file() else "the tuning curve is missing"
+    lines = []
+    with reading(path, _REMEDY, reason), open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
         for column, title in CURVES:
             values = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
+            values = [(x, y) for x, y in values if math.isfinite(y)]
             if len(values) >= 2:
-                lines.append(_curve(title, [(x, y) for x, y in values if math.isfinite(y)]))
-        return lines
-    except FileNotFoundError:
-        raise UserError("the tuning curve is missing", "Run `dvc repro`", file=path) from None
-    except (ValueError, KeyError, UnicodeDecodeError) as error:
-        raise UserError("the tuning curve is no table", "Run `dvc repro`", file=path, value=error) from None
+                lines.append(_curve(title, values))
+    return lines
 
 
 def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
@@ -135,13 +188,18 @@ def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row a stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
     stages = {"interpretations": "interpret", "pseudo captions": "caption"}
-    metrics = {title: read_metrics(paths.metrics(stage)) for title, stage in stages.items()}
-    unknown = {figure: None for figure, _ in CAPTION_FIGURES}
-    return [
-        {"stage": title, "dataset": dataset, **unknown, **figures.get(dataset, {})}
-        for title, figures in metrics.items()
-        for dataset in datasets
-    ]
+    rows = []
+    for title, stage in stages.items():
+        file = paths.metrics(stage)
+        metrics = read_metrics(file)
+        with reading(file, _REMEDY, _DAMAGED):
+            for dataset in datasets:
+                known = metrics.get(dataset, {})
+                figures = {figure: known.get(figure) for figure, _ in CAPTION_FIGURES}
+                for value in figures.values():
+                    _number(0 if value is None else value)
+                rows.append({"stage": title, "dataset": dataset, **figures})
+    return rows
 
 
 def rejects(expected: Expected) -> tuple[list[dict[str, Any]], int]:
@@ -154,11 +212,13 @@ def rejects(expected: Expected) -> tuple[list[dict[str, Any]], int]:
 def models(expected: Expected) -> list[dict[str, Any]]:
     """The models of the run: name, identity and, if its folder has a card, the card's first paragraph."""
     paths, datasets = expected.paths, expected.params.datasets
-    identity = read_metrics(paths.metrics("embed")).get("model", {})
-    model = str(identity.get("model", "unknown"))
+    embedded = paths.metrics("embed")
+    with reading(embedded, _REMEDY, _DAMAGED):
+        identity = read_metrics(embedded).get("model", {})
+        model = str(identity.get("model", "unknown"))
+        shown = {key: value for key, value in identity.items() if key != "model" and value is not None}
     for dataset in datasets:
         features_provenance(paths.features(dataset), expected.features(dataset, identity))
-    shown = {key: value for key, value in identity.items() if key != "model" and value is not None}
     rows = [_model(paths, "vision language model", model, shown)]
     prompts: dict[str, dict[str, set[str]]] = {}
     for title, locate, schema, expect in (
@@ -183,9 +243,10 @@ def _model(paths: Paths, role: str, name: str, identity: dict[str, Any]) -> dict
 
 def _card(file: Path) -> str | None:
     """The first paragraph of a model's card, or None."""
-    if not file.is_file():
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):  # there is none, or the model's name is no path
         return None
-    text = file.read_text(encoding="utf-8", errors="replace")
     if text.startswith("---\n"):  # the metadata block that model hubs put first
         text = text.partition("\n---\n")[2]
     for paragraph in text.split("\n\n"):

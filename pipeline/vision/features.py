@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import MANIFEST_NAME, features_provenance
 from pipeline.base.files import replacing, sha256_file, write_json
 from pipeline.base.provenance import remedy
@@ -117,10 +117,8 @@ def read_features(folder: Path, expect: Mapping[str, Any] | None = None) -> Feat
     manifest = dict(record.made_from)
     table = read_table(folder / IDS_NAME, FEATURE_IDS)
     file, mend = folder / VECTORS_NAME, remedy("embed")
-    try:
+    with reading(file, mend, "the features cannot be read"):
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError("the features cannot be read", mend, file=file, value=error) from None
     actual = (str(vectors.dtype), *vectors.shape)
     stated = (manifest["dtype"], manifest["rows"], manifest["dimension"])
     if actual != stated or table.num_rows != manifest["rows"]:

@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, refuse_lfs_pointers
+from pipeline.base.model_folder import check_model_files, hub_files, pickles_in
 from pipeline.base.params import VlmParams
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
 CONFIG_NAME = "open_clip_config.json"
-_PICKLES = ("*.bin", "*.pt", "*.pth")
+TRUST = "vlm.trust_remote_code"
 _PATH_REMEDY = "Correct the path; it is relative to the project's folder"
 _PREFERRED = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
 
@@ -42,8 +43,9 @@ def locate(params: VlmParams, root: Path = Path(".")) -> VlmSource:
     """Find what `vlm.model` and `vlm.pretrained` name; relative paths are relative to `root`.
 
     Raises:
-        UserError: the folder or file is missing, holds no config, no safetensors weights or a git-LFS
-            pointer, or a built-in model has no `pretrained` (its weights would be random).
+        UserError: the folder or file is missing, holds no config, no safetensors weights, a git-LFS pointer
+            or something that no model needs (`check_model_files`), or a built-in model has no `pretrained`
+            (its weights would be random).
     """
     if params.model.startswith(LOCAL):
         return _locate_folder(params, root / params.model.removeprefix(LOCAL))
@@ -67,7 +69,7 @@ def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
     _refuse_pretrained(params)
     if not folder.is_dir():
         _refuse("there is no such model folder", _PATH_REMEDY, "vlm.model", params.model)
-    refuse_lfs_pointers(folder.iterdir())
+    check_model_files(folder, TRUST, params.trust_remote_code)
     file = folder / CONFIG_NAME
     if not file.is_file():
         remedy = "Name a folder that open_clip wrote, with its config and .safetensors weights"
@@ -75,6 +77,7 @@ def _locate_folder(params: VlmParams, folder: Path) -> VlmSource:
     config = read_json(file, "Restore the model's config")
     if not isinstance(config.get("model_cfg"), dict):
         raise UserError("the model's config has no 'model_cfg'", "Restore it", file=file, field="model_cfg")
+    _check_paths(config, file)
     return VlmSource(LOCAL + str(folder), None, _weights_in(folder), config)
 
 
@@ -84,8 +87,7 @@ def _weights_in(folder: Path) -> Path:
     for name in _PREFERRED:
         if name in weights:
             return weights[name]
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    if pickles:
+    if pickles := pickles_in(folder):
         raise UserError(
             "the model folder holds pickled weights, which are not loaded",
             f"Convert them to {_PREFERRED[0]} and remove the pickle",
@@ -101,19 +103,39 @@ def _weights_in(folder: Path) -> Path:
     return next(iter(weights.values()))
 
 
+def _check_paths(config: dict[str, Any], file: Path) -> None:
+    """open_clip hands these values on to libraries that would read the files they name."""
+    waiting: list[tuple[str, Any]] = [("", config)]
+    while waiting:
+        field, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{field}.{key}".lstrip("."), below) for key, below in value.items()]
+        elif isinstance(value, str) and (value.startswith(("/", "~")) or ".." in Path(value).parts):
+            reason, remedy = (
+                "the value leads out of the model's folder",
+                "Name a model of the hub, or remove it",
+            )
+            raise UserError(reason, remedy, file=file, field=field, value=value)
+
+
 def _refuse_pretrained(params: VlmParams) -> None:
     if params.pretrained is not None:
         reason = "a local-dir: or hf-hub: model brings its own weights"
         _refuse(reason, "Set vlm.pretrained to null", "vlm.pretrained", params.pretrained)
 
 
-def check_built_in(source: VlmSource, params: VlmParams) -> None:
-    """Refuse a built-in model or tag that open_clip does not know (imports open_clip).
+def check_named(source: VlmSource, params: VlmParams) -> None:
+    """Check a model that is no folder: a hub's configs, or open_clip's list of models (imports open_clip).
 
     Raises:
-        UserError: the model or the tag is unknown; the remedy names close matches or the known tags.
+        UserError: the configs ask for code to be run, or the model or the tag is unknown; the remedy names
+            close matches or the known tags.
     """
-    if source.name.startswith((LOCAL, HUB)):
+    if source.name.startswith(HUB):
+        if (files := hub_files(source.name.removeprefix(HUB))) is not None:
+            check_model_files(files, TRUST, params.trust_remote_code)
+        return
+    if source.name.startswith(LOCAL):
         return
     import open_clip
 
@@ -150,13 +172,24 @@ def offline(active: bool) -> Iterator[None]:
         return
     import huggingface_hub.constants as constants
 
-    before = os.environ.get("HF_HUB_OFFLINE"), constants.HF_HUB_OFFLINE
-    os.environ["HF_HUB_OFFLINE"], constants.HF_HUB_OFFLINE = "1", True
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        with environment(HF_HUB_OFFLINE="1"):
+            yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set variables of the environment inside the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE = before[1]
-        if before[0] is None:
-            del os.environ["HF_HUB_OFFLINE"]
-        else:
-            os.environ["HF_HUB_OFFLINE"] = before[0]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

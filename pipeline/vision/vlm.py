@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import sha256_file
@@ -98,7 +98,7 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
         UserError: the model, its weights or the device is missing, or the weights do not fit the model.
     """
     source = vlm_source.locate(params, root)
-    vlm_source.check_built_in(source, params)
+    vlm_source.check_named(source, params)
     import open_clip
     import torch
 
@@ -125,6 +125,7 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
             "weights_sha256": sha256_file(source.weights) if source.weights else _sha256_of_state(model),
             "preprocessing": " ".join(repr(model.visual.preprocess_cfg).split()),
             "open_clip": open_clip.__version__,
+            **({"trust_remote_code": True} if params.trust_remote_code else {}),
         },
     )
 
@@ -133,23 +134,49 @@ def load_tokenizer(params: VlmParams, root: Path = Path(".")) -> TextTokenizer:
     """Load the tokenizer alone, without building the model.
 
     Raises:
-        UserError: the model or its tokenizer is missing.
+        UserError: the model or its tokenizer is missing, or the tokenizer cannot make rows of one length.
     """
     source = vlm_source.locate(params, root)
-    vlm_source.check_built_in(source, params)
+    vlm_source.check_named(source, params)
     import open_clip
 
-    with _loading(source, params, "model's tokenizer", "Check that the folder holds its tokenizer files"):
-        tokenizer = open_clip.get_tokenizer(source.name)
-    return TextTokenizer(tokenizer, tokenizer.context_length)
+    remedy = "Check that the folder holds its tokenizer files, with a pad_token in tokenizer_config.json"
+    with _loading(source, params, "model's tokenizer", remedy):
+        text_config = (open_clip.get_model_config(source.name) or {}).get("text_cfg", {})
+        trust = {"trust_remote_code": True} if params.trust_remote_code else {}
+        tokenizer = open_clip.get_tokenizer(
+            source.name, **(trust if text_config.get("hf_tokenizer_name") else {})
+        )
+        _give_pad_token(tokenizer, text_config)
+        found = TextTokenizer(tokenizer, tokenizer.context_length)
+        found(["a"])
+    return found
+
+
+def _give_pad_token(tokenizer: Any, text_config: dict[str, Any]) -> None:
+    """A tokenizer without a pad token pads with the `pad_id` of the model's text tower, 0 by default.
+
+    A tower of transformers has a pad token of its own, which is not known here: there it stays missing.
+    """
+    inner = getattr(tokenizer, "tokenizer", None)
+    if inner is not None and inner.pad_token is None and not text_config.get("hf_model_name"):
+        inner.pad_token = inner.convert_ids_to_tokens(text_config.get("pad_id", 0))
 
 
 @contextmanager
 def _loading(source: vlm_source.VlmSource, params: VlmParams, thing: str, remedy: str) -> Iterator[None]:
-    """Keep a local model off the network; every error of open_clip and safetensors becomes a `UserError`."""
+    """Keep a local model off the network, pickles unopened, and code of models out unless it is trusted.
+
+    Every error of open_clip, transformers and safetensors becomes a `UserError`.
+    """
+    code = nullcontext() if params.trust_remote_code else no_remote_code()
+    # of a hub model open_clip also takes a .bin file, and opens it anew without limits after some errors
+    tensors_only = vlm_source.environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="1")
     try:
-        with vlm_source.offline(source.is_local):
+        with vlm_source.offline(source.is_local), tensors_only, code:
             yield
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(
             f"open_clip cannot load the {thing}",
@@ -158,6 +185,31 @@ def _loading(source: vlm_source.VlmSource, params: VlmParams, thing: str, remedy
             field="vlm.model",
             value=f"{params.model}: {' '.join(str(error).split())}",
         ) from None
+
+
+@contextmanager
+def no_remote_code() -> Iterator[None]:
+    """Inside the block transformers runs no file of a model, whatever arguments open_clip passes on to it.
+
+    transformers itself would ask on the terminal whether to run it.
+    """
+    from transformers import dynamic_module_utils as dynamic
+
+    def refuse(name: str, *_: Any, **__: Any) -> NoReturn:
+        raise UserError(
+            "the model asks for code of its own to be run",
+            f"Read that code, and set {vlm_source.TRUST}: true in params.yaml to trust it",
+            file="params.yaml",
+            field=vlm_source.TRUST,
+            value=name,
+        )
+
+    before = dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE
+    dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE = refuse, 0  # 0: it does not ask
+    try:
+        yield
+    finally:
+        dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE = before
 
 
 def _sha256_of_state(model: Any) -> str:

@@ -1,5 +1,8 @@
 """The embed stage: right features, only of what is new, refused when the images are not the corpus's."""
 
+import os
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, of_the_machine
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -152,3 +155,29 @@ def test_an_image_that_is_gone_is_named(project: tuple[Paths, MakeParams]) -> No
     with pytest.raises(UserError, match=r"blue\.png.*No such file"):
         embed.run(make(), paths)
     assert not paths.metrics("embed").exists()
+
+
+def test_a_killed_worker_is_an_error_with_a_remedy(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, make = project
+    monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
+    monkeypatch.setattr(embedding, "decode", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(RuntimeError, match="DataLoader worker") as caught:
+        embed.run(make(speed={"embed_batch": 4, "workers": 2}), paths)
+    known = of_the_machine(caught.value)
+    assert known is not None and "a worker process ended" in str(known)
+
+
+def test_workers_without_shared_memory_end_the_stage_and_nobody_waits(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, make = project
+    monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"no shared memory for images.*ulimit -f"):
+            embed.run(make(), paths)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

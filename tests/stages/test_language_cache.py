@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.interrupts import Interrupted
 from pipeline.llm.types import Request, Result
 from stages import interpret
-from tests.language_toy import ROOT, Toy, answered
+from tests.language_toy import NO_TENSORS, ROOT, Toy, answered
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(toy: Toy) -> None:
@@ -46,9 +47,9 @@ def test_another_prompt_for_one_stage_leaves_the_other_alone_and_going_back_asks
 def test_other_weights_are_another_model_and_going_back_asks_nothing(toy: Toy) -> None:
     weights = toy.paths.root / "models/llm/model.safetensors"
     toy.run()
-    weights.write_bytes(b"others!")
+    weights.write_bytes(NO_TENSORS + b"more")
     assert len(toy.run().asked) == 14
-    weights.write_bytes(b"weights")
+    weights.write_bytes(NO_TENSORS)
     assert len(toy.run().asked) == 0
 
 
@@ -91,13 +92,14 @@ def test_a_permanent_failure_is_never_asked_again(toy: Toy) -> None:
         found = toy.right(request)
         return replace(found, text=None, error="too long", permanent=True, finish_reason=None)
 
+    toy.with_params(llm__max_failed_share=1)
     assert len(toy.run(answer).asked) == 14  # no repair either
     assert toy.run(answer).opened == 0
     assert toy.metrics()["all"]["failed"] == 16
 
 
 def test_an_empty_answer_is_a_failure(toy: Toy) -> None:
-    toy.with_params(llm__repairs=0)
+    toy.with_params(llm__repairs=0, llm__max_failed_share=1)
     toy.run(lambda request: answered(request, ' "" '))
     assert {(row["status"], row["error"]) for row in toy.rows()} == {
         ("failed", "the model returned no caption")
@@ -155,7 +157,7 @@ def test_kill_nine_loses_only_what_was_in_flight(tmp_path: Path, after: float) -
 
 def test_an_interrupt_keeps_what_came_and_closes_the_engine(toy: Toy) -> None:
     engine = toy.interrupted(after=8)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         interpret.run(toy.params, toy.paths, engine=engine)
     assert engine.closed == 1 and len(toy.cached()) == 8
     assert len(toy.run().asked) == 6

@@ -2,13 +2,30 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.base.params import Params
+from pipeline.llm.prompt import Message
 from pipeline.llm.types import Request, Result
 from stages import interpret
 from tests.language_toy import FakeEngine, Toy, answered
+
+
+def test_the_engine_is_opened_with_the_row_that_says_most(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[list[Message]] = []
+
+    def open_engine(params: Params, root: Path, row: list[Message]) -> FakeEngine:
+        opened.append(list(row))
+        return FakeEngine(toy.right)
+
+    monkeypatch.setattr("pipeline.captions.run.open_engine", open_engine)
+    interpret.run(toy.params, toy.paths)
+    ((*_, last),) = opened
+    said = [text for text in toy.texts if "Modification" not in text]
+    assert last["content"] in said and len(last["content"]) == max(map(len, said))
 
 
 def test_every_graph_gets_a_row_and_every_figure_a_value(toy: Toy) -> None:

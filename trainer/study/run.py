@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from trainer.retrieval.metrics import objective
@@ -169,6 +170,9 @@ def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> d
 
     datasets = {dataset: _worker.data(dataset) for dataset in _worker.params.datasets}
     state = _worker.store.state(job_key)
+    if state is None:
+        reason = "the text tower of a finished job is damaged"
+        raise UserError(reason, "Run `lempo study` again: the job is run again", file=_worker.store.folder)
     details = measure_details(job.dataset, datasets, state, chosen, _worker.params)
     details["cost"] = vision_cost(datasets[job.dataset], _worker.params)
     return _worker.store.write(key, details)

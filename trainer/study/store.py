@@ -8,23 +8,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.base.code import code_hash
 from pipeline.base.expected import Expected, features_provenance
-from pipeline.base.files import replacing
-from pipeline.base.metrics_io import read_metrics, write_metrics
+from pipeline.base.files import remember, remembered
+from pipeline.base.metrics_io import rounded
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import read_table, table_provenance
 from trainer.methods import registry
 from trainer.study.plan import Hyperparameters, Job
+from trainer.tuning.checkpoint import load_sealed, save_sealed
 
 JOB_ROOMS = (
     "pipeline/base",
@@ -77,9 +78,11 @@ class Store:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """A result, or None."""
-        path = self.folder / f"{key}.json"
-        return read_metrics(path) if path.is_file() else None
+        """A result, or None where there is none or it is damaged, and it is to be computed again."""
+        stored = remembered(self.folder / f"{key}.json")
+        if not stored or (stored["has_state"] and self.state(key) is None):
+            return None
+        return stored["result"]
 
     def write(
         self, key: str, result: dict[str, Any], state: dict[str, Tensor] | None = None
@@ -89,17 +92,19 @@ class Store:
         Returns:
             The result as `read` gives it, so that a study that is continued chooses what a single run does.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
-            with replacing(self.folder / f"{key}.safetensors") as temporary:
-                save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary)
+            save_sealed(self._state_file(key), state, {})
         path = self.folder / f"{key}.json"
-        write_metrics(path, result)
-        return read_metrics(path)
+        remember(path, {"result": rounded(result), "has_state": state is not None})
+        return remembered(path)["result"]
 
-    def state(self, key: str) -> dict[str, Tensor]:
-        """The text tower of a job with `keep`."""
-        return load_file(self.folder / f"{key}.safetensors")
+    def state(self, key: str) -> dict[str, Tensor] | None:
+        """The text tower of a job with `keep`; None where it is damaged."""
+        stored = load_sealed(self._state_file(key))
+        return None if stored is None else stored[0]
+
+    def _state_file(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
 
 
 def _inputs(expected: Expected, dataset: str, identity: Mapping[str, Any]) -> dict[str, Any]:

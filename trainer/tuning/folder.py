@@ -14,6 +14,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import identity_hash, read_json, sha256_file, write_json
 from pipeline.base.params import VlmParams
 from pipeline.base.provenance import Provenance, plain, remedy
+from pipeline.base.storage import storage_errors, temporary_folder
 from pipeline.vision import source as vlm_source
 from pipeline.vision.vlm import Vlm
 from trainer.retrieval.similarity import SHARES, TERMS
@@ -46,28 +47,36 @@ def save_tuned(
         card: for `README.md`.
         made_from: as `Provenance.made_from`; it stands in `lempo.json` too, with a hash of every file.
     """
+    source = vlm_source.locate(params, root)
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder) as outer:
+            temporary = outer / folder.name
+            temporary.mkdir()
+            save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+            (temporary / WEIGHTS_NAME).chmod(0o644)
+            _write_config(temporary, vlm, source, params.trust_remote_code)
+            said = {**record, "made_from": plain(made_from or {})}
+            write_json(temporary / RECORD_NAME, {**said, "content": content_hashes(temporary, said)})
+            (temporary / CARD_NAME).write_text(card, encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+
+
+def _write_config(folder: Path, vlm: Vlm, source: vlm_source.VlmSource, code_is_trusted: bool) -> None:
+    """Write the model's config and the files of its tokenizer, with its code if that is trusted."""
     import open_clip
 
-    source = vlm_source.locate(params, root)
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
-    (temporary / WEIGHTS_NAME).chmod(0o644)
     config = source.config or {"model_cfg": _model_config(source.name), "preprocess_cfg": _preprocessing(vlm)}
     if source.config is not None:
         origin = Path(source.name.removeprefix(vlm_source.LOCAL))
         for file in sorted(origin.iterdir()):
-            if file.suffix in _TOKENIZER_SUFFIXES and file.is_file():
-                shutil.copyfile(file, temporary / file.name)
+            code = file.suffix == ".py" and code_is_trusted
+            if (file.suffix in _TOKENIZER_SUFFIXES or code) and file.is_file():
+                shutil.copyfile(file, folder / file.name)
     elif config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
-        open_clip.get_tokenizer(source.name).save_pretrained(temporary)
-    write_json(temporary / vlm_source.CONFIG_NAME, config)
-    said = {**record, "made_from": plain(made_from or {})}
-    write_json(temporary / RECORD_NAME, {**said, "content": content_hashes(temporary, said)})
-    (temporary / CARD_NAME).write_text(card, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+        open_clip.get_tokenizer(source.name).save_pretrained(folder)
+    write_json(folder / vlm_source.CONFIG_NAME, config)
 
 
 def _tensors(vlm: Vlm, source: Path | None) -> dict[str, Tensor]:
@@ -112,6 +121,8 @@ def model_card(record: dict[str, Any], test: dict[str, dict[str, float]] | None 
         for name, metrics in measured.items()
     )
     settings = "\n".join(f"- {name}: {value}" for name, value in record["tune"].items())
+    trusted = "- trust_remote_code: true, so loading the tokenizer runs the folder's own code\n"
+    trusted = trusted if record["source"].get("trust_remote_code") else ""
     versions = "\n".join(f"- {name} {version}" for name, version in record["versions"].items())
     return f"""---
 library_name: open_clip
@@ -148,7 +159,7 @@ Chosen on the validation split. Temperature {record["temperature"]:.4f}.
 
 - seed {record["seed"]}, best epoch {record["best_epoch"]}
 {settings}
-- source weights, sha256: `{record["source"]["weights_sha256"]}`
+{trusted}- source weights, sha256: `{record["source"]["weights_sha256"]}`
 {versions}
 """
 

@@ -1,11 +1,12 @@
 """JSON files: what is wrong with one is one line, and a damaged file of the cache counts as missing."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json, remembered, write_json
+from pipeline.base.files import is_whole, read_json, remember, remembered, set_aside, write_json
 
 DAMAGED = [b"", b"{", b'"\xff"', b"[" * 100_000, b"9" * 5000, b"[]", b"null"]
 
@@ -34,5 +35,49 @@ def test_a_missing_file_has_its_reason(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the metrics are missing"):
         read_json(tmp_path / "a.json", "Run it", "the metrics are missing")
     assert remembered(tmp_path / "a.json") == {}
-    write_json(tmp_path / "a.json", {"a": 1})
-    assert remembered(tmp_path / "a.json") == {"a": 1}
+
+
+def test_what_is_remembered_is_forgotten_when_a_bit_flips(tmp_path: Path) -> None:
+    store, value = tmp_path / "a.json", {"a": [1, "ä", None, 0.1]}
+    remember(store, value)
+    assert remembered(store) == value
+    whole = store.read_bytes()
+    for place in range(len(whole)):
+        store.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert remembered(store) in ({}, value)
+    store.write_text('{"of": "an earlier version"}')
+    assert remembered(store) == {} and store.is_file()
+
+
+def test_a_folder_or_a_link_in_the_place_of_a_remembered_file_is_moved_away(tmp_path: Path) -> None:
+    store = tmp_path / "a.json"
+    store.mkdir()
+    assert remembered(store) == {}
+    store.symlink_to("nowhere")
+    assert remembered(store) == {}
+    remember(store, {"a": 1})
+    assert remembered(store) == {"a": 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.json",
+        "a.json.0.damaged",
+        "a.json.1.damaged",
+    ]
+
+
+def test_a_part_is_whole_if_it_has_the_bytes_of_its_name(tmp_path: Path) -> None:
+    part = tmp_path / f"{hashlib.sha256(b'content').hexdigest()}.parquet"
+    assert not is_whole(part)
+    part.write_bytes(b"content")
+    assert is_whole(part)
+    part.write_bytes(b"contenu")
+    assert not is_whole(part)
+
+
+def test_a_file_that_is_set_aside_is_named_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a").write_text("x")
+    set_aside(tmp_path / "a")
+    set_aside(tmp_path / "a")  # another process was faster
+    assert [path.name for path in tmp_path.iterdir()] == ["a.0.damaged"]
+    assert len(caplog.messages) == 1 and str(tmp_path / "a") in caplog.text

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.base.errors import UserError
 from pipeline.base.params import load_params
@@ -68,6 +70,77 @@ def test_a_wrong_value_is_named(tmp_path: Path, name: str, value: Any, words: li
     message = str(caught.value)
     assert message.startswith(str(path)) and "\n" not in message
     assert all(word in message for word in words)
+
+
+def _leaves(values: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The path of every key of params.yaml, of sections and of leaves."""
+    if not isinstance(values, dict):
+        return [above]
+    return [above, *(path for key, inner in values.items() for path in _leaves(inner, (*above, key)))]
+
+
+LEAVES = _leaves(yaml.safe_load((ROOT / "params.yaml").read_text()))[1:]
+YAML_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.dates()
+    | st.binary(max_size=3)
+    | st.sampled_from(
+        ["null", "~", "1e3", "last:2", "lora:0", "last:²", "vllm", "endpoint", "ray://x", "0.5", "a\n"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.text(max_size=3) | st.integers() | st.sampled_from(["image", "rate"]), inner, max_size=3
+        )
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(leaf=st.sampled_from(LEAVES), value=YAML_VALUES)
+def test_any_value_is_taken_as_it_stands_or_named(tmp_path: Path, leaf: tuple[str, ...], value: Any) -> None:
+    path = tmp_path / "params.yaml"
+    _write(path, ".".join(leaf), value)
+    try:
+        params = load_params(path).model_dump()
+    except UserError as error:
+        field = error.problem.field
+        # some rules are about a section: they name it, or a key inside of it
+        assert field is not None and (field.split(".")[0] == leaf[0]), str(error)
+        assert error.problem.file == str(path) and error.problem.remedy
+        assert str(error).isprintable()
+    else:
+        for key in leaf:
+            params = params[key]
+        # YAML takes 1e-4 for a text, and people mean a number
+        assert _plain(params) == (float(value) if isinstance(params, float) else _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(leaf=st.sampled_from(LEAVES), name=st.text(min_size=1, max_size=8), value=st.integers() | st.text())
+def test_any_unknown_key_is_named(tmp_path: Path, leaf: tuple[str, ...], name: str, value: Any) -> None:
+    *section, _ = leaf
+    if (*section, name) in LEAVES or "." in name or section[:2] in (["llm", "engine_args"], ["speed", "llm"]):
+        return
+    path = tmp_path / "params.yaml"
+    _write(path, ".".join((*section, name)), value)
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert caught.value.problem.field == ".".join((*section, name))
+    assert "unknown" in caught.value.problem.reason
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

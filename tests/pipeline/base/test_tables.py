@@ -97,7 +97,13 @@ def test_many_rows_have_the_bytes_that_arrow_gives_a_table_written_at_once(tmp_p
         for start in range(0, len(rows), 10_001):
             table.write(rows[start : start + 10_001])
     whole = pa.Table.from_pylist(rows, schema=RANKINGS).replace_schema_metadata(None)
-    pq.write_table(whole, tmp_path / "whole.parquet", compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    pq.write_table(
+        whole,
+        tmp_path / "whole.parquet",
+        compression="zstd",
+        write_page_checksum=True,
+        row_group_size=ROW_GROUP_ROWS,
+    )
     assert _pages(tmp_path / "blocks.parquet") == _pages(tmp_path / "whole.parquet")
 
 

@@ -5,7 +5,7 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.base.params import VlmParams
 from pipeline.captions.clip_tokens import ClipTokens
-from tests.language_toy import WordTokenizer
+from tests.language_toy import NO_TENSORS, WordTokenizer
 
 PARAMS = VlmParams(model="local-dir:vlm", pretrained=None, precision="fp32")
 
@@ -16,7 +16,7 @@ def root(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "open_clip_config.json").write_text('{"model_cfg": {}}')
     (folder / "tokenizer.json").write_text("{}")
-    (folder / "open_clip_model.safetensors").write_bytes(b"weights")
+    (folder / "open_clip_model.safetensors").write_bytes(NO_TENSORS)
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def test_another_tokenizer_counts_anew_but_other_weights_do_not(
     monkeypatch.setattr("pipeline.vision.vlm.load_tokenizer", _load)
     _tokens(root).count(["a"])
     monkeypatch.setattr("pipeline.vision.vlm.load_tokenizer", _refuse)
-    (root / "vlm/open_clip_model.safetensors").write_bytes(b"others")
+    (root / "vlm/open_clip_model.safetensors").write_bytes(NO_TENSORS + b" ")
     assert _tokens(root).count(["a"]) == [3]
     (root / "vlm/tokenizer.json").write_text('{"changed": 1}')
     with pytest.raises(AssertionError, match="loaded again"):
@@ -58,3 +58,16 @@ def test_another_tokenizer_counts_anew_but_other_weights_do_not(
 def test_a_missing_vlm_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model folder"):
         _tokens(tmp_path)
+
+
+def test_damaged_counts_are_counted_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.vision.vlm.load_tokenizer", _load)
+    _tokens(root).count(["a b c"])
+    (file,) = (root / "cache/clip_tokens").glob("*.parquet")
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 31):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert _tokens(root).count(["a b c"]) == [5] and _tokens(root).context_length == 20
+    file.unlink()
+    file.mkdir()
+    assert _tokens(root).count(["a b c"]) == [5] and file.is_file()

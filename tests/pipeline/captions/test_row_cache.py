@@ -1,14 +1,12 @@
 """The rules of the row cache: what answers what, what is kept, what survives."""
 
 import multiprocessing
-import os
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.base.errors import UserError
 from pipeline.captions import row_cache
 from pipeline.captions.row_cache import Entry, RowCache, row_key, seed_of
 from pipeline.llm.types import Result, Sampling
@@ -119,13 +117,11 @@ def test_a_merge_that_is_killed_before_it_deletes_changes_nothing(
     assert len(cache.parts()) > 1 and cache.lookup(["a", "b"], 50) == before
 
 
-def test_what_a_killed_writer_left_is_no_part_and_is_cleared_in_time(cache: RowCache) -> None:
-    cache.add([_entry("a")])
+def test_what_a_killed_writer_left_is_no_part_and_is_cleared(cache: RowCache) -> None:
     left = cache.folder / ".x.parquet.1.tmp"
-    left.write_bytes(b"half")
-    cache.merge()
-    assert left.exists() and set(cache.lookup(["a"], 50)) == {"a"}
-    os.utime(left, (time.time() - 7200,) * 2)
+    left.mkdir(parents=True)
+    (left / "x.parquet").write_bytes(b"half")
+    assert not cache.lookup(["a"], 50)
     cache.merge()
     assert not left.exists()
 
@@ -145,11 +141,47 @@ def test_the_summary_counts_by_model_and_prompt(cache: RowCache) -> None:
     ]
 
 
-def test_a_damaged_part_is_named(cache: RowCache) -> None:
-    cache.folder.mkdir(parents=True)
+def test_a_damaged_part_is_counted_and_set_aside_and_the_others_answer(cache: RowCache) -> None:
+    cache.add([_entry("a")])
+    (first,) = cache.parts()
+    cache.add([_entry("b")])
+    whole = first.read_bytes()
+    for place in range(0, len(whole), 97):
+        first.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        opened = RowCache(cache.folder)
+        assert set(opened.lookup(["a", "b"], 50)) == {"b"} and opened.damaged == 1
+        assert set(RowCache(cache.folder).lookup(["a", "b"], 50)) == {"b"}
+    first.write_bytes(whole)
+    assert set(RowCache(cache.folder).lookup(["a", "b"], 50)) == {"a", "b"}
+    assert list(cache.folder.glob("*.damaged"))
+    assert cache.prune({"a", "b"}) == (2, 0)
+    assert not list(cache.folder.glob("*.damaged"))
+
+
+@pytest.mark.parametrize("use", [RowCache.merge, RowCache.summary, RowCache.size])
+def test_a_damaged_part_stops_nothing(cache: RowCache, use: Callable[[RowCache], object]) -> None:
+    cache.add([_entry("a")])
+    (cache.folder / f"{'0' * 64}.parquet").write_bytes(b"PAR1 no")
+    (cache.folder / f"{'1' * 64}.parquet").mkdir()
+    (cache.folder / f"{'2' * 64}.parquet").symlink_to("nowhere")
+    use(cache)
+    assert cache.damaged == 3 and len(cache.parts()) == 1
+
+
+def test_parts_of_an_earlier_version_are_read(cache: RowCache) -> None:
+    cache.add([_entry("a")])
+    (part,) = cache.parts()
+    part.rename(part.with_name("0123456789abcdef0123456789abcdef.parquet"))
     (cache.folder / "bad.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(UserError, match=r"bad\.parquet.*damaged"):
-        cache.lookup(["a"], 50)
+    opened = RowCache(cache.folder)
+    assert set(opened.lookup(["a"], 50)) == {"a"} and opened.damaged == 1
+
+
+def test_a_part_that_is_merged_alone_stays(cache: RowCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_cache, "MERGE_ABOVE_PARTS", 0)
+    cache.add([_entry("a")])
+    cache.merge()
+    assert set(cache.lookup(["a"], 50)) == {"a"}
 
 
 def _add_many(folder: Path, worker: int) -> None:

@@ -27,11 +27,11 @@ LARGE = _graph(
 
 
 def test_a_graph_within_the_limit_stays_as_it_is() -> None:
-    assert summarised(LARGE, 24) == (group_objects(LARGE), False)
+    assert summarised(LARGE, 24, 99) == (group_objects(LARGE), False)
 
 
 def test_the_salient_half_stays_and_the_rest_is_counted() -> None:
-    graph, less = summarised(LARGE, 12)
+    graph, less = summarised(LARGE, 12, 99)
     assert less
     # in relations: boats 2, 4 and 5 and the dock; then the largest boxes
     detailed = graph.groups[:6]
@@ -46,14 +46,14 @@ def test_the_salient_half_stays_and_the_rest_is_counted() -> None:
 
 def test_names_beyond_the_limit_are_left_out_the_rarest_first() -> None:
     nodes = [Node(n, f"thing {n % 8}", (str(n) + "th",)) for n in range(63)]
-    graph, _ = summarised(_graph(nodes), 6)
+    graph, _ = summarised(_graph(nodes), 6, 99)
     assert [group.name for group in graph.groups[3:]] == ["thing 3", "thing 4", "thing 5"]
     assert all(group.quantity == "8" for group in graph.groups[3:])
 
 
 def test_a_vague_quantity_stays_vague() -> None:
     nodes = [Node(n, "tree", ("many", f"kind {n}")) for n in range(9)]
-    graph, _ = summarised(_graph(nodes), 4)
+    graph, _ = summarised(_graph(nodes), 4, 99)
     assert graph.groups[-1] == Group("many", "tree")
 
 
@@ -63,7 +63,7 @@ def test_what_a_modification_names_stays_so_that_its_edits_fit() -> None:
         Edit("remove", "object", gone),
         Edit("add", "relation", subject="crane 1 crane", predicate="next to", object="dock"),
     ]
-    graph, less = summarised(LARGE, 6, edits)
+    graph, less = summarised(LARGE, 6, 99, edits)
     assert less and gone in graph.groups
     after = apply_edits(graph, edits)
     assert gone not in after.groups and len(after.relations) == len(graph.relations) + 1
@@ -72,13 +72,44 @@ def test_what_a_modification_names_stays_so_that_its_edits_fit() -> None:
 @given(st.integers(2, 40), st.integers(0, 2000), st.integers(1, 30))
 def test_any_graph_comes_within_the_limit(most: int, objects: int, kinds: int) -> None:
     nodes = [Node(n, f"thing {n % kinds}", (f"mark {n % (kinds + 7)}",)) for n in range(objects)]
-    graph, less = summarised(_graph(nodes), most)
+    graph, less = summarised(_graph(nodes), most, 99)
     assert len(graph.groups) <= most
     assert less == (len(group_objects(_graph(nodes)).groups) > most)
 
 
 def test_two_thousand_objects_take_no_time() -> None:
     nodes = [Node(n, f"thing {n % 97}", (f"mark {n}",), (n % 290, n % 280, 9.0, 9.0)) for n in range(2000)]
-    graph, less = summarised(_graph(nodes, [(n, "near", n + 1) for n in range(1999)]), 24)
+    graph, less = summarised(_graph(nodes, [(n, "near", n + 1) for n in range(1999)]), 24, 24)
     assert less and len(graph.groups) == 24
     assert pytest.approx(12) == sum(bool(group.attributes) for group in graph.groups)
+
+
+def _pairs(kinds: int) -> SceneGraph:
+    ends = [(a, b) for a in range(kinds) for b in range(kinds) if a != b]
+    return _graph([Node(n, f"thing {n}") for n in range(kinds)], [(a, "near", b) for a, b in ends])
+
+
+def test_of_too_many_relations_every_subject_keeps_as_many() -> None:
+    graph, less = summarised(_pairs(6), 24, 8)
+    assert less and graph.groups == group_objects(_pairs(6)).groups
+    assert [(s, o) for s, _, o in graph.relations] == [
+        (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (3, 0), (4, 0), (5, 0),
+    ]  # fmt: skip
+    assert summarised(_pairs(6), 24, 30) == (group_objects(_pairs(6)), False)
+    assert summarised(_pairs(6), 24, 0)[0].relations == ()
+
+
+def test_a_relation_that_a_modification_removes_stays() -> None:
+    gone = Edit("remove", "relation", subject="thing 5", predicate="near", object="thing 4")
+    for most in (0, 1, 8):
+        graph, _ = summarised(_pairs(6), 24, most, [gone])
+        assert (5, "near", 4) in graph.relations and len(graph.relations) == max(1, most)
+        assert (5, "near", 4) not in apply_edits(graph, [gone]).relations
+
+
+@given(st.integers(2, 12), st.integers(0, 30), st.integers(2, 12))
+def test_relations_come_within_their_limit_too(kinds: int, most: int, groups: int) -> None:
+    graph, less = summarised(_pairs(kinds), groups, most)
+    assert len(graph.relations) <= most and len(graph.groups) <= groups
+    assert less == (kinds > groups or kinds * (kinds - 1) > most)
+    assert list(graph.relations) == sorted(graph.relations)

@@ -1,190 +1,247 @@
-"""A server that answers, dawdles, fails and talks nonsense, on this machine."""
+"""Servers that answer, dawdle, fail and talk nonsense, on this machine."""
 
 import json
-import threading
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.params import load_params
+from pipeline.base.files import remember, remembered
+from pipeline.base.params import LlmParams, load_params
 from pipeline.llm import endpoint_engine
 from pipeline.llm.endpoint_engine import EndpointEngine, reported_model
-from pipeline.llm.types import Request, Sampling
+from pipeline.llm.types import Request, Result, Sampling
+from tests.faulty_server import FAULTS, KEY, FaultyServer, http, right_text
 
-PARAMS = load_params(Path(__file__).parents[3] / "params.yaml")
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.lock = threading.Lock()
-        self.seen: dict[str, list[dict[str, Any]]] = {}
-        self.at_once = self.most_at_once = 0
-        self.release = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._send(200, {"data": [{"id": "served", "root": "org/model", "created": 1, "revision": "r1"}]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        word = body["messages"][-1]["content"]
-        with self.server.lock:
-            calls = self.server.seen.setdefault(word, [])
-            calls.append(body)
-            self.server.at_once += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
-            count = len(calls)
-        try:
-            self._answer(word, count)
-        finally:
-            with self.server.lock:
-                self.server.at_once -= 1
-
-    def _answer(self, word: str, count: int) -> None:
-        usage = {"prompt_tokens": 3, "completion_tokens": 2}
-        choice: dict[str, Any] = {"message": {"content": f"said {word}"}, "finish_reason": "stop"}
-        if word == "busy" and count < 3:
-            self._send(429, {"error": "busy"}, {"Retry-After": "0"})
-        elif word == "down":
-            self._send(503, {"error": "down"})
-        elif word == "long":
-            self._send(400, {"error": {"message": "context length"}})
-        elif word == "nonsense":
-            self._send(200, {"choices": []})
-        elif word == "no json" and count == 1:
-            self._send(200, None)
-        elif word == "slow":
-            self.server.release.wait(5)
-            self._send(200, {"choices": [choice], "usage": usage})
-        elif word == "filtered":
-            choice["finish_reason"] = "content_filter"
-            self._send(200, {"choices": [choice], "usage": usage})
-        else:
-            self._send(200, {"choices": [choice], "usage": usage})
-
-    def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-        data = b"<html>" if body is None else json.dumps(body).encode()
-        try:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-        except BrokenPipeError:
-            pass
+ROOT = Path(__file__).parents[3]
+PARAMS = load_params(ROOT / "params.yaml")
+TIMEOUT_S = 1.0
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.release.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint_engine, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(endpoint_engine, "LONGEST_WAIT_S", 0.05)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + "\n")
 
 
-def _engine(server: Server, **speed: Any) -> EndpointEngine:
-    llm = PARAMS.llm.model_copy(update={"engine": "endpoint", "endpoint": server.url, "model": "served"})
-    defaults = {"endpoint_concurrency": 4, "endpoint_timeout_s": 1.0, "endpoint_retries": 3}
-    return EndpointEngine(llm, PARAMS.speed.model_copy(update=defaults | speed))
+def _llm(url: str, model: str = "served") -> LlmParams:
+    return PARAMS.llm.model_copy(update={"engine": "endpoint", "endpoint": url, "model": model})
 
 
-def _ask(engine: EndpointEngine, *words: str, temperature: float = 0.0) -> dict[str, Any]:
+def _engine(server: FaultyServer, **speed: Any) -> EndpointEngine:
+    defaults = {"endpoint_concurrency": 4, "endpoint_timeout_s": TIMEOUT_S, "endpoint_retries": 3}
+    return EndpointEngine(_llm(server.url), PARAMS.speed.model_copy(update=defaults | speed))
+
+
+def _requests(*words: str, temperature: float = 0.0) -> list[Request]:
     sampling = Sampling.of(temperature, 0.9, 1)
-    requests = [
+    return [
         Request(word, [{"role": "user", "content": word}], sampling, 40, 7 if temperature else None)
         for word in words
     ]
+
+
+def _ask(engine: EndpointEngine, *words: str, temperature: float = 0.0) -> dict[str, Result]:
     try:
-        return {result.key: result for result in engine.generate(requests)}
+        results = list(engine.generate(_requests(*words, temperature=temperature)))
     finally:
         engine.close()
+    assert len(results) == len(set(words)), "a row came twice, or never"
+    return {result.key: result for result in results}
 
 
-def test_a_text_comes_back_with_its_figures(server: Server) -> None:
+def test_a_text_comes_back_with_its_figures(server: FaultyServer) -> None:
     result = _ask(_engine(server), "hello", temperature=0.5)["hello"]
-    assert (result.text, result.finish_reason, result.prompt_tokens, result.output_tokens) == (
-        "said hello", "stop", 3, 2,
-    )  # fmt: skip
-    body = server.seen["hello"][0]
-    assert (
-        body["seed"] == 7 and body["max_tokens"] == 40 and body["top_p"] == 0.9 and body["model"] == "served"
-    )
+    assert (result.text, result.finish_reason) == ("said hello", "stop")
+    assert (result.prompt_tokens, result.output_tokens, result.cached_tokens) == (3, 2, 1)
+    body = server.bodies[-1]
+    assert (body["seed"], body["max_tokens"], body["top_p"], body["model"]) == (7, 40, 0.9, "served")
+    assert server.keys == {f"Bearer {KEY}"}
 
 
-def test_greedy_requests_carry_no_seed(server: Server) -> None:
+def test_greedy_requests_carry_no_seed(server: FaultyServer) -> None:
     _ask(_engine(server), "hello")
-    assert "seed" not in server.seen["hello"][0] and server.seen["hello"][0]["temperature"] == 0.0
+    assert "seed" not in server.bodies[-1] and server.bodies[-1]["temperature"] == 0.0
 
 
-def test_passing_errors_are_tried_again(server: Server) -> None:
-    results = _ask(_engine(server), "busy", "no json")
-    assert results["busy"].text == "said busy" and len(server.seen["busy"]) == 3
-    assert results["no json"].text == "said no json" and len(server.seen["no json"]) == 2
+def test_every_fault_costs_its_own_row_and_gives_no_key_away(
+    server: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    names = [*FAULTS, *(f"fine {i}" for i in range(20))]
+    server.choose = lambda word, count: word if word in FAULTS else None
+    engine = _engine(server, endpoint_concurrency=len(names), endpoint_retries=2)
+    since = time.monotonic()
+    results = _ask(engine, *names)
+    assert time.monotonic() - since < 3 * TIMEOUT_S + 4, "more than the tries and the waits between them"
+    for name, result in results.items():
+        fault = FAULTS.get(name)
+        if fault is None or fault.error is None:
+            assert result.text == right_text(name) and result.error is None, (name, result)
+            json.dumps([result.prompt_tokens, result.output_tokens, result.cached_tokens], allow_nan=False)
+        else:
+            assert result.text is None and re.search(fault.error, result.error or ""), (name, result)
+            assert len(result.error or "") <= 400 and (result.error or "").isprintable()
+            assert (server.seen[name] == 3) == fault.again, (name, server.seen[name])
+        for size in range(len(KEY) - 8):
+            assert KEY[size : size + 8] not in str(result) + caplog.text, name
 
 
-def test_lasting_errors_fail_their_row_alone(server: Server) -> None:
-    results = _ask(_engine(server), "down", "long", "nonsense", "filtered", "fine")
-    assert results["fine"].text == "said fine"
-    assert "HTTP 503" in results["down"].error and len(server.seen["down"]) == 4
-    assert "context length" in results["long"].error and len(server.seen["long"]) == 1
-    assert results["long"].permanent and not results["down"].permanent
-    assert "not understood" in results["nonsense"].error
-    assert "content_filter" in results["filtered"].error
+def test_faults_of_the_service_that_pass_cost_nothing(server: FaultyServer) -> None:
+    names = [name for name, fault in FAULTS.items() if fault.again and fault.error]
+    server.choose = lambda word, count: word if count == 1 else None
+    for name, result in _ask(_engine(server, endpoint_concurrency=len(names)), *names).items():
+        assert result.text == right_text(name) and server.seen[name] == 2, (name, result)
 
 
-def test_a_server_that_hangs_times_out(server: Server) -> None:
-    results = _ask(_engine(server, endpoint_timeout_s=0.1, endpoint_retries=1), "slow", "fine")
-    assert "Timeout" in results["slow"].error and len(server.seen["slow"]) == 2
-    assert results["fine"].text == "said fine"
+def test_what_a_later_run_asks_again(server: FaultyServer) -> None:
+    server.choose = lambda word, count: word
+    words = ("500", "hang", "401", "400", "choices empty", "content null")
+    results = _ask(_engine(server, endpoint_retries=0, endpoint_timeout_s=0.2), *words)
+    assert [results[word].external for word in words] == [True] * 5 + [False]
+    assert [results[word].permanent for word in words] == [False] * 3 + [True] + [False] * 2
 
 
-def test_no_more_than_the_concurrency_is_in_flight(server: Server) -> None:
+def test_a_server_that_is_down_ends_the_run_with_a_remedy(server: FaultyServer) -> None:
+    server.choose = lambda word, count: "500"
+    engine, came = _engine(server, endpoint_retries=1), []
+    with pytest.raises(UserError, match=r"failed 20 requests in a row.*HTTP 500.*run the stage again"):
+        came.extend(engine.generate(_requests(*map(str, range(1000)))))
+    engine.close()
+    assert sum(server.seen.values()) <= 2 * (20 + 4)
+
+
+def test_rows_that_fail_for_their_own_sake_end_no_run(server: FaultyServer) -> None:
+    server.choose = lambda word, count: "400"
+    assert len(_ask(_engine(server), *map(str, range(60)))) == 60
+
+
+def test_no_more_than_the_concurrency_is_in_flight(server: FaultyServer) -> None:
     assert len(_ask(_engine(server, endpoint_concurrency=3), *(f"w{i}" for i in range(30)))) == 30
     assert server.most_at_once <= 3
 
 
-def test_the_identity_is_what_the_server_says_and_outlives_it(server: Server, tmp_path: Path) -> None:
-    llm = PARAMS.llm.model_copy(update={"engine": "endpoint", "endpoint": server.url, "model": "served"})
-    said = reported_model(llm, tmp_path)
+SCRIPT = """
+import sys; sys.path.insert(0, {root!r})
+from tests.pipeline.llm.test_endpoint_engine import *
+from tests.pipeline.llm.test_endpoint_engine import _llm, _requests
+engine = EndpointEngine(_llm({url!r}), PARAMS.speed)
+try:
+    for result in engine.generate(_requests(*map(str, range(100)))):
+        print(result.error, flush=True)
+finally:
+    engine.close()
+"""
+
+
+@pytest.mark.parametrize("fault", ["hang", "drip", "busy, inf"])
+def test_an_interrupt_ends_it_soon_whatever_the_server_does(server: FaultyServer, fault: str) -> None:
+    server.choose = lambda word, count: fault
+    script = SCRIPT.format(root=str(ROOT), url=server.url)
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    while not server.seen:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    since = time.monotonic()
+    _, said = process.communicate(timeout=20)
+    assert time.monotonic() - since < 5 and b"KeyboardInterrupt" in said
+
+
+def test_closing_waits_for_nothing(server: FaultyServer) -> None:
+    server.choose = lambda word, count: "busy, inf" if word == "busy" else "hang"
+    engine = _engine(server, endpoint_timeout_s=100.0)
+    results = engine.generate(_requests("content null", "busy", "a", "b"))
+    server.choose = lambda word, count: word if word in FAULTS else "hang"
+    assert next(results).error
+    since = time.monotonic()
+    engine.close()
+    engine.close()
+    assert time.monotonic() - since < 1
+
+
+@pytest.mark.parametrize(
+    "key", ["two words here", "caf\u00e9-0123456", "sk-01234\x0056789", "sk-0123\n456789"]
+)
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(
+    server: FaultyServer, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    if "\0" in key:
+        monkeypatch.setattr(os, "environ", os.environ | {"OPENAI_API_KEY": key})
+    else:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(UserError, match=r"OPENAI_API_KEY.*the key holds") as caught:
+        _engine(server)
+    assert not any(piece in str(caught.value) for piece in re.findall(r"\w{4,}", key))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@host/v1",
+        "host:8000/v1",
+        "ftp://host/v1",
+        "http://",
+        "http://[::1/v1",
+        "http://h/v1?key=a",
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
+    with pytest.raises(UserError, match=r"llm\.endpoint") as caught:
+        EndpointEngine(_llm(url), PARAMS.speed)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_identity_is_what_the_server_says_and_outlives_it(server: FaultyServer, tmp_path: Path) -> None:
+    said = reported_model(_llm(server.url), tmp_path)
     assert said == {"id": "served", "root": "org/model", "revision": "r1"}
-    gone = llm.model_copy(update={"endpoint": "http://127.0.0.1:9/v1"})
+    gone = _llm("http://127.0.0.1:9/v1")
     with pytest.raises(UserError, match="cannot be asked"):
         reported_model(gone, tmp_path)
-    known = json.loads((tmp_path / "endpoint_models.json").read_text())
+    known = remembered(tmp_path / "endpoint_models.json")
     known["http://127.0.0.1:9/v1/ served"] = said
-    (tmp_path / "endpoint_models.json").write_text(json.dumps(known))
+    remember(tmp_path / "endpoint_models.json", known)
     assert reported_model(gone, tmp_path) == said
 
 
-def test_a_model_that_is_not_served_is_named(server: Server, tmp_path: Path) -> None:
-    llm = PARAMS.llm.model_copy(update={"engine": "endpoint", "endpoint": server.url, "model": "other"})
+def test_a_model_that_is_not_served_is_named(server: FaultyServer, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not serve.*other.*Use one of served"):
-        reported_model(llm, tmp_path)
+        reported_model(_llm(server.url, "other"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None, [], {}, "served", {"data": None}, {"data": [1]}, {"data": [{}]}, {"data": {"id": "served"}},
+        {"data": [{"id": ["served"]}]}, b"<html>", b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_an_odd_list_of_models_is_one_clear_line(server: FaultyServer, tmp_path: Path, answer: Any) -> None:
+    server.models = http(answer)
+    with pytest.raises(UserError, match=r"llm\.(endpoint|model)"):
+        reported_model(_llm(server.url), tmp_path)
+
+
+def test_a_key_among_the_models_is_not_kept(server: FaultyServer, tmp_path: Path) -> None:
+    server.models = http({"data": [{"id": "served", "root": f"for {KEY}", "revision": [KEY]}, {"id": KEY}]})
+    assert reported_model(_llm(server.url), tmp_path) == {"id": "served", "root": "for ***"}
+    assert KEY not in (tmp_path / "endpoint_models.json").read_text()
+    with pytest.raises(UserError) as caught:
+        reported_model(_llm(server.url, "other"), tmp_path)
+    assert KEY not in str(caught.value)

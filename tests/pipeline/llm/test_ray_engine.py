@@ -52,7 +52,8 @@ class Scripted(RayEngine):
 
     def __init__(self, blocks_out: Callable[[list[pa.Table]], Iterator[Block]]) -> None:
         self._model, self._connected, self._watch = "a model", True, None
-        self._rows = Plain()
+        self._rows, self._cluster, self._address = Plain(), None, None
+        self._lost = lambda: False
         self.datasets: list[list[pa.Table]] = []
         self.shutdowns = 0
         self._ray = SimpleNamespace(put=lambda table: table, data=self, shutdown=self._shutdown)

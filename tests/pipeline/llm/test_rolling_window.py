@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.llm.core_death import CoreWatch
 from pipeline.llm.types import Request, Result, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
 
@@ -26,6 +27,7 @@ class Crashing(VllmEngine):
     def _start(self) -> None:
         self.starts += 1
         self.running: list[tuple[str, Request]] = []
+        self._death = CoreWatch(None)
         self._llm: Any = SimpleNamespace(llm_engine=SimpleNamespace(step=self._step))
 
     def close(self) -> None:

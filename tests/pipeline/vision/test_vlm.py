@@ -163,7 +163,7 @@ def test_weights_of_another_model_are_one_line(tmp_path: Path) -> None:
 def test_weights_that_are_no_safetensors_are_one_line(tmp_path: Path) -> None:
     folder = make_vlm_folder(tmp_path / "tiny")
     (folder / "open_clip_model.safetensors").write_bytes(b"\xff" * 4096)
-    with pytest.raises(UserError, match="cannot load the model"):
+    with pytest.raises(UserError, match="is no safetensors file"):
         load_vlm(_params(f"local-dir:{folder}"), "cpu")
 
 

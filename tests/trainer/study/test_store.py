@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+import torch
 
 from pipeline.base.code import SOURCE_ROOT, code_hash
 from pipeline.base.params import Params
@@ -103,3 +104,15 @@ def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
         result, _ = run_job(job, load_study_data(params, paths, "one", vlm), params)
         found.append({**result, "seconds": 0})
     assert found[0] == found[1]
+
+
+def test_a_damaged_result_or_text_tower_is_computed_again(projects: tuple[Params, list[Paths]]) -> None:
+    params, (paths, _) = projects
+    results = Store(paths, params, load_model(params, paths).identity)
+    for suffix in ("json", "safetensors"):
+        results.write("key", {"seconds": 1.0}, {"a": torch.ones(4)})
+        assert results.read("key") == {"seconds": 1.0}
+        file = results.folder / f"key.{suffix}"
+        file.write_bytes(file.read_bytes()[:-2])
+        assert results.read("key") is None
+        assert not file.exists()

@@ -26,6 +26,18 @@ def test_no_checkpoint_and_a_torn_one_are_none(tmp_path: Path) -> None:
     whole = (tmp_path / FILE_NAME).read_bytes()
     (tmp_path / FILE_NAME).write_bytes(whole[:-7])
     assert load_checkpoint(tmp_path) is None
+    assert not (tmp_path / FILE_NAME).exists() and list(tmp_path.glob("*.damaged"))
+
+
+def test_any_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6, dtype=torch.float32).reshape(2, 3)}
+    save_checkpoint(tmp_path, tensors, {"epoch": 2})
+    whole = (tmp_path / FILE_NAME).read_bytes()
+    for place in range(len(whole)):
+        (tmp_path / FILE_NAME).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        found = load_checkpoint(tmp_path)
+        if found is not None:  # a blank of the header
+            assert torch.equal(found[0]["a"], tensors["a"]) and found[1] == {"epoch": 2}
 
 
 def test_an_optimizer_goes_on_as_if_it_had_never_stopped() -> None:

@@ -1,0 +1,88 @@
+"""Which rows of a stage failed, and whether these are too many."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline.base.errors import parameter_error
+from pipeline.captions.judging import Outcome
+from pipeline.captions.row_cache import Entry
+from pipeline.captions.settings import Settings
+
+SHOWN_REASONS = 3
+SHOWN_CHARACTERS = 200  # of a reason
+
+
+class Failures:
+    """Counts the rows of each dataset, and those that failed.
+
+    A row fails if the model gave no text for it, or if the service gave none for one of its further samples.
+    It does not fail if `llm.fallback` says its graph by rule, unless the service is to blame.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rows: Counter[str] = Counter()  # by dataset, without empty graphs
+        self._failed: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()  # without their numbers, which differ from row to row
+        self._examples: dict[str, tuple[str, str]] = {}  # of each reason: a row's id, and its error in full
+        self._given_up = 0
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Count the rows of a block."""
+        for outcome in outcomes:
+            row = outcome.row
+            if row.empty:
+                continue
+            self._rows[row.dataset] += 1
+            if (error := self._error(outcome)) is None:
+                continue
+            self._failed[row.dataset] += 1
+            reason = re.sub(r"\d+", "0", error)
+            self._reasons[reason] += 1
+            self._examples.setdefault(reason, (row.id, error))
+            answer = outcome.best.answer
+            tries = answer.tries if isinstance(answer, Entry) else 0
+            self._given_up += not answer.external and tries >= self._settings.llm.tries
+
+    def check(self) -> None:
+        """Refuse a stage with too many failed rows.
+
+        Of each dataset the share `llm.max_failed_share` may fail. Above 0 it lets one row fail in any case;
+        below 1 it never lets all of them fail.
+
+        Raises:
+            UserError: more failed; it says how many, why most of them did, and what to do.
+        """
+        share = self._settings.llm.max_failed_share
+        allowed = {name: max(int(share * rows), share > 0) for name, rows in self._rows.items()}
+        bad = [
+            name
+            for name, failed in self._failed.items()
+            if failed > allowed[name] or (failed == self._rows[name] and share < 1)
+        ]
+        if not bad:
+            return
+        counts = ", ".join(
+            f"{self._failed[name]} of {self._rows[name]} rows of {name}" for name in sorted(bad)
+        )
+        most = [
+            (count, *self._examples[reason]) for reason, count in self._reasons.most_common(SHOWN_REASONS)
+        ]
+        shown = "; ".join(f"{count} times (as {id}): {error[:SHOWN_CHARACTERS]}" for count, id, error in most)
+        remedy = "Mend the cause and run the stage again: texts are kept, and failed rows are asked again"
+        if self._given_up:
+            remedy += f", but for {self._given_up} that failed in llm.tries runs: raise that for them"
+        raise parameter_error(
+            f"{counts} failed, more than this allows, so no table is written. {shown}",
+            f"{remedy}. Or raise llm.max_failed_share",
+            "llm.max_failed_share",
+            share,
+        )
+
+    def _error(self, outcome: Outcome) -> str | None:
+        best = outcome.best
+        if best.error is None:
+            return outcome.lost_sample
+        by_rule = self._settings.llm.fallback == "rules" and outcome.row.graph is not None
+        return None if by_rule and not best.answer.external else best.error

@@ -1,0 +1,187 @@
+"""A chat template is a program from elsewhere: it reaches nothing, and every try of it has an end."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from pipeline.base.errors import UserError
+from pipeline.base.params import load_params
+from pipeline.llm import chat, chat_templates
+from pipeline.llm.chat import MAX_LATE_ROWS, ChatRenderer, prompt_tokens
+from pipeline.llm.chat_templates import try_chat_templates, within
+from pipeline.llm.engines import open_engine
+from pipeline.llm.types import Request, Result, Sampling
+from tests.pipeline.llm.tiny_llama import TEMPLATE, make_tiny_llama
+
+ROOT = Path(__file__).parents[3]
+PARAMS = load_params(ROOT / "params.yaml")
+ROW = [{"role": "user", "content": "an airport"}]
+LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+REPEATS = "{{ 'x' * 100000000000 }}"
+DOUBLES = "{% set ns = namespace(t='x') %}{% for a in range(99) %}{% set ns.t = ns.t + ns.t %}{% endfor %}"
+WRITES = "{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}"
+PADS = "{{ '%*d' % (20000000000, 1) }}"
+REACHES = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
+RUNS = "{{ cycler.__init__.__globals__.os.system('touch %s') }}"
+
+
+def _llm(**arguments: Any) -> Any:
+    return PARAMS.llm.model_copy(update={"engine_args": arguments})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Where each template stands that would be tried, and its text."""
+    found: list[tuple[str, str]] = []
+    monkeypatch.setattr(chat_templates, "_try", lambda text, where, _: found.append((where, text)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (LOOPS, "takes longer than 1 s"),
+        (REPEATS, "takes more than 2 GB"),
+        (DOUBLES, "takes more than 2 GB"),
+        (PADS, "takes more than 2 GB"),
+        (WRITES, r"makes 99,999,000 characters"),
+        (REACHES, r"asks for what its sandbox forbids.*__class__"),
+    ],
+    ids=["loops", "repeats", "doubles", "pads", "writes", "reaches"],
+)
+def test_a_template_without_end_ends(
+    template: str, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if template == LOOPS:
+        monkeypatch.setattr(chat_templates, "CPU_SECONDS", 1)
+    (folder / "chat_template.jinja").write_text(template)
+    since = time.monotonic()
+    with pytest.raises(UserError, match=rf"chat_template\.jinja: the chat template {said}.*Restore"):
+        try_chat_templates(_llm(), [folder], ROW)
+    assert time.monotonic() - since < 60  # 2 s, on an idle machine
+
+
+def test_a_template_reaches_no_function_of_python(folder: Path, tmp_path: Path) -> None:
+    sentinel = tmp_path / "it-ran"
+    (folder / "chat_template.jinja").write_text(RUNS % sentinel)
+    with pytest.raises(UserError, match="sandbox forbids"):
+        try_chat_templates(_llm(), [folder], ROW)
+    tokenizer = AutoTokenizer.from_pretrained(make_tiny_llama(tmp_path / "tiny"))
+    with pytest.raises(Exception, match="unsafe"):  # nor where the rows are rendered
+        ChatRenderer(tokenizer, RUNS % sentinel).token_ids(ROW)
+    assert not sentinel.exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "values"),
+    [
+        ("tokenizer_config.json", {"chat_template": REACHES}),
+        ("tokenizer_config.json", {"chat_template": [{"name": "default", "template": REACHES}]}),
+        ("chat_template.json", {"chat_template": REACHES}),
+        ("processor_config.json", {"chat_template": REACHES}),
+    ],
+)
+def test_every_place_of_a_template_is_looked_at(
+    file: str, values: dict[str, Any], folder: Path, tried: list[tuple[str, str]]
+) -> None:
+    (folder / file).write_text(json.dumps(values))
+    assert try_chat_templates(_llm(), [folder], ROW) == 1
+    assert tried == [(f"{folder / file}, field 'chat_template'", REACHES)]
+
+
+def test_so_are_further_templates_and_that_of_the_parameters(
+    folder: Path, tried: list[tuple[str, str]]
+) -> None:
+    further = folder / "additional_chat_templates"
+    further.mkdir()
+    (further / "tools.jinja").write_text(LOOPS)
+    assert try_chat_templates(_llm(chat_template=REACHES), [folder], ROW) == 2
+    parameter = "params.yaml, field 'llm.engine_args.chat_template'"
+    assert sorted(tried) == [(str(further / "tools.jinja"), LOOPS), (parameter, REACHES)]
+
+
+def test_sound_templates_pass_also_one_that_refuses_these_messages(folder: Path) -> None:
+    assert try_chat_templates(_llm(), [folder], ROW) == 0
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"bos_token": {"content": "<s>"}, "chat_template": "{{ raise_exception('no') }}"})
+    )
+    assert try_chat_templates(_llm(), [folder], ROW) == 2
+    since = time.monotonic()
+    assert try_chat_templates(PARAMS.llm, [ROOT / "models/captioner"], ROW) == 1
+    assert time.monotonic() - since < 20  # 1 s, on an idle machine
+
+
+def test_more_templates_than_any_model_has_are_refused(folder: Path) -> None:
+    named = [{"name": str(i), "template": f"{i}"} for i in range(21)]
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))
+    with pytest.raises(UserError, match="more than 20 chat templates"):
+        try_chat_templates(_llm(), [folder], ROW)
+
+
+def test_an_engine_tries_the_template_before_it_loads_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_tiny_llama(tmp_path / "tiny", REACHES)
+    monkeypatch.setattr("vllm.LLM", lambda **_: pytest.fail("the model was loaded"))
+    params = PARAMS.model_copy(update={"llm": PARAMS.llm.model_copy(update={"model": str(model)})})
+    with pytest.raises(UserError, match="sandbox forbids"):
+        open_engine(params, ROOT, ROW)
+
+
+def _request(content: str) -> Request:
+    return Request(content, [{"role": "user", "content": content}], Sampling.of(0, 1, 0), 8, None)
+
+
+def test_a_template_that_turns_bad_at_a_later_row_costs_three_rows_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(make_tiny_llama(tmp_path))
+    monkeypatch.setattr(chat, "ROW_SECONDS", 0.3)
+    picky = "{% if 'boat' in messages[0]['content'] %}" + LOOPS + "{% endif %}" + TEMPLATE
+    renderer = ChatRenderer(tokenizer, picky)
+    assert isinstance(prompt_tokens(renderer, _request("a car"), 500), list)
+    since = time.monotonic()
+    for number in range(20):
+        late = prompt_tokens(renderer, _request(f"boat {number}"), 500)
+        assert isinstance(late, Result) and late.error and not late.permanent
+        assert ("longer than 0.3 s" in late.error) == (number < MAX_LATE_ROWS)
+    assert time.monotonic() - since < 10
+    stopped = prompt_tokens(renderer, _request("a car"), 500)
+    assert isinstance(stopped, Result) and "no other is rendered" in str(stopped.error)
+
+
+def test_a_prompt_longer_than_any_is_a_failed_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(make_tiny_llama(tmp_path))
+    monkeypatch.setattr(chat, "MAX_CHARACTERS", 1000)
+    late = prompt_tokens(ChatRenderer(tokenizer, "{{ 'x' * 2000 }}"), _request("a car"), 500)
+    assert isinstance(late, Result) and "2,000 characters" in str(late.error)
+
+
+def test_a_child_that_does_not_end_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "chat_template.jinja").write_text(LOOPS)
+    monkeypatch.setattr(chat_templates, "_WAIT_SECONDS", 0.1)
+    with pytest.raises(UserError, match="takes longer"):
+        try_chat_templates(_llm(), [folder], ROW)
+
+
+def test_a_block_within_its_time_leaves_no_alarm() -> None:
+    import signal
+
+    before = signal.getsignal(signal.SIGALRM)
+    with within(60):
+        pass
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0) and signal.getsignal(signal.SIGALRM) == before
+    with pytest.raises(TimeoutError), within(0.05):
+        while True:
+            pass

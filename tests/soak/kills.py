@@ -1,0 +1,110 @@
+"""SIGKILL at a random moment of every stage and tool."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, processes_in, said, still_there, toy
+from tests.soak.trial import Outcome
+
+PROMISE = "A command that is killed at any moment leaves no process, and run again it gives the same bytes."
+HOW = (
+    "SIGKILL at a random moment of a stage or tool of a small project (the language stages with all three "
+    "engines), up to twice; then all its processes must end within 10 s, and after one more run every output "
+    "is that of an undisturbed run, byte for byte, without temporary files or shared memory."
+)
+TEST_TRIALS = len(COMMANDS)
+SLOW = True
+SOAK_TRIALS = 50 * len(WITH_ENGINES)
+
+
+def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = None) -> Outcome:
+    """Run trials; few of them leave out the engines that take long to start."""
+    commands = commands or (WITH_ENGINES if trials >= len(WITH_ENGINES) else COMMANDS)
+    failures, killed = [], dict.fromkeys(map(str, commands), 0)
+    slowest = 0.0
+    with toy(folder) as made:
+        for number in range(trials):
+            command = commands[number % len(commands)]
+            moments = random.Random(f"{seed} {number}")
+            bad, seconds = _trial(made, command, folder / f"trial-{number}", moments)
+            killed[str(command)] += seconds is not None
+            slowest = max(slowest, seconds or 0.0)
+            failures += [f"trial {number}, {command}: {'; '.join(bad)}"] if bad else []
+            print(f"kills {number}: {command}: {bad or 'held'}", flush=True)
+    figures = {f"killed, {name}": count for name, count in killed.items()}
+    return Outcome(trials, tuple(failures), {**figures, "slowest end of all processes, s": round(slowest, 1)})
+
+
+def _trial(
+    made: Toy, command: Command, folder: Path, moments: random.Random
+) -> tuple[list[str], float | None]:
+    """Kill, look, run again, compare; what was wrong, and the seconds until all processes had ended."""
+    forks, seconds = made.forks(command.engine), None
+    for times in range(moments.choice((1, 1, 2))):
+        if not kill_at_random(made, command, folder, moments, signal.SIGKILL, fresh=not times):
+            break
+        since = time.monotonic()
+        if left := still_there(folder, forks):
+            end_all(folder)
+            return left, None
+        seconds = time.monotonic() - since
+    bad = run_again(made, command, folder)
+    return bad, seconds
+
+
+def kill_at_random(
+    made: Toy,
+    command: Command,
+    folder: Path,
+    moments: random.Random,
+    number: int,
+    fresh: bool = True,
+    sent: list[float] | None = None,
+) -> int:
+    """Start a command and send it a signal; again where it had ended before.
+
+    Args:
+        fresh: start from the project before the command, not from what a kill has left.
+        sent: gets the moments of the signals.
+
+    Returns:
+        its exit code, or 0 if it was too quick five times.
+    """
+    forks = made.forks(command.engine)
+    if fresh:
+        made.copy(command, folder)
+    for _ in range(5):
+        pid, since = forks.start(*command.arguments, folder=folder), time.monotonic()
+        time.sleep(moments.random() * made.seconds[str(command)])
+        os.kill(pid, number)
+        if sent is not None:
+            sent.append(time.monotonic())
+        if code := forks.wait(pid):
+            return code
+        made.seconds[str(command)] = min(made.seconds[str(command)], time.monotonic() - since)
+        shutil.rmtree(folder)
+        made.copy(command, folder)
+    return 0
+
+
+def run_again(made: Toy, command: Command, folder: Path) -> list[str]:
+    """Run the command undisturbed; what is then wrong with the project."""
+    forks = made.forks(command.engine)
+    if command.name == "export":  # it never overwrites
+        shutil.rmtree(folder / "exported", ignore_errors=True)
+    code = forks.run(*command.arguments, folder=folder)
+    bad = still_there(folder, forks)
+    bad += [f"exit code {code}: {said(folder)[-1500:]}"] if code else made.differences(command, folder)
+    if not bad:
+        shutil.rmtree(folder, ignore_errors=True)  # it may be a disk of its own
+    end_all(folder)
+    return bad
+
+
+def end_all(folder: Path) -> None:
+    for pid in processes_in(folder):
+        os.kill(pid, signal.SIGKILL)

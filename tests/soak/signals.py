@@ -1,0 +1,60 @@
+"""SIGINT and SIGTERM at a random moment of every stage and tool."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, leftovers, said, still_there, toy
+from tests.soak.kills import kill_at_random, run_again
+from tests.soak.trial import Outcome
+
+PROMISE = "SIGINT and SIGTERM end a command within 10 s, with exit code 130 or 143 and one line."
+HOW = (
+    "One of the two at a random moment of a stage or tool of a small project. The command must end with the "
+    "right code and one line, without a traceback, processes, temporary files or shared memory; after one "
+    "more run every output is that of an undisturbed run, byte for byte."
+)
+TEST_TRIALS = 4
+SLOW = True
+SOAK_TRIALS = 20 * len(WITH_ENGINES)
+LONGEST_S = 10.0
+
+
+def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = None) -> Outcome:
+    """Run trials; few of them leave out the engines that take long to start."""
+    commands = commands or (WITH_ENGINES if trials >= len(WITH_ENGINES) else COMMANDS)
+    failures, slowest, ended = [], 0.0, dict.fromkeys(map(str, commands), 0)
+    with toy(folder) as made:
+        for number in range(trials):
+            command = commands[number % len(commands)]
+            moments = random.Random(f"{seed} {number}")
+            bad, seconds = _trial(made, command, folder / f"trial-{number}", moments)
+            slowest = max(slowest, seconds or 0.0)
+            ended[str(command)] += seconds is not None
+            failures += [f"trial {number}, {command}: {'; '.join(bad)}"] if bad else []
+            print(f"signals {number}: {command}: {bad or 'held'}", flush=True)
+    figures = {f"ended, {name}": count for name, count in ended.items()}
+    return Outcome(trials, tuple(failures), {**figures, "slowest end, s": round(slowest, 1)})
+
+
+def _trial(
+    made: Toy, command: Command, folder: Path, moments: random.Random
+) -> tuple[list[str], float | None]:
+    """Send one signal, look, run again, compare; what was wrong, and the seconds from signal to end."""
+    number = moments.choice((signal.SIGINT, signal.SIGTERM))
+    sent: list[float] = []
+    code = kill_at_random(made, command, folder, moments, number, sent=sent)
+    if not code:
+        return [], None
+    seconds = time.monotonic() - sent[-1]
+    lines = said(folder)
+    bad = [f"exit code {code}, not {128 + number}"] if code != 128 + number else []
+    bad += ["a traceback: " + lines[-1500:]] if "Traceback" in lines else []
+    what = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    if lines.count(what) != 1:
+        bad.append(f"{lines.count(what)} lines say {what!r}: {lines[-500:]}")
+    bad += [f"it took {seconds:.1f} s"] if seconds > LONGEST_S else []
+    bad += still_there(folder, made.forks(command.engine))
+    bad += [f"{name} is left" for name in leftovers(folder)]
+    return bad + run_again(made, command, folder), seconds

@@ -1,0 +1,43 @@
+"""Every reader takes sound bytes, and refuses odd ones with file and remedy; what was found stays mended."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.mutate import mutated
+from tests.fuzz.target import is_read
+from tests.fuzz.targets import FOUND, TARGETS, found
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds_are_sound(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name](tmp_path)
+    assert is_read(target, target.seeds[0])
+    for seed in target.seeds[1:]:
+        is_read(target, seed)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_was_found_stays_mended(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name](tmp_path)
+    for path in found(name):
+        is_read(target, path.read_bytes())
+
+
+def test_what_was_found_belongs_to_a_target() -> None:
+    assert {path.name for path in FOUND.iterdir()} <= TARGETS.keys()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_odd_bytes_are_read_or_refused(name: str, tmp_path: Path) -> None:
+    target = TARGETS[name](tmp_path)
+
+    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, len(target.seeds) - 1), st.integers(0, 2**32))
+    def attempt(seed: int, number: int) -> None:
+        is_read(target, mutated(target.seeds[seed], random.Random(number)))
+
+    attempt()
