@@ -184,8 +184,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
-    end_by_signals()
     try:
+        end_by_signals()
         check_address_space()
         app()
     except BaseException as error:

@@ -70,7 +70,7 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
     encoders = {"frozen": vlm}
     if request.tuned is not None:
-        encoders["tuned"] = _load_tuned(params, request.tuned, vlm)
+        encoders["tuned"] = load_tuned(params, request.tuned, vlm)
     images = _image_features(vlm, checked, params, paths)
     figures: dict[str, dict[str, Any]] = {}
     shares: dict[str, dict[str, float]] = {}
@@ -156,13 +156,14 @@ def _write(folder: Path, submissions: Mapping[str, Any]) -> list[Path]:
     return paths
 
 
-def _load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
+def load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
     """The tuned model; its vision side must be the one that embeds the images."""
-    source = read_record(folder).get("source")
-    if source != vlm.identity:
-        reason = "the text encoder was tuned from another model than vlm.model, or another version of it"
-        remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
-        raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source", value=source)
+    source = read_record(folder).get("source") or {}
+    for name, mine in vlm.identity.items():
+        if source.get(name) != mine:
+            reason = f"the text encoder was tuned from another {name}: {source.get(name)!r}, not {mine!r}"
+            remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
+            raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source")
     tuned = params.vlm.model_copy(update={"model": f"local-dir:{folder.resolve()}", "pretrained": None})
     return load_vlm(tuned, params.speed.device)
 

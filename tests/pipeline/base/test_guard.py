@@ -75,7 +75,7 @@ def test_a_folder_whose_guard_was_killed_too_is_deleted_by_the_next_run(tmp_path
     dead = tmp_path / f"lempo-{os.getuid()}-dead"
     dead.mkdir()
     (dead / "socket").touch()
-    command = "from pipeline.base.guard import guarded; guarded(); print('on')"
+    command = "from pipeline.base import guard; guard._LONGEST = 999; guard.guarded(); print('on')"
     said = subprocess.run(
         [sys.executable, "-c", command], env=os.environ | {"TMPDIR": str(tmp_path)}, cwd=ROOT,
         capture_output=True, text=True, check=True,
