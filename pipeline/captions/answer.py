@@ -17,7 +17,7 @@ _TAG = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|a
 _THOUGHTS_START = re.compile(rf"<{_TAG}|\[think\]|◁think▷|<\|channel\|>analysis<\|message\|>", re.IGNORECASE)
 _THOUGHTS_END = re.compile(rf"</{_TAG}|\[/think\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
 _QUOTES = {'"': '"', "“": "”", "'": "'"}
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # JSON can name half a character
 _INSTRUCTION = f'\nAnswer with a JSON object that has one key, "{KEY}": a text.'
 
 
@@ -39,7 +39,7 @@ def caption_in(answer: str) -> str | None:
     """The caption in an answer, or None where the answer does not fit the schema."""
     try:
         value = json.loads(answer, strict=False)  # grammars allow control characters inside texts
-    except (ValueError, RecursionError):  # ValueError: no JSON, or a number of thousands of digits
+    except (ValueError, RecursionError):  # ValueError also for a number of thousands of digits
         return None
     caption = value.get(KEY) if isinstance(value, dict) else None
     return caption if isinstance(caption, str) else None

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.captions.answer import KEY, SCHEMA, asking_for_json, caption_in, without_thoughts
+from pipeline.captions.answer import KEY, SCHEMA, asking_for_json, caption_in, clean_text, without_thoughts
 
 TALK = [
     {"role": "system", "content": "Describe."},
@@ -30,7 +30,16 @@ def test_the_caption_is_found() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "Two boats.", '{"caption": 3}', '["a"]', '{"caption": "Two bo', "{}", "7" * 5000, "[" * 100_000],
+    [
+        "",
+        "Two boats.",
+        '{"caption": 3}',
+        '{"caption": ' + "9" * 5000 + "}",
+        "[" * 99_999,
+        '["a"]',
+        '{"caption": "Two bo',
+        "{}",
+    ],
 )
 def test_an_answer_without_one_has_none(answer: str) -> None:
     assert caption_in(answer) is None
@@ -74,3 +83,7 @@ def test_any_answer_is_read_in_time() -> None:
         since = time.process_time()
         without_thoughts((piece * 100_000)[:100_000])
         assert time.process_time() - since < 1
+
+
+def test_half_a_character_is_no_part_of_a_caption() -> None:
+    assert clean_text(caption_in('{"caption": "Two \\ud800boats."}') or "") == "Two boats."
