@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from lempo.belonging import belonging
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
@@ -50,6 +51,8 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, "graph", "modification")
     yield "language model", partial(_language_model, params, paths)
     yield "vision language model", partial(_vision_language_model, params, paths)
+    for dataset in params.datasets:
+        yield f"tables of {dataset}", partial(belonging, params, paths, dataset)
     yield "device", partial(_device, params)
     yield "disk", partial(_disk, paths)
 

@@ -107,8 +107,13 @@ def _deep(folder: Path, sentinel: Path) -> None:
 
 
 def _huge(folder: Path, sentinel: Path) -> None:
-    with open(folder / "generation_config.json", "w") as file:
-        file.truncate(2**40)  # a hole; reading it would take a terabyte
+    _hole(folder / "generation_config.json")
+
+
+def _hole(file: Path) -> None:
+    """A file of a terabyte that takes no room."""
+    with open(file, "w") as opened:
+        opened.truncate(2**40)
 
 
 def _link(folder: Path, sentinel: Path) -> None:
@@ -133,7 +138,10 @@ COMMON = (
     Attack("a pickle named safetensors", _disguised, r"\.safetensors: the file is no safetensors file"),
     Attack("a header of four exabytes", _header, r"\.safetensors: the file is no safetensors file"),
     Attack("JSON nested deeply", _deep, r"generation_config\.json: the JSON is nested too deeply"),
-    Attack("JSON without end", _huge, r"generation_config\.json: the file is larger than any model's config"),
+    Attack("JSON without end", _huge, r"generation_config\.json: the file is larger than such a file"),
+    Attack("a template without end", lambda folder, _: _hole(folder / "a.jinja"), r"a\.jinja: .* is larger"),
+    Attack("words without end", lambda folder, _: _hole(folder / "vocab.txt"), r"vocab\.txt: .* is larger"),
+    Attack("a pipe", lambda folder, _: os.mkfifo(folder / "a.jinja"), r"a\.jinja: it is no regular file"),
     Attack("a link that leads out", _link, r"merges\.txt: the link leads out of the model's folder"),
     Attack("a pickle named gguf", _gguf, r"model\.gguf: the file is no GGUF file"),
 )  # fmt: skip

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from multiprocessing import current_process
 from pathlib import Path
 
 from pipeline.base.storage import lock_folder, remove_if_unlocked
 
 MARK = "LEMPO_RUN"
 _SCRIPT = Path(__file__).with_name("guard_process.py")
+_LONGEST = 40  # characters of the folder for temporary files: the path of a socket ends at 107
 _kept: list[object] = []
 
 
@@ -23,16 +25,20 @@ def guarded() -> None:
     """
     if _kept or not Path("/proc/self/environ").exists():
         return
-    prefix = f"lempo-{os.getuid()}-"
-    for old in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+    prefix, place = f"lempo-{os.getuid()}-", tempfile.gettempdir()
+    if len(place) > _LONGEST and os.access("/tmp", os.W_OK):
+        place = "/tmp"
+    for old in Path(place).glob(f"{prefix}*"):
         remove_if_unlocked(old)  # its guard was killed too
     descriptor = None
     while descriptor is None:
-        folder = tempfile.mkdtemp(prefix=prefix)
+        folder = tempfile.mkdtemp(prefix=prefix, dir=place)
         descriptor = lock_folder(Path(folder))
     if os.environ.get("VLLM_RPC_BASE_PATH") in (None, os.environ.get(MARK)):
         os.environ["VLLM_RPC_BASE_PATH"] = folder
     os.environ[MARK] = folder
+    # of multiprocessing, for the sockets by which workers send tensors; children inherit it
+    current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
     guard = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_SCRIPT), str(os.getpid()), folder],
         stdin=subprocess.DEVNULL,

@@ -52,6 +52,7 @@ def end_by_signals() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    sys.unraisablehook = _raise_again
     threading.Thread(target=_watch, args=(woken, _dvc()), name="signals", daemon=True).start()
     os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_forget)
     children_without_sigint()
@@ -63,14 +64,25 @@ def received() -> int:
 
 
 _received = 0
+_raised = False
 
 
 def _interrupt(number: int, _: object) -> None:
-    global _received
-    _received = number
-    for later in _SIGNALS:
-        signal.signal(later, lambda *_: None)  # from now on they are for the thread
-    raise Interrupted(number)
+    global _received, _raised
+    _received = _received or number
+    if not _raised:  # later ones are for the thread
+        _raised = True
+        raise Interrupted(_received)
+
+
+def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
+    """An exception in a destructor is printed and lost: raise this one again, where it is heard."""
+    global _raised
+    if isinstance(lost.exc_value, Interrupted):
+        _raised = False
+        threading.Timer(0.05, os.kill, (os.getpid(), _received)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 _mask: set[signal.Signals] = set()

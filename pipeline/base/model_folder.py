@@ -14,7 +14,8 @@ from typing import Any
 from pipeline.base.errors import UserError
 from pipeline.base.files import refuse_lfs_pointers
 
-MAX_JSON_BYTES = 32 * 2**20  # of a config; real ones are below 5 MB
+MAX_CONFIG_BYTES = 32 * 2**20  # of a config or a chat template; real ones are below 5 MB
+MAX_VOCABULARY_BYTES = 512 * 2**20  # real ones are below 50 MB
 MAX_HEADER_BYTES = 100_000_000  # of a safetensors file; the safetensors library refuses longer ones
 _MAX_FILES = 20_000
 _VOCABULARIES = frozenset({"tokenizer.json", "vocab.json", "added_tokens.json", "tekken.json"})
@@ -40,9 +41,12 @@ def check_model_files(folder: Path, trust_parameter: str, trusted: bool) -> None
     for file in _files(folder):
         if file.is_symlink():
             _check_link(file, folder)
-        if not file.is_file():
-            continue
+        if not file.exists() or file.is_dir():
+            continue  # a link within the folder
+        if not file.is_file():  # a pipe would block for ever
+            raise UserError("it is no regular file", "Remove it", file=file)
         refuse_lfs_pointers([file])
+        _check_size(file)
         if file.suffix == ".safetensors":
             _check_safetensors(file)
         elif file.suffix == ".gguf":
@@ -152,11 +156,20 @@ def _check_link(link: Path, folder: Path) -> None:
         )
 
 
+def _check_size(file: Path) -> None:
+    if file.suffix in (".json", ".jinja") and file.name not in _VOCABULARIES:
+        limit = MAX_CONFIG_BYTES
+    elif file.suffix in (".json", ".txt", ".model", ".tiktoken"):
+        limit = MAX_VOCABULARY_BYTES
+    else:
+        return
+    if (size := file.stat().st_size) > limit:
+        reason = f"the file is larger than such a file of any model ({limit:,} bytes)"
+        raise UserError(reason, "Restore it, or remove it", file=file, value=f"{size:,} bytes")
+
+
 def _read(file: Path) -> Any:
-    size, remedy = file.stat().st_size, "Restore it, or remove it"
-    if size > MAX_JSON_BYTES:
-        reason = f"the file is larger than any model's config ({MAX_JSON_BYTES:,} bytes)"
-        raise UserError(reason, remedy, file=file, value=f"{size:,} bytes")
+    remedy = "Restore it, or remove it"
     try:
         return json.loads(file.read_bytes())
     except RecursionError:

@@ -14,9 +14,7 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 _TAG = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis)\s{0,9}>"
-_THOUGHTS_START = re.compile(
-    rf"<{_TAG}|\[think\]|◁think▷|<\|channel\|>analysis<\|message\|>", re.IGNORECASE
-)
+_THOUGHTS_START = re.compile(rf"<{_TAG}|\[think\]|◁think▷|<\|channel\|>analysis<\|message\|>", re.IGNORECASE)
 _THOUGHTS_END = re.compile(rf"</{_TAG}|\[/think\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
 _QUOTES = {'"': '"', "“": "”", "'": "'"}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -41,7 +39,7 @@ def caption_in(answer: str) -> str | None:
     """The caption in an answer, or None where the answer does not fit the schema."""
     try:
         value = json.loads(answer, strict=False)  # grammars allow control characters inside texts
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: no JSON, or a number of thousands of digits
         return None
     caption = value.get(KEY) if isinstance(value, dict) else None
     return caption if isinstance(caption, str) else None

@@ -96,9 +96,10 @@ class Outcome:
 
 
 class Judge:
-    """Reads the captions in answers and checks them; it learns whether this model's thoughts open in the prompt.
+    """Reads the captions in answers and checks them.
 
-    Where they do, an answer that was cut before they end is a thought and no caption.
+    Once an answer has held the end of thoughts, an answer that was cut without one is a thought: where a
+    prompt opens the thoughts, nothing else shows it.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -18,7 +18,7 @@ from pipeline.graph.scene_graph import GroupGraph
 
 __all__ = ["Check", "Checker", "Vocabulary", "check", "vocabulary_of"]
 
-MOST_READ = 10_000  # characters of a text; what is longer is no caption, and is not all right
+MOST_READ = 6_000  # characters of a text; what is longer is no caption, and is not all right
 MOST_REMEMBERED = 2_048  # readings, and as many judgements
 
 

@@ -58,7 +58,7 @@ def name_words(name: str) -> Words:
     found = _words(name)
     while found and (
         found[0] in _BEFORE_NAME
-        or found[0].isdecimal()
+        or found[0].isnumeric()
         or (found[0] in words.COLLECTIVES and found[1:2] == ("of",))
     ):
         found = found[1:]
@@ -114,4 +114,4 @@ def _searched(found: Words, *grammar: Set[str]) -> Words:
 
 
 def _all_in(group: Set[str], found: Words) -> bool:
-    return all(word in group or word.isdecimal() for word in found)
+    return all(word in group or word.isnumeric() for word in found)

@@ -28,7 +28,9 @@ def _edit_from_row(row: Mapping[str, Any]) -> Edit:
     group = None
     if row["kind"] == "object":
         quantity = row["quantity"] or ""
-        group = Group(quantity_of(quantity) or quantity, row["name"], tuple(row["attributes"] or ()), row["position"])
+        group = Group(
+            quantity_of(quantity) or quantity, row["name"], tuple(row["attributes"] or ()), row["position"]
+        )
     return Edit(row["op"], row["kind"], group, row["subject"], row["predicate"], row["object"])
 
 

@@ -118,7 +118,7 @@ def _split_quantity(attributes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def quantity_of(text: str) -> str | None:
-    """How many a word says, as the field of a group: "two", "2", "\u0662" and "\u2461" are "2"; None for others.
+    """How many a word says, as a group's quantity: "two", "2" and "\u2461" are "2"; None for others.
 
     Digits of every script count, and single characters that stand for a whole number, such as circled ones.
     """

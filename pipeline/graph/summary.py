@@ -2,7 +2,7 @@
 
 The most salient groups are those that a modification names, then those with a relation, then those whose
 boxes cover most of the image; on a tie, the earlier group. Of too many relations those stay that a
-modification removes, then the first relation of every subject, then the second one of every subject, and so on.
+modification removes, then the first one of every subject, then the second one of every subject, and so on.
 """
 
 from collections import Counter

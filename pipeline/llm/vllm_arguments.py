@@ -164,4 +164,9 @@ def _check_names(named: Iterable[str], known: Iterable[str]) -> None:
 
 def _lora_rank(adapter: str) -> int:
     config = Path(adapter) / "adapter_config.json"
-    return int(read_json(config, "Restore the adapter's config")["r"]) if config.is_file() else 16
+    if not config.is_file():
+        return 16
+    rank = read_json(config, "Restore the adapter's config").get("r")
+    if not isinstance(rank, int) or rank < 1:
+        raise UserError("the adapter's rank is no number", "Restore it", file=config, field="r", value=rank)
+    return rank

@@ -1,6 +1,7 @@
 """Image features by the VLM: worker processes read, check and decode images while the model runs."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
 
 _IN_PROCESS = 64  # up to this many images are decoded in this process: workers take longer to start
+_LONGEST_S = 900  # that the model waits for a batch of images: their workers cannot go on
+_SHARED = (
+    "Enlarge /dev/shm (docker: --shm-size), raise `ulimit -f` and `ulimit -n`, or lower speed.embed_batch"
+)
 _PART_ROWS = 2048  # about so many rows are one part of the cache; a kill loses at most one part
 
 
@@ -80,6 +85,7 @@ class _Images:
 class _Problem:
     source: Source
     reason: str
+    remedy: str = "Restore the file, or run `dvc repro corpus` to take it as it is"
 
 
 def _collate(items: list[tuple[Any, float]]) -> tuple[Any, float]:
@@ -88,7 +94,26 @@ def _collate(items: list[tuple[Any, float]]) -> tuple[Any, float]:
     for item, _ in items:
         if isinstance(item, _Problem):
             return item, 0.0
-    return torch.stack([item for item, _ in items]), sum(seconds for _, seconds in items)
+    images, seconds = torch.stack([item for item, _ in items]), sum(seconds for _, seconds in items)
+    if (worker := torch.utils.data.get_worker_info()) is not None:
+        try:
+            images.share_memory_()  # else a thread does it later, and where it fails, nobody hears of it
+        except RuntimeError as error:
+            for left in Path("/dev/shm").glob(f"torch_{os.getpid()}_*"):
+                left.unlink(missing_ok=True)
+            images_of: Any = worker.dataset
+            return _Problem(images_of.sources[0], f"no shared memory for images: {error}", _SHARED), 0.0
+    return images, seconds
+
+
+def _batches(loader: Any) -> Iterator[tuple[Any, float]]:
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "timed out" not in str(error):
+            raise
+        reason = f"no worker process has given any images for {_LONGEST_S} s"
+        raise UserError(reason, f"Read their lines above. {_SHARED}") from error
 
 
 def embed_images(
@@ -104,10 +129,12 @@ def embed_images(
     from torch.nn.functional import normalize
     from torch.utils.data import DataLoader
 
+    processes = workers if len(sources) > _IN_PROCESS else 0
     loader: DataLoader[Any] = DataLoader(
         _Images(sources, vlm.preprocess),  # type: ignore[arg-type]
         batch_size=batch,
-        num_workers=workers if len(sources) > _IN_PROCESS else 0,
+        num_workers=processes,
+        timeout=_LONGEST_S if processes else 0,
         collate_fn=_collate,
         pin_memory=vlm.device != "cpu",
     )
@@ -116,10 +143,9 @@ def embed_images(
     vlm.model.visual.to(memory_format=layout)
     dtype = next(vlm.model.visual.parameters()).dtype
     done = 0
-    for images, decoding in loader:
+    for images, decoding in _batches(loader):
         if isinstance(images, _Problem):
-            remedy = "Restore the file, or run `dvc repro corpus` to take it as it is"
-            raise UserError(images.reason, remedy, file=images.source.path)
+            raise UserError(images.reason, images.remedy, file=images.source.path)
         spent.decode += decoding
         start = time.perf_counter()
         with torch.inference_mode():
@@ -139,6 +165,12 @@ def embed_images(
         yield features.numpy()
 
 
+def open_cache(vlm: Vlm, params: Params, folder: Path) -> FeatureCache:
+    """The cache in `folder` of the features that this model and these parameters give."""
+    made_by = {**vlm.identity, "decoder": decoder(), "pixels": RULES}
+    return FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
+
+
 def cached_features(
     vlm: Vlm, files: Mapping[str, Path], params: Params, folder: Path, max_pixels: float = ALL
 ) -> tuple[FeatureCache, Spent]:
@@ -154,8 +186,7 @@ def cached_features(
     Raises:
         UserError: what `embed_images` raises.
     """
-    made_by = {**vlm.identity, "decoder": decoder(), "pixels": RULES}
-    cache = FeatureCache(folder, made_by, vlm.dimension, params.embed.dtype)
+    cache = open_cache(vlm, params, folder)
     sources = [Source(files[sha256], sha256, max_pixels) for sha256 in sorted(files) if sha256 not in cache]
     spent = Spent()
     if not sources:

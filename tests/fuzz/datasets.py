@@ -57,7 +57,7 @@ def use_corpus(corpus: Corpus) -> None:
     groups = {image_id: group_objects(graph) for image_id, graph in graphs.items()}
     checker = Checker(vocabulary_of(groups.values()))
     for image_id, graph in graphs.items():
-        summarised(graph, 4)
+        summarised(graph, 4, 2)
         serialise(groups[image_id]).encode()
         result = checker.check(verbalise(groups[image_id]), groups[image_id])
         assert result.recall is None or 0 <= result.recall <= 1
@@ -66,7 +66,7 @@ def use_corpus(corpus: Corpus) -> None:
         assert row["target_id"] in row["target_ids"] and row["reference_id"] not in row["target_ids"]
         if edits is not None:
             wanted = apply_edits(groups[row["reference_id"]], edits)
-            summarised(graphs[row["reference_id"]], 4, edits)
+            summarised(graphs[row["reference_id"]], 4, 2, edits)
             checker.check(verbalise(wanted), wanted)
 
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from embedded.world.dataset import read_world
 from pipeline.base.files import canonical_json, remembered
@@ -59,14 +60,13 @@ def tables(folder: Path) -> Target:
 
 def features(folder: Path) -> Target:
     vectors = np.eye(3, 4, dtype=np.float32)
-    identity = {"model": "m", "weights_sha256": "0" * 64}
+    made_from = {"model": "m", "weights_sha256": "0" * 64, "decoder": "d"}
     write_features(
-        folder, ["a", "b", "c"], ["0" * 64] * 3, [vectors], dimension=4, dtype="float32", identity=identity,
-        decoder="d",
-    )  # fmt: skip
+        folder, ["a", "b", "c"], ["0" * 64] * 3, [vectors], dimension=4, dtype="float32", made_from=made_from
+    )
 
     def read(path: Path) -> None:
-        found = read_features(folder, identity)
+        found = read_features(folder, made_from)
         assert found.vectors.shape == (len(found.ids), 4) and len(found.row_of) == len(found.sha256)
         np.asarray(found.vectors).sum()
 
@@ -132,10 +132,15 @@ def checkpoint(folder: Path) -> Target:
 
 def model_folder(folder: Path) -> Target:
     """The files of a VLM folder that are read before any library loads it."""
-    names = ("open_clip_config.json", "tokenizer_config.json", "tokenizer.json")
-    for name in names:
+    names = (
+        "open_clip_config.json",
+        "tokenizer_config.json",
+        "tokenizer.json",
+        "open_clip_model.safetensors",
+    )
+    for name in names[:3]:
         shutil.copy(ROOT / "models/vlm" / name, folder / name)
-    (folder / "open_clip_model.safetensors").write_bytes(b"weights")
+    save_file({"logit_scale": np.ones(1, np.float32)}, folder / "open_clip_model.safetensors")
     values = load_params(ROOT / "params.yaml").vlm.model_dump() | {"model": f"local-dir:{folder}"}
     vlm = VlmParams(**values)
     return of_files([folder / name for name in names], lambda _: locate(vlm))

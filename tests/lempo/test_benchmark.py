@@ -20,7 +20,7 @@ from tests.trainer.benchmarks.tiny import make_circo, make_cirr, make_fashioniq,
 from tests.trainer.methods.test_weicom import published
 from tests.trainer.tiny import make_params, vlm_folder
 from trainer.benchmarks.measure import Request
-from trainer.benchmarks.registry import read_split
+from trainer.benchmarks.registry import BENCHMARKS, read_split
 from trainer.tuning.folder import save_tuned
 
 __all__ = ["make_params", "vlm_folder"]
@@ -209,13 +209,60 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, params: Params) -> 
     assert written[0] == written[1]
 
 
-def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path, params: Params) -> None:
-    broken = make_circo(tmp_path / "data/circo") / "COCO2017_unlabeled/unlabeled2017/000000000104.jpg"
-    broken.write_bytes(b"no image")
-    with pytest.raises(UserError, match="as it was published") as raised:
-        _run(params, tmp_path, "circo")
-    assert raised.value.problem.file == str(broken)
-    assert not (tmp_path / "metrics").exists()
+def test_all_unusable_images_are_named_at_once_before_any_is_embedded(
+    tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = make_fashioniq(tmp_path / "data/fashioniq") / "images"
+    whole = (images / "BVD1.jpg").read_bytes()
+    (images / "BVD1.jpg").write_bytes(b"")
+    (images / "BVS1.jpg").write_bytes(b"<html>not found</html>")
+    (images / "BVT1.jpg").write_bytes(whole[: len(whole) // 2])
+    embed_images = embedding.embed_images
+    monkeypatch.setattr(embedding, "embed_images", lambda *_, **__: pytest.fail("an image was embedded"))
+    with pytest.raises(
+        UserError, match=r"3 of 12 images cannot be used: BVD1\.jpg, BVS1\.jpg, BVT1\.jpg"
+    ) as raised:
+        _run(params, tmp_path, "fashioniq")
+    assert raised.value.problem.file == str(images / "BVD1.jpg")
+    listing = tmp_path / "metrics/benchmarks/fashioniq/unusable_images.csv"
+    assert str(listing) in raised.value.problem.remedy
+    assert [line.split(",")[0] for line in listing.read_text().splitlines()] == [
+        "file",
+        *(str(images / f"BV{letter}1.jpg") for letter in "DST"),
+    ]
+    monkeypatch.setattr(embedding, "embed_images", embed_images)
+    for letter in "DST":
+        (images / f"BV{letter}1.jpg").write_bytes(whole)
+    _run(params, tmp_path, "fashioniq")
+    assert not listing.exists()
+
+
+@pytest.mark.parametrize("layout", MAKE)
+def test_a_missing_image_is_named_with_all_others_before_a_model_is_loaded(
+    tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    root = MAKE[layout](tmp_path / "data" / layout)
+    split = read_split(layout, root, BENCHMARKS[layout].splits[0])
+    first, second, *_ = split.categories[0].gallery.values()
+    first.write_bytes(b"no image")
+    second.unlink()
+    monkeypatch.setattr("trainer.benchmarks.measure.load_vlm", lambda *_: pytest.fail("a model was loaded"))
+    with pytest.raises(UserError, match=rf"2 of \d+ images cannot be used: {first.name}, {second.name}"):
+        _run(params, tmp_path, layout)
+
+
+def test_a_blank_text_is_encoded_and_said(
+    tmp_path: Path, params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_cirr(tmp_path / "data/cirr")
+    file = root / "cirr/captions/cap.rc2.test1.json"
+    rows = json.loads(file.read_text())
+    rows[1]["caption"] = " "
+    file.write_text(json.dumps(rows))
+    benchmark.run(params, Paths(tmp_path), Request("cirr", root, split="test1"))
+    assert "1 of 2 queries have a blank text, which is encoded as it is: 102" in capsys.readouterr().out
+    recall = tmp_path / "metrics/benchmarks/cirr/test1/frozen_text_only_recall.json"
+    assert "102" in json.loads(recall.read_text())
 
 
 @pytest.mark.parametrize(

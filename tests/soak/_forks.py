@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 PRELOADED = (
     "torch", "open_clip", "polars", "httpx", "transformers", "safetensors.torch", "lempo.cli",
     "stages.corpus", "stages.interpret", "stages.caption", "stages.embed", "stages.tune",
-    "stages.evaluate", "stages.report", "pipeline.llm.endpoint_engine",
+    "stages.evaluate", "stages.report", "lempo.benchmark", "trainer.benchmarks.measure",
+    "pipeline.llm.endpoint_engine",
 )  # fmt: skip
 ENGINES = {
     "endpoint": (),
@@ -88,6 +89,10 @@ def _command(argv: list[str], folder: str, limits: dict[str, int]) -> None:
     os.chdir(folder)
     log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
+    if limits:  # they must not cut the log
+        cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log, cwd="/")
+        assert cat.stdin is not None
+        log = cat.stdin.fileno()
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     (Path(folder) / "tmp").mkdir(exist_ok=True)

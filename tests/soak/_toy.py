@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.pipeline.llm.tiny_llama import make_tiny_llama
 from tests.soak._forks import ROOT, Forks
+from tests.trainer.benchmarks.tiny import make_cirr
 from tests.trainer.tiny import make_vlm_folder
 
 COLOURS = ("red", "green", "blue", "white", "black", "grey")
@@ -57,6 +58,7 @@ COMMANDS = [
     Command(("evaluate", DATASET), ("data/rankings", "metrics/evaluate", "plots/evaluate")),
     Command(("report",), ("report",)),
     Command(("export", DATASET, "exported"), ("exported",)),
+    Command(("benchmark", "cirr", "published"), ("metrics/benchmarks",)),
 ]
 WITH_ENGINES = [*COMMANDS, *_language("vllm"), *_language("ray")]
 
@@ -194,6 +196,7 @@ class Toy:
                     )
         (images.parent / "scene_graphs.json").write_text(json.dumps(graphs))
         (images.parent / "triplets.json").write_text(json.dumps(queries))
+        make_cirr(folder / "published")
         shutil.copytree(ROOT / "prompts", folder / "prompts")
         (folder / "models").symlink_to(self.folder / "models")
         for card in ("captioner", "vlm"):
@@ -206,7 +209,7 @@ class Toy:
         values["datasets"] = [DATASET]
         values["corpus"]["root"] = "in"
         values["vlm"]["model"] = "local-dir:models/vlm"
-        values["llm"] |= {"engine": engine, "model": "models/llm", "repairs": 0}
+        values["llm"] |= {"engine": engine, "model": "models/llm", "repairs": 0, "max_failed_share": 1}
         for stage in ("interpret", "caption"):
             values[stage]["max_tokens"] = 16
         if engine == "endpoint":
@@ -261,13 +264,17 @@ def processes_in(folder: Path) -> dict[int, str]:
     return found
 
 
-def still_there(folder: Path, forks: Forks, seconds: float = 10.0) -> list[str]:
-    """What outlives a command for longer than this: processes, shared memory, folders of runs."""
+def still_there(folder: Path, forks: Forks, killed: bool = False, seconds: float = 10.0) -> list[str]:
+    """What outlives a command for longer than this: processes, shared memory, folders of runs.
+
+    Args:
+        killed: leave out the folders: a kill before the guard is up leaves one to the next run.
+    """
     deadline = time.monotonic() + seconds
     while True:
         left = [f"process {pid} is left: {words}" for pid, words in processes_in(folder).items()]
         left += [f"/dev/shm/{name} is left" for name in forks.shared_memory()]
-        left += [f"{path} is left" for path in (folder / "tmp").glob("lempo-*")]
+        left += [] if killed else [f"{path} is left" for path in (folder / "tmp").glob("lempo-*")]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.05)

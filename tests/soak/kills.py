@@ -17,6 +17,7 @@ HOW = (
     "is that of an undisturbed run, byte for byte, without temporary files or shared memory."
 )
 TEST_TRIALS = len(COMMANDS)
+SLOW = True
 SOAK_TRIALS = 50 * len(WITH_ENGINES)
 
 
@@ -47,7 +48,7 @@ def _trial(
         if not kill_at_random(made, command, folder, moments, signal.SIGKILL, fresh=not times):
             break
         since = time.monotonic()
-        if left := still_there(folder, forks):
+        if left := still_there(folder, forks, killed=True):
             end_all(folder)
             return left, None
         seconds = time.monotonic() - since
@@ -93,8 +94,9 @@ def kill_at_random(
 def run_again(made: Toy, command: Command, folder: Path) -> list[str]:
     """Run the command undisturbed; what is then wrong with the project."""
     forks = made.forks(command.engine)
-    done = command.name == "export" and (folder / "exported").exists()  # it never overwrites
-    code = 0 if done else forks.run(*command.arguments, folder=folder)
+    if command.name == "export":  # it never overwrites
+        shutil.rmtree(folder / "exported", ignore_errors=True)
+    code = forks.run(*command.arguments, folder=folder)
     bad = still_there(folder, forks)
     bad += [f"exit code {code}: {said(folder)[-1500:]}"] if code else made.differences(command, folder)
     if not bad:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from pipeline.base.errors import UserError
 from pipeline.base.params import VlmParams, load_params
 from tests.hostile import AUTO_MODEL, AUTO_TOKENIZER, MODULE, write_code, write_pickle
-from tests.soak.trial import Outcome
+from tests.soak.trial import Outcome, each
 
 PROMISE = "No file of a model folder runs, wherever its configs ask for that."
 HOW = (
@@ -24,6 +24,7 @@ HOW = (
     "or vLLM's readers of configs and tokenizers, load it, in half of the trials without LEmpo's own check."
 )
 TEST_TRIALS, SOAK_TRIALS = 12, 600
+SLOW = True  # vLLM is imported
 
 ROOT = Path(__file__).parents[2]
 _FILES = (
@@ -50,8 +51,9 @@ def run(trials: int, seed: int, folder: Path) -> Outcome:
 
     sound = {"vlm": make_vlm_folder(folder / "sound-vlm"), "llm": make_tiny_llama(folder / "sound-llm")}
     loaders: dict[str, Callable[[Path], None]] = {"vlm": _load_vlm, "llm": _load_llm}
-    failures, refused = [], 0
-    for trial in range(trials):
+    failures, refused, count = [], 0, 0
+    for trial in each(trials):
+        count += 1
         chance = random.Random(f"{seed} {trial}")
         kind, checked = chance.choice(("vlm", "llm")), trial % 2 == 0
         place = folder / f"trial-{trial}"
@@ -74,7 +76,7 @@ def run(trials: int, seed: int, folder: Path) -> Outcome:
         if sentinel.exists():
             failures.append(f"{kind}, checked {checked}, {done}: code ran")
         shutil.rmtree(place)
-    return Outcome(trials, tuple(failures), {"folders refused": refused})
+    return Outcome(count, tuple(failures), {"folders refused": refused})
 
 
 def _load_vlm(model: Path) -> None:

@@ -11,17 +11,17 @@ from pipeline.faithfulness.check import Check, check, vocabulary_of
 from pipeline.graph.scene_graph import GroupGraph, Node, SceneGraph, group_objects, serialise
 from pipeline.graph.verbalise import verbalise
 from tests.pipeline.faithfulness.test_cases import CASES, GRAPHS, OTHERS
-from tests.soak.trial import Outcome
+from tests.soak.trial import Outcome, each
 
 PROMISE = (
-    "Odd labels in one scene graph (articles, numbers, punctuation, emoji, any Unicode) change what the check "
-    "says of no other row, and end no stage."
+    "Odd labels in one scene graph (articles, numbers, punctuation, emoji, any Unicode) change nothing that "
+    "the check says of other rows, and end no stage."
 )
 HOW = (
     "One more graph gets random noise for its names, attributes, predicates and scene. Hand-written captions "
     "of five other graphs are judged with it and without it; so are the noise graph's own captions."
 )
-TEST_TRIALS = 60
+TEST_TRIALS = 25
 SOAK_TRIALS = 3000
 
 # words that captions need for other things than a name, an attribute or a relation
@@ -44,8 +44,8 @@ _SURROGATES = range(0xD800, 0xE000)
 
 def run(trials: int, seed: int, folder: Path) -> Outcome:
     """Judge the captions beside `trials` noise graphs."""
-    failures = []
-    for number in range(trials):
+    failures, number = [], -1
+    for number in each(trials):
         rng = random.Random(f"{seed} {number}")
         noise = noise_graph(rng)
         try:
@@ -57,7 +57,7 @@ def run(trials: int, seed: int, folder: Path) -> Outcome:
         changed = [CAPTIONS[i][1] for i in range(len(CAPTIONS)) if found[i] != EXPECTED[i]]
         if changed:
             failures.append(f"trial {number}: {noise!r}: {len(changed)} captions, first {changed[0]!r}")
-    return Outcome(trials, tuple(failures), {"captions judged in each trial": len(CAPTIONS)})
+    return Outcome(number + 1, tuple(failures), {"captions judged in each trial": len(CAPTIONS)})
 
 
 def judged_beside(noise: GroupGraph) -> list[Check]:

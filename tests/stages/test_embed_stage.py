@@ -1,6 +1,7 @@
 """The embed stage: right features, only of what is new, refused when the images are not the corpus's."""
 
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +167,17 @@ def test_a_killed_worker_is_an_error_with_a_remedy(
         embed.run(make(speed={"embed_batch": 4, "workers": 2}), paths)
     known = of_the_machine(caught.value)
     assert known is not None and "a worker process ended" in str(known)
+
+
+def test_workers_without_shared_memory_end_the_stage_and_nobody_waits(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, make = project
+    monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"no shared memory for images.*ulimit -f"):
+            embed.run(make(), paths)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

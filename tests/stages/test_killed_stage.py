@@ -175,7 +175,7 @@ def test_ctrl_c_ends_it_with_one_notice_and_the_cache_intact(
     _wait_for_the_end(family)
     said = (project.folder / "said.log").read_text()
     stored = len(set(_keys(project)))  # a part that was just written may stand there twice
-    assert f"caption: interrupted; the {stored} texts generated are kept" in said
+    assert f"interrupted; caption: the {stored} texts generated are kept" in said
     assert bool(stored) == (moment == WRITING)
     assert not project.paths.pseudo_captions(DATASETS[0]).exists()
     assert said.count("interrupted") == 1

@@ -8,6 +8,8 @@ from lempo.captions import show_captions
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.answer import SCHEMA
+from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
+from pipeline.graph.verbalise import verbalise
 from pipeline.llm.types import Request, Result
 from stages import interpret
 from tests.belonging import sign
@@ -133,3 +135,56 @@ def test_a_failed_row_is_tried_in_as_many_runs_as_set(toy: Toy) -> None:
         return Result(request.key, error="out of luck")
 
     assert [len(toy.run(answer, "caption").asked) for _ in range(3)] == [14, 14, 0]
+
+
+def test_a_thought_that_the_limit_cut_is_no_text(toy: Toy) -> None:
+    """The prompt may open the thoughts: then only answers that end them show what the other ones are."""
+    toy.with_params(interpret__max_tokens=60, llm__repairs=1, llm__max_failed_share=1.0)
+
+    def answer(request: Request) -> Result:
+        text = toy.texts[request.messages[-1]["content"]]
+        if "red" in text:
+            return answered(request, "so many cars, " * 60)
+        if "blue" in text:
+            return answered(request, "<think>" + "so many cars, " * 60)
+        return answered(request, f"Let me see.</think>\n{text}")
+
+    asked = len(toy.run(answer).asked)
+    rows = toy.rows()
+    assert [row["status"] for row in rows] == ["failed", "failed"] + ["ok"] * 6
+    for row in rows[:2]:
+        assert row["error"] == (
+            "the model was still thinking when it had written 60 tokens: raise interpret.max_tokens"
+        )
+    assert all(row["text"] in toy.texts.values() and not row["missed"] for row in rows[2:])
+    assert asked and not toy.run(answer).asked  # answers are kept as they came: judging them again is free
+
+
+def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    table = read_table(toy.paths.scene_graphs("toy"), SCENE_GRAPHS).to_pylist()
+    table[0]["objects"] += [{"object_id": 7, "name": "the", "attributes": ["\u2461"], "bbox": None}]
+    table[1]["objects"] = [{"object_id": 7, "name": "scene", "attributes": ["one", "3"], "bbox": None}]
+    table[1] |= {"relationships": [], "scene": None}
+    write_table(table, toy.paths.scene_graphs("toy"), SCENE_GRAPHS)
+    sign(toy.params, toy.paths, "toy")
+    for row in table[:2]:
+        graph = group_objects(graph_from_row(row))
+        toy.texts[serialise(graph)] = verbalise(graph)
+    engine = toy.run()
+    rows = toy.rows()
+    assert len(engine.asked) == 14  # none is asked again
+    assert [row["unchecked"] for row in rows[:3]] == [["the", "2 the"], ["scene", "1 scene", "3 scene"], []]
+    assert [row["facts"] for row in rows[:2]] == [rows[2]["facts"], None] and rows[1]["fact_recall"] is None
+    assert all(row["missed"] == row["invented"] == [] for row in rows)
+    metrics = toy.metrics("interpret")
+    assert metrics["toy"]["unchecked"] == 2 and metrics["toy"]["all_right_rate"] == 1.0
+    assert "unchecked" not in metrics["free"]
+    show_captions(toy.params, toy.paths, "toy", "interpret", worst=False, limit=2)
+    assert "not checked: 2 the" in capsys.readouterr().out
+
+
+def test_too_many_relations_are_summarised_and_the_row_says_so(toy: Toy) -> None:
+    toy.with_params(llm__max_relations=0, llm__repairs=0)
+    engine = toy.run(lambda request: answered(request, "A park."))
+    assert all(row["summarised"] for row in toy.rows())
+    assert all("relations:" not in request.messages[-1]["content"] for request in engine.asked)

@@ -36,7 +36,7 @@ WORDS = (
 CONTEXT = 16
 
 
-def make_vlm_folder(folder: Path, *, custom_text: bool = False, half: bool = False) -> Path:
+def make_vlm_folder(folder: Path, *, custom_text: bool = False, half: bool = False, seed: int = 0) -> Path:
     """A random two-block open_clip model of width 32 with a word tokenizer."""
     import open_clip
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -71,7 +71,7 @@ def make_vlm_folder(folder: Path, *, custom_text: bool = False, half: bool = Fal
     if custom_text:
         config["model_cfg"]["custom_text"] = True
     (folder / "open_clip_config.json").write_text(json.dumps(config))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model_config = {key: value for key, value in config["model_cfg"].items() if key != "custom_text"}
     kind = open_clip.CustomTextCLIP if custom_text else open_clip.CLIP
     model = kind(**model_config)

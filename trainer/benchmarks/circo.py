@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trainer.benchmarks.figures import average_precision_at, count_right, hits, percent, share_found_at
-from trainer.benchmarks.files import Row, checked_gallery, read_list, read_object
+from trainer.benchmarks.files import Row, read_list, read_object, sorted_gallery
 from trainer.benchmarks.ranking import first_images
 from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Category, CategoryFeatures, Ranked
 
@@ -20,7 +20,7 @@ def read_circo(root: Path, split: str, labelled: bool) -> list[Category]:
     """Read a split; both search all the images.
 
     Raises:
-        UserError: a file or an image is missing, a field is malformed, an image is not in the list, or the
+        UserError: a file is missing, a field is malformed, an image is not in the list, or the
             target is no right answer.
     """
     coco = root / "COCO2017_unlabeled"
@@ -30,7 +30,7 @@ def read_circo(root: Path, split: str, labelled: bool) -> list[Category]:
         for number, values in enumerate(info.value("images", list))
     ]
     files = {row.name("id"): coco / "unlabeled2017" / row.path("file_name") for row in rows}
-    gallery = checked_gallery(files, info.file)
+    gallery = sorted_gallery(files, info.file)
     queries = [_query(row, gallery, labelled) for row in read_list(root / f"annotations/{split}.json")]
     return [Category("all", queries, gallery)]
 
@@ -45,7 +45,7 @@ def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery
     return BenchmarkQuery(
         query_id=row.name("id"),
         reference=row.image("reference_img_id", gallery),
-        text=row.text("relative_caption"),
+        text=row.query_text("relative_caption"),
         target=target,
         right=tuple(right),
         aspects=tuple(row.texts("semantic_aspects")) if "semantic_aspects" in row.values else (),

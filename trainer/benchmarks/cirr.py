@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.benchmarks.files import Row, checked_gallery, read_list, read_object
+from trainer.benchmarks.files import Row, read_list, read_object, sorted_gallery
 from trainer.benchmarks.ranking import first_images, first_of_set
 from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Category, CategoryFeatures, Ranked
 from trainer.retrieval.metrics import recall_at
@@ -18,13 +18,13 @@ def read_cirr(root: Path, split: str, labelled: bool) -> list[Category]:
     """Read a split.
 
     Raises:
-        UserError: a file or an image is missing, a field is malformed, an image is not in the split, or the
+        UserError: a file is missing, a field is malformed, an image is not in the split, or the
             target is not in its set.
     """
     listing = read_object(root / f"cirr/image_splits/split.rc2.{split}.json")
     raw = root / "cirr/img_raw"
     folder = raw if raw.is_dir() else root
-    gallery = checked_gallery({name: folder / listing.path(name) for name in listing.values}, listing.file)
+    gallery = sorted_gallery({name: folder / listing.path(name) for name in listing.values}, listing.file)
     rows = read_list(root / f"cirr/captions/cap.rc2.{split}.json")
     return [Category("all", [_query(row, gallery, labelled) for row in rows], gallery)]
 
@@ -39,7 +39,7 @@ def _query(row: Row, gallery: dict[str, Path], labelled: bool) -> BenchmarkQuery
     return BenchmarkQuery(
         query_id=row.name("pairid"),
         reference=reference,
-        text=row.text("caption"),
+        text=row.query_text("caption"),
         target=target,
         right=(target,) if target else (),
         members=tuple(members),

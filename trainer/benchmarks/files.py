@@ -1,6 +1,5 @@
 """The files of a benchmark; an error names file, row, field and value."""
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -41,6 +40,10 @@ class Row:
         if not text.strip():
             self.fail("the text is empty", field)
         return text
+
+    def query_text(self, field: str) -> str:
+        """A query's text as it was published; some are blank."""
+        return self.value(field, str)
 
     def texts(self, field: str) -> list[str]:
         """A list of texts, blank ones among them."""
@@ -120,18 +123,12 @@ def require(path: Path) -> None:
         raise UserError("the benchmark's file is missing", _LAYOUT, file=path)
 
 
-def checked_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]:
-    """The image files in the order of their ids, all checked to exist.
+def sorted_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]:
+    """The image files in the order of their ids; `checked_hashes` says whether they can be used.
 
     Raises:
-        UserError: `listing`, which names them, names none or one that has no file.
+        UserError: `listing`, which names them, names none.
     """
     if not files:
         raise UserError("the file lists no image", _REMEDY, file=listing)
-    # os.path: a name that is too long is no error there
-    missing = [name for name, path in files.items() if not os.path.isfile(path)]
-    if missing:
-        reason = f"{len(missing)} of its {len(files)} images are missing; the first is {files[missing[0]]}"
-        remedy = "Put the images there: a smaller gallery would make every figure too good"
-        raise UserError(reason, remedy, file=listing, field="image", value=missing[0])
     return dict(sorted(files.items()))

@@ -1,8 +1,8 @@
 """Measures the methods that need neither an LLM nor training on a benchmark, by its own protocol."""
 
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import replacing, sha256_file
+from pipeline.base.files import replacing
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.vision.embedding import cached_features
+from pipeline.vision.embedding import cached_features, open_cache
 from pipeline.vision.texts import encode_texts
 from pipeline.vision.vlm import Vlm, load_vlm
 from trainer.benchmarks.figures import figure, figures_table
+from trainer.benchmarks.images import checked_hashes
 from trainer.benchmarks.ranking import METHODS, MIXES, rank_method, split_features
 from trainer.benchmarks.registry import find_benchmark, read_split
 from trainer.benchmarks.types import BenchmarkSplit, CategoryFeatures
@@ -63,12 +63,15 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
     """
     measured, chosen_on = read_splits(request)
     benchmark = find_benchmark(request.layout)
+    out = request.out or paths.metrics("benchmarks", request.layout)
+    splits = [measured, *([chosen_on] if chosen_on else [])]
+    checked = _Files(splits, out.with_suffix("") / "unusable_images.csv", params)
+    checked.require_all()
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
     encoders = {"frozen": vlm}
     if request.tuned is not None:
-        encoders["tuned"] = _load_tuned(params, request.tuned, vlm)
-    images = _image_features(vlm, [measured, *([chosen_on] if chosen_on else [])], params, paths)
-    out = request.out or paths.metrics("benchmarks", request.layout)
+        encoders["tuned"] = load_tuned(params, request.tuned, vlm)
+    images = _image_features(vlm, checked, params, paths)
     figures: dict[str, dict[str, Any]] = {}
     shares: dict[str, dict[str, float]] = {}
     submissions: dict[str, Any] = {}
@@ -88,9 +91,21 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
                     submissions[f"{name}_{method}_{metric}"] = content
     if not measured.labelled:
         note = f"for the benchmark's server; the labels of {measured.name} are not public"
-        return [f"{file}: {note}" for file in _write(out.with_suffix("") / measured.name, submissions)]
+        files = _write(out.with_suffix("") / measured.name, submissions)
+        return [*_blank_texts(measured), *(f"{file}: {note}" for file in files)]
     write_metrics(out, {**_about(measured, vlm, request, shares), **figures})
-    return [*figures_table(benchmark.columns, figures), f"{measured.layout}, split {measured.name}: {out}"]
+    written = f"{measured.layout}, split {measured.name}: {out}"
+    return [*_blank_texts(measured), *figures_table(benchmark.columns, figures), written]
+
+
+def _blank_texts(split: BenchmarkSplit) -> list[str]:
+    """A line on queries without words; servers want an answer for each, so none is left out."""
+    queries = [query for category in split.categories for query in category.queries]
+    blank = [query.query_id for query in queries if not query.text.strip()]
+    if not blank:
+        return []
+    shown = ", ".join(blank[:10]) + ", ..." * (len(blank) > 10)
+    return [f"{len(blank)} of {len(queries)} queries have a blank text, which is encoded as it is: {shown}"]
 
 
 def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None]:
@@ -141,35 +156,52 @@ def _write(folder: Path, submissions: Mapping[str, Any]) -> list[Path]:
     return paths
 
 
-def _load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
+def load_tuned(params: Params, folder: Path, vlm: Vlm) -> Vlm:
     """The tuned model; its vision side must be the one that embeds the images."""
-    source = read_record(folder).get("source")
-    if source != vlm.identity:
-        reason = "the text encoder was tuned from another model than vlm.model, or another version of it"
-        remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
-        raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source", value=source)
+    source = read_record(folder).get("source") or {}
+    for name, mine in vlm.identity.items():
+        if source.get(name) != mine:
+            reason = f"the text encoder was tuned from another {name}: {source.get(name)!r}, not {mine!r}"
+            remedy = "Set vlm in params.yaml to what it was tuned from, or tune again"
+            raise UserError(reason, remedy, file=folder / RECORD_NAME, field="source")
     tuned = params.vlm.model_copy(update={"model": f"local-dir:{folder.resolve()}", "pretrained": None})
     return load_vlm(tuned, params.speed.device)
 
 
-def _image_features(
-    vlm: Vlm, splits: Sequence[BenchmarkSplit], params: Params, paths: Paths
-) -> dict[Path, Tensor]:
+class _Files:
+    """The image files of some splits, each once."""
+
+    def __init__(self, splits: Sequence[BenchmarkSplit], listing: Path, params: Params) -> None:
+        categories = [category for split in splits for category in split.categories]
+        self.files = list(
+            dict.fromkeys(file for category in categories for file in category.gallery.values())
+        )
+        self._listing, self._params = listing, params
+
+    def require_all(self) -> None:
+        """If a file is missing, say so before a model is loaded, with all other files that cannot be used."""
+        if not all(map(os.path.isfile, self.files)):  # a name that is too long is no error there
+            self.hashes(lambda _: False)
+
+    def hashes(self, known: Callable[[str], bool]) -> list[str]:
+        limit, workers = self._params.corpus.max_pixels, self._params.speed.workers
+        return checked_hashes(self.files, self._listing, known, workers=workers, max_pixels=limit)
+
+
+def _image_features(vlm: Vlm, checked: _Files, params: Params, paths: Paths) -> dict[Path, Tensor]:
     """Feature (D,) of every image file, kept in the cache that the stage `embed` uses too."""
-    categories = [category for split in splits for category in split.categories]
-    files = list(dict.fromkeys(file for category in categories for file in category.gallery.values()))
-    with ThreadPoolExecutor(params.speed.workers) as pool:
-        hashes = list(tqdm(pool.map(sha256_file, files), "read", len(files), unit="image", disable=None))
+    folder = paths.cache / "features"
+    hashes = checked.hashes(open_cache(vlm, params, folder).__contains__)
     try:
-        file_of = dict(zip(hashes, files, strict=True))
-        cache, _ = cached_features(vlm, file_of, params, paths.cache / "features", params.corpus.max_pixels)
+        file_of = dict(zip(hashes, checked.files, strict=True))
+        cache, _ = cached_features(vlm, file_of, params, folder, params.corpus.max_pixels)
     except UserError as error:
         remedy = (
             "Restore the file as it was published; if the feature is not finite, set vlm.precision to fp32"
         )
         raise UserError(error.problem.reason, remedy, file=error.problem.file) from None
     vectors = torch.from_numpy(np.concatenate(list(cache.blocks(hashes))))
-    return dict(zip(files, vectors, strict=True))
+    return dict(zip(checked.files, vectors, strict=True))
 
 
 def _features(

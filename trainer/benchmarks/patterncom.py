@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pipeline.base.errors import UserError
 from trainer.benchmarks.figures import count_right, hits, means, percent, precision_at, share_found_at
-from trainer.benchmarks.files import Row, checked_gallery, require
+from trainer.benchmarks.files import Row, require, sorted_gallery
 from trainer.benchmarks.types import Benchmark, BenchmarkQuery, Category, Ranked
 
 ATTRIBUTES = ("color", "context", "density", "existence", "quantity", "shape")
@@ -52,7 +52,7 @@ def read_patterncom(root: Path, split: str, labelled: bool) -> list[Category]:
     """Read all attributes, a category each; there is one split, `all`.
 
     Raises:
-        UserError: a file or an image is missing, a row is malformed, or an image is not in patternnet.csv.
+        UserError: a file is missing, a row is malformed, or an image is not in patternnet.csv.
     """
     gallery = _gallery(root)
     return [
@@ -69,7 +69,7 @@ def _gallery(root: Path) -> dict[str, Path]:
         if line.strip():
             path = Row(listing, number, {"path": line.split(" ")[0]}).path("path")
             files[path.name] = root / path
-    return checked_gallery(files, listing)
+    return sorted_gallery(files, listing)
 
 
 def _queries(file: Path, attribute: str, gallery: dict[str, Path]) -> list[BenchmarkQuery]:

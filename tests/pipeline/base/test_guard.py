@@ -34,6 +34,7 @@ if __name__ == "__main__":
         pids += [pid, grandchild]
         names.append(name)
     open(os.environ["VLLM_RPC_BASE_PATH"] + "/socket", "w").close()
+    open(f"/dev/shm/sem.loky-{os.getpid()}-x", "w").close()
     print(before.pid, *pids, *names, os.environ[MARK], flush=True)
     if "end" not in sys.argv:
         time.sleep(60)
@@ -58,7 +59,8 @@ def test_all_that_it_started_ends_and_nothing_is_left(tmp_path: Path, how: str) 
     assert process.stdout is not None
     before, *pids, first, second, folder = process.stdout.readline().split()
     assert len(pids) == 5
-    left = [Path("/dev/shm", first), Path("/dev/shm", second), Path(folder)]
+    left = [Path("/dev/shm", name) for name in (first, second, f"sem.loky-{process.pid}-x")]
+    left.append(Path(folder))
     if how == "kill":
         assert all(_alive(int(pid)) for pid in pids) and all(path.exists() for path in left)
         process.send_signal(signal.SIGKILL)
@@ -75,7 +77,7 @@ def test_a_folder_whose_guard_was_killed_too_is_deleted_by_the_next_run(tmp_path
     dead = tmp_path / f"lempo-{os.getuid()}-dead"
     dead.mkdir()
     (dead / "socket").touch()
-    command = "from pipeline.base.guard import guarded; guarded(); print('on')"
+    command = "from pipeline.base import guard; guard._LONGEST = 999; guard.guarded(); print('on')"
     said = subprocess.run(
         [sys.executable, "-c", command], env=os.environ | {"TMPDIR": str(tmp_path)}, cwd=ROOT,
         capture_output=True, text=True, check=True,

@@ -67,6 +67,22 @@ def test_what_swallows_everything_is_ended_by_force() -> None:
     assert 1 < time.monotonic() - since < 5
 
 
+LOST = """
+    class Slow:
+        def __del__(self):
+            time.sleep(1)
+    Slow()
+    time.sleep(60)
+"""
+
+
+def test_it_is_not_lost_in_a_destructor() -> None:
+    process = _start(LOST)
+    process.send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=10)
+    assert process.returncode == 143 and not errors and said.startswith("ended by SIGTERM")
+
+
 def test_a_second_signal_ends_at_once() -> None:
     process, since = _start(SWALLOWS), time.monotonic()
     process.send_signal(signal.SIGINT)

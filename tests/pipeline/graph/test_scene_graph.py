@@ -11,9 +11,11 @@ from pipeline.graph.scene_graph import (
     GroupGraph,
     Node,
     SceneGraph,
+    count_of,
     graph_from_row,
     group_objects,
     position_of,
+    quantity_of,
     serialise,
 )
 
@@ -151,3 +153,29 @@ def test_rows_go_to_graphs_and_edits_and_back() -> None:
     )
     assert edits_from_row([edit_to_row(edit) for edit in edits]) == edits
     assert edits_from_row(None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity"),
+    [
+        ("two", "2"), ("12", "12"), ("007", "7"), ("0", "0"), ("many", "many"), ("a few", "a few"),
+        ("\xb2", "2"), ("\u2461", "2"), ("\u2469", "10"), ("\u2163", "4"),  # superscript, circled, Roman
+        ("\u0663\u0664", "34"), ("\u0968", "2"), ("\uff17", "7"),  # Arabic, Devanagari, full width
+        ("\xbd", None), ("10\xb2", None), ("\u2461\u2462", None), ("\u4e8c", None), ("-2", None),
+        ("2.0", None),
+        ("", None), ("red", None), ("9" * 10, None), ("9" * 5000, None), ("\ud800", None),
+    ],
+)  # fmt: skip
+def test_a_number_in_any_script_is_a_quantity(text: str, quantity: str | None) -> None:
+    assert quantity_of(text) == quantity
+    node = Node(0, "car", (text,), (1.0, 1.0, 2.0, 2.0))
+    (group,) = group_objects(SceneGraph(9, 9, None, (node,), ())).groups
+    assert (group.quantity, group.attributes) == ((quantity, ()) if quantity else ("1", (text,)))
+    assert count_of(text) in (None, int(quantity) if quantity and quantity.isdecimal() else None)
+
+
+def test_an_edit_may_write_a_number_as_the_graph_does() -> None:
+    node = Node(0, "car", ("\u2461",))
+    graph = group_objects(SceneGraph(9, 9, None, (node,), ()))
+    row = edit_to_row(Edit("remove", "object", Group("\u2461", "car")))
+    assert apply_edits(graph, edits_from_row([row]) or ()).groups == ()

@@ -82,3 +82,34 @@ def test_two_thousand_objects_take_no_time() -> None:
     graph, less = summarised(_graph(nodes, [(n, "near", n + 1) for n in range(1999)]), 24, 24)
     assert less and len(graph.groups) == 24
     assert pytest.approx(12) == sum(bool(group.attributes) for group in graph.groups)
+
+
+def _pairs(kinds: int) -> SceneGraph:
+    ends = [(a, b) for a in range(kinds) for b in range(kinds) if a != b]
+    return _graph([Node(n, f"thing {n}") for n in range(kinds)], [(a, "near", b) for a, b in ends])
+
+
+def test_of_too_many_relations_every_subject_keeps_as_many() -> None:
+    graph, less = summarised(_pairs(6), 24, 8)
+    assert less and graph.groups == group_objects(_pairs(6)).groups
+    assert [(s, o) for s, _, o in graph.relations] == [
+        (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (3, 0), (4, 0), (5, 0),
+    ]  # fmt: skip
+    assert summarised(_pairs(6), 24, 30) == (group_objects(_pairs(6)), False)
+    assert summarised(_pairs(6), 24, 0)[0].relations == ()
+
+
+def test_a_relation_that_a_modification_removes_stays() -> None:
+    gone = Edit("remove", "relation", subject="thing 5", predicate="near", object="thing 4")
+    for most in (0, 1, 8):
+        graph, _ = summarised(_pairs(6), 24, most, [gone])
+        assert (5, "near", 4) in graph.relations and len(graph.relations) == max(1, most)
+        assert (5, "near", 4) not in apply_edits(graph, [gone]).relations
+
+
+@given(st.integers(2, 12), st.integers(0, 30), st.integers(2, 12))
+def test_relations_come_within_their_limit_too(kinds: int, most: int, groups: int) -> None:
+    graph, less = summarised(_pairs(kinds), groups, most)
+    assert len(graph.relations) <= most and len(graph.groups) <= groups
+    assert less == (kinds > groups or kinds * (kinds - 1) > most)
+    assert list(graph.relations) == sorted(graph.relations)

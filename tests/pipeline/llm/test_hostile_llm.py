@@ -106,6 +106,13 @@ def test_a_pickled_adapter_is_refused(sound: Path, tmp_path: Path, sentinel: Pat
     assert not sentinel.exists()
 
 
+@pytest.mark.parametrize("rank", ['"x"', "null", "0", "[]"])
+def test_an_adapters_odd_rank_is_said(rank: str, sound: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(f'{{"r": {rank}}}')
+    with pytest.raises(UserError, match=r"adapter_config\.json, field 'r': the adapter's rank is no number"):
+        vllm_arguments(_llm(sound, engine_args={"lora": str(tmp_path)}), {}, 0, ROOT)
+
+
 @pytest.mark.parametrize("load_format", ["pt", "npcache"])
 def test_vllms_formats_of_pickles_are_refused(load_format: str, folder: Path, sentinel: Path) -> None:
     write_pickle(folder / "pytorch_model.bin", sentinel)
