@@ -28,7 +28,6 @@ from pipeline.llm.vllm_arguments import (
 
 DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the engines again
 BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again
-TASK_RETRIES = 3  # after the death of a replica or a machine
 MAX_NUM_SEQS = 512  # where the parameters name none: vLLM's own default is 256 or 1,024, by the device
 _SECRET = ("VLLM_API_KEY",)  # Ray shows what it passes on
 _PASSED_ON = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
@@ -108,7 +107,7 @@ class RayEngine(Engine):
     def _run(self, blocks: list[Any], pending: dict[str, Request]) -> Iterator[Result]:
         """Run one Ray dataset. Requests that Ray gives up are failed results; the next run repeats them."""
         dataset = self._processor(self._ray.data.from_arrow_refs(blocks))
-        reason, total = f"its task failed {TASK_RETRIES + 1} times, as when replicas are killed", len(pending)
+        reason, total = "it gave no reason", len(pending)
         try:
             batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
             for block in until_lost(batches, self._lost):
@@ -140,16 +139,14 @@ class RayEngine(Engine):
 
         context = DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
+        context.max_errored_blocks = -1  # a task that keeps failing costs its own rows only
         sequences = int(engine.get("max_num_seqs") or MAX_NUM_SEQS)
-        at_once = -(-IN_FLIGHT_PER_SEQUENCE * sequences // BATCH_ROWS)  # tasks of a replica
-        # a task that keeps failing costs its own rows, and those of the tasks that its replica runs beside it
-        context.max_errored_blocks = at_once * speed.ray.replicas
         config = vLLMEngineProcessorConfig(
             model_source=absolute(engine.pop("model")),
             engine_kwargs={"disable_log_stats": True, **engine},
             concurrency=(speed.ray.replicas, speed.ray.replicas),
             batch_size=BATCH_ROWS,
-            max_concurrent_batches=at_once,
+            max_concurrent_batches=-(-IN_FLIGHT_PER_SEQUENCE * sequences // BATCH_ROWS),
             placement_group_config=_cpu_bundles(engine, speed) if on_cpu else None,
             should_continue_on_error=True,
             log_engine_metrics=False,
@@ -160,8 +157,6 @@ class RayEngine(Engine):
         processor = build_processor(config)
         # these only wrap and unwrap the rows' column, in tasks that wait for a core while the replicas run
         processor.preprocess = processor.postprocess = None
-        # Ray's own default is for ever, also where a replica is killed again and again
-        processor.get_stage_by_name("vLLMEngineStage").map_batches_kwargs["max_task_retries"] = TASK_RETRIES
         return processor
 
     def _on_cpus(self, speed: SpeedParams) -> bool:

@@ -18,7 +18,7 @@ from pipeline.llm import ray_engine
 from pipeline.llm.engines import open_engine
 from pipeline.llm.types import Result
 from tests.language_toy import caption_requests
-from tests.soak.trial import Outcome
+from tests.soak.trial import Outcome, each
 
 PROMISE = (
     "The death of any process of an engine ends in an error with a remedy within a minute, or no row is lost."
@@ -45,8 +45,9 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "V
 
 def run(trials: int, seed: int, folder: Path) -> Outcome:
     """Run the trials, each in a process of its own."""
-    failures, slowest, survived = [], 0.0, 0
-    for number in range(trials):
+    failures, ran, slowest, survived = [], 0, 0.0, 0
+    for number in each(trials):
+        ran += 1
         kind = list(KINDS)[number % len(KINDS)]
         after = random.Random(f"{seed} {number}").randint(1, ROWS // 2)
         command = [sys.executable, "-m", "tests.soak.engine_death", kind, str(after)]
@@ -64,7 +65,7 @@ def run(trials: int, seed: int, folder: Path) -> Outcome:
         if not said["whole"] and not (said["ended"] and said["seconds"] < 60):
             failures.append(f"{what}: {said}")
     figures = {"survived with every row": survived, "slowest error, s": round(slowest, 1)}
-    return Outcome(trials, tuple(failures), figures)
+    return Outcome(ran, tuple(failures), figures)
 
 
 def _run_one(kind: str, after: int) -> dict[str, Any]:

@@ -86,10 +86,13 @@ def test_every_fault_costs_its_own_row_and_gives_no_key_away(
     caplog.set_level(logging.INFO)
     names = [*FAULTS, *(f"fine {i}" for i in range(20))]
     server.choose = lambda word, count: word if word in FAULTS else None
-    engine = _engine(server, endpoint_concurrency=len(names), endpoint_retries=2)
+    timeout_s = 2.0  # many requests at once, on a machine that may be busy
+    engine = _engine(
+        server, endpoint_concurrency=len(names), endpoint_retries=1, endpoint_timeout_s=timeout_s
+    )
     since = time.monotonic()
     results = _ask(engine, *names)
-    assert time.monotonic() - since < 3 * TIMEOUT_S + 4, "more than the tries and the waits between them"
+    assert time.monotonic() - since < 2 * timeout_s + 4, "more than the tries and the waits between them"
     for name, result in results.items():
         fault = FAULTS.get(name)
         if fault is None or fault.error is None:
@@ -98,7 +101,7 @@ def test_every_fault_costs_its_own_row_and_gives_no_key_away(
         else:
             assert result.text is None and re.search(fault.error, result.error or ""), (name, result)
             assert len(result.error or "") <= 400 and (result.error or "").isprintable()
-            assert (server.seen[name] == 3) == fault.again, (name, server.seen[name])
+            assert server.seen[name] == (2 if fault.again else 1), (name, result)
         for size in range(len(KEY) - 8):
             assert KEY[size : size + 8] not in str(result) + caplog.text, name
 
@@ -106,7 +109,8 @@ def test_every_fault_costs_its_own_row_and_gives_no_key_away(
 def test_faults_of_the_service_that_pass_cost_nothing(server: FaultyServer) -> None:
     names = [name for name, fault in FAULTS.items() if fault.again and fault.error]
     server.choose = lambda word, count: word if count == 1 else None
-    for name, result in _ask(_engine(server, endpoint_concurrency=len(names)), *names).items():
+    engine = _engine(server, endpoint_concurrency=len(names), endpoint_timeout_s=2.0)
+    for name, result in _ask(engine, *names).items():
         assert result.text == right_text(name) and server.seen[name] == 2, (name, result)
 
 
