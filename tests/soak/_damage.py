@@ -320,8 +320,8 @@ def _result(folder: Path, name: str, kind: str, seed: int, reader: str, expected
         return "the same results"
     if found.startswith("UserError"):
         named = Path(name).name in found or Path(name).parent.name in found
-        # other weights are another model: the error names the features that it did not make
-        named |= _matches(name, "models/vlm") and "made with another" in found
+        # other weights are another model, other figures other results: the error names what they did not make
+        named |= _matches(name, EDITED) and "made with another" in found
         return "an error that names the file" if named else f"FAILED: the file is not named: {found}"
     shows_less = reader == "cache" and ("set aside" in found or kind == "missing")
     if shows_less or (found == "= None" and reader == "stored"):
