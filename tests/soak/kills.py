@@ -80,7 +80,7 @@ def kill_at_random(
         made.copy(command, folder)
     for _ in range(5):
         pid, since = forks.start(*command.arguments, folder=folder), time.monotonic()
-        time.sleep(moments.random() * made.seconds[str(command)])
+        time.sleep(0.02 + moments.random() * made.seconds[str(command)])
         os.kill(pid, number)
         if sent is not None:
             sent.append(time.monotonic())
