@@ -64,22 +64,22 @@ def received() -> int:
 
 
 _received = 0
-_raised = False
+_raised: Interrupted | None = None
 
 
 def _interrupt(number: int, _: object) -> None:
     global _received, _raised
     _received = _received or number
-    if not _raised:  # later ones are for the thread
-        _raised = True
-        raise Interrupted(_received)
+    if _raised is None:  # later ones are for the thread
+        _raised = Interrupted(_received)
+        raise _raised
 
 
 def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
     """An exception in a destructor is printed and lost: raise this one again, where it is heard."""
     global _raised
     if isinstance(lost.exc_value, Interrupted):
-        _raised = False
+        _raised = None
         threading.Timer(0.05, os.kill, (os.getpid(), _received)).start()
     else:
         sys.__unraisablehook__(lost)
@@ -125,7 +125,7 @@ def _watch(woken: int, dvc: int | None) -> None:
             _received = first
         elif not ready or (numbers and time.monotonic() - since > _SAME_S):
             with suppress(OSError):
-                os.write(2, f"{Interrupted(first)}; ended by force\n".encode())
+                os.write(2, f"{_raised or Interrupted(first)}; ended by force\n".encode())
             os._exit(128 + first)
 
 

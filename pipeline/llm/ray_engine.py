@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.guard import guarded
+from pipeline.base.interrupts import received
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
 from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
@@ -102,7 +103,8 @@ class RayEngine(Engine):
             self._cluster.close()
         if self._connected:
             self._connected = False
-            self._ray.shutdown()
+            if not received():  # else this process ends at once, and the guard ends the cluster
+                self._ray.shutdown()
 
     def _run(self, blocks: list[Any], pending: dict[str, Request]) -> Iterator[Result]:
         """Run one Ray dataset. Requests that Ray gives up are failed results; the next run repeats them."""

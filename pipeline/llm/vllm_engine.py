@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.guard import guarded
-from pipeline.base.interrupts import children_without_sigint
+from pipeline.base.interrupts import children_without_sigint, received
 from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
 from pipeline.llm.core_death import CoreWatch
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 MAX_CRASHES = 2  # engine crashes that one request may be part of
 MAX_CRASHES_IN_A_ROW = 3  # without a result between them
 SHUTDOWN_S = 10.0  # for the engine to end by itself; then it is killed
+SHUTDOWN_AFTER_SIGNAL_S = 2.0  # all must have ended soon, and the engine holds nothing to keep
 
 
 @dataclass
@@ -140,7 +141,8 @@ class VllmEngine(Engine):
         llm, self._llm = getattr(self, "_llm", None), None
         if llm is not None:
             try:
-                llm.llm_engine.engine_core.shutdown(timeout=SHUTDOWN_S)
+                timeout = SHUTDOWN_AFTER_SIGNAL_S if received() else SHUTDOWN_S
+                llm.llm_engine.engine_core.shutdown(timeout=timeout)
             except Exception as error:
                 log.warning("the engine did not stop cleanly: %s", one_line(error))
 

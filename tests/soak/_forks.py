@@ -83,8 +83,8 @@ def _private_shared_memory() -> bool:
     return all(subprocess.run(command, capture_output=True).returncode == 0 for command in commands)
 
 
-def _command(argv: list[str], folder: str, limits: dict[str, int]) -> None:
-    """In the fork: run the command and end."""
+def _command(argv: list[str], folder: str, limits: dict[str, int], starting: int) -> None:
+    """In the fork: run the command and end; `starting` is closed when it starts."""
     os.setsid()
     os.chdir(folder)
     log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -105,6 +105,7 @@ def _command(argv: list[str], folder: str, limits: dict[str, int]) -> None:
     try:
         from lempo.cli import main
 
+        os.close(starting)
         main()
     except SystemExit as end:
         code = end.code or 0
@@ -133,10 +134,14 @@ def _serve() -> None:
     for line in sys.stdin:
         request, answer = json.loads(line), {}
         if "argv" in request:
+            started, starting = os.pipe()
             pid = os.fork()
             if not pid:
                 answers.close()
-                _command(request["argv"], request["folder"], request["limits"])
+                _command(request["argv"], request["folder"], request["limits"], starting)
+            os.close(starting)
+            os.read(started, 1)
+            os.close(started)
             answer = {"pid": pid}
         elif "wait" in request:
             answer = {"code": os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.soak._toy import COMMANDS, Command, Toy, said, toy
 from tests.soak.kills import run_again
-from tests.soak.trial import Outcome
+from tests.soak.trial import Outcome, each
 
 PROMISE = "A full disk or a limit of the system is one line with its cause; after that, the bytes are right."
 HOW = (
@@ -33,8 +33,10 @@ def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = N
     commands = commands or COMMANDS
     failures: list[str] = []
     counts: Counter[str] = Counter()
+    done = 0
     with toy(folder, own_shared_memory=False) as made:
-        for number in range(trials):
+        for number in each(trials):
+            done += 1
             command = commands[number % len(commands)]
             random_ = random.Random(f"{seed} {number}")
             kind = random_.choice(("disk", "disk", "ulimit -f", "ulimit -n"))
@@ -43,8 +45,7 @@ def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = N
             bad, code = _trial(made, command, folder / f"trial-{number}", random_, kind)
             counts[f"{kind}, {'stopped' if code else 'went through'}"] += 1
             failures += [f"trial {number}, {command}, {kind}: {'; '.join(bad)}"] if bad else []
-            print(f"full_disk {number}: {command}, {kind}, exit code {code}: {bad or 'held'}", flush=True)
-    return Outcome(trials, tuple(failures), dict(sorted(counts.items())))
+    return Outcome(done, tuple(failures), dict(sorted(counts.items())))
 
 
 def _trial(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, processes_in, said, still_there, toy
-from tests.soak.trial import Outcome
+from tests.soak.trial import Outcome, each
 
 PROMISE = "A command that is killed at any moment leaves no process, and run again it gives the same bytes."
 HOW = (
@@ -26,17 +26,18 @@ def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = N
     commands = commands or (WITH_ENGINES if trials >= len(WITH_ENGINES) else COMMANDS)
     failures, killed = [], dict.fromkeys(map(str, commands), 0)
     slowest = 0.0
+    done = 0
     with toy(folder) as made:
-        for number in range(trials):
+        for number in each(trials):
+            done += 1
             command = commands[number % len(commands)]
             moments = random.Random(f"{seed} {number}")
             bad, seconds = _trial(made, command, folder / f"trial-{number}", moments)
             killed[str(command)] += seconds is not None
             slowest = max(slowest, seconds or 0.0)
             failures += [f"trial {number}, {command}: {'; '.join(bad)}"] if bad else []
-            print(f"kills {number}: {command}: {bad or 'held'}", flush=True)
     figures = {f"killed, {name}": count for name, count in killed.items()}
-    return Outcome(trials, tuple(failures), {**figures, "slowest end of all processes, s": round(slowest, 1)})
+    return Outcome(done, tuple(failures), {**figures, "slowest end of all processes, s": round(slowest, 1)})
 
 
 def _trial(
@@ -79,7 +80,7 @@ def kill_at_random(
         made.copy(command, folder)
     for _ in range(5):
         pid, since = forks.start(*command.arguments, folder=folder), time.monotonic()
-        time.sleep(moments.random() * made.seconds[str(command)])
+        time.sleep(0.02 + moments.random() * made.seconds[str(command)])
         os.kill(pid, number)
         if sent is not None:
             sent.append(time.monotonic())
