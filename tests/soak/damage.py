@@ -21,6 +21,7 @@ HOW = (
     "A file of a finished project gets a flipped bit, a cut, other bytes or another file's bytes, or a "
     "folder or a dangling link takes its place; then a reader of it runs, and its outputs are compared."
 )
+SLOW = True
 TEST_TRIALS = 60
 SOAK_TRIALS = 5000
 _ROOT = Path(__file__).parents[2]
