@@ -129,7 +129,7 @@ def halve(table: pa.Table) -> pa.Table:
 
 
 def shuffle(table: pa.Table) -> pa.Table:
-    return table.take(list(reversed(range(table.num_rows))))
+    return table.take(pa.array(reversed(range(table.num_rows)), pa.int64()))
 
 
 def shift(column: str) -> Rows:
@@ -137,7 +137,7 @@ def shift(column: str) -> Rows:
 
     def change(table: pa.Table) -> pa.Table:
         values = table[column].to_pylist()
-        return _replaced(table, column, [values[-1], *values[:-1]])
+        return _replaced(table, column, [*values[-1:], *values[:-1]])
 
     return change
 
@@ -147,7 +147,8 @@ def edit(column: str, row: int = -1) -> Rows:
 
     def change(table: pa.Table) -> pa.Table:
         values = table[column].to_pylist()
-        values[row] = _another(values[row])
+        if values:
+            values[row] = _another(values[row])
         return _replaced(table, column, values)
 
     return change

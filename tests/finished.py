@@ -92,7 +92,7 @@ def finish(folder: Path) -> Finished:
     for dataset in DATASETS:
         Source(folder / "in" / dataset)
     shutil.copytree(ROOT / "prompts", folder / "prompts")
-    make_llm(folder, b"weights")
+    make_llm(folder, b"{}")
     make_vlm_folder(folder / "vlm")
     changes = {
         "datasets": DATASETS, "corpus.root": "in", "llm.model": "llm", "llm.repairs": 0,
@@ -108,7 +108,8 @@ def make_llm(folder: Path, weights: bytes) -> None:
     """The folder `llm` with what identifies a language model."""
     (folder / "llm").mkdir(exist_ok=True)
     (folder / "llm/config.json").write_text("{}")
-    (folder / "llm/model.safetensors").write_bytes(weights)
+    # a safetensors file without tensors; `weights` is its header, a JSON object
+    (folder / "llm/model.safetensors").write_bytes(len(weights).to_bytes(8, "little") + weights)
 
 
 def with_changes(params: Params, changes: dict[str, Any]) -> Params:

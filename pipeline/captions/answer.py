@@ -39,7 +39,7 @@ def caption_in(answer: str) -> str | None:
     """The caption in an answer, or None where the answer does not fit the schema."""
     try:
         value = json.loads(answer, strict=False)  # grammars allow control characters inside texts
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: no JSON, or a number of thousands of digits
         return None
     caption = value.get(KEY) if isinstance(value, dict) else None
     return caption if isinstance(caption, str) else None

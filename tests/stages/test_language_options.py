@@ -139,7 +139,7 @@ def test_a_failed_row_is_tried_in_as_many_runs_as_set(toy: Toy) -> None:
 
 def test_a_thought_that_the_limit_cut_is_no_text(toy: Toy) -> None:
     """The prompt may open the thoughts: then only answers that end them show what the other ones are."""
-    toy.with_params(interpret__max_tokens=60, llm__repairs=1)
+    toy.with_params(interpret__max_tokens=60, llm__repairs=1, llm__max_failed_share=1.0)
 
     def answer(request: Request) -> Result:
         text = toy.texts[request.messages[-1]["content"]]
@@ -166,6 +166,7 @@ def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest
     table[1]["objects"] = [{"object_id": 7, "name": "scene", "attributes": ["one", "3"], "bbox": None}]
     table[1] |= {"relationships": [], "scene": None}
     write_table(table, toy.paths.scene_graphs("toy"), SCENE_GRAPHS)
+    sign(toy.params, toy.paths, "toy")
     for row in table[:2]:
         graph = group_objects(graph_from_row(row))
         toy.texts[serialise(graph)] = verbalise(graph)
@@ -178,7 +179,7 @@ def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest
     metrics = toy.metrics("interpret")
     assert metrics["toy"]["unchecked"] == 2 and metrics["toy"]["all_right_rate"] == 1.0
     assert "unchecked" not in metrics["free"]
-    show_captions(toy.paths, "toy", "interpret", worst=False, limit=2)
+    show_captions(toy.params, toy.paths, "toy", "interpret", worst=False, limit=2)
     assert "not checked: 2 the" in capsys.readouterr().out
 
 

@@ -28,7 +28,10 @@ def test_the_caption_is_found() -> None:
     assert list(SCHEMA["properties"]) == [KEY] == SCHEMA["required"]
 
 
-@pytest.mark.parametrize("answer", ["", "Two boats.", '{"caption": 3}', '["a"]', '{"caption": "Two bo', "{}"])
+@pytest.mark.parametrize(
+    "answer",
+    ["", "Two boats.", '{"caption": 3}', '["a"]', '{"caption": "Two bo', "{}", "7" * 5000, "[" * 100_000],
+)
 def test_an_answer_without_one_has_none(answer: str) -> None:
     assert caption_in(answer) is None
 
