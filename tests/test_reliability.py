@@ -17,6 +17,8 @@ MODULES: list[Any] = [pytest.param(name, marks=pytest.mark.slow if is_slow(name)
 @pytest.mark.parametrize("name", MODULES)
 def test_a_few_trials_hold(name: str, tmp_path: Path) -> None:
     module = load(name)
+    if not module.TEST_TRIALS:
+        pytest.skip("one trial takes minutes; other tests try the same")
     outcome = module.run(module.TEST_TRIALS, 0, tmp_path)
     assert outcome.trials == module.TEST_TRIALS
     assert not outcome.failures, "\n".join(outcome.failures)

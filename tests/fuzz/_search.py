@@ -4,6 +4,7 @@ Faults are saved as files in FOLDER, one of each kind, and the search goes on.
 """
 
 import hashlib
+import logging
 import sys
 import tempfile
 import traceback
@@ -35,6 +36,7 @@ def main(name: str, folder: Path, seconds: int) -> None:
 
     limits = [f"-max_total_time={seconds}", f"-timeout={SLOWEST_S}", f"-rss_limit_mb={MOST_MB}"]
     options = [*limits, "-max_len=20000", f"-artifact_prefix={folder}/", "-seed=1"]
+    logging.disable(logging.WARNING)
     atheris.Setup([sys.argv[0], *options, str(corpus)], attempt)
     atheris.Fuzz()
 

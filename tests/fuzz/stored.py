@@ -112,8 +112,6 @@ def row_cache(folder: Path) -> Target:
                 assert entry.failed or entry.text is not None
         finally:
             cache.summary()
-            for aside in folder.glob("*.damaged"):
-                aside.unlink()
 
     return of_file(part, read)
 

@@ -65,6 +65,8 @@ def of_files(paths: list[Path], read: Callable[[Path], object], *further: tuple[
             read(paths[number])
         finally:
             paths[number].write_bytes(sound[number])
+            for aside in paths[number].parent.glob("*.damaged"):
+                aside.unlink()
 
     seeds = [*enumerate(sound), *further]
     return Target(attempt, [(bytes([n]) if len(paths) > 1 else b"") + data for n, data in seeds])

@@ -74,3 +74,11 @@ def test_a_thumbnail_is_a_small_jpeg_in_an_address(tmp_path: Path) -> None:
     head, _, body = thumbnail_uri(tmp_path / "a.png", 96).partition(",")
     assert head == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(body))).size == (96, 64)
+
+
+def test_a_file_that_is_too_large_for_its_pixels_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.png"
+    path.touch()
+    os.truncate(path, 40 << 30)
+    found = probe(path, max_pixels=1_000_000)
+    assert "more bytes" in (found.error or "") and "corpus.max_pixels" in found.remedy

@@ -1,6 +1,9 @@
 """Which file a graph means: its folder, its ending, its Unicode form; hidden and linked folders."""
 
+import os
+import subprocess
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +146,20 @@ def test_the_folder_of_images_may_be_a_link(source: Source) -> None:
     (source.folder / "images").rename(source.folder.parent / "elsewhere")
     (source.folder / "images").symlink_to("../elsewhere")
     assert source.read().images.num_rows == 9
+
+
+@pytest.mark.parametrize("top", ["", ".hidden"])
+def test_folders_may_lie_a_thousand_deep(source: Source, top: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = source.folder / "images"
+    data = source.image("val-red").read_bytes()
+    (images / top).mkdir(exist_ok=True)
+    with monkeypatch.context() as patch:
+        patch.chdir(images / top)
+        for _ in range(1000):
+            os.mkdir("d")
+            os.chdir("d")
+        Path("x.png").write_bytes(data)
+    corpus = source.read()
+    assert corpus.images.num_rows == 9 and corpus.notes.metrics()["hidden_files"] == bool(top)
+    assert len(corpus.rejects.rows) == (not top)  # the id is too long
+    subprocess.run(["rm", "-rf", images], check=True)  # Python itself cannot remove folders so deep
