@@ -25,8 +25,6 @@ _MEMORY = 8 << 30  # bytes of address space of a child: a length in a damaged he
 
 _ROOT = str(Path(__file__).parents[2])
 
-_ROOT = str(Path(__file__).parents[2])
-
 # who reads what, by the first name that fits; a reader is tried alone, as a person would run it
 READERS = (
     ("data/corpus/rejects", ("report",)),
@@ -225,7 +223,7 @@ def _report(params: Params, paths: Paths) -> str:
 def _captions(params: Params, paths: Paths) -> str:
     from lempo.captions import show_captions
 
-    show_captions(paths, None, "caption", True, 10)
+    show_captions(params, paths, None, "caption", True, 10)
     return ""
 
 
@@ -246,7 +244,7 @@ def _prune(params: Params, paths: Paths) -> str:
 def _export(params: Params, paths: Paths) -> str:
     from lempo.export import export_tuned
 
-    export_tuned(paths, DATASET, paths.root / "exported")
+    export_tuned(params, paths, DATASET, paths.root / "exported")
     return ""
 
 

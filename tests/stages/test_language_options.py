@@ -166,6 +166,7 @@ def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest
     table[1]["objects"] = [{"object_id": 7, "name": "scene", "attributes": ["one", "3"], "bbox": None}]
     table[1] |= {"relationships": [], "scene": None}
     write_table(table, toy.paths.scene_graphs("toy"), SCENE_GRAPHS)
+    sign(toy.params, toy.paths, "toy")
     for row in table[:2]:
         graph = group_objects(graph_from_row(row))
         toy.texts[serialise(graph)] = verbalise(graph)
@@ -178,7 +179,7 @@ def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest
     metrics = toy.metrics("interpret")
     assert metrics["toy"]["unchecked"] == 2 and metrics["toy"]["all_right_rate"] == 1.0
     assert "unchecked" not in metrics["free"]
-    show_captions(toy.paths, "toy", "interpret", worst=False, limit=2)
+    show_captions(toy.params, toy.paths, "toy", "interpret", worst=False, limit=2)
     assert "not checked: 2 the" in capsys.readouterr().out
 
 

@@ -14,6 +14,7 @@ from pipeline.base.paths import Paths
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import load_tokenizer, load_vlm
 from stages import evaluate
+from tests.belonging import sign_tuned
 from tests.hostile import AUTO_TOKENIZER, OF_VLMS, Attack, change, write_code
 from trainer.benchmarks import measure
 from trainer.tuning.folder import CARD_NAME, model_card, save_tuned
@@ -38,10 +39,11 @@ def test_the_readers_of_a_tuned_folder_refuse_code(
     paths = Paths(tmp_path)
     save_tuned(paths.tuned("tiny"), vlm, params.vlm, _record(vlm.identity), "")
     attack.make(paths.tuned("tiny"), sentinel)
+    sign_tuned(paths.tuned("tiny"), {})
     with pytest.raises(UserError, match=attack.said):
         evaluate._tuned_features(params, paths, "tiny", [], Texts.of(vlm, ["a"]))
     with pytest.raises(UserError, match=attack.said):
-        measure._load_tuned(params, paths.tuned("tiny"), vlm)
+        measure.load_tuned(params, paths.tuned("tiny"), vlm)
     assert not sentinel.exists()
 
 
