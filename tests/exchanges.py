@@ -168,7 +168,7 @@ def _replaced(table: pa.Table, column: str, values: list) -> pa.Table:
 
 def _another(value: Any, kind: pa.DataType) -> object:
     if pa.types.is_list(kind):
-        return value[1:] if value else [] if value is None else None
+        return value[1:] if value else []
     if pa.types.is_boolean(kind):
         return not value
     return f"{value}x" if pa.types.is_string(kind) else (value or 0) + 1

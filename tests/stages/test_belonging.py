@@ -75,7 +75,7 @@ def _other_tokenizer(folder: Path) -> None:
 SIBLINGS: dict[str, Change] = {
     "corpus": Change(STAGES, {}, _other_corpus),
     "prompt": Change(("interpret", "caption"), {}, reword_prompts),
-    "language model": Change(("interpret", "caption"), {}, lambda folder: make_llm(folder, b"others")),
+    "language model": Change(("interpret", "caption"), {}, lambda folder: make_llm(folder, 2.0)),
     "samples": Change(("interpret", "caption"), {"caption.samples": 2, "interpret.max_tokens": 99}),
     "dtype": Change(("embed",), {"embed.dtype": "float32"}),
     "vision language model": Change(("embed", "tune"), {}, _other_vlm),
