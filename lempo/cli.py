@@ -196,9 +196,7 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):  # the reader has closed it, as in `lempo captions | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
-        known = error if isinstance(error, UserError) else of_the_machine(error)
-        if known is None and isinstance(error, OSError):
-            known = storage_error(error)
+        known = error if isinstance(error, UserError) else of_the_machine(error) or storage_error(error)
         if known is None:
             raise
         _say(f"error: {known}")

@@ -59,12 +59,19 @@ def run(params: Params, paths: Paths) -> None:
     rate = spent.images / spent.total if spent.images else None
     write_metrics(
         paths.speed("embed"),
-        {"seconds": seconds, "embedded": spent.images, "cached": cached, "images_per_second": rate},
+        {
+            "seconds": seconds,
+            "embedded": spent.images,
+            "cached": cached,
+            "damaged_cache_parts": cache.damaged,
+            "images_per_second": rate,
+        },
     )
     log.info(
-        "embed: %d images embedded (%s), %d from the cache; %s",
+        "embed: %d images embedded (%s), %d from the cache; %s%s",
         spent.images,
         f"{rate:.0f} images/s" if rate else "none",
         cached,
+        f"{cache.damaged} damaged parts of the cache set aside; " if cache.damaged else "",
         ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()),
     )

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
@@ -94,7 +92,7 @@ def finish(folder: Path) -> Finished:
     for dataset in DATASETS:
         Source(folder / "in" / dataset)
     shutil.copytree(ROOT / "prompts", folder / "prompts")
-    make_llm(folder, 1.0)
+    make_llm(folder, b"{}")
     make_vlm_folder(folder / "vlm")
     changes = {
         "datasets": DATASETS, "corpus.root": "in", "llm.model": "llm", "llm.repairs": 0,
@@ -106,11 +104,12 @@ def finish(folder: Path) -> Finished:
     return project
 
 
-def make_llm(folder: Path, weight: float) -> None:
+def make_llm(folder: Path, weights: bytes) -> None:
     """The folder `llm` with what identifies a language model."""
     (folder / "llm").mkdir(exist_ok=True)
     (folder / "llm/config.json").write_text("{}")
-    save_file({"weight": torch.full((8,), weight)}, folder / "llm/model.safetensors")
+    # a safetensors file without tensors; `weights` is its header, a JSON object
+    (folder / "llm/model.safetensors").write_bytes(len(weights).to_bytes(8, "little") + weights)
 
 
 def with_changes(params: Params, changes: dict[str, Any]) -> Params:

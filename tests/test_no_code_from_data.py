@@ -105,8 +105,8 @@ def test_aliases_of_yaml_that_multiply_cost_nothing(tmp_path: Path) -> None:
 
 
 def test_features_that_hold_objects_are_refused(tmp_path: Path, sentinel: Path) -> None:
-    blocks, made = [np.eye(2, dtype=np.float32)], {"made_from": {}}
-    write_features(tmp_path, ["a", "b"], ["0" * 64] * 2, blocks, dimension=2, dtype="float32", **made)
+    blocks = [np.eye(2, dtype=np.float32)]
+    write_features(tmp_path, ["a", "b"], ["0" * 64] * 2, blocks, dimension=2, dtype="float32", made_from={})
     np.save(tmp_path / "vectors.npy", np.array([Payload(sentinel)] * 2, dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match=r"vectors\.npy: the features cannot be read"):
         read_features(tmp_path)

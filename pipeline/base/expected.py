@@ -30,9 +30,9 @@ MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of fea
 _LANGUAGE = (
     "seed", "llm.model", "llm.revision", "llm.temperature", "llm.top_p", "llm.repairs",
     "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
-    "llm.engine_args", "vlm.model",
+    "llm.engine_args", "llm.trust_remote_code", "vlm.model", "vlm.trust_remote_code",
 )  # fmt: skip
-_VLM = ("vlm.model", "vlm.pretrained", "vlm.precision")
+_VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
 PARAMETERS = {  # those that change what a stage writes
     "corpus": ("corpus.root", "corpus.max_pixels"),

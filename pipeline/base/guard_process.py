@@ -1,6 +1,7 @@
 """The process that `guard.guarded` starts: `guard_process.py PID FOLDER`; the standard library is enough."""
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _SHARED = b"/dev/shm/"
+_NAMED = re.compile(rb"(?:sem\.loky-|torch_)(\d+)[-_]")  # joblib and PyTorch name theirs by their process
 _PATIENCE_S = 30.0
 
 
@@ -58,13 +60,15 @@ def _shared_memory(pid: object) -> set[bytes]:
     return {path for path in paths if not path.endswith(b"(deleted)")}
 
 
-def _end(folder: str) -> None:
+def _end(parent: int, folder: str) -> None:
     shared: set[bytes] = set()
+    ours = {parent}
     deadline = time.monotonic() + _PATIENCE_S
     empty = 0
     while empty < 2 and time.monotonic() < deadline:
         marked = _marked(folder)
         empty = 0 if marked else empty + 1
+        ours.update(marked)
         shared |= set().union(*map(_shared_memory, marked))
         for pid in marked:
             with suppress(ProcessLookupError):
@@ -74,6 +78,10 @@ def _end(folder: str) -> None:
     for path in shared.difference(*others) if shared else ():
         with suppress(OSError):
             os.unlink(path)
+    for name in os.listdir(_SHARED) if os.path.isdir(_SHARED) else ():
+        if (found := _NAMED.match(name)) and int(found[1]) in ours:
+            with suppress(OSError):
+                os.unlink(_SHARED + name)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -81,4 +89,4 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _wait_for_the_end(int(sys.argv[1]))
-    _end(sys.argv[2])
+    _end(int(sys.argv[1]), sys.argv[2])

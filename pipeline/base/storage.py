@@ -34,10 +34,12 @@ _MEANINGS = {
     errno.ENFILE: ("the machine has too many files open", "End other programs"),
     errno.EIO: ("the disk reports an error", f"Check the disk and the connection to it; {_KEPT}"),
 }
-_NUMBER = re.compile(r"(?:\(os error |\[errno )(\d+)", re.IGNORECASE)  # as libraries in Rust and C++ write it
+_NUMBER = re.compile(
+    r"(?:\(os error |\[errno |Os { code: )(\d+)", re.IGNORECASE
+)  # as libraries in Rust and C++ write it
 
 
-def storage_error(error: Exception, path: object = None) -> UserError | None:
+def storage_error(error: BaseException, path: object = None) -> UserError | None:
     """The error for users where the cause is a disk, a quota, a limit or a permission; else None.
 
     Args:

@@ -51,7 +51,8 @@ def write_captions(
     engine = engine or partial(open_engine, settings.params, paths.root, row)
     with ExitStack() as stack:
         tables = CaptionTables(settings, paths, stack)
-        writer = stack.enter_context(TextWriter(settings, row_cache(paths), engine, count))
+        cache = row_cache(paths)
+        writer = stack.enter_context(TextWriter(settings, cache, engine, count))
         for block in blocks_of(rows):
             row[:] = max(block, key=lambda one: len(one.messages[-1]["content"])).messages
             tables.write(writer.write(block))
@@ -60,6 +61,7 @@ def write_captions(
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
     speed = writer.speed.figures(time.perf_counter() - since)
+    speed["damaged_cache_parts"] = cache.damaged
     write_metrics(paths.speed(name), speed)
     print(_summary(name, metrics["all"], speed), file=sys.stderr)
 
@@ -72,6 +74,8 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
         f"{speed['cache_hits']} from the cache",
         f"{metrics['failed']} failed, {metrics['truncated']} truncated",
     ]
+    if damaged := speed["damaged_cache_parts"]:
+        phrases.append(f"{damaged} damaged part{'s' * (damaged > 1)} of the cache set aside")
     if metrics["empty"]:
         phrases.append(f"{metrics['empty']} of empty graphs")
     if metrics["all_right_rate"] is not None:

@@ -1,6 +1,7 @@
 """Image features by the VLM: worker processes read, check and decode images while the model runs."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ def _collate(items: list[tuple[Any, float]]) -> tuple[Any, float]:
         try:
             images.share_memory_()  # else a thread does it later, and where it fails, nobody hears of it
         except RuntimeError as error:
+            for left in Path("/dev/shm").glob(f"torch_{os.getpid()}_*"):
+                left.unlink(missing_ok=True)
             images_of: Any = worker.dataset
             return _Problem(images_of.sources[0], f"no shared memory for images: {error}", _SHARED), 0.0
     return images, seconds

@@ -27,6 +27,10 @@ class TextTokenizer:
         """Tokens (N, context_length), padded, and cut at the end where a text is longer."""
         return self._tokenizer(list(texts), context_length=self.context_length)
 
+    def save(self, folder: Path) -> None:
+        """Write a tokenizer of transformers into a folder."""
+        self._tokenizer.save_pretrained(folder)
+
     def count(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, uncut, start and end tokens included."""
         tokenizer = self._tokenizer

@@ -45,7 +45,8 @@ def studied(tmp_path_factory: pytest.TempPathFactory, make_params: object) -> tu
 
 
 def results(paths: Paths) -> dict[Path, tuple[int, bytes]]:
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (paths.cache / "study").iterdir()}
+    files = (path for path in (paths.cache / "study").iterdir() if path.is_file())  # a kill leaves folders
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
 def cells(paths: Paths, table: str) -> list[dict[str, str]]:

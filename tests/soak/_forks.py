@@ -89,6 +89,10 @@ def _command(argv: list[str], folder: str, limits: dict[str, int]) -> None:
     os.chdir(folder)
     log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
+    if limits:  # they must not cut the log
+        cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log, cwd="/")
+        assert cat.stdin is not None
+        log = cat.stdin.fileno()
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     (Path(folder) / "tmp").mkdir(exist_ok=True)

@@ -264,13 +264,17 @@ def processes_in(folder: Path) -> dict[int, str]:
     return found
 
 
-def still_there(folder: Path, forks: Forks, seconds: float = 10.0) -> list[str]:
-    """What outlives a command for longer than this: processes, shared memory, folders of runs."""
+def still_there(folder: Path, forks: Forks, killed: bool = False, seconds: float = 10.0) -> list[str]:
+    """What outlives a command for longer than this: processes, shared memory, folders of runs.
+
+    Args:
+        killed: leave out the folders: a kill before the guard is up leaves one to the next run.
+    """
     deadline = time.monotonic() + seconds
     while True:
         left = [f"process {pid} is left: {words}" for pid, words in processes_in(folder).items()]
         left += [f"/dev/shm/{name} is left" for name in forks.shared_memory()]
-        left += [f"{path} is left" for path in (folder / "tmp").glob("lempo-*")]
+        left += [] if killed else [f"{path} is left" for path in (folder / "tmp").glob("lempo-*")]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.05)

@@ -21,7 +21,7 @@ HOW = (
     "A file of a finished project gets a flipped bit, a cut, other bytes or another file's bytes, or a "
     "folder or a dangling link takes its place; then a reader of it runs, and its outputs are compared."
 )
-TEST_TRIALS = 60
+TEST_TRIALS = 40
 SOAK_TRIALS = 5000
 _ROOT = Path(__file__).parents[2]
 
@@ -50,6 +50,8 @@ def _run_all(folder: Path, count: int) -> Iterator[tuple[int, str]]:
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=_ROOT
         ) as child:
             assert child.stdout is not None
+            if child.stdout.readline() != "ready\n":
+                raise RuntimeError(f"a reader of the undamaged project failed: {' '.join(command)}")
             for line in child.stdout:
                 yield done, line.strip()
                 done += 1

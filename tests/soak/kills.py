@@ -48,7 +48,7 @@ def _trial(
         if not kill_at_random(made, command, folder, moments, signal.SIGKILL, fresh=not times):
             break
         since = time.monotonic()
-        if left := still_there(folder, forks):
+        if left := still_there(folder, forks, killed=True):
             end_all(folder)
             return left, None
         seconds = time.monotonic() - since

@@ -11,7 +11,7 @@ from pipeline.faithfulness.check import Check, check, vocabulary_of
 from pipeline.graph.scene_graph import GroupGraph, Node, SceneGraph, group_objects, serialise
 from pipeline.graph.verbalise import verbalise
 from tests.pipeline.faithfulness.test_cases import CASES, GRAPHS, OTHERS
-from tests.soak.trial import Outcome
+from tests.soak.trial import Outcome, each
 
 PROMISE = (
     "Odd labels in one scene graph (articles, numbers, punctuation, emoji, any Unicode) change nothing that "
@@ -44,8 +44,8 @@ _SURROGATES = range(0xD800, 0xE000)
 
 def run(trials: int, seed: int, folder: Path) -> Outcome:
     """Judge the captions beside `trials` noise graphs."""
-    failures = []
-    for number in range(trials):
+    failures, number = [], -1
+    for number in each(trials):
         rng = random.Random(f"{seed} {number}")
         noise = noise_graph(rng)
         try:
@@ -57,7 +57,7 @@ def run(trials: int, seed: int, folder: Path) -> Outcome:
         changed = [CAPTIONS[i][1] for i in range(len(CAPTIONS)) if found[i] != EXPECTED[i]]
         if changed:
             failures.append(f"trial {number}: {noise!r}: {len(changed)} captions, first {changed[0]!r}")
-    return Outcome(trials, tuple(failures), {"captions judged in each trial": len(CAPTIONS)})
+    return Outcome(number + 1, tuple(failures), {"captions judged in each trial": len(CAPTIONS)})
 
 
 def judged_beside(noise: GroupGraph) -> list[Check]:

@@ -75,7 +75,7 @@ def _other_tokenizer(folder: Path) -> None:
 SIBLINGS: dict[str, Change] = {
     "corpus": Change(STAGES, {}, _other_corpus),
     "prompt": Change(("interpret", "caption"), {}, reword_prompts),
-    "language model": Change(("interpret", "caption"), {}, lambda folder: make_llm(folder, 2.0)),
+    "language model": Change(("interpret", "caption"), {}, lambda folder: make_llm(folder, b'{"a":{}}')),
     "samples": Change(("interpret", "caption"), {"caption.samples": 2, "interpret.max_tokens": 99}),
     "dtype": Change(("embed",), {"embed.dtype": "float32"}),
     "vision language model": Change(("embed", "tune"), {}, _other_vlm),
@@ -304,6 +304,8 @@ _CHANGED = {
     "llm.temperature": (0.5, ("tune", "evaluate", "report", "captions of caption")),
     "embed.dtype": ("float32", ("tune", "evaluate", "study", "report")),
     "vlm.precision": ("bf16", ("report", "export")),
+    "vlm.trust_remote_code": (True, ("report", "export")),
+    "llm.trust_remote_code": (True, ("tune", "report")),
     "tune.temperature": (0.5, ("evaluate", "export")),
     "method.reference": ("kept", ("evaluate", "export", "report")),
     "comparators.epochs": (2, ("report", "export")),

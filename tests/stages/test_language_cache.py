@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.interrupts import Interrupted
+from pipeline.base.metrics_io import read_metrics
+from pipeline.captions.run import row_cache
 from pipeline.llm.types import Request, Result
 from stages import interpret
 from tests.language_toy import NO_TENSORS, ROOT, Toy, answered
@@ -177,3 +179,19 @@ def test_a_full_cache_imports_neither_vllm_nor_an_engine(toy: Toy) -> None:
         "assert 'pipeline.llm.vllm_engine' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_damaged_part_is_generated_again_and_counted(
+    toy: Toy, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    toy.run()
+    whole, keys = toy.tables(), toy.cached()
+    (part,) = row_cache(toy.paths).parts()
+    content = part.read_bytes()
+    part.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+    assert {request.key for request in toy.run().asked} == set(keys)
+    assert toy.tables() == whole
+    assert "1 damaged part of the cache set aside" in capsys.readouterr().err
+    assert str(part) in caplog.text
+    assert read_metrics(toy.paths.speed("interpret"))["damaged_cache_parts"] == 1
+    assert toy.run().asked == []

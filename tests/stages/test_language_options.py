@@ -139,7 +139,7 @@ def test_a_failed_row_is_tried_in_as_many_runs_as_set(toy: Toy) -> None:
 
 def test_a_thought_that_the_limit_cut_is_no_text(toy: Toy) -> None:
     """The prompt may open the thoughts: then only answers that end them show what the other ones are."""
-    toy.with_params(interpret__max_tokens=60, llm__repairs=1)
+    toy.with_params(interpret__max_tokens=60, llm__repairs=1, llm__max_failed_share=1.0)
 
     def answer(request: Request) -> Result:
         text = toy.texts[request.messages[-1]["content"]]

@@ -1,6 +1,7 @@
 """The image files of a benchmark, all checked before any is embedded."""
 
 import csv
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,6 +54,6 @@ def checked_hashes(
 def _hash(file: Path) -> str | None:
     """The sha256 of a file; None where probing it will say what is wrong."""
     try:
-        return sha256_file(file) if file.is_file() else None
+        return sha256_file(file) if os.path.isfile(file) else None
     except OSError:
         return None

@@ -180,7 +180,7 @@ class _Files:
 
     def require_all(self) -> None:
         """If a file is missing, say so before a model is loaded, with all other files that cannot be used."""
-        if not all(map(os.path.isfile, self.files)):
+        if not all(map(os.path.isfile, self.files)):  # a name that is too long is no error there
             self.hashes(lambda _: False)
 
     def hashes(self, known: Callable[[str], bool]) -> list[str]:

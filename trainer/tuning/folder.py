@@ -65,8 +65,6 @@ def save_tuned(
 
 def _write_config(folder: Path, vlm: Vlm, source: vlm_source.VlmSource, code_is_trusted: bool) -> None:
     """Write the model's config and the files of its tokenizer, with its code if that is trusted."""
-    import open_clip
-
     config = source.config or {"model_cfg": _model_config(source.name), "preprocess_cfg": _preprocessing(vlm)}
     if source.config is not None:
         origin = Path(source.name.removeprefix(vlm_source.LOCAL))
@@ -75,7 +73,7 @@ def _write_config(folder: Path, vlm: Vlm, source: vlm_source.VlmSource, code_is_
             if (file.suffix in _TOKENIZER_SUFFIXES or code) and file.is_file():
                 shutil.copyfile(file, folder / file.name)
     elif config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
-        open_clip.get_tokenizer(source.name).save_pretrained(folder)
+        vlm.tokenizer.save(folder)
     write_json(folder / vlm_source.CONFIG_NAME, config)
 
 

@@ -34,6 +34,7 @@ if __name__ == "__main__":
         pids += [pid, grandchild]
         names.append(name)
     open(os.environ["VLLM_RPC_BASE_PATH"] + "/socket", "w").close()
+    open(f"/dev/shm/sem.loky-{os.getpid()}-x", "w").close()
     print(before.pid, *pids, *names, os.environ[MARK], flush=True)
     if "end" not in sys.argv:
         time.sleep(60)
@@ -58,7 +59,8 @@ def test_all_that_it_started_ends_and_nothing_is_left(tmp_path: Path, how: str) 
     assert process.stdout is not None
     before, *pids, first, second, folder = process.stdout.readline().split()
     assert len(pids) == 5
-    left = [Path("/dev/shm", first), Path("/dev/shm", second), Path(folder)]
+    left = [Path("/dev/shm", name) for name in (first, second, f"sem.loky-{process.pid}-x")]
+    left.append(Path(folder))
     if how == "kill":
         assert all(_alive(int(pid)) for pid in pids) and all(path.exists() for path in left)
         process.send_signal(signal.SIGKILL)

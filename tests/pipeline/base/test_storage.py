@@ -137,3 +137,11 @@ def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for number in range(3):
         write_json(tmp_path / f"{number}.json", {})
     assert [path for path in listed if path == tmp_path] == [tmp_path]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Err value: Os { code: 24, kind: TooManyOpenFiles }", "I/O error: x (os error 24)", "[errno 24] x"],
+)
+def test_what_libraries_say_of_a_limit_is_understood(text: str) -> None:
+    assert "ulimit -n" in str(storage.storage_error(RuntimeError(text)))

@@ -136,3 +136,26 @@ def test_a_table_read_in_batches_is_the_table(tmp_path: Path, monkeypatch: pytes
             list(read_batches(path, RANKINGS))
     with pytest.raises(UserError, match="the table is missing"):
         list(read_batches(tmp_path / "none.parquet", RANKINGS))
+
+
+def test_no_flipped_bit_gives_other_rows_not_even_before_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contracts, "READ_ROWS", 2)
+    rows = [_row(f"q{number}") for number in range(6)]
+    path = tmp_path / "t.parquet"
+    write_table(rows, path, RANKINGS)
+    whole, refused = path.read_bytes(), 0
+    for place in range(0, len(whole), 17):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        read: list[dict] = []
+        try:
+            for batch in read_batches(path, RANKINGS):
+                read += batch.to_pylist()
+        except UserError as error:
+            assert str(path) in str(error)
+            refused += 1
+            assert read == rows[: len(read)]
+        else:
+            assert read == rows
+    assert refused > len(whole) / 51
