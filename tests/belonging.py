@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def sign(params: Params, paths: Paths, dataset: str) -> None:
     if paths.features(dataset).is_dir():
         _sign_features(paths.features(dataset), expected.features(dataset))
     if paths.tuned(dataset).is_dir():
-        _sign_tuned(paths.tuned(dataset), expected.tuned(dataset))
+        sign_tuned(paths.tuned(dataset), expected.tuned(dataset))
     if paths.rankings(dataset).is_file():
         sign_rankings(expected, dataset)
 
@@ -84,7 +85,8 @@ def _sign_features(folder: Path, made_from: dict[str, Any]) -> None:
     write_json(file, manifest | {"content": features.content_hashes(folder)})
 
 
-def _sign_tuned(folder: Path, made_from: dict[str, Any]) -> None:
+def sign_tuned(folder: Path, made_from: Mapping[str, Any]) -> None:
+    """A tuned folder alone, with the files that it has now."""
     file = folder / tuned_folder.RECORD_NAME
     said = json.loads(file.read_text())
     del said["content"]

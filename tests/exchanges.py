@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -148,7 +149,7 @@ def edit(column: str, row: int = -1) -> Rows:
     def change(table: pa.Table) -> pa.Table:
         values = table[column].to_pylist()
         if values:
-            values[row] = _another(values[row])
+            values[row] = _another(values[row], table.schema.field(column).type)
         return _replaced(table, column, values)
 
     return change
@@ -165,10 +166,12 @@ def _replaced(table: pa.Table, column: str, values: list) -> pa.Table:
     return table.set_column(place, field, pa.array(values, field.type))
 
 
-def _another(value: object) -> object:
-    if isinstance(value, list):
-        return value[1:] if value else value
-    return f"{value}x" if isinstance(value, str) else (value or 0) + 1  # type: ignore[operator]
+def _another(value: Any, kind: pa.DataType) -> object:
+    if pa.types.is_list(kind):
+        return value[1:] if value else []
+    if pa.types.is_boolean(kind):
+        return not value
+    return f"{value}x" if pa.types.is_string(kind) else (value or 0) + 1
 
 
 def change_vectors(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:

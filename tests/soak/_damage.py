@@ -25,8 +25,6 @@ _MEMORY = 8 << 30  # bytes of address space of a child: a length in a damaged he
 
 _ROOT = str(Path(__file__).parents[2])
 
-_ROOT = str(Path(__file__).parents[2])
-
 # who reads what, by the first name that fits; a reader is tried alone, as a person would run it
 READERS = (
     ("data/corpus/rejects", ("report",)),
