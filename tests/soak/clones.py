@@ -43,10 +43,12 @@ def run(trials: int, seed: int, folder: Path) -> Outcome:
 
 def _compare(place: Path, url: str | None, rng: random.Random) -> tuple[int, str | None]:
     found = []
+    # both are made before one runs: the code that is copied must not change between
+    projects = {name: tiny_project(place / name, url) for _, _, name in _SURROUNDINGS}
     for environment, umask, name in _SURROUNDINGS:
         home = place / "home" / name
         home.mkdir(parents=True)
-        project = tiny_project(place / name, url)
+        project = projects[name]
         _shuffled(project, rng)
         before = os.umask(umask)
         try:
