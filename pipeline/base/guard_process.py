@@ -12,21 +12,68 @@ from pathlib import Path
 
 _SHARED = b"/dev/shm/"
 _NAMED = re.compile(rb"(?:sem\.loky-|torch_)(\d+)[-_]")  # joblib and PyTorch name theirs by their process
+_PERIOD_S = 1.0
 _PATIENCE_S = 30.0
 
 
-def _wait_for_the_end(parent: int) -> None:
+def _wait_for_the_end(parent: int) -> dict[int, str]:
+    """Note, until it has ended, the processes below the parent, with their start times.
+
+    A process that sets its own title, as Ray's and vLLM's do, writes over the variable that marks it.
+    """
+    before = _below({parent}, _table())
+    noted: dict[int, str] = {}
+    ended = None
     with suppress(OSError, AttributeError):  # it has ended, or this system has no pidfd
         ended = os.pidfd_open(parent)
-        if os.getppid() == parent:
-            select.select([ended], [], [])
-            return
     while os.getppid() == parent:
-        time.sleep(0.5)
+        table = _table()
+        noted |= {pid: table[pid][1] for pid in _below({parent}, table) - before}
+        if select.select([] if ended is None else [ended], [], [], _PERIOD_S)[0]:
+            break
+    return noted
+
+
+def _table() -> dict[int, tuple[int, str]]:
+    """Parent and start time of every process that has not ended."""
+    table = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError):
+                fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    table[int(entry)] = (int(fields[1]), fields[19])
+    return table
+
+
+def _below(roots: set[int], table: dict[int, tuple[int, str]]) -> set[int]:
+    """The processes below some others."""
+    found: set[int] = set()
+    level = roots
+    while level:
+        level = {pid for pid, (parent, _) in table.items() if parent in level} - found
+        found |= level
+    return found - {os.getpid()}
+
+
+def _ours(folder: str, noted: dict[int, str]) -> set[int]:
+    """All processes of the run, but not Python's resource trackers: they end last and clean up."""
+    table = _table()
+    found = {pid for pid, start in noted.items() if pid in table and table[pid][1] == start}
+    found |= set(_marked(folder))
+    found |= _below(found, table)
+    return {pid for pid in found if not _is_tracker(pid)}
+
+
+def _is_tracker(pid: int) -> bool:
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
 
 
 def _marked(folder: str) -> list[int]:
-    """The processes of the run, but not Python's resource trackers: they end last and clean up."""
+    """The processes that carry the run's mark."""
     mark, found = b"LEMPO_RUN=" + os.fsencode(folder), []
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -36,7 +83,7 @@ def _marked(folder: str) -> list[int]:
             ours = mark in (process / "environ").read_bytes().split(b"\0") or any(
                 _link(file) == folder for file in (process / "fd").iterdir()
             )
-            if ours and b"resource_tracker" not in (process / "cmdline").read_bytes():
+            if ours:
                 found.append(int(entry))
         except OSError:
             continue
@@ -60,13 +107,13 @@ def _shared_memory(pid: object) -> set[bytes]:
     return {path for path in paths if not path.endswith(b"(deleted)")}
 
 
-def _end(parent: int, folder: str) -> None:
+def _end(parent: int, folder: str, noted: dict[int, str]) -> None:
     shared: set[bytes] = set()
     ours = {parent}
     deadline = time.monotonic() + _PATIENCE_S
     empty = 0
     while empty < 2 and time.monotonic() < deadline:
-        marked = _marked(folder)
+        marked = _ours(folder, noted)
         empty = 0 if marked else empty + 1
         ours.update(marked)
         shared |= set().union(*map(_shared_memory, marked))
@@ -88,5 +135,4 @@ def _end(parent: int, folder: str) -> None:
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _wait_for_the_end(int(sys.argv[1]))
-    _end(int(sys.argv[1]), sys.argv[2])
+    _end(int(sys.argv[1]), sys.argv[2], _wait_for_the_end(int(sys.argv[1])))

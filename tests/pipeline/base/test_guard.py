@@ -26,6 +26,9 @@ if __name__ == "__main__":
     guarded()
     guarded()
     pids, names = [subprocess.Popen(["setsid", "sleep", "60"]).pid], []
+    time.sleep(2)
+    pids.append(subprocess.Popen(["env", "-i", "sleep", "60"]).pid)  # without a mark
+    time.sleep(2.5)
     for method in ("fork", "spawn"):
         context = multiprocessing.get_context(method)
         ours, theirs = context.Pipe()
@@ -58,7 +61,7 @@ def test_all_that_it_started_ends_and_nothing_is_left(tmp_path: Path, how: str) 
     )  # fmt: skip
     assert process.stdout is not None
     before, *pids, first, second, folder = process.stdout.readline().split()
-    assert len(pids) == 5
+    assert len(pids) == 6
     left = [Path("/dev/shm", name) for name in (first, second, f"sem.loky-{process.pid}-x")]
     left.append(Path(folder))
     if how == "kill":
