@@ -94,6 +94,7 @@ def _exchange(copy: Finished, sibling: Finished, chosen: random.Random) -> str:
     file = FILES[name](copy.paths, DATASET)
     if chosen.random() < 0.5:
         of, dataset = chosen.choice([(sibling, DATASET), (sibling, OTHER), (copy, OTHER)])
+        of = sibling if name == "rejects" else of  # one file of all datasets
         swap(copy, of.paths, name, dataset)
         return f"{name} of {'the other dataset' if dataset == OTHER else 'another project'}"
     if name == "features":
