@@ -27,7 +27,7 @@ as a failure. `make test` runs a few trials of each kind, `make soak` many.
 ```
 make soak                      # all trials, hours; figures go into this page
 make soak MINUTES=30           # as many of each kind as fit into this time
-make soak TRIALS=100 ONLY=damaged_tables
+make soak TRIALS=100 ONLY=damage
 make fuzz SECONDS=600          # coverage-guided fuzzing of the readers; crashes are kept as files
 ```
 
