@@ -35,6 +35,12 @@ SWALLOWS = """
 """
 
 
+def _hear_all() -> None:
+    """Tests that run under `nohup`, or in the background of a shell, have some signals ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _start(body: str, *before: str, **environment: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [*before, sys.executable, "-c", PROGRAM.format(body=body)],
@@ -43,6 +49,7 @@ def _start(body: str, *before: str, **environment: str) -> subprocess.Popen[str]
         text=True,
         cwd=ROOT,
         env=os.environ | environment,
+        preexec_fn=_hear_all,
     )
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     time.sleep(0.2)  # until it is in the body
