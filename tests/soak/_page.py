@@ -112,5 +112,5 @@ def _line(text: str) -> str:
 
 
 def _figures(figures: Mapping[str, Any]) -> str:
-    shown = (f"{v:.3g}" if isinstance(v, float) else v for v in figures.values())
-    return "; ".join(f"{name}: {value}" for name, value in zip(figures, shown, strict=True))
+    shown = {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in sorted(figures.items())}
+    return "; ".join(f"{name}: {value}" for name, value in shown.items())
