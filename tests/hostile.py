@@ -1,5 +1,6 @@
 """Model folders that try to run code: each would write a file, the sentinel, if anything of theirs ran."""
 
+import io
 import json
 import os
 import shutil
@@ -201,6 +202,23 @@ def to_hub(folder: Path, cache: Path, name: str) -> None:
     for missing in ("config.json", "open_clip_model.safetensors"):
         if not (snapshot / missing).exists():
             (absent / missing).touch()
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path) -> Path:
+    """A copy of a sound model folder, which the module's fixture `sound` makes; attacks change it."""
+    return Path(shutil.copytree(sound, tmp_path / "model"))
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Path:
+    return tmp_path / "it-ran"
+
+
+@pytest.fixture(autouse=True)
+def says_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers asks on the terminal whether to run code: whoever answers there says yes."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
 
 
 @pytest.fixture

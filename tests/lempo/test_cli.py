@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.pipeline.corpus.source import Source
-
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "corpus",
@@ -34,16 +32,6 @@ def _lempo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    values["corpus"]["root"] = "in"
-    values["datasets"] = ["parks"]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    Source(tmp_path / "in/parks")
-    return tmp_path
 
 
 def _change(folder: Path, section: str, **values: object) -> None:

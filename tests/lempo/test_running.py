@@ -11,7 +11,6 @@ import yaml
 
 from lempo.running import _READS
 from pipeline.base.run_lock import run_locks
-from tests.pipeline.corpus.source import Source
 
 ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -32,16 +31,6 @@ def _made_by(path: str) -> set[str]:
 def test_a_stage_locks_what_dvc_says_that_it_reads(stage: str) -> None:
     read = set().union(*map(_made_by, STAGES[stage]["deps"]))
     assert set(_READS[stage]) == read
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    values["corpus"]["root"] = "in"
-    values["datasets"] = ["parks"]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    Source(tmp_path / "in/parks")
-    return tmp_path
 
 
 def _start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -1,6 +1,5 @@
 """The folder of a language model or an adapter is data: nothing in it runs, wherever it asks for that."""
 
-import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,14 +23,17 @@ from tests.hostile import (
     PICKLED_ADAPTER,
     Attack,
     change,
+    folder,
     hub,
+    says_yes,
+    sentinel,
     to_hub,
     write_code,
     write_pickle,
 )
 from tests.pipeline.llm.tiny_llama import make_tiny_llama
 
-__all__ = ["hub"]
+__all__ = ["folder", "hub", "says_yes", "sentinel"]
 
 ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -44,22 +46,6 @@ def _llm(model: Path, **changes: Any) -> LlmParams:
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_llama(tmp_path_factory.mktemp("llm") / "tiny")
-
-
-@pytest.fixture
-def folder(sound: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(sound, tmp_path / "model"))
-
-
-@pytest.fixture
-def sentinel(tmp_path: Path) -> Path:
-    return tmp_path / "it-ran"
-
-
-@pytest.fixture(autouse=True)
-def says_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """transformers asks on the terminal whether to run code: whoever answers there says yes."""
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
 
 
 def _ways(params: Params, root: Path) -> list[Callable[[], object]]:

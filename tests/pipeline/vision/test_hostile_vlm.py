@@ -1,6 +1,5 @@
 """A VLM folder, or a model of the hub, is data: nothing in it runs, wherever it asks for that."""
 
-import io
 import json
 import pickle
 import shutil
@@ -18,14 +17,17 @@ from tests.hostile import (
     OF_VLMS,
     Attack,
     change,
+    folder,
     hub,
+    says_yes,
+    sentinel,
     to_hub,
     write_code,
     write_pickle,
 )
 from tests.trainer.tiny import make_vlm_folder
 
-__all__ = ["hub"]
+__all__ = ["folder", "hub", "says_yes", "sentinel"]
 
 
 def _params(model: str, trusted: bool = False) -> VlmParams:
@@ -35,22 +37,6 @@ def _params(model: str, trusted: bool = False) -> VlmParams:
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_vlm_folder(tmp_path_factory.mktemp("vlm") / "tiny")
-
-
-@pytest.fixture
-def folder(sound: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(sound, tmp_path / "model"))
-
-
-@pytest.fixture
-def sentinel(tmp_path: Path) -> Path:
-    return tmp_path / "it-ran"
-
-
-@pytest.fixture(autouse=True)
-def says_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """transformers asks on the terminal whether to run code: whoever answers there says yes."""
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
 
 
 @pytest.mark.parametrize("attack", OF_VLMS, ids=lambda attack: attack.name)
