@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, processes_in, said, still_there, toy
@@ -21,23 +22,43 @@ SLOW = True
 SOAK_TRIALS = 50 * len(WITH_ENGINES)
 
 
+Trial = Callable[[Toy, Command, Path, random.Random], tuple[list[str], float | None]]
+
+
 def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = None) -> Outcome:
     """Run trials; few of them leave out the engines that take long to start."""
+    return run_each(_trial, trials, seed, folder, commands, ("killed", "slowest end of all processes, s"))
+
+
+def run_each(
+    trial: Trial,
+    trials: int,
+    seed: int,
+    folder: Path,
+    commands: list[Command] | None,
+    figures: tuple[str, str],
+) -> Outcome:
+    """Run trials of all commands in turn.
+
+    Args:
+        trial: gives what was wrong, and the seconds until the end, None if the command was too quick.
+        commands: by default those that there are trials for.
+        figures: the names of the count of each command and of the slowest end.
+    """
     commands = commands or (WITH_ENGINES if trials >= len(WITH_ENGINES) else COMMANDS)
-    failures, killed = [], dict.fromkeys(map(str, commands), 0)
-    slowest = 0.0
+    failures, slowest, ended = [], 0.0, dict.fromkeys(map(str, commands), 0)
     done = 0
     with toy(folder) as made:
         for number in each(trials):
             done += 1
             command = commands[number % len(commands)]
             moments = random.Random(f"{seed} {number}")
-            bad, seconds = _trial(made, command, folder / f"trial-{number}", moments)
-            killed[str(command)] += seconds is not None
+            bad, seconds = trial(made, command, folder / f"trial-{number}", moments)
+            ended[str(command)] += seconds is not None
             slowest = max(slowest, seconds or 0.0)
             failures += [f"trial {number}, {command}: {'; '.join(bad)}"] if bad else []
-    figures = {f"killed, {name}": count for name, count in killed.items()}
-    return Outcome(done, tuple(failures), {**figures, "slowest end of all processes, s": round(slowest, 1)})
+    counts = {f"{figures[0]}, {name}": count for name, count in ended.items()}
+    return Outcome(done, tuple(failures), {**counts, figures[1]: round(slowest, 1)})
 
 
 def _trial(

@@ -5,9 +5,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, leftovers, said, still_there, toy
-from tests.soak.kills import kill_at_random, run_again
-from tests.soak.trial import Outcome, each
+from tests.soak._toy import WITH_ENGINES, Command, Toy, leftovers, said, still_there
+from tests.soak.kills import kill_at_random, run_again, run_each
+from tests.soak.trial import Outcome
 
 PROMISE = "SIGINT and SIGTERM end a command within 10 s, with exit code 130 or 143 and one line."
 HOW = (
@@ -23,20 +23,7 @@ LONGEST_S = 10.0
 
 def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = None) -> Outcome:
     """Run trials; few of them leave out the engines that take long to start."""
-    commands = commands or (WITH_ENGINES if trials >= len(WITH_ENGINES) else COMMANDS)
-    failures, slowest, ended = [], 0.0, dict.fromkeys(map(str, commands), 0)
-    done = 0
-    with toy(folder) as made:
-        for number in each(trials):
-            done += 1
-            command = commands[number % len(commands)]
-            moments = random.Random(f"{seed} {number}")
-            bad, seconds = _trial(made, command, folder / f"trial-{number}", moments)
-            slowest = max(slowest, seconds or 0.0)
-            ended[str(command)] += seconds is not None
-            failures += [f"trial {number}, {command}: {'; '.join(bad)}"] if bad else []
-    figures = {f"ended, {name}": count for name, count in ended.items()}
-    return Outcome(done, tuple(failures), {**figures, "slowest end, s": round(slowest, 1)})
+    return run_each(_trial, trials, seed, folder, commands, ("ended", "slowest end, s"))
 
 
 def _trial(
