@@ -51,9 +51,9 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
 
     paths = expected.paths
     tables: tuple[tuple[Path, pa.Schema, MadeFrom], ...] = (
-        (paths.images(dataset), IMAGES, expected.images),
-        (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.scene_graphs),
-        (paths.queries(dataset), QUERIES, expected.queries),
+        (paths.images(dataset), IMAGES, expected.corpus),
+        (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus),
+        (paths.queries(dataset), QUERIES, expected.corpus),
         (paths.interpretations(dataset), INTERPRETATIONS, expected.interpretations),
         (paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, expected.pseudo_captions),
         (paths.rankings(dataset), RANKINGS, expected.rankings),

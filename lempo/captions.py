@@ -85,7 +85,7 @@ def _graphs(expected: Expected, dataset: str, stage: LanguageStage, ids: set[str
         references = {
             query["query_id"]: (query["reference_id"], f"\nModification: {query['modification']}")
             for query in read_table(
-                paths.queries(dataset), QUERIES, expect=expected.queries(dataset)
+                paths.queries(dataset), QUERIES, expect=expected.corpus(dataset)
             ).to_pylist()
             if query["query_id"] in ids
         }
@@ -93,7 +93,7 @@ def _graphs(expected: Expected, dataset: str, stage: LanguageStage, ids: set[str
     graphs = {
         row["image_id"]: serialise(group_objects(graph_from_row(row)))
         for row in read_table(
-            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.scene_graphs(dataset)
+            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset)
         ).to_pylist()
         if row["image_id"] in images
     }

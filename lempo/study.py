@@ -59,7 +59,7 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
 def _families(expected: Expected, dataset: str) -> list[str]:
     """The family of every test query, in the table's order; where there is none, its reference."""
     columns = ["split", "family", "reference_id"]
-    file, expect = expected.paths.queries(dataset), expected.queries(dataset)
+    file, expect = expected.paths.queries(dataset), expected.corpus(dataset)
     rows = read_table(file, QUERIES, columns, expect).to_pylist()
     return [row["family"] or row["reference_id"] for row in rows if row["split"] == "test"]
 

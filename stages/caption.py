@@ -70,9 +70,9 @@ class _Dataset:
     def __init__(self, name: str, expected: Expected) -> None:
         self.name = name
         self._limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
-        self._path, self._expect = expected.paths.queries(name), expected.queries(name)
+        self._path, self._expect = expected.paths.queries(name), expected.corpus(name)
         graphs = expected.paths.scene_graphs(name)
-        table_provenance(graphs, SCENE_GRAPHS, expected.scene_graphs(name))
+        table_provenance(graphs, SCENE_GRAPHS, expected.corpus(name))
         self._graphs = GraphTable(graphs)
         wanted = (query.wanted for query in self.queries() if query.wanted is not None)
         self.checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))

@@ -27,7 +27,7 @@ def run(params: Params, paths: Paths) -> None:
     """
     columns, expected = ["image_id", "path", "sha256"], Expected(params, paths)
     tables = {
-        dataset: read_table(paths.images(dataset), IMAGES, columns, expected.images(dataset)).to_pydict()
+        dataset: read_table(paths.images(dataset), IMAGES, columns, expected.corpus(dataset)).to_pydict()
         for dataset in params.datasets
     }
     files = {

@@ -52,6 +52,6 @@ def _images(dataset: str, expected: Expected) -> Iterator[tuple[str, GroupGraph,
     """Every image, its scene graph as the prompt states it, and whether that is not all of it."""
     limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
     file = expected.paths.scene_graphs(dataset)
-    for batch in read_batches(file, SCENE_GRAPHS, expect=expected.scene_graphs(dataset)):
+    for batch in read_batches(file, SCENE_GRAPHS, expect=expected.corpus(dataset)):
         for row in batch.to_pylist():
             yield row["image_id"], *summarised(graph_from_row(row), *limits)

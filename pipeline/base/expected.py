@@ -24,7 +24,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.provenance import Provenance, remedy
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
-from pipeline.base.tables import table_provenance, write_table
+from pipeline.base.tables import as_table, content_hash, table_provenance, write_table
 
 MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
 _LANGUAGE = (
@@ -56,43 +56,42 @@ class Expected:
     def __init__(self, params: Params, paths: Paths) -> None:
         self.params, self.paths = params, paths
         self._found: dict[Path, Provenance] = {}
-        self._agreeing: set[str] = set()  # datasets whose three tables belong together
+        self._corpora: dict[str, dict[str, Any]] = {}  # by dataset, once its three tables belong together
 
-    def images(self, dataset: str) -> dict[str, Any]:
-        self._check_corpus(dataset)
-        return self._images(dataset)
-
-    def scene_graphs(self, dataset: str) -> dict[str, Any]:
-        self._check_corpus(dataset)
-        return self._scene_graphs(dataset)
-
-    def queries(self, dataset: str) -> dict[str, Any]:
-        self._check_corpus(dataset)
-        return self._queries(dataset)
+    def corpus(self, dataset: str) -> dict[str, Any]:
+        """Of the tables of images, scene graphs and queries: each names the hashes of all three."""
+        if dataset not in self._corpora:
+            made_from = self._of("corpus", dataset)
+            files = self._corpus_files(dataset)
+            for file, schema in files.values():
+                self._table(file, schema, made_from)
+            made_from |= {name: self._hash(file) for name, (file, _) in files.items()}
+            for name, (file, _) in files.items():
+                self._found[file].expect(name, made_from, file=file, stage="corpus")
+            self._corpora[dataset] = made_from
+        return dict(self._corpora[dataset])
 
     def rejects(self) -> dict[str, Any]:
         """The rejected rows of all datasets. Without `metrics`, the hash of the corpus's figures."""
         queries = {}
         for dataset in self.params.datasets:
-            self._check_corpus(dataset)
-            queries[f"queries of {dataset}"] = self._hash(self.paths.queries(dataset))
+            queries[f"queries of {dataset}"] = self.corpus(dataset)["queries"]
         return queries
 
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""
-        self._check_corpus(dataset)
         return self._of("interpret", dataset) | {
             "prompt": self._prompt(self.params.interpret.prompt),
-            "scene_graphs": self._hash(self.paths.scene_graphs(dataset)),
+            "scene_graphs": self.corpus(dataset)["scene_graphs"],
         }
 
     def pseudo_captions(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, as `interpretations`."""
-        self._check_corpus(dataset)
+        corpus = self.corpus(dataset)
         return self._of("caption", dataset) | {
             "prompt": self._prompt(self.params.caption.prompt),
-            "scene_graphs": self._hash(self.paths.scene_graphs(dataset)),
-            "queries": self._hash(self.paths.queries(dataset)),
+            "scene_graphs": corpus["scene_graphs"],
+            "queries": corpus["queries"],
         }
 
     def features(self, dataset: str, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -101,7 +100,6 @@ class Expected:
         Args:
             identity: of the VLM, where it is loaded; its keys stand in the manifest as they are.
         """
-        self._check_corpus(dataset)
         vlm = self.params.vlm
         named = {"model": vlm.model, "pretrained": vlm.pretrained, "precision": vlm.precision}
         return {
@@ -111,7 +109,7 @@ class Expected:
             "dtype": self.params.embed.dtype,
             "decoder": decoder(),
             "pixels": RULES,
-            "images": self._hash(self.paths.images(dataset)),
+            "images": self.corpus(dataset)["images"],
         }
 
     def tuned(self, dataset: str) -> dict[str, Any]:
@@ -149,42 +147,33 @@ class Expected:
         Raises:
             ValueError: what `write_table` raises.
         """
-        paths = self.paths
-        for file in (paths.images(dataset), paths.scene_graphs(dataset), paths.queries(dataset)):
+        rows = {"images": images, "scene_graphs": scene_graphs, "queries": queries}
+        files = self._corpus_files(dataset)
+        self._corpora.pop(dataset, None)
+        tables = {name: as_table(rows[name], schema) for name, (_, schema) in files.items()}
+        hashes = {name: content_hash(table) for name, table in tables.items()}
+        for name, (file, schema) in files.items():
             self._found.pop(file, None)
-        self._agreeing.discard(dataset)
-        write_table(images, paths.images(dataset), IMAGES, self._images(dataset))
-        write_table(scene_graphs, paths.scene_graphs(dataset), SCENE_GRAPHS, self._scene_graphs(dataset))
-        write_table(queries, paths.queries(dataset), QUERIES, self._queries(dataset))
+            write_table(tables[name], file, schema, self._of("corpus", dataset) | hashes)
 
-    def _check_corpus(self, dataset: str) -> None:
-        """Refuse a dataset whose tables are not of one run of the corpus stage."""
-        if dataset not in self._agreeing:
-            self._table(self.paths.queries(dataset), QUERIES, self._queries(dataset))
-            self._agreeing.add(dataset)
-
-    def _images(self, dataset: str) -> dict[str, Any]:
-        return self._of("corpus", dataset)
-
-    def _scene_graphs(self, dataset: str) -> dict[str, Any]:
-        images = self._table(self.paths.images(dataset), IMAGES, self._images(dataset))
-        return self._of("corpus", dataset) | {"images": images.hash}
-
-    def _queries(self, dataset: str) -> dict[str, Any]:
-        made_from = self._scene_graphs(dataset)
-        graphs = self._table(self.paths.scene_graphs(dataset), SCENE_GRAPHS, made_from)
-        return made_from | {"scene_graphs": graphs.hash}
+    def _corpus_files(self, dataset: str) -> dict[str, tuple[Path, pa.Schema]]:
+        paths = self.paths
+        return {
+            "images": (paths.images(dataset), IMAGES),
+            "scene_graphs": (paths.scene_graphs(dataset), SCENE_GRAPHS),
+            "queries": (paths.queries(dataset), QUERIES),
+        }
 
     def _read_by_trainers(self, dataset: str) -> dict[str, Any]:
         self.check_captions(dataset)
         paths = self.paths
         tables = {
-            "images": paths.images(dataset),
-            "queries": paths.queries(dataset),
             "interpretations": paths.interpretations(dataset),
             "pseudo_captions": paths.pseudo_captions(dataset),
         }
-        hashes = {name: self._hash(file) for name, file in tables.items()}
+        corpus = self.corpus(dataset)
+        hashes = {name: corpus[name] for name in ("images", "queries")}
+        hashes |= {name: self._hash(file) for name, file in tables.items()}
         manifest = features_provenance(paths.features(dataset), self.features(dataset))
         return hashes | {"features": manifest.hash}
 

@@ -16,22 +16,29 @@ _PERIOD_S = 1.0
 _PATIENCE_S = 30.0
 
 
-def _wait_for_the_end(parent: int) -> dict[int, str]:
-    """Note, until it has ended, the processes below the parent, with their start times.
+def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
+    """Note, until it has ended, the processes below the parent, with their start times, and what they share.
 
-    A process that sets its own title, as Ray's and vLLM's do, writes over the variable that marks it.
+    A process that sets its own title, as Ray's and vLLM's do, writes over the variable that marks it. A
+    cluster that is ended in order kills vLLM's core, whose shared memory then stays.
     """
     before = _below({parent}, _table())
     noted: dict[int, str] = {}
+    shared: set[bytes] = set()
+    names: list[set[str]] = [set(), set()]  # in the shared memory, at the last two looks
     ended = None
     with suppress(OSError, AttributeError):  # it has ended, or this system has no pidfd
         ended = os.pidfd_open(parent)
     while os.getppid() == parent:
         table = _table()
         noted |= {pid: table[pid][1] for pid in _below({parent}, table) - before}
+        now = _listed_shared_memory()
+        if names != [now, now]:  # reading what is mapped costs more than listing
+            shared |= set().union(*(_shared_memory(pid) for pid in noted if pid in table))
+        names = [names[1], now]
         if select.select([] if ended is None else [ended], [], [], _PERIOD_S)[0]:
             break
-    return noted
+    return noted, shared
 
 
 def _table() -> dict[int, tuple[int, str]]:
@@ -107,8 +114,14 @@ def _shared_memory(pid: object) -> set[bytes]:
     return {path for path in paths if not path.endswith(b"(deleted)")}
 
 
-def _end(parent: int, folder: str, noted: dict[int, str]) -> None:
-    shared: set[bytes] = set()
+def _listed_shared_memory() -> set[str]:
+    try:
+        return set(os.listdir(_SHARED.decode()))
+    except OSError:
+        return set()
+
+
+def _end(parent: int, folder: str, noted: dict[int, str], shared: set[bytes]) -> None:
     ours = {parent}
     deadline = time.monotonic() + _PATIENCE_S
     empty = 0
@@ -135,4 +148,4 @@ def _end(parent: int, folder: str, noted: dict[int, str]) -> None:
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _end(int(sys.argv[1]), sys.argv[2], _wait_for_the_end(int(sys.argv[1])))
+    _end(int(sys.argv[1]), sys.argv[2], *_wait_for_the_end(int(sys.argv[1])))

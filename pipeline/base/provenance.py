@@ -42,9 +42,9 @@ class Provenance:
         return identity_hash(dict(self.content))
 
     def to_json(self) -> str:
-        return canonical_json(
-            {"kind": self.kind, "made_from": dict(self.made_from), "content": dict(self.content)}
-        )
+        """The record and its own sha256: a reader of some columns must notice damage of the others' hashes."""
+        record = {"kind": self.kind, "made_from": dict(self.made_from), "content": dict(self.content)}
+        return canonical_json(record | {"sha256": identity_hash(record)})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Provenance":
@@ -55,8 +55,10 @@ class Provenance:
         """
         try:
             value = json.loads(text)
+            if value.pop("sha256") != identity_hash(value):
+                raise ValueError("the record is not what was written")
             kind, made_from, content = value["kind"], value["made_from"], value["content"]
-        except (KeyError, TypeError, RecursionError) as error:
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"no record of a table: {error}") from None
         if not isinstance(made_from, dict) or not isinstance(content, dict):
             raise ValueError("no record of a table")

@@ -39,12 +39,10 @@ class TableWriter:
         Raises:
             ValueError: a key stands twice or comes late, a required value is null, or a type does not fit.
         """
-        table = pa.Table.from_pylist(rows, schema=self._schema) if isinstance(rows, list) else rows
+        table = as_table(rows, self._schema)
         if not table.num_rows:
             return
         keys = _keys(self._schema)
-        table = table.select(self._schema.names).cast(self._schema).replace_schema_metadata(None)
-        table = table.sort_by([(key, "ascending") for key in keys])
         self._check(table, keys)
         first, last = (tuple(table[key][row].as_py() for key in keys) for row in (0, -1))
         if self._last_key is not None and first <= self._last_key:
@@ -75,6 +73,28 @@ class TableWriter:
                 raise ValueError(f"{self._path}: column '{field.name}' must not be null")
         if self._schema is not REJECTS and table.group_by(keys).aggregate([]).num_rows != table.num_rows:
             raise ValueError(f"{self._path}: a value of {keys} stands twice")
+
+
+def as_table(rows: pa.Table | list[dict], schema: pa.Schema) -> pa.Table:
+    """Rows as `write_table` writes them: the schema's columns and types, sorted by its keys.
+
+    Raises:
+        ValueError: a type does not fit.
+    """
+    table = pa.Table.from_pylist(rows, schema=schema) if isinstance(rows, list) else rows
+    table = table.select(schema.names).cast(schema).replace_schema_metadata(None)
+    return table.sort_by([(key, "ascending") for key in _keys(schema)])
+
+
+def content_hash(table: pa.Table) -> str:
+    """The hash that a file of a table has once `write_table` has written it: `Provenance.hash`.
+
+    Args:
+        table: as `as_table` gives it.
+    """
+    hashes = RowHashes()
+    hashes.add(table)
+    return Provenance("", {}, hashes.columns()).hash
 
 
 @contextmanager

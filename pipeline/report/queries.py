@@ -91,7 +91,7 @@ def _hash(query_id: str) -> bytes:
 
 def _shown(expected: Expected, dataset: str, ids: list[str], methods: Sequence[str]) -> list[ShownQuery]:
     paths = expected.paths
-    queries = read_table(paths.queries(dataset), QUERIES, expect=expected.queries(dataset))
+    queries = read_table(paths.queries(dataset), QUERIES, expect=expected.corpus(dataset))
     queries = _rows(queries, ids, "query_id")
     captions = read_table(
         paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, expect=expected.pseudo_captions(dataset)
@@ -104,7 +104,7 @@ def _shown(expected: Expected, dataset: str, ids: list[str], methods: Sequence[s
     interpretations = _rows(described, references, "image_id")
     ranked = _rows(rankings(expected, dataset), ids, "query_id", "method")
     columns = ["image_id", "path", "sha256"]
-    images = read_table(paths.images(dataset), IMAGES, columns, expected.images(dataset)).to_pydict()
+    images = read_table(paths.images(dataset), IMAGES, columns, expected.corpus(dataset)).to_pydict()
     files = dict(zip(images["image_id"], zip(images["path"], images["sha256"], strict=True), strict=True))
 
     def picture(image_id: str, right: bool = False) -> Picture:

@@ -30,7 +30,7 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "llm__temperature": (0.0, 0.7),
     "llm__fallback": ("none", "rules"),
     "llm__output": ("text", "json"),
-    "llm__max_groups": (1, 24),
+    "llm__max_groups": (2, 24),
     "interpret__max_tokens": (60, 160),
     "caption__samples": (1, 3),
     "embed__dtype": ("float16", "float32"),

@@ -99,8 +99,8 @@ def load_splits(
     paths = expected.paths
     expected.check_captions(dataset)
     columns = ["image_id", "split"]
-    images = read_table(paths.images(dataset), IMAGES, columns, expected.images(dataset)).to_pylist()
-    queries = read_table(paths.queries(dataset), QUERIES, expect=expected.queries(dataset)).to_pylist()
+    images = read_table(paths.images(dataset), IMAGES, columns, expected.corpus(dataset)).to_pylist()
+    queries = read_table(paths.queries(dataset), QUERIES, expect=expected.corpus(dataset)).to_pylist()
     interpretations = _text_by_id(
         paths.interpretations(dataset), INTERPRETATIONS, "image_id", expected.interpretations(dataset)
     )

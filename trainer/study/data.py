@@ -132,14 +132,14 @@ def _column(
 
 def _traps(expected: Expected, dataset: str, test: Split) -> dict[str, Tensor]:
     paths = expected.paths
-    rows = read_table(paths.queries(dataset), QUERIES, expect=expected.queries(dataset)).to_pylist()
+    rows = read_table(paths.queries(dataset), QUERIES, expect=expected.corpus(dataset)).to_pylist()
     by_id = {row["query_id"]: row for row in rows}
     queries = [by_id[query] for query in test.query_ids]
     gallery = set(test.gallery_ids)
     graphs = {
         row["image_id"]: group_objects(graph_from_row(row))
         for row in read_table(
-            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.scene_graphs(dataset)
+            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset)
         ).to_pylist()
         if row["image_id"] in gallery
     }

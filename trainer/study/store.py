@@ -112,9 +112,9 @@ def _inputs(expected: Expected, dataset: str, identity: Mapping[str, Any]) -> di
     paths = expected.paths
     expected.check_captions(dataset)
     scenes = [
-        table_provenance(paths.images(dataset), IMAGES, expected.images(dataset)),
-        table_provenance(paths.queries(dataset), QUERIES, expected.queries(dataset)),
-        table_provenance(paths.scene_graphs(dataset), SCENE_GRAPHS, expected.scene_graphs(dataset)),
+        table_provenance(paths.images(dataset), IMAGES, expected.corpus(dataset)),
+        table_provenance(paths.queries(dataset), QUERIES, expected.corpus(dataset)),
+        table_provenance(paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus(dataset)),
         features_provenance(paths.features(dataset), expected.features(dataset, identity)),
     ]
     columns = ["image_id", "text"]
