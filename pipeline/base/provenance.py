@@ -42,7 +42,7 @@ class Provenance:
         return identity_hash(dict(self.content))
 
     def to_json(self) -> str:
-        """The record and its own sha256: a reader of some columns must notice damage of the others' hashes."""
+        """With its own sha256: who reads some columns must notice damage of the hashes of the others."""
         record = {"kind": self.kind, "made_from": dict(self.made_from), "content": dict(self.content)}
         return canonical_json(record | {"sha256": identity_hash(record)})
 
