@@ -31,8 +31,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pipeline/llm": (),
     "pipeline/vision": (),
     "pipeline/faithfulness": ("pipeline/graph",),
-    "pipeline/corpus": ("pipeline/graph",),
+    "pipeline/boxes": ("pipeline/graph",),
+    "pipeline/corpus": ("pipeline/graph", "pipeline/boxes"),
     "pipeline/captions": ("pipeline/faithfulness", "pipeline/llm", "pipeline/vision", "pipeline/graph"),
+    "pipeline/pairs": ("pipeline/captions", "pipeline/faithfulness", "pipeline/llm", "pipeline/graph"),
     "pipeline/report": (),
     "trainer": (),
     "trainer/retrieval": ("pipeline/vision",),
@@ -49,7 +51,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "embedded/captioner": ("embedded", "embedded/world", "pipeline/graph"),
     "embedded/vlm": ("embedded", "embedded/world", "pipeline/graph"),
     "stages": ("trainer/*", "pipeline/*", "embedded/world"),
-    "lempo": ("stages", "trainer/*", "pipeline/*"),
+    "lempo/search": (
+        "pipeline/captions", "pipeline/faithfulness", "pipeline/llm", "pipeline/vision", "pipeline/graph",
+        "pipeline/corpus", "trainer/retrieval", "trainer/tuning", "stages",
+    ),
+    "lempo": ("lempo/search", "stages", "trainer/*", "pipeline/*"),
     "speed": ("stages", "trainer/*", "pipeline/*"),
 }  # fmt: skip
 

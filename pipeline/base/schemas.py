@@ -22,6 +22,10 @@ _EDIT = pa.struct(
         ("object", _TEXT),
     ]
 )
+_TILE = pa.struct([(key, _INT32) for key in ("x", "y", "w", "h")])  # pixels of its scene
+_BOUNDS = pa.struct(
+    [(key, _FLOAT64) for key in ("left", "bottom", "right", "top")]
+)  # in the CRS
 _SAMPLE = pa.struct([("text", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])  # null: not known
 
 
@@ -44,7 +48,16 @@ IMAGES = _schema(
     _required("sha256", _TEXT),  # of the file's bytes
     _required("width", _INT32),  # pixels
     _required("height", _INT32),
-    ("family", _TEXT),  # images made from one base; never in two splits
+    ("family", _TEXT),  # images made from one base, or cut from one scene; never in two splits
+    ("place", _TEXT),  # where it was taken, if that is known; never in two splits
+    ("scene_id", _TEXT),  # of the image that a tile is cut from; null if it is no tile
+    ("tile", _TILE),  # null if it is no tile
+    ("date", _TEXT),  # of acquisition, as the source writes it
+    ("crs", _TEXT),
+    ("bounds", _BOUNDS),
+    ("gsd", _FLOAT64),  # metres on the ground per pixel
+    ("licence", _TEXT),
+    ("extra", _TEXT),  # further columns of the source, as a JSON object
 )
 SCENE_GRAPHS = _schema(
     "scene_graphs",
