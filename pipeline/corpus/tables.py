@@ -66,6 +66,12 @@ NOTES = {
     "attributes_left_out": "attributes left out",
     "relationships_left_out": "relationships left out",
     "merged_ids_resolved": "ids of relationships resolved by merged_object_ids",
+    "georeferences_left_out": "places of images on the map not read",
+    "tiles_empty": "tiles left out that show a single colour or no data",
+    "tiles_cut": "tiles left out whose edge cuts an object",
+    "tiles_few_or_many": "tiles left out with fewer or more objects than corpus.tile_objects",
+    "objects_cut": "objects that the edge of a tile cuts, in all tiles",
+    "shared_places": "places whose images are stated in more than one split",
     "repeated_images": "images that are byte for byte another image of their split",
     "shared_images": "image files that stand in more than one split, byte for byte",
 }
