@@ -104,7 +104,7 @@ def _count_equal_images(corpus: Corpus) -> None:
 
 
 def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:
-    """Errors for tables without rows or with too many rejects, and for images and places that splits share."""
+    """Errors for tables without rows or with too many rejects, and for images or places in several splits."""
     allowed, errors, needed = params.max_reject_share, [], brought(folder)
     for name in ("images", "scene_graphs", "queries"):
         problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]

@@ -97,7 +97,9 @@ class CorpusParams(_Section):
     @field_validator("stretch", "tile_objects")
     @classmethod
     def _in_order(cls, value: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:
-        if value is not None and (value[0] > value[1] or (info.field_name == "stretch" and value[0] == value[1])):
+        if value is not None and (
+            value[0] > value[1] or (info.field_name == "stretch" and value[0] == value[1])
+        ):
             raise ValueError("the first number must be the lower one")
         return value
 

@@ -217,7 +217,10 @@ def _assign(state: _State, said: Said, columns: dict[str, Columns]) -> Assigned:
     asked = state.params.place
     if asked is not None and placed and not any(image.place for image in placed):
         raise parameter_error(
-            f"no image of {state.folder.name} has a column '{asked}'", "Correct the name", "corpus.place", asked
+            f"no image of {state.folder.name} has a column '{asked}'",
+            "Correct the name",
+            "corpus.place",
+            asked,
         )
     assigned = assign(placed, state.params.split_seed, state.params.split_shares)
     state.counts["split_assumed"] = assigned.assumed
@@ -320,7 +323,9 @@ def _graph_rows(state: _State, said: Said, shop: Workshop) -> Iterator[dict[str,
             graph = Record.checked(value)
             image_id = _meant(state, graph)
             if image_id in done:
-                raise Rejected("the image has a graph already", "Give each image one graph", "image_id", image_id)
+                raise Rejected(
+                    "the image has a graph already", "Give each image one graph", "image_id", image_id
+                )
             notes = Notes()
             made = graph_row(value, image_id, *_size(state, state.pieces[image_id]), notes)
         except Rejected as error:

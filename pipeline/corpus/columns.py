@@ -34,7 +34,7 @@ class Columns:
 
     @classmethod
     def of(cls, extras: Mapping[str, Any], source: Source) -> "Columns":
-        """The columns that annotations state; those that they do not, as far as the image's file states them."""
+        """What annotations state, and what they do not as far as the image's file states it."""
         left = {name: value for name, value in extras.items() if value is not None}
         found = source.georeference
         crs = _text(left, "crs") or (found.crs if found else None)
@@ -90,9 +90,9 @@ def _number(left: dict[str, Any]) -> float | None:
 
 def _bounds(left: dict[str, Any]) -> Bounds | None:
     value = left.get("bounds")
-    numbers = [value.get(key) for key in _KEYS] if isinstance(value, Mapping) else value
+    numbers: Any = [value.get(key) for key in _KEYS] if isinstance(value, Mapping) else value
     try:
-        west, south, east, north = (float(number) for number in numbers or ())
+        west, south, east, north = map(float, numbers)
     except (TypeError, ValueError, OverflowError):
         return None
     if not all(map(math.isfinite, (west, south, east, north))) or west >= east or south >= north:

@@ -38,7 +38,9 @@ def world_file(image: Path) -> Georeference | None:
         raise Rejected("a world file holds six numbers", remedy, "world file", file.name) from None
     # a world file gives the centre of the first pixel, a transform its corner
     transform = (a, b, c - (a + b) / 2, d, e, f - (d + e) / 2)
-    projection = next((p for p in (image.with_suffix(".prj"), image.with_suffix(".PRJ")) if p.is_file()), None)
+    projection = next(
+        (p for p in (image.with_suffix(".prj"), image.with_suffix(".PRJ")) if p.is_file()), None
+    )
     return Georeference(transform, None if projection is None else _crs_of_prj(projection))
 
 
@@ -84,7 +86,7 @@ def from_bounds(box: Bounds, width: int, height: int, crs: str | None) -> Georef
 
 
 def ground_sampling_distance(georeference: Georeference, width: int, height: int) -> float | None:
-    """Metres on the ground per pixel, in the image's middle; None if the CRS is unknown, or without rasterio."""
+    """Metres on the ground per pixel in the image's middle; None without rasterio or a known CRS."""
     if georeference.crs is None:
         return None
     try:
@@ -97,7 +99,7 @@ def ground_sampling_distance(georeference: Georeference, width: int, height: int
     except CRSError:
         return None
     a, b, _, d, e, _ = georeference.transform
-    left, bottom, right, top = bounds(georeference, 0, 0, width, height)
+    _, bottom, _, top = bounds(georeference, 0, 0, width, height)
     if crs.is_geographic:
         along = math.cos(math.radians(max(-90.0, min(90.0, (bottom + top) / 2))))
         size = math.sqrt(abs(a * e - b * d) * along) * _DEGREE

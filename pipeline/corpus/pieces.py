@@ -124,7 +124,10 @@ def _plan(image_id: str, source: Source, shop: Workshop, said: Said, notes: Note
         notes.count("objects_cut", shown.cut)
         if shown.cut and shop.cutting.drop_cut:
             notes.count("tiles_cut", first=tile_id(image_id, tile))
-        elif shop.cutting.objects and not shop.cutting.objects[0] <= len(shown.boxes) <= shop.cutting.objects[1]:
+        elif (
+            shop.cutting.objects
+            and not shop.cutting.objects[0] <= len(shown.boxes) <= shop.cutting.objects[1]
+        ):
             notes.count("tiles_few_or_many", first=tile_id(image_id, tile))
         else:
             kept.append(tile)

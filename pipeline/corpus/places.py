@@ -173,7 +173,6 @@ def _join_overlapping(boxes: Mapping[Bounds, int], union: _Union) -> None:
         _join_row(row, everything, edges, numbers, union)
 
 
-
 def _join_row(row: int, others: "np.ndarray", edges: "np.ndarray", numbers: list[int], union: _Union) -> None:
     import numpy as np
 

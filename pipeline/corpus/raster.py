@@ -111,7 +111,9 @@ def probe(path: Path, tags: Tags, why: str, look: Look) -> Probe:
     """As `pipeline.base.images.probe`, by rasterio; the pixels themselves are not read yet."""
     try:
         if tags.values.get(_ORIENTATION, 1) not in (0, 1):
-            reason = "the image must be turned by its tag Orientation and read by rasterio, which cannot turn it"
+            reason = (
+                "the image must be turned by its tag Orientation and read by rasterio, which cannot turn it"
+            )
             raise UnusableImage(reason, "Write it upright, without that tag")
         with opened(path, look, why) as raster:
             width, height = raster.width, raster.height
@@ -120,7 +122,9 @@ def probe(path: Path, tags: Tags, why: str, look: Look) -> Probe:
     cut = look.tile_size and max(width, height) > look.tile_size
     if not cut and look.max_pixels is not None and width * height > look.max_pixels:
         reason = f"the image has more pixels than the limit, {width * height} to {look.max_pixels}"
-        return Probe(error=reason, remedy="Set corpus.tile_size to cut it into tiles, or raise corpus.max_pixels")
+        return Probe(
+            error=reason, remedy="Set corpus.tile_size to cut it into tiles, or raise corpus.max_pixels"
+        )
     return Probe(sha256_file(path), width, height, rescaled=raster.deep)
 
 
@@ -161,9 +165,11 @@ class Raster:
         values, known = self._read(Window(x, y, w, h), None)
         if self.deep:
             low, high = self._limits()
-            scaled = (np.where(np.isfinite(values), values, low).astype(np.float64) - low) * (255 / (high - low))
+            scaled = (np.where(np.isfinite(values), values, low).astype(np.float64) - low) * (
+                255 / (high - low)
+            )
             values = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-        pixels = np.moveaxis(values, 0, -1)
+        pixels: np.ndarray = np.moveaxis(values, 0, -1)
         if self._palette is not None:
             pixels = self._palette[pixels[..., 0]]
         elif self._cmyk:
@@ -172,7 +178,7 @@ class Raster:
             pixels = np.array(Image.fromarray(np.ascontiguousarray(pixels), "CMYK").convert("RGB"))
         elif self._inverted:
             pixels = 255 - pixels
-        pixels = np.where(known.any(axis=0)[..., None], pixels, 0).astype(np.uint8)
+        pixels = np.where(np.any(known, axis=0, keepdims=False)[..., None], pixels, 0).astype(np.uint8)
         return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
     def _limits(self) -> tuple[float, float]:
@@ -184,7 +190,7 @@ class Raster:
             step = max(1, -(-side // _SAMPLE_SIDE))
             shape = (max(1, self.height // step), max(1, self.width // step))
             values, known = self._read(None, shape)
-            found = values[known]
+            found: np.ndarray = values[known]
             low, high = (0.0, 1.0) if not found.size else map(float, np.percentile(found, self._stretch))
             if low == high and found.size:
                 low, high = float(found.min()), float(found.max())

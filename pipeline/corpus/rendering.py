@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.base.decode import RULES, UnusableImage, decode, decoder
-from pipeline.base.files import identity_hash, is_whole, remember, remembered, replacing, set_aside, sha256_file
+from pipeline.base.files import (
+    identity_hash,
+    is_whole,
+    remember,
+    remembered,
+    replacing,
+    set_aside,
+    sha256_file,
+)
 from pipeline.base.images import Probe, probe
 from pipeline.corpus import georeference, raster
 from pipeline.corpus.annotations import Georeference
@@ -32,7 +40,8 @@ if TYPE_CHECKING:
 _EXIF, _TAKEN = 0x8769, 36867  # the part of EXIF on the exposure, and its DateTimeOriginal
 _BESIDE = (".msk", ".aux.xml", ".ovr")  # files from which GDAL reads more of an image
 _FEW, _CHUNK = 64, 8
-_Item, _Done = TypeVar("_Item"), TypeVar("_Done")
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,9 @@ def look_at(path: Path, look: Look) -> Source:
     """Hash and decode a file, and find where and when it was taken."""
     tags = raster.read_tags(path)
     why = None if tags is None else raster.why_rasterio(path, tags, look)
-    found = probe(path, look.max_pixels) if tags is None or why is None else raster.probe(path, tags, why, look)
+    found = (
+        probe(path, look.max_pixels) if tags is None or why is None else raster.probe(path, tags, why, look)
+    )
     source = Source(found, why)
     if found.error is not None:
         return source
@@ -199,7 +210,7 @@ def _parts(job: Job, look: Look, stack: ExitStack) -> "Callable[[Tile], Image.Im
 
 def _write(image: "Image.Image", cache: Path, may_be_empty: bool) -> str | None:
     """Write a picture under its hash; one of a single colour shows nothing and may be left out."""
-    ranges = image.getextrema()
+    ranges: Any = image.getextrema()
     bands = [ranges] if image.mode == "L" else ranges
     if may_be_empty and all(low == high for low, high in bands):
         return None
