@@ -80,9 +80,10 @@ class Expected:
 
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""
+        corpus = self.corpus(dataset)
         return self._of("interpret", dataset) | {
             "prompt": self._prompt(self.params.interpret.prompt),
-            "scene_graphs": self.corpus(dataset)["scene_graphs"],
+            "scene_graphs": corpus["scene_graphs"],
         }
 
     def pseudo_captions(self, dataset: str) -> dict[str, Any]:
