@@ -14,6 +14,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import (
     IMAGES,
     INTERPRETATIONS,
+    PAIRS,
     PSEUDO_CAPTIONS,
     QUERIES,
     RANKINGS,
@@ -54,6 +55,7 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
         (paths.images(dataset), IMAGES, expected.corpus),
         (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus),
         (paths.queries(dataset), QUERIES, expected.corpus),
+        (paths.pairs(dataset), PAIRS, expected.pairs),
         (paths.interpretations(dataset), INTERPRETATIONS, expected.interpretations),
         (paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, expected.pseudo_captions),
         (paths.rankings(dataset), RANKINGS, expected.rankings),
