@@ -15,6 +15,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import (
     IMAGES,
     INTERPRETATIONS,
+    PAIRS,
     PSEUDO_CAPTIONS,
     QUERIES,
     RANKINGS,
@@ -55,6 +56,7 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
         (paths.images(dataset), IMAGES, expected.corpus),
         (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus),
         (paths.queries(dataset), QUERIES, expected.corpus),
+        (paths.pairs(dataset), PAIRS, expected.pairs),
         (paths.interpretations(dataset), INTERPRETATIONS, lambda d: expected.interpretations(d) | model),
         (paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, lambda d: expected.pseudo_captions(d) | model),
         (paths.rankings(dataset), RANKINGS, expected.rankings),

@@ -302,7 +302,7 @@ def test_a_report_shows_no_picture_that_has_changed(copy: Finished) -> None:
 
 # parameter -> another value, and who must refuse what the present one made
 _CHANGED = {
-    "corpus.root": ("elsewhere", ("interpret", "caption", "embed", "tune", "evaluate", "report")),
+    "corpus.root": ("elsewhere", ("pairs", "interpret", "caption", "embed", "tune", "evaluate", "report")),
     "interpret.max_tokens": (99, ("tune", "evaluate", "report", "captions of interpret")),
     "caption.samples": (3, ("tune", "evaluate", "report", "captions of caption")),
     "llm.temperature": (0.5, ("tune", "evaluate", "report", "captions of caption")),
