@@ -102,7 +102,8 @@ def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | 
     rows = query_rows(folder / QUERIES_FILE, graphs, known, state.rejects, state.counts)
     queries = gather(rows, QUERIES)
     counts = {name: state.counts[name] for name in ("split_assumed", "answers_removed", "ignored_files")}
-    return Corpus(images, graphs, queries, state.rejects, counts, state.notes)
+    looks = {image_id: probe.looks for image_id, probe in state.probes.items()}
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, looks)
 
 
 def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem]:
