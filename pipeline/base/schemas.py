@@ -23,9 +23,7 @@ _EDIT = pa.struct(
     ]
 )
 _TILE = pa.struct([(key, _INT32) for key in ("x", "y", "w", "h")])  # pixels of its scene
-_BOUNDS = pa.struct(
-    [(key, _FLOAT64) for key in ("left", "bottom", "right", "top")]
-)  # in the CRS
+_BOUNDS = pa.struct([(key, _FLOAT64) for key in ("left", "bottom", "right", "top")])  # in the CRS
 _SAMPLE = pa.struct([("text", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])  # null: not known
 
 
