@@ -116,7 +116,7 @@ class _Contents:
             image = Record.checked(value)
             row.record_id = image.identifier("id")
             image.text("file_name", 4 * checks.ID_LENGTH)
-            kept = {key: [] if isinstance(cell, dict | list) else cell for key, cell in value.items()}
+            kept = {key: _shallow(cell) for key, cell in value.items()}
             if not self.images.add(row.record_id, [number, kept], row.record_id):
                 raise Rejected("the id of an image stands twice; the first holds", "Remove one", "id", value)
         except Rejected as error:
@@ -183,6 +183,19 @@ class _Contents:
             reason = "the list 'categories' does not hold the category of the annotation"
             return number, Rejected(reason, "Add it, or remove the annotation", "category_id", category)
         return number, Box(self.categories[category], corners(outline), attributes=tuple(words))
+
+
+def _shallow(value: Any) -> Any:
+    """The value without what stands deeper in it than the numbers of bounds: no column can hold that."""
+    if isinstance(value, dict | list) and len(value) > 4:
+        return []
+    if isinstance(value, dict):
+        return {key: None if isinstance(cell, dict | list) else cell for key, cell in value.items()}
+    return (
+        [None if isinstance(cell, dict | list) else cell for cell in value]
+        if isinstance(value, list)
+        else value
+    )
 
 
 def _outline(annotation: Record, row: Row) -> list[float]:

@@ -17,7 +17,7 @@ from pipeline.corpus.features import Feature, parts_of
 from pipeline.corpus.json_rows import read_members
 from pipeline.corpus.layout import head, listing, split_of
 from pipeline.corpus.map_index import MapIndex, Point, between, is_usable, to_pixels
-from pipeline.corpus.reading import TABLE, Reading, Row, attributes_of, check_box
+from pipeline.corpus.reading import Reading, Row, attributes_of, check_box
 from pipeline.corpus.spool import Spool
 from pipeline.corpus.tables import Notes, Rejects
 
@@ -55,7 +55,6 @@ def read(
         for image_id, image in images.items():
             found = spool.take(image_id)
             if found or image_id in described:
-                reading.rejects.seen[TABLE] += 1
                 reading.lookup.claim(image, "GeoJSON")
                 boxes = [
                     Box(name, _pairs(outline), attributes=tuple(words)) for name, outline, words in found

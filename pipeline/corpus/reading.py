@@ -41,8 +41,7 @@ class Reading:
         self.rejects = rejects
 
     def row(self, file: str, number: int | None = None) -> "Row":
-        """A row, or the whole of a file, that speaks of an image; it is counted as seen."""
-        self.rejects.seen[TABLE] += 1
+        """A row, or the whole of a file, that speaks of an image."""
         return Row(self, file, number)
 
     def rest(self, splits: Mapping[str, str] | None = None) -> Iterator[Annotations]:
@@ -68,6 +67,8 @@ class Row:
         return self.file if self.number is None else f"{self.file} row {self.number}"
 
     def reject(self, error: Rejected) -> None:
+        """Reject the row; usable rows are counted as seen where their graphs are made."""
+        self.reading.rejects.seen[TABLE] += 1
         self.reading.rejects.add(TABLE, self.reading.folder / self.file, self.number, self.record_id, error)
 
     def count(self, kind: str, error: Rejected, number: int | None = None) -> None:
@@ -103,11 +104,12 @@ class Row:
     def describe(self, found: Annotations, values: Mapping[str, Any]) -> None:
         """Put an image's further values where they belong; those that no column can hold are counted."""
         taken: set[str] = set()
-        for names in (PLACE, *NAMED.values(), ("scene",), ("split",)):
+        for names in (PLACE, *NAMED.values(), ("bounds",), ("scene",), ("split",)):
             key = next((key for key in _present(values, names)), None)
             if key is None:
                 continue
-            taken.add(key)
+            if names is not PLACE or key == "place":  # a site or a video stays a column of its own too
+                taken.add(key)
             try:
                 self._put(found, names[0], values[key], key)
             except Rejected as error:
@@ -132,6 +134,8 @@ class Row:
             if name is None:
                 raise Rejected("the split is unknown", f"Use one of {', '.join(SPLITS)}", key, value)
             found.split = name
+        elif meaning == "bounds":
+            found.extras["bounds"] = _bounds(value, key)
         elif meaning == "gsd":
             number = as_number(value)
             if number is None or not (0 < number < math.inf):
@@ -163,6 +167,16 @@ def _scalar(value: Any, field: str) -> Any:
     if not isinstance(value, str):
         raise Rejected("the value is no text and no number", "Write it as one", field, value)
     return checks.text(value, field, _VALUE_LENGTH)
+
+
+def _bounds(value: Any, field: str) -> list[float]:
+    """Left, bottom, right and top, from a list or from an object of these names."""
+    values = (
+        [value.get(key) for key in ("left", "bottom", "right", "top")] if isinstance(value, dict) else value
+    )
+    if not isinstance(values, list) or len(values) != 4:
+        raise Rejected("bounds are four numbers", "Write [left, bottom, right, top]", field, value)
+    return numbers(values, field)
 
 
 def as_number(value: Any) -> float | None:

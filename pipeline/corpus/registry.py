@@ -4,11 +4,12 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError
 from pipeline.corpus import coco, dota, geojson, images_alone, voc, yolo
-from pipeline.corpus.annotations import Kind
+from pipeline.corpus.annotations import Kind, Reader
 from pipeline.corpus.layout import listing
 
 ANNOTATED: dict[str, Kind] = {kind.KIND.name: kind.KIND for kind in (coco, voc, dota, yolo, geojson)}
 KINDS: dict[str, Kind] = {**ANNOTATED, images_alone.KIND.name: images_alone.KIND}
+READERS: dict[Kind, Reader] = {kind: kind.read for kind in KINDS.values()}
 
 
 def kind_of(folder: Path) -> Kind | None:
