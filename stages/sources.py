@@ -64,7 +64,8 @@ def brought(folder: Path) -> tuple[str, ...]:
 def _is_described_by_hand(folder: Path) -> bool:
     """Whether graphs and queries are brought, and no annotations that graphs could be made of."""
     both = all(os.path.lexists(folder / name) for name in (files.GRAPHS_FILE, files.QUERIES_FILE))
-    return both and registry.kind_of(folder) is None
+    kind = registry.kind_of(folder) if both else None
+    return both and (kind is None or kind.name not in registry.ANNOTATED)
 
 
 def _is_world(folder: Path) -> bool:

@@ -114,7 +114,8 @@ def read_archive(folder: Path, root: Path, image_folder: Path, params: Params, c
         file = state.folder / QUERIES_FILE
         queries = gather(query_rows(file, graphs, known, state.rejects, state.counts), QUERIES)
     counts = {name: state.counts[name] for name in _COUNTS}
-    return Corpus(images, graphs, queries, state.rejects, counts, state.notes)
+    looks = {image_id: piece.looks for image_id, piece in state.pieces.items()}
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, looks)
 
 
 def _cutting(corpus: CorpusParams) -> Cutting | None:
@@ -195,7 +196,7 @@ def _read_annotations(state: _State) -> Said:
         )
         for image_id, source in state.sources.items()
     }
-    return Said(registry.READERS[kind](state.folder, images, state.notes, state.rejects))
+    return Said(kind.read(state.folder, images, state.notes, state.rejects))
 
 
 def _assign(state: _State, said: Said, columns: dict[str, Columns]) -> Assigned:

@@ -23,7 +23,8 @@ _NAME_BYTES = 200
 class Piece:
     """A row of the table of images: a whole image, or a tile of one.
 
-    `path` is relative to the project's root, `scene_id` the image's own id if it is whole.
+    `path` is relative to the project's root, `scene_id` the image's own id if it is whole; `looks` is the
+    perceptual hash.
     """
 
     image_id: str
@@ -31,6 +32,7 @@ class Piece:
     tile: Tile | None
     path: str
     sha256: str
+    looks: bytes
 
 
 @dataclass(frozen=True)
@@ -74,23 +76,23 @@ def make_pieces(
                 continue  # cut, but no tile is left
             if not plan and source.why is None:
                 path = (folder / files[image_id]).as_posix()
-                yield Piece(image_id, image_id, None, path, source.probe.sha256)
+                yield Piece(image_id, image_id, None, path, source.probe.sha256, source.probe.looks)
                 continue
             result = next(rendered)
             progress.update()
             if result.error is not None:
                 yield image_id, Rejected(result.error, result.remedy, "file_name", files[image_id])
                 continue
-            for tile, name in zip(plan or (None,), result.hashes, strict=True):
-                if name is None:
+            for tile, shown in zip(plan or (None,), result.pictures, strict=True):
+                if shown is None:
                     notes.count("tiles_empty", first=image_id)
                     continue
                 piece_id = image_id if tile is None else tile_id(image_id, tile)
                 while tile is not None and piece_id in files:
                     piece_id += "_"
-                path = (shop.image_folder / _file_name(piece_id, name)).as_posix()
-                place(shop.cache, name, shop.root / path)
-                yield Piece(piece_id, image_id, tile, path, name)
+                path = (shop.image_folder / _file_name(piece_id, shown.sha256)).as_posix()
+                place(shop.cache, shown.sha256, shop.root / path)
+                yield Piece(piece_id, image_id, tile, path, shown.sha256, bytes.fromhex(shown.looks))
 
 
 def tile_id(image_id: str, tile: Tile) -> str:

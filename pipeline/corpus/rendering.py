@@ -15,7 +15,7 @@ from hashlib import sha256
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pipeline.base.decode import RULES, UnusableImage, decode, decoder
 from pipeline.base.files import (
@@ -28,6 +28,7 @@ from pipeline.base.files import (
     sha256_file,
 )
 from pipeline.base.images import Probe, probe
+from pipeline.base.picture_hash import picture_hash
 from pipeline.corpus import georeference, raster
 from pipeline.corpus.annotations import Georeference
 from pipeline.corpus.checks import Rejected
@@ -70,11 +71,18 @@ class Job:
     tiles: tuple[Tile, ...] = ()
 
 
+class Picture(NamedTuple):
+    """A rendered picture: the sha256 of its PNG file, and its perceptual hash in hex."""
+
+    sha256: str
+    looks: str
+
+
 @dataclass(frozen=True)
 class Rendered:
-    """The sha256 of each tile's picture, None for one that shows nothing; or why there are none."""
+    """Each tile's picture, None for one that shows nothing; or why there are none."""
 
-    hashes: list[str | None] = field(default_factory=list)
+    pictures: list["Picture | None"] = field(default_factory=list)
     error: str | None = None
     remedy: str = ""
 
@@ -143,7 +151,7 @@ def render(job: Job, look: Look, cache: Path) -> Rendered:
             part: Callable[[Tile], Image.Image] | None = None
             for tile in tiles:
                 name = ",".join(map(str, tile))
-                if name in known and (known[name] is None or _is_kept(picture(cache, known[name]))):
+                if name in known and (known[name] is None or _is_kept(picture_file(cache, known[name][0]))):
                     continue
                 part = part or _parts(job, look, stack)
                 known[name] = _write(part(tile), cache, may_be_empty=bool(job.tiles))
@@ -151,10 +159,11 @@ def render(job: Job, look: Look, cache: Path) -> Rendered:
         return Rendered(error=str(error), remedy=error.remedy)
     if known != before:
         remember(store, known)
-    return Rendered([known[",".join(map(str, tile))] for tile in tiles])
+    found = [known[",".join(map(str, tile))] for tile in tiles]
+    return Rendered([None if kept is None else Picture(*kept) for kept in found])
 
 
-def picture(cache: Path, name: str) -> Path:
+def picture_file(cache: Path, name: str) -> Path:
     """The file of a rendered picture by the sha256 of its bytes."""
     return cache / name[:2] / f"{name}.png"
 
@@ -163,10 +172,10 @@ def place(cache: Path, name: str, path: Path) -> None:
     """Put a rendered picture at `path`: the same file where the disk allows it, else a copy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(picture(cache, name), path)
+        os.link(picture_file(cache, name), path)
     except OSError:
         with replacing(path) as temporary:
-            shutil.copyfile(picture(cache, name), temporary)
+            shutil.copyfile(picture_file(cache, name), temporary)
 
 
 def _store(job: Job, look: Look, cache: Path) -> Path:
@@ -208,7 +217,7 @@ def _parts(job: Job, look: Look, stack: ExitStack) -> "Callable[[Tile], Image.Im
     return lambda tile: image.crop((tile.x, tile.y, tile.x + tile.w, tile.y + tile.h))
 
 
-def _write(image: "Image.Image", cache: Path, may_be_empty: bool) -> str | None:
+def _write(image: "Image.Image", cache: Path, may_be_empty: bool) -> Picture | None:
     """Write a picture under its hash; one of a single colour shows nothing and may be left out."""
     ranges: Any = image.getextrema()
     bands = [ranges] if image.mode == "L" else ranges
@@ -217,10 +226,10 @@ def _write(image: "Image.Image", cache: Path, may_be_empty: bool) -> str | None:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     name = sha256(buffer.getvalue()).hexdigest()
-    if not picture(cache, name).is_file():
-        with replacing(picture(cache, name)) as temporary:
+    if not picture_file(cache, name).is_file():
+        with replacing(picture_file(cache, name)) as temporary:
             temporary.write_bytes(buffer.getvalue())
-    return name
+    return Picture(name, picture_hash(image).hex())
 
 
 def _in_processes(work: Callable[[_Item], _Done], items: Iterable[_Item], workers: int) -> Iterator[_Done]:
