@@ -129,12 +129,13 @@ def _places(groups: Iterable[Sequence[Placed]]) -> dict[str, str]:
     """The stated place, or the first image's id of several that overlap."""
     places = {}
     for members in groups:
-        mapped = [image for image in members if image.bounds is not None]
+        mapped = sum(image.bounds is not None for image in members)
+        name = _name(members)
         for image in members:
             if image.place is not None:
                 places[image.image_id] = image.place
-            elif image.bounds is not None and len(mapped) > 1:
-                places[image.image_id] = _name(members)
+            elif image.bounds is not None and mapped > 1:
+                places[image.image_id] = name
     return places
 
 
