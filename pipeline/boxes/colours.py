@@ -72,6 +72,8 @@ def colour_name(rgb: npt.ArrayLike) -> str | None:
 
 def colour_word(image: Image.Image, outline: tuple[Point, ...]) -> str | None:
     """The colour of an object with an outline, in pixels, inside an RGB `image`; None if it is not clear."""
+    if len(outline) < 3:
+        return None
     x, y, w, h = bounds(outline)
     reach = AROUND * max(w, h)
     left, top = max(0, int(x - reach)), max(0, int(y - reach))

@@ -31,8 +31,8 @@ class GraphMaker:
         colours: whether to name the colours of objects; then `make` needs the image.
 
     Attributes:
-        counts: how many boxes were `boxes_clipped` to their image, and how many `boxes_left_out`: hardly a
-            part of them is in it, a corner is no finite number, or the class has no readable name.
+        counts: how many boxes were `boxes_clipped` to their image, and how many `boxes_left_out`, since
+            hardly a part is in it, a corner is no number of pixels, or the class has no readable name.
     """
 
     def __init__(self, sizes: Mapping[str, float], colours: bool = False) -> None:
