@@ -131,7 +131,7 @@ class ImageFiles:
             with os.scandir(self.folder / folder) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     name = f"{folder}/{entry.name}"
-                    hidden = entry.name.startswith(".") or entry.name.casefold() in _HIDDEN
+                    hidden = is_hidden(entry.name)
                     # os.path: a link to itself is no error there
                     if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
                         if hidden:
@@ -168,6 +168,11 @@ def stem(file: str) -> str:
 def name_in_images(file: str) -> str:
     """A file's name from the folder `images/`, in composed Unicode."""
     return _normal(file.removeprefix(f"{IMAGES_FOLDER}/"))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether people do not see a file or folder of this name, or a system made it."""
+    return name.startswith(".") or name.casefold() in _HIDDEN
 
 
 def _is_image(name: str) -> bool:
