@@ -35,14 +35,18 @@ _LANGUAGE = (
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
 PARAMETERS = {  # those that change what a stage writes
-    "corpus": ("corpus.root", "corpus.max_pixels"),
+    "corpus": (
+        "corpus.root", "corpus.max_pixels", "corpus.bands", "corpus.stretch", "corpus.tile_size",
+        "corpus.tile_overlap", "corpus.tile_keep", "corpus.tile_drop_cut", "corpus.tile_objects",
+        "corpus.colours", "corpus.place", "corpus.split_shares", "corpus.split_seed",
+    ),
     "pairs": (),
     "interpret": (*_LANGUAGE, "interpret.max_tokens"),
     "caption": (*_LANGUAGE, "caption.max_tokens", "caption.samples", "caption.sample_temperature"),
     "embed": (*_VLM, "embed.dtype"),
     "tune": (*_METHOD, "tune"),
     "evaluate": (*_METHOD, "comparators"),
-}
+}  # fmt: skip
 
 
 class Expected:
