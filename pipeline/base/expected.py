@@ -97,11 +97,12 @@ class Expected:
 
     def pseudo_captions(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, as `interpretations`."""
-        return self._of("caption", dataset) | {
-            "prompt": self._prompt(self.params.caption.prompt),
+        hashes = {
             "scene_graphs": self.corpus(dataset)["scene_graphs"],
             "pairs": self._pairs_hash(dataset),
         }
+        prompt = self._prompt(self.params.caption.prompt)
+        return self._of("caption", dataset) | {"prompt": prompt, **hashes}
 
     def features(self, dataset: str, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Of the manifest.
