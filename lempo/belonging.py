@@ -12,6 +12,7 @@ from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import (
+    BROUGHT_CAPTIONS,
     IMAGES,
     INTERPRETATIONS,
     PSEUDO_CAPTIONS,
@@ -54,6 +55,7 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
         (paths.images(dataset), IMAGES, expected.corpus),
         (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus),
         (paths.queries(dataset), QUERIES, expected.corpus),
+        (paths.captions(dataset), BROUGHT_CAPTIONS, expected.corpus),
         (paths.interpretations(dataset), INTERPRETATIONS, expected.interpretations),
         (paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, expected.pseudo_captions),
         (paths.rankings(dataset), RANKINGS, expected.rankings),
