@@ -68,10 +68,7 @@ SCENE_GRAPHS = _schema(
     _required("objects", pa.list_(_OBJECT)),
     _required("relationships", pa.list_(_RELATIONSHIP)),
 )
-QUERIES = _schema(
-    "queries",
-    "corpus",
-    "query_id",
+_QUERY_FIELDS = (
     _required("query_id", _TEXT),
     _required("split", _TEXT),
     _required("reference_id", _TEXT),
@@ -81,6 +78,15 @@ QUERIES = _schema(
     _required("kind", _TEXT),  # add, remove, recolour, resize, move, count, relation; free for free text
     ("family", _TEXT),
     ("edits", pa.list_(_EDIT)),  # null if it is not known which facts the text changes
+)
+QUERIES = _schema("queries", "corpus", "query_id", *_QUERY_FIELDS)  # those that a dataset brings
+PAIRS = _schema(  # those that every later stage reads
+    "pairs",
+    "pairs",
+    "query_id",
+    *_QUERY_FIELDS,
+    ("style", _TEXT),  # of the modification: command, wish, comparison; null if a person wrote it
+    _required("source", _TEXT),  # brought, or of a made one which attempt wrote it: first | repair | rules
 )
 BROUGHT_CAPTIONS = _schema(  # texts that a person wrote, which take the place of a model's
     "brought_captions",

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import BROUGHT_CAPTIONS, REJECTS
+from pipeline.base.schemas import BROUGHT_CAPTIONS, IMAGES, QUERIES, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
-from stages import corpus
+from stages import corpus, pairs
 from tests.language_toy import Toy
 from tests.pipeline.corpus.source import Source
 from tests.stages.test_corpus_stage import _params
@@ -92,9 +94,6 @@ def test_a_file_that_is_no_list_is_refused_by_name(tmp_path: Path) -> None:
 
 def _bring(toy: Toy, rows: list[dict[str, str]]) -> None:
     """Put brought captions into the corpus of `toy`, whose other tables stay as they are."""
-    from pipeline.base.expected import Expected
-    from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS
-
     tables = [
         read_table(file("toy"), schema)
         for file, schema in (
@@ -104,6 +103,7 @@ def _bring(toy: Toy, rows: list[dict[str, str]]) -> None:
         )
     ]
     Expected(toy.params, toy.paths).write_corpus("toy", *tables, rows)
+    pairs.run(toy.params, toy.paths)
 
 
 @pytest.mark.parametrize(("stage", "purpose", "id"), [
@@ -165,8 +165,6 @@ def test_a_run_with_every_text_brought_needs_no_engine(tmp_path: Path, word_toke
         "interpret.run(load_params(Path('params.yaml')), Paths(Path('.')))\n"
         "assert 'vllm' not in sys.modules and 'torch' not in sys.modules\n"
     )
-    import yaml
-
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(json.loads(toy.params.model_dump_json())))
     done = subprocess.run(
         [sys.executable, "-c", code],
