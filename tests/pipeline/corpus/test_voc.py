@@ -78,7 +78,10 @@ def test_an_oriented_box_turns_clockwise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("contents", "reason"),
     [
-        (voc(OBJECT + "<size><width>50</width><height>40</height></size>"), "the annotations are of an image of"),
+        (
+            voc(OBJECT + "<size><width>50</width><height>40</height></size>"),
+            "the annotations are of an image of",
+        ),
         ("", "the file is no XML"),
         ("<annotation>", "the file is no XML"),
         ("<annotations/>", "the root of the file is not 'annotation'"),
@@ -130,7 +133,11 @@ def test_the_published_layout_with_its_lists(tmp_path: Path) -> None:
     }
     named = ("JPEGImages/a.jpg", "JPEGImages/b.jpg", "JPEGImages/c.jpg", "JPEGImages/d.jpg")
     result = read(KIND, tmp_path, files, named)
-    assert {said.image_id[-1]: said.split for said in result.found.values()} == {"a": "train", "b": "test", "c": "train"}
+    assert {said.image_id[-1]: said.split for said in result.found.values()} == {
+        "a": "train",
+        "b": "test",
+        "c": "train",
+    }
     assert result.counts == {"splits_disagree": 1} and result.found["JPEGImages/b"].boxes is None
 
 
@@ -152,7 +159,8 @@ def test_further_values_and_attributes(tmp_path: Path) -> None:
 @given(
     at=st.integers(0, 400),
     cut=st.integers(0, 20),
-    put=st.binary(max_size=6) | st.sampled_from([b"<object>", b"</name>", b"&amp;", b"1e999", b"&#0;", b"<![CDATA["]),
+    put=st.binary(max_size=6)
+    | st.sampled_from([b"<object>", b"</name>", b"&amp;", b"1e999", b"&#0;", b"<![CDATA["]),
 )
 def test_any_bytes_are_read_or_rejected(at: int, cut: int, put: bytes, tmp_path: Path) -> None:
     whole = voc(OBJECT + "<size><width>100</width><height>80</height></size>").encode()
