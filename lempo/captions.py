@@ -9,7 +9,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
 from pipeline.captions.stages import INTERPRET, STAGES, LanguageStage
 from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
@@ -84,9 +84,7 @@ def _graphs(expected: Expected, dataset: str, stage: LanguageStage, ids: set[str
     else:
         references = {
             query["query_id"]: (query["reference_id"], f"\nModification: {query['modification']}")
-            for query in read_table(
-                paths.queries(dataset), QUERIES, expect=expected.corpus(dataset)
-            ).to_pylist()
+            for query in read_table(paths.pairs(dataset), PAIRS, expect=expected.pairs(dataset)).to_pylist()
             if query["query_id"] in ids
         }
     images = {image for image, _ in references.values()}

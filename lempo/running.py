@@ -8,11 +8,12 @@ from pipeline.base.guard import guarded
 from pipeline.base.paths import Paths
 from pipeline.base.run_lock import run_locks
 
-_TABLES = ("corpus", "interpret", "caption", "embed")
+_TABLES = ("corpus", "pairs", "interpret", "caption", "embed")
 _READS = {  # what a command reads, by the stages that write it
     "corpus": (),
+    "pairs": ("corpus",),
     "interpret": ("corpus",),
-    "caption": ("corpus",),
+    "caption": ("corpus", "pairs"),
     "embed": ("corpus",),
     "tune": _TABLES,
     "evaluate": (*_TABLES, "tune"),

@@ -16,7 +16,7 @@ from pipeline.base.expected import Expected
 from pipeline.base.files import replacing
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import QUERIES
+from pipeline.base.schemas import PAIRS
 from pipeline.base.tables import read_table
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
 def _families(expected: Expected, dataset: str) -> list[str]:
     """The family of every test query, in the table's order; where there is none, its reference."""
     columns = ["split", "family", "reference_id"]
-    file, expect = expected.paths.queries(dataset), expected.corpus(dataset)
-    rows = read_table(file, QUERIES, columns, expect).to_pylist()
+    file, expect = expected.paths.pairs(dataset), expected.pairs(dataset)
+    rows = read_table(file, PAIRS, columns, expect).to_pylist()
     return [row["family"] or row["reference_id"] for row in rows if row["split"] == "test"]
 
 

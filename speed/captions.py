@@ -24,7 +24,7 @@ from pipeline.graph.verbalise import verbalise
 from pipeline.llm.types import Engine, Request, Result
 from pipeline.llm.vllm_engine import VllmEngine
 from speed.results import record
-from stages import caption
+from stages import caption, pairs
 
 ROOT = Path(__file__).parents[1]
 COMMAND = "python -m speed.captions"
@@ -140,6 +140,7 @@ def _with_a_shared_head(rows: int, folder: Path) -> tuple[Params, Paths]:
         Expected(params, paths).write_corpus(
             dataset, read_table(images, IMAGES), read_table(graphs, SCENE_GRAPHS), chosen
         )
+    pairs.run(params, paths)
     return params.model_copy(update={"llm": llm}), paths
 
 
@@ -172,6 +173,7 @@ def full_cache(folder: Path) -> None:
     params, paths = _project(folder)
     paths.corpus("").parent.mkdir(parents=True)
     paths.corpus("").symlink_to(ROOT / "data/corpus")
+    paths.pairs("").parent.symlink_to(ROOT / "data/pairs")
     graph = read_table(paths.scene_graphs(params.datasets[0]), SCENE_GRAPHS).to_pylist()[0]
     text = verbalise(group_objects(graph_from_row(graph)))
     caption.run(params, paths, engine=lambda: _ConstantEngine(text))

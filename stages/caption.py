@@ -8,7 +8,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.rows import Row
 from pipeline.captions.run import write_captions
@@ -70,7 +70,7 @@ class _Dataset:
     def __init__(self, name: str, expected: Expected) -> None:
         self.name = name
         self._limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
-        self._path, self._expect = expected.paths.queries(name), expected.corpus(name)
+        self._path, self._expect = expected.paths.pairs(name), expected.pairs(name)
         graphs = expected.paths.scene_graphs(name)
         table_provenance(graphs, SCENE_GRAPHS, expected.corpus(name))
         self._graphs = GraphTable(graphs)
@@ -83,7 +83,7 @@ class _Dataset:
         Raises:
             UserError: a reference has no graph, or the edits do not fit it.
         """
-        for batch in read_batches(self._path, QUERIES, expect=self._expect):
+        for batch in read_batches(self._path, PAIRS, expect=self._expect):
             queries = batch.to_pylist()
             references = self._graphs.of([query["reference_id"] for query in queries])
             for query in queries:

@@ -16,6 +16,7 @@ from pipeline.base.params import CorpusParams, Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import REJECTS, SPLITS
 from pipeline.base.tables import write_table
+from pipeline.corpus.near_duplicates import across_splits, groups
 from pipeline.corpus.tables import Corpus
 from stages.sources import check_source, read_source
 
@@ -43,6 +44,7 @@ def run(params: Params, paths: Paths) -> None:
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
         corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
         _count_equal_images(corpus)
+        _count_near_duplicates(corpus, f"{dataset}: compare")
         for line in corpus.notes.lines():
             log.info(f"corpus {dataset}: {line}")
         expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries)
@@ -84,6 +86,7 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
         **corpus.counts,
         **corpus.notes.metrics(),
+        **({} if corpus.looks else {"near_duplicates_across_splits": None}),  # pictures were not compared
     }
 
 
@@ -101,6 +104,12 @@ def _count_equal_images(corpus: Corpus) -> None:
             corpus.notes.count("repeated_images", len(equal) - len(splits), names)
         if len(splits) > 1:
             corpus.notes.count("shared_images", 1, names)
+
+
+def _count_near_duplicates(corpus: Corpus, title: str) -> None:
+    splits = dict(zip(*(corpus.images[name].to_pylist() for name in ("image_id", "split")), strict=True))
+    count, shown = across_splits(groups(corpus.looks, title), splits)
+    corpus.notes.count("near_duplicates_across_splits", count, "; ".join(shown))
 
 
 def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:

@@ -18,6 +18,7 @@ from pipeline.base.schemas import (
     FEATURE_IDS,
     IMAGES,
     INTERPRETATIONS,
+    PAIRS,
     PSEUDO_CAPTIONS,
     QUERIES,
     RANKINGS,
@@ -25,6 +26,7 @@ from pipeline.base.schemas import (
 )
 from pipeline.base.tables import write_table
 from pipeline.vision import features
+from stages.pairs import brought
 from trainer.tuning import folder as tuned_folder
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +37,7 @@ def sign(params: Params, paths: Paths, dataset: str) -> None:
     """Write every table and folder of a dataset again, as what the project as it is now asks for.
 
     Rows stay as they are. Of the corpus, tables that are missing are written without rows; prompts that are
-    missing are copied from this project.
+    missing are copied from this project. The queries are those that the corpus brings.
     """
     for name in (params.interpret.prompt, params.caption.prompt):
         if not (paths.root / name).is_file():
@@ -44,6 +46,8 @@ def sign(params: Params, paths: Paths, dataset: str) -> None:
     expected = Expected(params, paths)
     corpus = ((paths.images, IMAGES), (paths.scene_graphs, SCENE_GRAPHS), (paths.queries, QUERIES))
     expected.write_corpus(dataset, *(_rows(locate(dataset), schema) for locate, schema in corpus))
+    queries = brought(_rows(paths.queries(dataset), QUERIES))
+    write_table(queries, paths.pairs(dataset), PAIRS, expected.pairs(dataset))
     for locate, schema, made_from in (
         (paths.interpretations, INTERPRETATIONS, expected.interpretations),
         (paths.pseudo_captions, PSEUDO_CAPTIONS, expected.pseudo_captions),

@@ -50,6 +50,7 @@ def _benchmark(project: Finished) -> None:
 
 
 READERS: dict[str, Reader] = {
+    "pairs": lambda project: project.run("pairs"),
     "interpret": lambda project: project.run("interpret"),
     "caption": lambda project: project.run("caption"),
     "embed": lambda project: project.run("embed"),
@@ -74,6 +75,7 @@ FILES: dict[str, Callable[[Paths, str], Path]] = {
     "images": Paths.images,
     "scene_graphs": Paths.scene_graphs,
     "queries": Paths.queries,
+    "pairs": Paths.pairs,
     "interpretations": Paths.interpretations,
     "pseudo_captions": Paths.pseudo_captions,
     "features": Paths.features,
@@ -88,6 +90,7 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     "images": _ALL,
     "scene_graphs": _ALL,
     "queries": _ALL,
+    "pairs": (*_TUNERS, "caption", "captions of caption"),
     "interpretations": (*_TUNERS, "captions of interpret"),
     "pseudo_captions": (*_TUNERS, "captions of caption"),
     "features": _TUNERS,
@@ -99,7 +102,8 @@ HELD_BY: dict[str, tuple[str, ...]] = {
 READ_BY: dict[str, tuple[str, ...]] = {
     "images": ("embed", "tune", "evaluate", "study", "report", "check"),
     "scene_graphs": ("interpret", "caption", "study", "captions of interpret", "check"),
-    "queries": ("caption", "tune", "evaluate", "study", "report", "captions of caption", "check"),
+    "queries": ("pairs", "check"),
+    "pairs": ("caption", "tune", "evaluate", "study", "report", "captions of caption", "check"),
     "interpretations": ("tune", "evaluate", "study", "report", "captions of interpret", "check"),
     "pseudo_captions": ("tune", "evaluate", "study", "report", "captions of caption", "check"),
     "features": ("tune", "evaluate", "study", "check"),

@@ -12,14 +12,14 @@ from PIL import Image
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.llm.types import Request
-from stages import caption, corpus, embed, evaluate, interpret, report, tune
+from stages import caption, corpus, embed, evaluate, interpret, pairs, report, tune
 from tests.language_toy import FakeEngine, answered
 from tests.pipeline.corpus.source import Source
 from tests.trainer.tiny import make_vlm_folder
 
 ROOT = Path(__file__).parents[1]
 DATASETS = ("parks", "roofs")
-STAGES = ("corpus", "interpret", "caption", "embed", "tune", "evaluate", "report")
+STAGES = ("corpus", "pairs", "interpret", "caption", "embed", "tune", "evaluate", "report")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Finished:
                 for dataset in self.params.datasets:
                     {"tune": tune, "evaluate": evaluate}[stage].run(self.params, self.paths, dataset)
             else:
-                {"corpus": corpus, "embed": embed, "report": report}[stage].run(self.params, self.paths)
+                module = {"corpus": corpus, "pairs": pairs, "embed": embed, "report": report}[stage]
+                module.run(self.params, self.paths)
 
     def copy(self, folder: Path) -> "Finished":
         """The same project elsewhere, without what it remembers between runs."""

@@ -23,7 +23,7 @@ from pipeline.graph.scene_graph import Group, GroupGraph, graph_from_row, group_
 from pipeline.graph.verbalise import verbalise
 from pipeline.llm.prompt import load_prompt
 from pipeline.llm.types import Engine, Request, Result, Sampling
-from stages import caption, interpret
+from stages import caption, interpret, pairs
 
 ROOT = Path(__file__).parents[1]
 COLOURS = ("red", "blue", "green", "white", "black", "yellow", "orange", "purple")
@@ -123,6 +123,7 @@ class Toy:
                 }
             )
         Expected(self.params, self.paths).write_corpus(dataset, images, graphs, queries)
+        pairs.run(self.params.model_copy(update={"datasets": (dataset,)}), self.paths)
 
     def run(self, answer: Answer | None = None, stage: str = "interpret") -> "FakeEngine":
         """Run a stage; the engine answers right where nothing else is said."""

@@ -43,7 +43,8 @@ class Project:
         project.set(datasets=datasets, **changes)
         for dataset in datasets:
             project.set(f"worlds/{dataset}/world.yaml", families={"train": 1, "val": 1, "test": 1})
-        project.run(sys.executable, "-m", "lempo.cli", "corpus")
+        for stage in ("corpus", "pairs"):
+            project.run(sys.executable, "-m", "lempo.cli", stage)
         return project
 
     @classmethod

@@ -46,7 +46,7 @@ def _table(project: Project, name: str) -> pl.DataFrame:
 def test_one_command_makes_everything(project: Project) -> None:
     ran = project.repro()
     matrix = [f"{stage}@{dataset}" for stage in ("tune", "evaluate") for dataset in DATASETS]
-    assert sorted(ran) == sorted(["corpus", "interpret", "caption", "embed", "report", *matrix])
+    assert sorted(ran) == sorted(["corpus", "pairs", "interpret", "caption", "embed", "report", *matrix])
     project.commit("First run")
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.schemas import QUERIES
+from pipeline.base.schemas import PAIRS
 from pipeline.base.tables import read_table
 from pipeline.captions.row_cache import RowCache
 from pipeline.graph.scene_graph import group_objects, serialise
@@ -58,7 +58,7 @@ def caption_messages(project: Project, datasets: Sequence[str]) -> dict[str, lis
     template = load_prompt(project.folder / "prompts/caption.txt", ("graph", "modification"))
     prompts = {}
     for dataset in datasets:
-        queries = read_table(project.paths.queries(dataset), QUERIES).to_pylist()
+        queries = read_table(project.paths.pairs(dataset), PAIRS).to_pylist()
         graphs = GraphTable(project.paths.scene_graphs(dataset)).of([q["reference_id"] for q in queries])
         for query in queries:
             graph = serialise(group_objects(graphs[query["reference_id"]]))

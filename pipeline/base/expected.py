@@ -23,7 +23,7 @@ from pipeline.base.files import read_json
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.provenance import Provenance, remedy
-from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import as_table, content_hash, table_provenance, write_table
 
 MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
@@ -36,6 +36,7 @@ _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
 PARAMETERS = {  # those that change what a stage writes
     "corpus": ("corpus.root", "corpus.max_pixels"),
+    "pairs": (),
     "interpret": (*_LANGUAGE, "interpret.max_tokens"),
     "caption": (*_LANGUAGE, "caption.max_tokens", "caption.samples", "caption.sample_temperature"),
     "embed": (*_VLM, "embed.dtype"),
@@ -78,20 +79,24 @@ class Expected:
             queries[f"queries of {dataset}"] = self.corpus(dataset)["queries"]
         return queries
 
+    def pairs(self, dataset: str) -> dict[str, Any]:
+        """Of the table of all queries: brought and made."""
+        return self._of("pairs", dataset) | self.corpus(dataset)
+
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""
+        corpus = self.corpus(dataset)
         return self._of("interpret", dataset) | {
             "prompt": self._prompt(self.params.interpret.prompt),
-            "scene_graphs": self.corpus(dataset)["scene_graphs"],
+            "scene_graphs": corpus["scene_graphs"],
         }
 
     def pseudo_captions(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, as `interpretations`."""
-        corpus = self.corpus(dataset)
         return self._of("caption", dataset) | {
             "prompt": self._prompt(self.params.caption.prompt),
-            "scene_graphs": corpus["scene_graphs"],
-            "queries": corpus["queries"],
+            "scene_graphs": self.corpus(dataset)["scene_graphs"],
+            "pairs": self._pairs_hash(dataset),
         }
 
     def features(self, dataset: str, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -171,11 +176,13 @@ class Expected:
             "interpretations": paths.interpretations(dataset),
             "pseudo_captions": paths.pseudo_captions(dataset),
         }
-        corpus = self.corpus(dataset)
-        hashes = {name: corpus[name] for name in ("images", "queries")}
+        hashes = {"images": self.corpus(dataset)["images"], "pairs": self._pairs_hash(dataset)}
         hashes |= {name: self._hash(file) for name, file in tables.items()}
         manifest = features_provenance(paths.features(dataset), self.features(dataset))
         return hashes | {"features": manifest.hash}
+
+    def _pairs_hash(self, dataset: str) -> str:
+        return self._table(self.paths.pairs(dataset), PAIRS, self.pairs(dataset)).hash
 
     def _table(self, file: Path, schema: pa.Schema, made_from: Mapping[str, Any]) -> Provenance:
         if file not in self._found:

@@ -20,11 +20,16 @@ class Paths:
         return self.corpus(dataset) / "scene_graphs.parquet"
 
     def queries(self, dataset: str) -> Path:
+        """The queries that the dataset brings; later stages read `pairs`."""
         return self.corpus(dataset) / "queries.parquet"
 
     @property
     def rejects(self) -> Path:
         return self.root / "data/corpus/rejects.parquet"
+
+    def pairs(self, dataset: str) -> Path:
+        """All queries: brought and made."""
+        return self.root / "data/pairs" / f"{dataset}.parquet"
 
     def interpretations(self, dataset: str) -> Path:
         return self.root / "data/interpretations" / f"{dataset}.parquet"

@@ -23,9 +23,7 @@ _EDIT = pa.struct(
     ]
 )
 _TILE = pa.struct([(key, _INT32) for key in ("x", "y", "w", "h")])  # pixels of its scene
-_BOUNDS = pa.struct(
-    [(key, _FLOAT64) for key in ("left", "bottom", "right", "top")]
-)  # in the CRS
+_BOUNDS = pa.struct([(key, _FLOAT64) for key in ("left", "bottom", "right", "top")])  # in the CRS
 _SAMPLE = pa.struct([("text", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])  # null: not known
 
 
@@ -70,10 +68,7 @@ SCENE_GRAPHS = _schema(
     _required("objects", pa.list_(_OBJECT)),
     _required("relationships", pa.list_(_RELATIONSHIP)),
 )
-QUERIES = _schema(
-    "queries",
-    "corpus",
-    "query_id",
+_QUERY_FIELDS = (
     _required("query_id", _TEXT),
     _required("split", _TEXT),
     _required("reference_id", _TEXT),
@@ -83,6 +78,15 @@ QUERIES = _schema(
     _required("kind", _TEXT),  # add, remove, recolour, resize, move, count, relation; free for free text
     ("family", _TEXT),
     ("edits", pa.list_(_EDIT)),  # null if it is not known which facts the text changes
+)
+QUERIES = _schema("queries", "corpus", "query_id", *_QUERY_FIELDS)  # those that a dataset brings
+PAIRS = _schema(  # those that every later stage reads
+    "pairs",
+    "pairs",
+    "query_id",
+    *_QUERY_FIELDS,
+    ("style", _TEXT),  # of the modification: command, wish, comparison; null if a person wrote it
+    _required("source", _TEXT),  # brought, or of a made one which attempt wrote it: first | repair | rules
 )
 REJECTS = _schema(
     "rejects",

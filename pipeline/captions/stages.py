@@ -55,7 +55,7 @@ CAPTION = LanguageStage(
     ("graph", "modification"),
     "query_id",
     PSEUDO_CAPTIONS,
-    Paths.queries,
+    Paths.pairs,
     Paths.pseudo_captions,
     Expected.pseudo_captions,
 )

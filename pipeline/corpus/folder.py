@@ -104,7 +104,8 @@ def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | 
     graphs = gather(_graph_rows(state), SCENE_GRAPHS)
     queries = gather(_query_rows(state, graphs), QUERIES)
     counts = {name: state.counts[name] for name in ("split_assumed", "answers_removed", "ignored_files")}
-    return Corpus(images, graphs, queries, state.rejects, counts, state.notes)
+    looks = {image_id: probe.looks for image_id, probe in state.probes.items()}
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, looks)
 
 
 def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem]:

@@ -68,6 +68,7 @@ NOTES = {
     "merged_ids_resolved": "ids of relationships resolved by merged_object_ids",
     "repeated_images": "images that are byte for byte another image of their split",
     "shared_images": "image files that stand in more than one split, byte for byte",
+    "near_duplicates_across_splits": "images of val and test that look like images of another split",
 }
 
 
@@ -112,6 +113,7 @@ class Corpus:
 
     `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
     answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
+    `looks` holds the perceptual hash of each image, by its id; it is empty where pictures were not read.
     """
 
     images: pa.Table
@@ -120,3 +122,4 @@ class Corpus:
     rejects: Rejects
     counts: dict[str, int]
     notes: Notes = field(default_factory=Notes)
+    looks: dict[str, bytes] = field(default_factory=dict)

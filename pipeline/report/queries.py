@@ -14,7 +14,7 @@ from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import Expected
 from pipeline.base.files import sha256_file
 from pipeline.base.images import thumbnail_uri
-from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table
 from pipeline.report.tables import rankings
 
@@ -91,7 +91,7 @@ def _hash(query_id: str) -> bytes:
 
 def _shown(expected: Expected, dataset: str, ids: list[str], methods: Sequence[str]) -> list[ShownQuery]:
     paths = expected.paths
-    queries = read_table(paths.queries(dataset), QUERIES, expect=expected.corpus(dataset))
+    queries = read_table(paths.pairs(dataset), PAIRS, expect=expected.pairs(dataset))
     queries = _rows(queries, ids, "query_id")
     captions = read_table(
         paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, expect=expected.pseudo_captions(dataset)

@@ -11,6 +11,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "corpus",
+    "pairs",
     "interpret",
     "caption",
     "embed",

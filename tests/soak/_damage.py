@@ -30,7 +30,8 @@ READERS = (
     ("data/corpus/rejects", ("report",)),
     ("data/corpus/*/images", ("embed", "tune", "evaluate", "report", "study")),
     ("data/corpus/*/scene_graphs", ("interpret", "caption", "captions", "study")),
-    ("data/corpus/*/queries", ("caption", "tune", "evaluate", "report", "captions")),
+    ("data/corpus/*/queries", ("pairs",)),
+    ("data/pairs/*", ("caption", "tune", "evaluate", "report", "captions")),
     ("data/interpretations", ("tune", "evaluate", "report", "cache", "study")),
     ("data/pseudo_captions", ("tune", "evaluate", "report", "captions", "cache")),
     ("data/features", ("tune", "evaluate", "study")),
@@ -174,6 +175,13 @@ def _outputs(paths: Paths, *names: str) -> str:
             if path.is_file():
                 digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _pairs(params: Params, paths: Paths) -> str:
+    from stages import pairs
+
+    pairs.run(params, paths)
+    return _outputs(paths, "data/pairs", "metrics/pairs.json")
 
 
 def _interpret(params: Params, paths: Paths) -> str:

@@ -31,7 +31,7 @@ def engine() -> FakeEngine:
 
 def finish_project(root: Path) -> Params:
     """Write the project and run every stage on it; the tuning checkpoint of a killed run is left too."""
-    from stages import caption, corpus, embed, evaluate, interpret, report, tune
+    from stages import caption, corpus, embed, evaluate, interpret, pairs, report, tune
 
     paths = Paths(root)
     shutil.copytree(ROOT / "prompts", root / "prompts")
@@ -40,6 +40,7 @@ def finish_project(root: Path) -> Params:
     _make_llm_folder(root / "models/llm")
     params = _params(root)
     corpus.run(params, paths)
+    pairs.run(params, paths)
     interpret.run(params, paths, engine)
     caption.run(params, paths, engine)
     embed.run(params, paths)

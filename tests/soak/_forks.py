@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PRELOADED = (
     "torch", "open_clip", "polars", "httpx", "transformers", "safetensors.torch", "lempo.cli",
-    "stages.corpus", "stages.interpret", "stages.caption", "stages.embed", "stages.tune",
+    "stages.corpus", "stages.pairs", "stages.interpret", "stages.caption", "stages.embed", "stages.tune",
     "stages.evaluate", "stages.report", "lempo.benchmark", "trainer.benchmarks.measure",
     "pipeline.llm.endpoint_engine",
 )  # fmt: skip

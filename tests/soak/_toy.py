@@ -52,6 +52,7 @@ def _language(engine: str) -> list[Command]:
 
 COMMANDS = [
     Command(("corpus",), ("data/corpus", "metrics/corpus.json")),
+    Command(("pairs",), ("data/pairs", "metrics/pairs.json")),
     *_language("endpoint"),
     Command(("embed",), ("data/features", "metrics/embed.json")),
     Command(("tune", DATASET), ("data/tuned", "metrics/tune", "plots/tune")),

@@ -54,8 +54,8 @@ _SIBLINGS = (
     Change(STAGES[1:], {}, reword_prompts),
     Change(STAGES[1:], {"caption.max_tokens": 99, "interpret.max_tokens": 99}),
     Change(STAGES[1:], {}, lambda folder: make_llm(folder, b'{"a":{}}')),
-    Change(STAGES[3:], {"embed.dtype": "float32"}),
-    Change(STAGES[4:], {"tune.learning_rate": 1e-2}),
+    Change(STAGES[4:], {"embed.dtype": "float32"}),
+    Change(STAGES[5:], {"tune.learning_rate": 1e-2}),
     Change(STAGES[1:], {"seed": 3}),
 )
 

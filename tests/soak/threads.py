@@ -16,7 +16,7 @@ HOW = (
 )
 TEST_TRIALS, SOAK_TRIALS = 2, 28
 SLOW = True
-STAGES = ("corpus", "embed", "interpret", "caption", "tune", "evaluate", "report")
+STAGES = ("corpus", "pairs", "embed", "interpret", "caption", "tune", "evaluate", "report")
 _DATASET = "airplane"
 
 

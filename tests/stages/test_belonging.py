@@ -151,7 +151,11 @@ _OF_SIBLINGS = [
     *(("prompt", name, by) for name in _CAPTIONS for by in HELD_BY[name]),
     *(("samples", name, by) for name in _CAPTIONS for by in HELD_BY[name]),
     *(("seed", name, by) for name in _CAPTIONS for by in HELD_BY[name]),
-    *(("language model", name, by) for name in _CAPTIONS for by in ("tune", "evaluate", "study", "report")),
+    *(
+        ("language model", name, by)
+        for name in _CAPTIONS
+        for by in ("tune", "evaluate", "study", "report", "check")
+    ),
     *(("dtype", "features", by) for by in HELD_BY["features"]),
     *(("vision language model", "features", by) for by in ("tune", "evaluate", "study", "report")),
     *(("vision language model", "tuned", by) for by in ("evaluate", "benchmark")),
@@ -298,7 +302,7 @@ def test_a_report_shows_no_picture_that_has_changed(copy: Finished) -> None:
 
 # parameter -> another value, and who must refuse what the present one made
 _CHANGED = {
-    "corpus.root": ("elsewhere", ("interpret", "caption", "embed", "tune", "evaluate", "report")),
+    "corpus.root": ("elsewhere", ("pairs", "interpret", "caption", "embed", "tune", "evaluate", "report")),
     "interpret.max_tokens": (99, ("tune", "evaluate", "report", "captions of interpret")),
     "caption.samples": (3, ("tune", "evaluate", "report", "captions of caption")),
     "llm.temperature": (0.5, ("tune", "evaluate", "report", "captions of caption")),

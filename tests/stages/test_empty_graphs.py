@@ -80,7 +80,15 @@ def test_the_pipeline_runs_over_them(tmp_path: Path) -> None:
     source.write()
     project.set(datasets=["parks"], corpus__root="archive", tune__epochs=1, comparators__epochs=1)
     project.set(speed__llm__kv_cache_memory_bytes=64_000_000)
-    stages = [["corpus"], ["interpret"], ["caption"], ["embed"], ["tune", "parks"], ["evaluate", "parks"]]
+    stages = [
+        ["corpus"],
+        ["pairs"],
+        ["interpret"],
+        ["caption"],
+        ["embed"],
+        ["tune", "parks"],
+        ["evaluate", "parks"],
+    ]
     for stage in [*stages, ["report"]]:
         project.run(sys.executable, "-m", "lempo.cli", *stage)
     assert read_table(project.paths.rejects, REJECTS).num_rows == 0

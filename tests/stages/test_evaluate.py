@@ -110,5 +110,5 @@ def test_a_split_without_queries_is_named(project: Paths, make_params: MakeParam
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     write_table([row for row in rows if row["split"] != "test"], project.queries("tiny"), QUERIES)
     sign(params, project, "tiny")
-    with pytest.raises(UserError, match=r"queries\.parquet.*split.*test"):
+    with pytest.raises(UserError, match=r"pairs/tiny\.parquet.*split.*test"):
         evaluate.run(params, project, "tiny")

@@ -76,7 +76,7 @@ def test_repro_after_any_change_makes_again_what_a_stage_by_hand_refuses(project
     assert ran == {"interpret", "caption", "embed", "tune", "evaluate", "report"}
     assert "Data and pipelines are up to date" in project.dvc("status", "--with-deps", "report")
 
-    queries = project.paths.queries("airplane")
+    queries = project.paths.pairs("airplane")
     before = queries.read_bytes()
     queries.chmod(0o644)
     change_rows(queries, shift("modification"))

@@ -179,7 +179,7 @@ def test_a_split_without_queries_is_named(project: Paths, make_params: MakeParam
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     write_table([row for row in rows if row["split"] != "val"], project.queries("tiny"), QUERIES)
     sign(make_params(), project, "tiny")
-    with pytest.raises(UserError, match=r"queries\.parquet.*split.*val"):
+    with pytest.raises(UserError, match=r"pairs/tiny\.parquet.*split.*val"):
         tune.run(make_params(), project, "tiny")
 
 

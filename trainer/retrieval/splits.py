@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
-from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table
 from pipeline.vision.features import Features
 from pipeline.vision.texts import Texts
@@ -100,7 +100,7 @@ def load_splits(
     expected.check_captions(dataset)
     columns = ["image_id", "split"]
     images = read_table(paths.images(dataset), IMAGES, columns, expected.corpus(dataset)).to_pylist()
-    queries = read_table(paths.queries(dataset), QUERIES, expect=expected.corpus(dataset)).to_pylist()
+    queries = read_table(paths.pairs(dataset), PAIRS, expect=expected.pairs(dataset)).to_pylist()
     interpretations = _text_by_id(
         paths.interpretations(dataset), INTERPRETATIONS, "image_id", expected.interpretations(dataset)
     )
@@ -112,12 +112,12 @@ def load_splits(
         gallery_ids = sorted(row["image_id"] for row in images if row["split"] == split)
         rows = sorted((row for row in queries if row["split"] == split), key=lambda row: row["query_id"])
         if not rows:
-            raise _empty("query", paths.queries(dataset), split)
+            raise _empty("query", paths.pairs(dataset), split)
         if not gallery_ids:
             raise _empty("image", paths.images(dataset), split)
         gallery = _gallery(features, gallery_ids, paths.features(dataset))
         index_of = {image_id: index for index, image_id in enumerate(gallery_ids)}
-        answers = _answers(rows, index_of, reference_removed, paths.queries(dataset))
+        answers = _answers(rows, index_of, reference_removed, paths.pairs(dataset))
         texts, missing = _texts(rows, interpretations, pseudo_captions)
         loaded[split] = Split(
             query_ids=[row["query_id"] for row in rows],

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
 from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.vision.features import read_features
@@ -132,7 +132,7 @@ def _column(
 
 def _traps(expected: Expected, dataset: str, test: Split) -> dict[str, Tensor]:
     paths = expected.paths
-    rows = read_table(paths.queries(dataset), QUERIES, expect=expected.corpus(dataset)).to_pylist()
+    rows = read_table(paths.pairs(dataset), PAIRS, expect=expected.pairs(dataset)).to_pylist()
     by_id = {row["query_id"]: row for row in rows}
     queries = [by_id[query] for query in test.query_ids]
     gallery = set(test.gallery_ids)

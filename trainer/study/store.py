@@ -21,7 +21,7 @@ from pipeline.base.files import remember, remembered
 from pipeline.base.metrics_io import rounded
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
 from pipeline.base.tables import read_table, table_provenance
 from trainer.methods import registry
 from trainer.study.plan import Hyperparameters, Job
@@ -113,7 +113,7 @@ def _inputs(expected: Expected, dataset: str, identity: Mapping[str, Any]) -> di
     expected.check_captions(dataset)
     scenes = [
         table_provenance(paths.images(dataset), IMAGES, expected.corpus(dataset)),
-        table_provenance(paths.queries(dataset), QUERIES, expected.corpus(dataset)),
+        table_provenance(paths.pairs(dataset), PAIRS, expected.pairs(dataset)),
         table_provenance(paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus(dataset)),
         features_provenance(paths.features(dataset), expected.features(dataset, identity)),
     ]

@@ -135,5 +135,5 @@ def test_a_query_that_cannot_be_answered_names_itself(
 def test_an_empty_split_names_the_table_and_the_split(project: Paths, load: Load) -> None:
     rows = read_table(project.queries("tiny"), QUERIES).to_pylist()
     write_table([row for row in rows if row["split"] != "val"], project.queries("tiny"), QUERIES)
-    with pytest.raises(UserError, match=r"queries\.parquet.*'split'.*no query of this split \(got 'val'\)"):
+    with pytest.raises(UserError, match=r"pairs/tiny\.parquet.*'split'.*no query of this split.*'val'"):
         load("train", "val")
