@@ -152,6 +152,8 @@ def _add_search(app: FastAPI, index: Index) -> None:
                     raise Refused(499, "the browser has gone", "Ask again")
                 run = asyncio.get_running_loop().run_in_executor
                 return answered(await run(thread, _search, index, query, image))
+        except asyncio.CancelledError:  # by a signal
+            raise Refused(503, "the server ends", "Start it again") from None
         finally:
             waiting -= 1
 
@@ -286,6 +288,7 @@ def _answer_errors(app: FastAPI) -> None:
         return JSONResponse(error(problem.detail, remedy), problem.status_code, headers=problem.headers)
 
     def of_this_program(_: Request, problem: Exception) -> JSONResponse:
+        _log.error("The server failed", exc_info=problem)
         return JSONResponse(error("the server failed", "Its terminal says more"), 500)
 
     app.add_exception_handler(UserError, of_user)

@@ -2,14 +2,20 @@
 
 import ipaddress
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import UserError
+from pipeline.base.interrupts import Interrupted
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from lempo.search.api import Index
 
 _log = logging.getLogger(__name__)
@@ -55,13 +61,41 @@ def serve(open_index: Callable[[], "Index"], host: str, port: int, max_pixels: f
         config = uvicorn.Config(
             app,
             loop="asyncio",  # another loop would take the signals' file from pipeline/base/interrupts.py
-            log_level="warning",
+            log_level="critical",  # api.py logs errors
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_TO_END_S,
             ws="none",
         )
-        uvicorn.Server(config).run(sockets=[listening])  # raises the signal again when it has ended
+        server = uvicorn.Server(config)
+        server.capture_signals = partial(_ended_by_signals, server)  # type: ignore[method-assign]
+        server.run(sockets=[listening])
+
+
+@contextmanager
+def _ended_by_signals(server: "uvicorn.Server") -> Iterator[None]:
+    """A signal lets answers under way end, then raises `Interrupted`.
+
+    uvicorn's own way sends the signal again, which would count as a second one that ends by force.
+    """
+    caught: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        caught.append(number)
+        server.should_exit = True
+
+    before = {
+        number: signal.signal(number, end)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        raise Interrupted(caught[0])
 
 
 def _listen(host: str, port: int) -> socket.socket:
