@@ -219,6 +219,8 @@ def _outline(annotation: Record, row: Row) -> list[float]:
     if len(parts) == 1 and _agrees(parts[0], box):
         return parts[0]
     x, y, w, h = box
+    if w <= 0 or h <= 0:
+        raise Rejected("the box has no area", "Correct the box", "bbox", value)
     return [x, y, x + w, y, x + w, y + h, x, y + h]
 
 

@@ -109,5 +109,5 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeError as error:
         raise Rejected("the file is neither UTF-8 nor UTF-16", "Save it as UTF-8", None, error) from None
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff"))):
-        if line := line.strip().strip("\0"):
+        if line := line.strip().strip("\0").strip():
             yield number, line

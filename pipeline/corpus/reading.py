@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def check_box(box: Box, image: ImageFile) -> None:
     """
     x, y, w, h = box.bounds
     value = f"{box.name}: {[x, y, w, h]}"
-    if not all(map(math.isfinite, (x, y, w, h, x + w, y + h))):
+    if not all(map(math.isfinite, (*chain.from_iterable(box.outline), w, h, x + w, y + h))):
         raise Rejected("the box is not finite", "Correct the box", None, value)
     if w <= 0 or h <= 0 or _area(box.outline) == 0:
         raise Rejected("the box has no area", "Correct the box", None, value)

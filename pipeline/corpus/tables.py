@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base.errors import Problem
+from pipeline.base.schemas import BROUGHT_CAPTIONS
 from pipeline.corpus.checks import Rejected, printable
 
 _BLOCK = 8192
@@ -124,7 +125,7 @@ class Notes:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The three tables of a dataset, what was rejected, notes on what was not, and further counts.
+    """The tables of a dataset, what was rejected, notes on what was not, and further counts.
 
     `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
     answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
@@ -138,3 +139,4 @@ class Corpus:
     counts: dict[str, int]
     notes: Notes = field(default_factory=Notes)
     looks: dict[str, bytes] = field(default_factory=dict)
+    captions: pa.Table = field(default_factory=BROUGHT_CAPTIONS.empty_table)  # `read_captions` fills it

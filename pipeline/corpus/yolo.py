@@ -130,14 +130,16 @@ def _box(
     More are a polygon's. Where the file has other polygons (`polygons`), 8 are a polygon's too.
     """
     try:
-        number, *shares = numbers(fields, "line")
+        number, *shares = numbers(fields, "line") or [-1.0]
         if number not in classes:
             remedy = "Correct it, or add the class to the list"
-            raise Rejected("no list of classes has this number", remedy, "class", fields[0])
+            raise Rejected("no list of classes has this number", remedy, "class", " ".join(fields))
         name = classes[int(number)]
         if len(shares) in (4, 5) or (keypoints and len(shares) > 5):
             x, y, w, h = shares[:4]
             w, h = w * image.width, h * image.height
+            if w <= 0 or h <= 0:
+                raise Rejected("the box has no area", "Correct the box", None, " ".join(fields))
             return Box.upright(name, x * image.width - w / 2, y * image.height - h / 2, w, h)
         if len(shares) < 6 or len(shares) % 2:
             raise Rejected(
