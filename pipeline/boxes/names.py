@@ -4,7 +4,7 @@ Underscores, hyphens and CamelCase become spaces, capitals become small, and a p
 "Ground_Track_Field" is "ground track field", "small-vehicle" is "small vehicle", "Airplanes" is "airplane".
 "other-ship" is "ship", since other than what nobody sees, and "court (tennis)" is "tennis court".
 Codes stay as they are: words with digits ("A220"), and capitals without a vowel or of two letters ("GTF").
-A number alone gets a word, "class 7". Classes that name no object, as "others" and "ignored regions", are left
+A number alone gets a word, "class 7". Classes that name no object ("others", "ignored regions") are left
 out.
 """
 
