@@ -21,7 +21,10 @@ BOX = ("car", (10.0, 20.0, 30.0, 25.0))
 def coco(**changes: Any) -> dict[str, Any]:
     """A file with a box of 30 x 25 at (10, 20) on image a, none on b."""
     return {
-        "images": [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}, {"id": 2, "file_name": "b.png"}],
+        "images": [
+            {"id": 1, "file_name": "a.png", "width": 100, "height": 80},
+            {"id": 2, "file_name": "b.png"},
+        ],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [10, 20, 30, 25], "iscrowd": 0}],
         "categories": [{"id": 3, "name": "car"}, {"id": 4, "name": "never-used"}],
         **changes,
@@ -110,7 +113,10 @@ def test_duplicate_ids_are_said_and_the_first_holds(tmp_path: Path) -> None:
         ({"id": 1}, "the field is missing"),
         ({"file_name": "a.png"}, "the field is missing"),
         ({"id": 1, "file_name": "a\u0000.png"}, "the text holds a control character, U+0000"),
-        ({"id": 1, "file_name": "a.png", "width": 50, "height": 40}, "the annotations are of an image of 50 x 40"),
+        (
+            {"id": 1, "file_name": "a.png", "width": 50, "height": 40},
+            "the annotations are of an image of 50 x 40",
+        ),
         ([], "the value is no JSON object"),
     ],
 )
@@ -135,7 +141,9 @@ def test_an_image_that_cannot_be_used_is_a_reject(image: Any, reason: str, tmp_p
         ("a.png", ("images/a.png", "images/a.jpg")),
     ],
 )
-def test_names_of_files_as_other_machines_write_them(name: str, files: tuple[str, ...], tmp_path: Path) -> None:
+def test_names_of_files_as_other_machines_write_them(
+    name: str, files: tuple[str, ...], tmp_path: Path
+) -> None:
     contents = coco(images=[{"id": 1, "file_name": name}])
     result = read(KIND, tmp_path, {FILE: contents}, files)
     assert [result.boxes(found) for found in result.found] == [[BOX]]
@@ -147,7 +155,9 @@ def test_a_name_that_two_images_can_have_is_a_reject(tmp_path: Path) -> None:
     assert result.reasons == ["the name can mean images/x/a.png or images/y/a.png"]
 
 
-@pytest.mark.parametrize("order", [("annotations", "images", "categories"), ("categories", "annotations", "images")])
+@pytest.mark.parametrize(
+    "order", [("annotations", "images", "categories"), ("categories", "annotations", "images")]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_any_order_encoding_and_line_ends(order: tuple[str, ...], encoding: str, tmp_path: Path) -> None:
     contents = {"info": {"year": 2026}, **{key: coco()[key] for key in order}, "type": "instances"}
@@ -231,12 +241,21 @@ def test_images_without_a_list_of_annotations_are_not_empty(tmp_path: Path) -> N
 
 
 ODD = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([1, 3, "a.png"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(["id", "file_name", "image_id", "category_id", "bbox", "segmentation", "name", "x"]),
-        inner,
-        max_size=5,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([1, 3, "a.png"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["id", "file_name", "image_id", "category_id", "bbox", "segmentation", "name", "x"]
+            ),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=20,
 )

@@ -54,14 +54,20 @@ def test_corners_keep_their_order(tmp_path: Path) -> None:
 
 
 def test_the_header_becomes_columns(tmp_path: Path) -> None:
-    header = "'acquisition dates':2018-06-03\nimagesource:GF-2\ngsd:0.81\n".replace("'acquisition dates'", "date")
+    header = "'acquisition dates':2018-06-03\nimagesource:GF-2\ngsd:0.81\n".replace(
+        "'acquisition dates'", "date"
+    )
     result = read(KIND, tmp_path, {FILE: header + LINE, "labelTxt/b.txt": "gsd:far\n" + LINE})
     assert result.found["a"].extras == {"date": "2018-06-03", "imagesource": "GF-2", "gsd": 0.81}
     assert result.found["b"].extras == {} and result.counts == {"extras_left_out": 1}
 
 
 def test_the_published_layout(tmp_path: Path) -> None:
-    files = {"train/labelTxt-v1.0/labelTxt/P1.txt": LINE, "val/labelTxt-v1.0/labelTxt/P1.txt": "", "README.txt": "x"}
+    files = {
+        "train/labelTxt-v1.0/labelTxt/P1.txt": LINE,
+        "val/labelTxt-v1.0/labelTxt/P1.txt": "",
+        "README.txt": "x",
+    }
     named = ("train/images/P1.png", "val/images/P1.png", "test/images/P2.png")
     result = read(KIND, tmp_path, files, named)
     assert {said.split for said in result.found.values()} == {"train", "val", "test"}
@@ -84,7 +90,10 @@ def test_a_file_without_its_image_is_a_reject(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.binary(max_size=60) | st.text(alphabet="01289.:-eE, \n\x00axé\u2028²", max_size=60).map(str.encode))
+@given(
+    data=st.binary(max_size=60)
+    | st.text(alphabet="01289.:-eE, \n\x00axé\u2028²", max_size=60).map(str.encode)
+)
 def test_any_bytes_are_read_or_rejected(data: bytes, tmp_path: Path) -> None:
     result = read(KIND, tmp_path, {FILE: LINE.encode() + b"\n" + data})
     assert len(result.found) + len(result.rejects.rows) == 1

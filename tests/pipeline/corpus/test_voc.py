@@ -51,9 +51,10 @@ def bndbox(*values: object) -> str:
         (obj(BNDBOX, name="Storage_Tank-2"), [("Storage_Tank-2", BOX[1])], {}),
         (obj(f"<difficult>1</difficult><truncated>1</truncated>{BNDBOX}"), [BOX], {"difficult_boxes": 1}),
         (obj(f"<part><name>wing</name>{BNDBOX}</part>{BNDBOX}"), [BOX], {}),
-        (obj("<polygon><x1>10</x1><y1>20</y1><x2>40</x2><y2>20</y2><x3>40</x3><y3>45</y3></polygon>"), [BOX], {}),
-        (obj("<polygon><pt><x>10</x><y>20</y></pt><pt><x>40</x><y>20</y></pt><pt><x>9</x><y>45</y></pt></polygon>"),
-         [("car", (9.0, 20.0, 31.0, 25.0))], {}),
+        (obj("<polygon><x1>10</x1><y1>20</y1><x2>40</x2><y2>20</y2><x3>40</x3><y3>45</y3></polygon>"),
+         [BOX], {}),
+        (obj("<polygon><pt><x>10</x><y>20</y></pt><pt><x>40</x><y>20</y></pt><pt><x>9</x><y>45</y></pt>"
+             "</polygon>"), [("car", (9.0, 20.0, 31.0, 25.0))], {}),
         (obj("<robndbox><cx>25</cx><cy>30</cy><w>30</w><h>20</h><angle>0</angle></robndbox>"),
          [("car", (10.0, 20.0, 30.0, 20.0))], {}),
         (voc(OBJECT + "<size><width>0</width><height>0</height></size>"), [BOX], {}),
@@ -78,7 +79,10 @@ def test_an_oriented_box_turns_clockwise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("contents", "reason"),
     [
-        (voc(OBJECT + "<size><width>50</width><height>40</height></size>"), "the annotations are of an image of"),
+        (
+            voc(OBJECT + "<size><width>50</width><height>40</height></size>"),
+            "the annotations are of an image of",
+        ),
         ("", "the file is no XML"),
         ("<annotation>", "the file is no XML"),
         ("<annotations/>", "the root of the file is not 'annotation'"),
@@ -130,13 +134,18 @@ def test_the_published_layout_with_its_lists(tmp_path: Path) -> None:
     }
     named = ("JPEGImages/a.jpg", "JPEGImages/b.jpg", "JPEGImages/c.jpg", "JPEGImages/d.jpg")
     result = read(KIND, tmp_path, files, named)
-    assert {said.image_id[-1]: said.split for said in result.found.values()} == {"a": "train", "b": "test", "c": "train"}
+    assert {said.image_id[-1]: said.split for said in result.found.values()} == {
+        "a": "train",
+        "b": "test",
+        "c": "train",
+    }
     assert result.counts == {"splits_disagree": 1} and result.found["JPEGImages/b"].boxes is None
 
 
 def test_further_values_and_attributes(tmp_path: Path) -> None:
     inside = (
-        "<source><database>Google Earth</database><image>flickr</image><annotation>Unspecified</annotation></source>"
+        "<source><database>Google Earth</database><image>flickr</image><annotation>Unspecified</annotation>"
+        "</source>"
         "<segmented>0</segmented><owner><name>me</name></owner><gsd>0.5</gsd><location>Prague</location>"
         f"<object><name>car</name>{BNDBOX}<attributes><attribute><name>colour</name><value>red</value></attribute>"
         "<attribute><name>parked</name><value>True</value></attribute></attributes></object>"
@@ -152,7 +161,8 @@ def test_further_values_and_attributes(tmp_path: Path) -> None:
 @given(
     at=st.integers(0, 400),
     cut=st.integers(0, 20),
-    put=st.binary(max_size=6) | st.sampled_from([b"<object>", b"</name>", b"&amp;", b"1e999", b"&#0;", b"<![CDATA["]),
+    put=st.binary(max_size=6)
+    | st.sampled_from([b"<object>", b"</name>", b"&amp;", b"1e999", b"&#0;", b"<![CDATA["]),
 )
 def test_any_bytes_are_read_or_rejected(at: int, cut: int, put: bytes, tmp_path: Path) -> None:
     whole = voc(OBJECT + "<size><width>100</width><height>80</height></size>").encode()

@@ -53,7 +53,11 @@ def test_one_line_costs_itself_at_most(
     [
         ("0 0.1 0.25 0.3 0.25 0.3 0.5 0.1 0.5", [True], [4]),
         ("0 0.1 0.25 0.3 0.25 0.3 0.5", [False], [3]),
-        ("0 0.1 0.25 0.3 0.25 0.3 0.5 0.1 0.5\n0 0.1 0.25 0.3 0.25 0.3 0.5 0.1 0.5 0.05 0.3", [False, False], [4, 5]),
+        (
+            "0 0.1 0.25 0.3 0.25 0.3 0.5 0.1 0.5\n0 0.1 0.25 0.3 0.25 0.3 0.5 0.1 0.5 0.05 0.3",
+            [False, False],
+            [4, 5],
+        ),
     ],
 )
 def test_outlines(text: str, oriented: list[bool], corners: list[int], tmp_path: Path) -> None:
