@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base.errors import Problem
+from pipeline.base.schemas import BROUGHT_CAPTIONS
 from pipeline.corpus.checks import Rejected, printable
 
 _BLOCK = 8192
@@ -75,6 +76,12 @@ NOTES = {
     "attributes_left_out": "attributes left out",
     "relationships_left_out": "relationships left out",
     "merged_ids_resolved": "ids of relationships resolved by merged_object_ids",
+    "georeferences_left_out": "places of images on the map not read",
+    "tiles_empty": "tiles left out that show a single colour or no data",
+    "tiles_cut": "tiles left out whose edge cuts an object",
+    "tiles_few_or_many": "tiles left out with fewer or more objects than corpus.tile_objects",
+    "objects_cut": "objects that the edge of a tile cuts, in all tiles",
+    "shared_places": "places whose images are stated in more than one split",
     "repeated_images": "images that are byte for byte another image of their split",
     "shared_images": "image files that stand in more than one split, byte for byte",
     "near_duplicates_across_splits": "images of val and test that look like images of another split",
@@ -118,7 +125,7 @@ class Notes:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The three tables of a dataset, what was rejected, notes on what was not, and further counts.
+    """The tables of a dataset, what was rejected, notes on what was not, and further counts.
 
     `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
     answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
@@ -132,3 +139,4 @@ class Corpus:
     counts: dict[str, int]
     notes: Notes = field(default_factory=Notes)
     looks: dict[str, bytes] = field(default_factory=dict)
+    captions: pa.Table = field(default_factory=BROUGHT_CAPTIONS.empty_table)  # `read_captions` fills it
