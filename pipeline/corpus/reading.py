@@ -21,7 +21,9 @@ from pipeline.corpus.tables import Notes, Rejects
 TABLE = "scene_graphs"  # where rejected rows of annotations are counted
 
 # keys of an image's further values, the first that is there holds; any other keeps its own name
-PLACE = ("place", "site", "location", "city", "town", "region", "area", "video", "video_name", "sequence")
+PLACE = (
+    "place", "site", "location", "city", "town", "region", "video", "video_name", "video_id", "sequence",
+)  # fmt: skip
 NAMED = {
     "date": ("date", "date_captured", "acquisition_date", "acquired", "datetime", "timestamp"),
     "licence": ("licence", "license"),
