@@ -7,6 +7,7 @@ from types import ModuleType
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.corpus import folder as files
+from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles
 from pipeline.corpus.tables import Corpus
 
 WORLD_FILE = "world.yaml"
@@ -47,6 +48,17 @@ def read_source(folder: Path, root: Path, image_folder: Path, params: Params, ca
     if _is_world(root / folder):
         return _worlds().read_world_corpus(folder, root, image_folder, workers, cache)
     return files.read_folder(root / folder, folder.as_posix(), workers, params.corpus.max_pixels)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a dataset's folder; of a world that is to be drawn there are none.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    if _is_world(folder) or not (folder / IMAGES_FOLDER).is_dir():
+        return []
+    return [folder / name for name in ImageFiles(folder).names]
 
 
 def _is_world(folder: Path) -> bool:
