@@ -20,7 +20,7 @@ from pipeline.base.tables import write_table
 from pipeline.corpus.captions import with_captions
 from pipeline.corpus.near_duplicates import across_splits, groups
 from pipeline.corpus.tables import Corpus
-from stages.sources import check_source, read_source
+from stages.sources import brought, check_source, read_source
 
 _SHOWN = 3  # rejected rows in the message that there are too many
 
@@ -130,8 +130,8 @@ def _count_near_duplicates(corpus: Corpus, title: str) -> None:
 
 
 def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:
-    """Errors for tables without rows or with too many rejects, and for images that splits share."""
-    allowed, errors = params.max_reject_share, []
+    """Errors for tables without rows or with too many rejects, and for images or places in several splits."""
+    allowed, errors, needed = params.max_reject_share, [], brought(folder)
     for name in ("images", "scene_graphs", "queries", "captions"):
         problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
         if len(problems) > allowed * seen:
@@ -140,7 +140,7 @@ def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserErro
                 f"that corpus.max_reject_share allows. The first: {'; '.join(map(str, problems[:_SHOWN]))}"
             )
             errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
-        elif name != "captions" and not getattr(corpus, name).num_rows:
+        elif name in needed and not getattr(corpus, name).num_rows:
             errors.append(UserError(f"the dataset has no {name}", "Add some", file=folder))
     if (shared := corpus.notes.counts["shared_images"]) and not params.allow_shared_images:
         reason = (
@@ -148,5 +148,12 @@ def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserErro
             f"A tested image would be known from training. The first: {corpus.notes.first['shared_images']}"
         )
         remedy = "Keep each image in one split, or set corpus.allow_shared_images to true"
+        errors.append(UserError(reason, remedy, file=folder))
+    if (shared := corpus.notes.counts["shared_places"]) and not params.allow_shared_places:
+        reason = (
+            f"places whose images are stated in more than one split: {shared}. "
+            f"A tested place would be known from training. The first: {corpus.notes.first['shared_places']}"
+        )
+        remedy = "Keep each place in one split, or set corpus.allow_shared_places to true"
         errors.append(UserError(reason, remedy, file=folder))
     return errors

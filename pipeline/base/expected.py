@@ -43,14 +43,18 @@ _LANGUAGE = (
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
 PARAMETERS = {  # those that change what a stage writes
-    "corpus": ("corpus.root", "corpus.max_pixels"),
+    "corpus": (
+        "corpus.root", "corpus.max_pixels", "corpus.bands", "corpus.stretch", "corpus.tile_size",
+        "corpus.tile_overlap", "corpus.tile_keep", "corpus.tile_drop_cut", "corpus.tile_objects",
+        "corpus.colours", "corpus.place", "corpus.split_shares", "corpus.split_seed",
+    ),
     "pairs": (),
     "interpret": (*_LANGUAGE, "interpret.max_tokens"),
     "caption": (*_LANGUAGE, "caption.max_tokens", "caption.samples", "caption.sample_temperature"),
     "embed": (*_VLM, "embed.dtype"),
     "tune": (*_METHOD, "tune"),
     "evaluate": (*_METHOD, "comparators"),
-}
+}  # fmt: skip
 
 
 class Expected:
@@ -102,12 +106,13 @@ class Expected:
 
     def pseudo_captions(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, as `interpretations`."""
-        return self._of("caption", dataset) | {
-            "prompt": self._prompt(self.params.caption.prompt),
+        hashes = {
             "scene_graphs": self.corpus(dataset)["scene_graphs"],
             "pairs": self._pairs_hash(dataset),
             "brought_captions": self.corpus(dataset)["brought_captions"],
         }
+        prompt = self._prompt(self.params.caption.prompt)
+        return self._of("caption", dataset) | {"prompt": prompt, **hashes}
 
     def features(self, dataset: str, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Of the manifest.

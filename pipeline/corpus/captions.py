@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.base.schemas import BROUGHT_CAPTIONS
 from pipeline.corpus.checks import Record, Rejected
-from pipeline.corpus.image_files import stem
+from pipeline.corpus.image_files import name_in_images
 from pipeline.corpus.json_rows import read_rows
 from pipeline.corpus.tables import Corpus, Rejects, gather
 
@@ -74,7 +74,7 @@ def _rows_of(
 
 def _by_file_name(id: str, known: set[str], key: str) -> str:
     """The id of the image whose file's name is given in an id's place."""
-    if key == "image_id" and (name := stem(id)) in known:
+    if key == "image_id" and (name := name_in_images(id).rsplit(".", 1)[0]) in known:
         return name
     what = "image with a scene graph" if key == "image_id" else "query"
     remedy = "Correct the id, or remove the row; data/corpus/rejects.parquet says what else was rejected"
