@@ -47,7 +47,10 @@ class Database:
                 self._connection.create_table(table, schema=_schema(dimension, dtype))
             self._table = self._connection.open_table(table)
         vector = self._table.schema.field(VECTOR).type
-        self.dimension, self.dtype = vector.list_size, "float16" if vector.value_type == pa.float16() else "float32"
+        self.dimension, self.dtype = (
+            vector.list_size,
+            "float16" if vector.value_type == pa.float16() else "float32",
+        )
 
     def __len__(self) -> int:
         return self._table.count_rows()

@@ -186,7 +186,9 @@ class Searcher:
             left_out += plan.left_out
             terms = self._terms(plan, reference, left_out)
         weights = torch.tensor(plan.choice.weights)
-        removed = reference.same if reference is not None and self._settings.reference_removed else frozenset()
+        removed = (
+            reference.same if reference is not None and self._settings.reference_removed else frozenset()
+        )
         hits = self._hits(terms, weights, query, removed)
         if len(hits) < query.k:
             kept = "the filter keeps" if query.where is not None else "the index holds"
