@@ -74,7 +74,7 @@ def index_folder(folder: Path, out: Path, settings: Settings, root: Path = Path(
     if not listed and not (out / MANIFEST).is_file():
         raise UserError("the folder holds no image", "Name a folder with image files below it", file=folder)
     inside = os.path.realpath(out).startswith(os.path.realpath(folder) + os.sep)
-    manifest = {
+    manifest: dict[str, Any] = {
         "kind": "folder",
         "root": os.path.relpath(folder, out) if inside else os.path.realpath(folder),
         "dtype": settings.dtype,
