@@ -13,6 +13,7 @@ from pipeline.base.files import identity_hash
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import (
+    BROUGHT_CAPTIONS,
     IMAGES,
     INTERPRETATIONS,
     PAIRS,
@@ -56,6 +57,7 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
         (paths.images(dataset), IMAGES, expected.corpus),
         (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus),
         (paths.queries(dataset), QUERIES, expected.corpus),
+        (paths.captions(dataset), BROUGHT_CAPTIONS, expected.corpus),
         (paths.pairs(dataset), PAIRS, expected.pairs),
         (paths.interpretations(dataset), INTERPRETATIONS, lambda d: expected.interpretations(d) | model),
         (paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, lambda d: expected.pseudo_captions(d) | model),

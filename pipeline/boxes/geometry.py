@@ -7,6 +7,13 @@ from pipeline.boxes.box import Box
 Point = tuple[float, float]
 Bounds = tuple[float, float, float, float]  # x, y, w, h
 
+MOST_PIXELS = 1e9  # a coordinate beyond is a mistake, and its area no longer exact
+
+
+def is_usable(outline: Sequence[Point]) -> bool:
+    """Whether an outline has corners, all of them numbers that can be of an image."""
+    return bool(outline) and all(abs(x) <= MOST_PIXELS and abs(y) <= MOST_PIXELS for x, y in outline)
+
 
 def area(outline: Sequence[Point]) -> float:
     """The area of a polygon, by the shoelace formula; of one or two corners it is 0."""

@@ -2,6 +2,7 @@
 
 Underscores, hyphens and CamelCase become spaces, capitals become small, and a plural becomes its singular:
 "Ground_Track_Field" is "ground track field", "small-vehicle" is "small vehicle", "Airplanes" is "airplane".
+"other-ship" is "ship", since other than what nobody sees, and "court (tennis)" is "tennis court".
 Codes stay as they are: words with digits ("A220"), and capitals without a vowel or of two letters ("GTF").
 A number alone gets a word, "class 7".
 """
@@ -49,6 +50,7 @@ _ENDS_WITH_S = frozenset(
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SPACES = re.compile(r"[\s_\-‐‑–]+")
+_BRACKETED = re.compile(r"^([^()]+)\(([^()]+)\)\s*$")
 _VOWEL = re.compile(r"[AEIOUY]")
 _DIGIT = re.compile(r"\d")
 
@@ -59,8 +61,10 @@ def singular(name: str) -> str:
     name = "".join(
         " " if unicodedata.category(c)[0] in "CZ" else c for c in unicodedata.normalize("NFC", name)
     )
-    pieces = _SPACES.sub(" ", name).split()
+    pieces = _SPACES.sub(" ", _BRACKETED.sub(r"\2 \1", name)).split()
     words = [word for piece in pieces for word in _words(piece)]
+    if words[0:1] == ["other"] and len(words) > 1:
+        words = words[1:]
     if not any(character.isalnum() for word in words for character in word):
         return ""
     if all(word.isdecimal() for word in words):
