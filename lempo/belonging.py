@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
+from pipeline.base.files import identity_hash
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import (
+    BROUGHT_CAPTIONS,
     IMAGES,
     INTERPRETATIONS,
     PAIRS,
@@ -50,14 +52,15 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
     from pipeline.vision.features import read_features
     from trainer.tuning.folder import read_record
 
-    paths = expected.paths
+    paths, model = expected.paths, _model(expected)
     tables: tuple[tuple[Path, pa.Schema, MadeFrom], ...] = (
         (paths.images(dataset), IMAGES, expected.corpus),
         (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus),
         (paths.queries(dataset), QUERIES, expected.corpus),
+        (paths.captions(dataset), BROUGHT_CAPTIONS, expected.corpus),
         (paths.pairs(dataset), PAIRS, expected.pairs),
-        (paths.interpretations(dataset), INTERPRETATIONS, expected.interpretations),
-        (paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, expected.pseudo_captions),
+        (paths.interpretations(dataset), INTERPRETATIONS, lambda d: expected.interpretations(d) | model),
+        (paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, lambda d: expected.pseudo_captions(d) | model),
         (paths.rankings(dataset), RANKINGS, expected.rankings),
     )
     for file, schema, made_from in tables:
@@ -66,6 +69,22 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
     yield folder, lambda: read_features(folder, expected.features(dataset))
     tuned = paths.tuned(dataset)
     yield tuned, lambda: read_record(tuned, expected.tuned(dataset))
+
+
+def _model(expected: Expected) -> dict[str, str]:
+    """The language model that captions must be of; {} if only a server, or a folder elsewhere, knows it.
+
+    The trainer cannot ask this, since the language model need not lie where it runs.
+    """
+    from pipeline.llm.identity import model_identity
+
+    params, paths = expected.params, expected.paths
+    if params.llm.engine == "endpoint":
+        return {}
+    try:
+        return {"llm": identity_hash(model_identity(params.llm, paths.cache, paths.root))}
+    except UserError:
+        return {}  # another line of the check says so
 
 
 def _read(file: Path, schema: pa.Schema, made_from: MadeFrom, dataset: str) -> None:

@@ -104,7 +104,7 @@ def generate(config: WorldConfig, image_folder: Path, workers: int, cache: Path,
         config: what to draw.
         image_folder: where the JPEG files go.
         workers: processes that draw.
-        cache: folder of cached pictures, `<two letters>/<key>.jpg`.
+        cache: folder of cached pictures, `<two letters>/<key>`.
         root: the folder that `path` in the image rows is relative to.
 
     Returns:

@@ -12,7 +12,7 @@ from PIL import Image
 from embedded.world.model import Scene
 from embedded.world.render import render
 from pipeline.base.code import code_hash
-from pipeline.base.files import replacing
+from pipeline.base.files import cached_bytes, replacing
 
 JPEG_QUALITY = 90
 
@@ -20,16 +20,10 @@ JPEG_QUALITY = 90
 def write_picture(scene: Scene, size: int, path: Path, cache: Path) -> str:
     """Write a scene's JPEG to `path`, drawn or from the cache; return its sha256.
 
-    The cache holds `<two letters>/<key>.jpg`, the key a hash of the scene, the size and the drawing code.
+    The cache holds `<two letters>/<key>`, the key a hash of the scene, the size and the drawing code.
     """
     key = hashlib.sha256(f"{_drawing_code()}/{size}/{scene!r}".encode()).hexdigest()
-    source = cache / key[:2] / f"{key}.jpg"
-    if source.is_file():
-        data = source.read_bytes()
-    else:
-        data = encode_jpeg(render(scene, size))
-        with replacing(source) as temporary:
-            temporary.write_bytes(data)
+    data = cached_bytes(cache / key[:2] / key, lambda: encode_jpeg(render(scene, size)))
     if not (path.is_file() and path.read_bytes() == data):
         with replacing(path) as temporary:
             temporary.write_bytes(data)

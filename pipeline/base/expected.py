@@ -24,7 +24,15 @@ from pipeline.base.files import read_json
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.provenance import Provenance, remedy
-from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import (
+    BROUGHT_CAPTIONS,
+    IMAGES,
+    INTERPRETATIONS,
+    PAIRS,
+    PSEUDO_CAPTIONS,
+    QUERIES,
+    SCENE_GRAPHS,
+)
 from pipeline.base.tables import as_table, content_hash, table_provenance, write_table
 
 MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
@@ -44,14 +52,18 @@ _WRITER = (  # where the language model writes modifications
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
 PARAMETERS = {  # those that change what a stage writes
-    "corpus": ("corpus.root", "corpus.max_pixels"),
+    "corpus": (
+        "corpus.root", "corpus.max_pixels", "corpus.bands", "corpus.stretch", "corpus.tile_size",
+        "corpus.tile_overlap", "corpus.tile_keep", "corpus.tile_drop_cut", "corpus.tile_objects",
+        "corpus.colours", "corpus.place", "corpus.split_shares", "corpus.split_seed",
+    ),
     "pairs": (*_PAIRS, *_WRITER),
     "interpret": (*_LANGUAGE, "interpret.max_tokens"),
     "caption": (*_LANGUAGE, "caption.max_tokens", "caption.samples", "caption.sample_temperature"),
     "embed": (*_VLM, "embed.dtype"),
     "tune": (*_METHOD, "tune"),
     "evaluate": (*_METHOD, "comparators"),
-}
+}  # fmt: skip
 
 
 class Expected:
@@ -66,10 +78,10 @@ class Expected:
     def __init__(self, params: Params, paths: Paths) -> None:
         self.params, self.paths = params, paths
         self._found: dict[Path, Provenance] = {}
-        self._corpora: dict[str, dict[str, Any]] = {}  # by dataset, once its three tables belong together
+        self._corpora: dict[str, dict[str, Any]] = {}  # by dataset, once its four tables belong together
 
     def corpus(self, dataset: str) -> dict[str, Any]:
-        """Of the tables of images, scene graphs and queries: each names the hashes of all three."""
+        """Of the tables of images, graphs, queries and brought captions: each names the hashes of all."""
         if dataset not in self._corpora:
             made_from = self._of("corpus", dataset)
             files = self._corpus_files(dataset)
@@ -110,15 +122,19 @@ class Expected:
 
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""
-        graphs = {"scene_graphs": self.corpus(dataset)["scene_graphs"]}
-        prompt = self._prompt(self.params.interpret.prompt)
-        return self._of("interpret", dataset) | {"prompt": prompt, **graphs}
+        corpus = self.corpus(dataset)
+        return self._of("interpret", dataset) | {
+            "prompt": self._prompt(self.params.interpret.prompt),
+            "scene_graphs": corpus["scene_graphs"],
+            "brought_captions": corpus["brought_captions"],
+        }
 
     def pseudo_captions(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, as `interpretations`."""
         hashes = {
             "scene_graphs": self.corpus(dataset)["scene_graphs"],
             "pairs": self._pairs_hash(dataset),
+            "brought_captions": self.corpus(dataset)["brought_captions"],
         }
         prompt = self._prompt(self.params.caption.prompt)
         return self._of("caption", dataset) | {"prompt": prompt, **hashes}
@@ -170,13 +186,15 @@ class Expected:
         images: pa.Table | list[dict],
         scene_graphs: pa.Table | list[dict],
         queries: pa.Table | list[dict],
+        captions: pa.Table | list[dict] | None = None,
     ) -> None:
-        """Write the three tables of a dataset so that they belong together.
+        """Write the four tables of a dataset so that they belong together.
 
         Raises:
             ValueError: what `write_table` raises.
         """
         rows = {"images": images, "scene_graphs": scene_graphs, "queries": queries}
+        rows["brought_captions"] = [] if captions is None else captions
         files = self._corpus_files(dataset)
         self._corpora.pop(dataset, None)
         tables = {name: as_table(rows[name], schema) for name, (_, schema) in files.items()}
@@ -191,6 +209,7 @@ class Expected:
             "images": (paths.images(dataset), IMAGES),
             "scene_graphs": (paths.scene_graphs(dataset), SCENE_GRAPHS),
             "queries": (paths.queries(dataset), QUERIES),
+            "brought_captions": (paths.captions(dataset), BROUGHT_CAPTIONS),
         }
 
     def _read_by_trainers(self, dataset: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pipeline.base.storage import storage_errors, temporary_folder
 
 _SEAL = "sha256"  # the key of a cache file's own hash
 _HASH_LENGTH = 64  # of a sha256 in hex
+_DIGEST = 32  # bytes of a sha256
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,26 @@ def set_aside(file: Path) -> None:
             return
         log.warning("%s is damaged: what it held is made again; now %s, to be deleted", file, aside.name)
         return
+    log.warning("%s is damaged: what it held is made again; delete the damaged files beside it", file)
+
+
+def cached_bytes(file: Path, make: Callable[[], bytes]) -> bytes:
+    """What a file of a cache holds; else what `make` gives, which is then kept there after its sha256."""
+    try:
+        kept = file.read_bytes() if file.is_file() else b"" if os.path.lexists(file) else None
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        kept = b""
+    if kept is not None:
+        digest, data = kept[:_DIGEST], kept[_DIGEST:]
+        if hashlib.sha256(data).digest() == digest:
+            return data
+        set_aside(file)
+    data = make()
+    with replacing(file) as temporary:
+        temporary.write_bytes(hashlib.sha256(data).digest() + data)
+    return data
 
 
 def is_lfs_pointer(head: bytes) -> bool:

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from pipeline.base.decode import ALL, UnusableImage, decode, decoded
+from pipeline.base.picture_hash import picture_hash
 
 __all__ = ["SUFFIXES", "Probe", "decode", "probe", "probe_all", "thumbnail_uri"]
 
@@ -24,6 +25,7 @@ class Probe:
     """An image file's content. If it is no usable image, `error` says why and the rest is empty.
 
     Width and height are those of the upright picture. `turned` and `rescaled` say what decoding changed.
+    `looks` is the picture's perceptual hash.
     """
 
     sha256: str = ""
@@ -33,6 +35,7 @@ class Probe:
     remedy: str = "Replace or remove the file"
     turned: bool = False
     rescaled: bool = False
+    looks: bytes = b""
 
 
 def probe(path: Path, max_pixels: float | None = None) -> Probe:
@@ -56,7 +59,8 @@ def probe(path: Path, max_pixels: float | None = None) -> Probe:
         return Probe(error=str(error), remedy=error.remedy)
     sha256 = hashlib.sha256(data).hexdigest()
     width, height = found.image.size
-    return Probe(sha256, width, height, turned=found.turned, rescaled=found.rescaled)
+    looks = picture_hash(found.image)
+    return Probe(sha256, width, height, turned=found.turned, rescaled=found.rescaled, looks=looks)
 
 
 def _most_bytes(max_pixels: float | None) -> float:

@@ -23,6 +23,10 @@ class Paths:
         """The queries that the dataset brings; later stages read `pairs`."""
         return self.corpus(dataset) / "queries.parquet"
 
+    def captions(self, dataset: str) -> Path:
+        """Texts that a person wrote; the corpus stage always writes this table, most often without rows."""
+        return self.corpus(dataset) / "captions.parquet"
+
     @property
     def rejects(self) -> Path:
         return self.root / "data/corpus/rejects.parquet"

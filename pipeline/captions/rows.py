@@ -20,6 +20,7 @@ class Row:
 
     `graph` is what the text must say, or None where that is not known. `summarised`: the prompt states less
     than the whole scene graph. `empty`: there is nothing to say, so the row is not sent to a model.
+    `brought`: the text that a person wrote for the row, which no model is asked for.
     """
 
     dataset: str
@@ -29,3 +30,4 @@ class Row:
     checker: TextChecker
     summarised: bool
     empty: bool
+    brought: str | None = None

@@ -12,6 +12,7 @@ from tests.fuzz.target import Target
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "answers": texts.answers,
     "benchmarks": stored.benchmarks,
+    "brought_captions": datasets.brought_captions,
     "checkpoint": stored.checkpoint,
     "endpoint": texts.endpoint,
     "features": stored.features,

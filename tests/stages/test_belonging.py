@@ -151,7 +151,11 @@ _OF_SIBLINGS = [
     *(("prompt", name, by) for name in _CAPTIONS for by in HELD_BY[name]),
     *(("samples", name, by) for name in _CAPTIONS for by in HELD_BY[name]),
     *(("seed", name, by) for name in _CAPTIONS for by in HELD_BY[name]),
-    *(("language model", name, by) for name in _CAPTIONS for by in ("tune", "evaluate", "study", "report")),
+    *(
+        ("language model", name, by)
+        for name in _CAPTIONS
+        for by in ("tune", "evaluate", "study", "report", "check")
+    ),
     *(("dtype", "features", by) for by in HELD_BY["features"]),
     *(("vision language model", "features", by) for by in ("tune", "evaluate", "study", "report")),
     *(("vision language model", "tuned", by) for by in ("evaluate", "benchmark")),

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.base.errors import UserError
 from pipeline.base.metrics_io import read_metrics
@@ -131,6 +133,24 @@ def test_equal_files_are_counted_within_a_split_and_refused_across_splits(
     assert counts.items() >= {"repeated_images": 1, "shared_images": 1, "images": 9}.items()
 
 
+def test_pictures_that_look_like_those_of_another_split_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Source(tmp_path / "in/parks")
+    for number, file in enumerate(sorted(source.folder.glob("images/*.png"))):
+        cells = np.random.default_rng(number).integers(0, 256, (10, 10), np.uint8)
+        Image.fromarray(cells).resize((40, 30)).save(file)
+    with Image.open(source.image("train-red")) as image:
+        image.point(lambda value: value // 2).save(source.image("val-red"))
+    with caplog.at_level("INFO"):
+        corpus.run(_params(), Paths(tmp_path))
+    counts = read_metrics(Paths(tmp_path).metrics("corpus"))
+    assert counts["parks"]["near_duplicates_across_splits"] == counts["all"]["near_duplicates_across_splits"]
+    assert counts["parks"].items() >= {"near_duplicates_across_splits": 1, "shared_images": 0}.items()
+    words = "images of val and test that look like images of another split: 1. The first: 'train-red' (train)"
+    assert words in caplog.text
+
+
 def test_a_dataset_without_rows_ends_the_stage(tmp_path: Path) -> None:
     source = Source(tmp_path / "in/parks")
     source.queries = []
@@ -159,6 +179,7 @@ def test_a_world_is_drawn_as_a_dataset(tmp_path: Path) -> None:
     corpus.run(_params(("courts",)), paths)
     counts = read_metrics(paths.metrics("corpus"))["courts"]
     assert counts.items() >= {"images": 64, "graphs": 64, "queries": 60, "queries_with_edits": 60}.items()
+    assert counts["near_duplicates_across_splits"] is None  # drawn, so not compared
     images = read_table(paths.images("courts"), IMAGES).to_pylist()
     assert all((tmp_path / row["path"]).is_file() for row in images)
     first = _bytes(paths)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import is_whole, read_json, remember, remembered, set_aside, write_json
+from pipeline.base.files import cached_bytes, is_whole, read_json, remember, remembered, set_aside, write_json
 
 DAMAGED = [b"", b"{", b'"\xff"', b"[" * 100_000, b"9" * 5000, b"[]", b"null"]
 
@@ -47,6 +47,22 @@ def test_what_is_remembered_is_forgotten_when_a_bit_flips(tmp_path: Path) -> Non
         assert remembered(store) in ({}, value)
     store.write_text('{"of": "an earlier version"}')
     assert remembered(store) == {} and store.is_file()
+
+
+def test_cached_bytes_are_made_once_and_again_when_a_bit_flips(tmp_path: Path) -> None:
+    store, made = tmp_path / "deep/a", []
+
+    def make() -> bytes:
+        made.append(0)
+        return b"bytes"
+
+    assert cached_bytes(store, make) == cached_bytes(store, make) == b"bytes" and len(made) == 1
+    whole = store.read_bytes()
+    for place in range(len(whole)):
+        store.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert cached_bytes(store, make) == b"bytes" and store.read_bytes() == whole
+    store.write_bytes(b"")
+    assert cached_bytes(store, make) == b"bytes" and len(made) == len(whole) + 2
 
 
 def test_a_folder_or_a_link_in_the_place_of_a_remembered_file_is_moved_away(tmp_path: Path) -> None:

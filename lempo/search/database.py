@@ -1,0 +1,185 @@
+"""The index's database, LanceDB in a folder: vectors, ids and the carried columns, searched by cosine.
+
+A block of rows is written as one version of the table, so a reader sees all of it or nothing.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.base.errors import UserError, reading
+from pipeline.base.schemas import IMAGES
+
+CARRIED = [field.name for field in IMAGES if field.name not in ("image_id", "path", "sha256")]
+COLUMNS = [field.name for field in IMAGES]
+SIGNATURE, VECTOR, DISTANCE = "signature", "vector", "_distance"
+_DAMAGED = "Delete the index's folder, and run `lempo index` again"
+_IN_ONE = 500  # values in one condition
+_KEPT = timedelta(hours=1)  # an old version, for those who still search in it
+Row = dict[str, Any]
+
+
+class Database:
+    """One table of images; every image id stands once.
+
+    Args:
+        folder: of the database.
+        table: its name; it is made if it is missing and `dimension` is given.
+        dimension: of the vectors, and `dtype`, float16 or float32.
+
+    Raises:
+        UserError: LanceDB is not installed, or the table is missing or cannot be opened.
+    """
+
+    def __init__(
+        self, folder: Path, table: str, dimension: int | None = None, dtype: str = "float16"
+    ) -> None:
+        self.folder = folder
+        self._connection = _connect(folder)
+        with reading(folder, _DAMAGED, "the index cannot be opened"):
+            if dimension is not None and table not in self._connection.list_tables().tables:
+                self._connection.create_table(table, schema=_schema(dimension, dtype))
+            self._table = self._connection.open_table(table)
+        vector = self._table.schema.field(VECTOR).type
+        self.dimension, self.dtype = vector.list_size, "float16" if vector.value_type == pa.float16() else "float32"
+
+    def __len__(self) -> int:
+        return self._table.count_rows()
+
+    def known(self) -> dict[str, tuple[str, str]]:
+        """The signature and the sha256 of every image, by its id."""
+        columns = ["image_id", SIGNATURE, "sha256"]
+        rows = self._read(self._table.search().select(columns).limit(len(self)))
+        return {image_id: (signature, sha256) for image_id, signature, sha256 in zip(*map(rows.get, columns))}  # type: ignore[arg-type]
+
+    def rows(self, column: str, values: Sequence[str]) -> Iterator[Row]:
+        """The images with one of these values in a column of texts, with their vectors."""
+        for start in range(0, len(values), _IN_ONE):
+            some = _condition(column, values[start : start + _IN_ONE])
+            found = self._table.search().where(some).limit(self._table.count_rows(some))
+            yield from found.select([*COLUMNS, VECTOR]).to_arrow().to_pylist()
+
+    def add(self, rows: Sequence[Row], vectors: np.ndarray, replace: bool) -> None:
+        """Write rows and their vectors (N, D) at once.
+
+        Args:
+            rows: with `COLUMNS` and the signature; what is missing is null.
+            replace: whether the ids of some may be in the table.
+        """
+        schema = self._table.schema
+        columns = {
+            field.name: pa.array([row.get(field.name) for row in rows], field.type)
+            for field in schema
+            if field.name != VECTOR
+        }
+        flat = pa.array(np.ascontiguousarray(vectors, self.dtype).reshape(-1))
+        columns[VECTOR] = pa.FixedSizeListArray.from_arrays(flat, self.dimension)
+        block = pa.table(columns, schema=schema)
+        if replace:
+            merge = self._table.merge_insert("image_id")
+            merge.when_matched_update_all().when_not_matched_insert_all().execute(block)
+        else:
+            self._table.add(block)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _IN_ONE):
+            self._table.delete(_condition("image_id", ids[start : start + _IN_ONE]))
+
+    def count(self, where: str) -> int:
+        """How many images a condition keeps.
+
+        Raises:
+            UserError: the condition is no SQL condition over the columns.
+        """
+        try:
+            return self._table.count_rows(where)
+        except (ValueError, RuntimeError, OSError) as error:
+            reason = re.sub(r"(, /\S+\.rs:\d+:\d+).*| Valid fields are .*", "", " ".join(str(error).split()))
+            raise UserError(
+                f"the filter cannot be used: {reason}",
+                f"Write an SQL condition over {', '.join(COLUMNS)}, as in \"date > '2024-01-01'\"",
+                field="where",
+                value=where,
+            ) from None
+
+    def nearest(
+        self,
+        vector: np.ndarray,
+        k: int,
+        where: str | None = None,
+        approximate: Mapping[str, int] | None = None,
+    ) -> tuple[list[Row], np.ndarray]:
+        """The k images with the highest cosine to a vector (D,), the best first, and their vectors (n, D).
+
+        Args:
+            where: a condition that `count` accepts.
+            approximate: how the approximate index is searched; None: every image is compared.
+        """
+        query = self._table.search(np.asarray(vector, np.float32)).distance_type("cosine").limit(k)
+        query = query.select([*COLUMNS, VECTOR, DISTANCE])
+        if where is not None:
+            query = query.where(where, prefilter=True)
+        if approximate is None:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(approximate["probes"]).ef(approximate["ef"])
+            query = query.refine_factor(approximate["refine"])
+        found = query.to_arrow()
+        values = found[VECTOR].combine_chunks()
+        vectors = values.flatten().to_numpy().reshape(-1, self.dimension).astype(np.float32)
+        return found.drop_columns([VECTOR, DISTANCE]).to_pylist(), vectors
+
+    def sample(self, count: int, seed: int = 0) -> np.ndarray:
+        """Vectors (count, D) of some images, float32."""
+        chosen = np.random.default_rng(seed).integers(0, len(self), count)
+        offsets = sorted(set(chosen.tolist()))
+        found = self._table.take_offsets(offsets).select([VECTOR]).to_arrow()[VECTOR].combine_chunks()
+        vectors = found.flatten().to_numpy().reshape(-1, self.dimension).astype(np.float32)
+        return vectors[np.random.default_rng(seed).integers(0, len(vectors), count)]
+
+    def make_approximate(self, partitions: int) -> None:
+        """Build the approximate index over all rows: a graph of 8-bit vectors in each partition."""
+        from lancedb.index import HnswSq
+
+        config = HnswSq(distance_type="cosine", num_partitions=partitions)
+        self._table.create_index(VECTOR, config=config, replace=True)
+
+    def tidy(self) -> None:
+        """Join small files, take new rows into the approximate index, delete versions that nobody reads."""
+        self._table.optimize(cleanup_older_than=_KEPT)
+
+    def drop_others(self) -> None:
+        """Delete the tables of other models."""
+        for name in self._connection.list_tables().tables:
+            if name != self._table.name:
+                self._connection.drop_table(name)
+
+    @staticmethod
+    def _read(query: Any) -> dict[str, list[Any]]:
+        return query.to_arrow().to_pydict()
+
+
+def _connect(folder: Path) -> Any:
+    os.environ.setdefault("LANCE_LOG", "error")
+    try:
+        import lancedb
+    except ImportError:
+        raise UserError("LanceDB is not installed", "Run `pip install 'lempo[search]'`") from None
+    return lancedb.connect(folder, read_consistency_interval=timedelta(0))
+
+
+def _schema(dimension: int, dtype: str) -> pa.Schema:
+    vector = pa.list_(pa.float16() if dtype == "float16" else pa.float32(), dimension)
+    fields = [pa.field(field.name, field.type) for field in IMAGES]
+    return pa.schema([*fields, (SIGNATURE, pa.string()), (VECTOR, vector)])
+
+
+def _condition(column: str, values: Sequence[str]) -> str:
+    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f"{column} IN ({quoted})"
