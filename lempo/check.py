@@ -1,6 +1,6 @@
 """lempo check
 
-Finds in seconds what would stop a long run. Nothing is generated, embedded or trained.
+Finds in seconds what would stop a long run, and says what it will cost. Nothing is generated or trained.
 """
 
 import shutil
@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from lempo.belonging import belonging
+from lempo.costs import costs
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
@@ -53,6 +54,7 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield "vision language model", partial(_vision_language_model, params, paths)
     for dataset in params.datasets:
         yield f"tables of {dataset}", partial(belonging, params, paths, dataset)
+    yield from costs(params, paths)
     yield "device", partial(_device, params)
     yield "disk", partial(_disk, paths)
 

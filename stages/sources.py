@@ -8,7 +8,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.corpus import folder as files
 from pipeline.corpus import registry
-from pipeline.corpus.archive import check_archive, read_archive
+from pipeline.corpus.archive import check_archive, images_top, read_archive
+from pipeline.corpus.image_files import ImageFiles
 from pipeline.corpus.tables import Corpus
 
 WORLD_FILE = "world.yaml"
@@ -72,6 +73,17 @@ def _annotations(folder: Path) -> str | None:
     """The kind of annotations in a folder, if there are any."""
     kind = registry.kind_of(folder)
     return kind.name if kind is not None and kind.name in registry.ANNOTATED else None
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a dataset's folder; of a world that is to be drawn there are none.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    if _is_world(folder):
+        return []
+    return [folder / name for name in ImageFiles(folder, images_top(folder)).names]
 
 
 def _is_world(folder: Path) -> bool:

@@ -64,7 +64,9 @@ class _Union:
         self._parent[max(a, b)] = min(a, b)
 
 
-def assign(images: Sequence[Placed], seed: int, shares: Sequence[float]) -> Assigned:
+def assign(
+    images: Sequence[Placed], seed: int, shares: Sequence[float], alike: Iterable[Sequence[str]] = ()
+) -> Assigned:
     """Give every image a split: the stated one, that of its place, or one by `shares`.
 
     Places go in an order that a hash of seed and name gives, very large ones first, each to the split that
@@ -73,6 +75,7 @@ def assign(images: Sequence[Placed], seed: int, shares: Sequence[float]) -> Assi
     Args:
         images: sorted by id.
         shares: of train, val and test; they sum to 1.
+        alike: groups of ids of images that look alike: they share a split that nothing states, but no place.
     """
     groups = _groups(images)
     splits: dict[str, str] = {}
@@ -80,6 +83,11 @@ def assign(images: Sequence[Placed], seed: int, shares: Sequence[float]) -> Assi
     filled: Counter[str] = Counter()
     waiting = []
     for members in groups.values():
+        stated = {image.split: image.image_id for image in reversed(members) if image.split}
+        if len(stated) > 1 and len({image.content for image in members}) > 1:
+            names = ", ".join(f"'{stated[split]}' ({split})" for split in SPLITS if split in stated)
+            shared.append(f"{members[0].place or 'images that overlap'}: {names}")
+    for members in _joined(list(groups.values()), alike):
         votes = Counter(image.split for image in members if image.split is not None)
         for image in members:
             if image.split is not None:
@@ -88,10 +96,6 @@ def assign(images: Sequence[Placed], seed: int, shares: Sequence[float]) -> Assi
         if not votes:
             waiting.append(members)
             continue
-        if len(votes) > 1 and len({image.content for image in members}) > 1:
-            stated = {image.split: image.image_id for image in reversed(members) if image.split}
-            names = ", ".join(f"'{stated[split]}' ({split})" for split in SPLITS if split in stated)
-            shared.append(f"{members[0].place or 'images that overlap'}: {names}")
         usual = votes.most_common(1)[0][0]
         for image in members:
             if image.split is None:
@@ -119,6 +123,19 @@ def _turn(members: Sequence[Placed], seed: int, least: float) -> tuple[int, byte
 
 def _weight(members: Sequence[Placed]) -> int:
     return sum(image.weight for image in members)
+
+
+def _joined(groups: list[list[Placed]], alike: Iterable[Sequence[str]]) -> Iterable[list[Placed]]:
+    """The groups, as one where images of them look alike."""
+    number = {image.image_id: place for place, members in enumerate(groups) for image in members}
+    union = _Union(len(groups))
+    for ids in alike:
+        for image_id in ids[1:]:
+            union.join(number[ids[0]], number[image_id])
+    joined: dict[int, list[Placed]] = defaultdict(list)
+    for place, members in enumerate(groups):
+        joined[union.find(place)] += members
+    return joined.values()
 
 
 def _name(members: Sequence[Placed]) -> str:
