@@ -30,7 +30,7 @@ def _linked(root: Path, name: str) -> Path:
 
 
 def test_airports_are_cut_as_it_was_tried_by_hand(tmp_path: Path) -> None:
-    """Tiles of 180 pixels every 60, each with 1 to 8 airplanes, none cut; a photograph's site is its place."""
+    """Tiles of 180 pixels every 60, with 1 to 8 airplanes, none cut; the site is the place."""
     folder = tmp_path / "in/airports"
     (folder / "images").mkdir(parents=True)
     coco = json.loads((SHARED / "airports/annotations.json").read_text())
