@@ -29,8 +29,9 @@ def check_source(folder: Path) -> None:
     if not _is_world(folder):
         (files.check_folder if _is_described_by_hand(folder) else check_archive)(folder)
         return
-    if (folder / files.GRAPHS_FILE).exists():
-        reason = f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}"
+    other = files.GRAPHS_FILE if (folder / files.GRAPHS_FILE).exists() else _annotations(folder)
+    if other is not None:
+        reason = f"the folder holds both {WORLD_FILE} and {other}"
         raise UserError(reason, "Keep one of them", file=folder)
     _worlds().read_world(folder)
 
@@ -74,8 +75,13 @@ def brought(folder: Path) -> tuple[str, ...]:
 def _is_described_by_hand(folder: Path) -> bool:
     """Whether graphs and queries are brought, and no annotations that graphs could be made of."""
     both = all(os.path.lexists(folder / name) for name in (files.GRAPHS_FILE, files.QUERIES_FILE))
-    kind = registry.kind_of(folder) if both else None
-    return both and (kind is None or kind.name not in registry.ANNOTATED)
+    return both and _annotations(folder) is None
+
+
+def _annotations(folder: Path) -> str | None:
+    """The kind of annotations in a folder, if there are any."""
+    kind = registry.kind_of(folder)
+    return kind.name if kind is not None and kind.name in registry.ANNOTATED else None
 
 
 def is_archive(folder: Path) -> bool:

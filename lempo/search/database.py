@@ -47,7 +47,10 @@ class Database:
                 self._connection.create_table(table, schema=_schema(dimension, dtype))
             self._table = self._connection.open_table(table)
         vector = self._table.schema.field(VECTOR).type
-        self.dimension, self.dtype = vector.list_size, "float16" if vector.value_type == pa.float16() else "float32"
+        self.dimension, self.dtype = (
+            vector.list_size,
+            "float16" if vector.value_type == pa.float16() else "float32",
+        )
 
     def __len__(self) -> int:
         return self._table.count_rows()
@@ -55,8 +58,9 @@ class Database:
     def known(self) -> dict[str, tuple[str, str]]:
         """The signature and the sha256 of every image, by its id."""
         columns = ["image_id", SIGNATURE, "sha256"]
-        rows = self._read(self._table.search().select(columns).limit(len(self)))
-        return {image_id: (signature, sha256) for image_id, signature, sha256 in zip(*map(rows.get, columns))}  # type: ignore[arg-type]
+        rows = self._table.search().select(columns).limit(len(self)).to_arrow().select(columns)
+        ids, signatures, hashes = (column.to_pylist() for column in rows.columns)
+        return dict(zip(ids, zip(signatures, hashes, strict=True), strict=True))
 
     def rows(self, column: str, values: Sequence[str]) -> Iterator[Row]:
         """The images with one of these values in a column of texts, with their vectors."""
@@ -159,10 +163,6 @@ class Database:
         for name in self._connection.list_tables().tables:
             if name != self._table.name:
                 self._connection.drop_table(name)
-
-    @staticmethod
-    def _read(query: Any) -> dict[str, list[Any]]:
-        return query.to_arrow().to_pydict()
 
 
 def _connect(folder: Path) -> Any:

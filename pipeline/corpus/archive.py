@@ -22,7 +22,7 @@ from pipeline.corpus.annotations import ImageFile
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.columns import Columns
-from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, name_in_images
+from pipeline.corpus.image_files import ImageFiles, images_top, name_in_images
 from pipeline.corpus.json_rows import read_rows
 from pipeline.corpus.near_duplicates import groups
 from pipeline.corpus.pieces import Piece, Workshop, content_of, make_pieces
@@ -35,7 +35,6 @@ from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
 from pipeline.corpus.tiles import Cutting
 
 GRAPHS_FILE = "scene_graphs.json"
-_VOC_IMAGES = "JPEGImages"
 _FOLDER = "folder"  # as corpus.place
 _COUNTS = ("split_assumed", "answers_removed", "ignored_files", "scenes_cut", "tiles", "places")
 
@@ -64,11 +63,6 @@ class _State:
         if name in self.pieces or name in self.named:
             return name
         return self.id_of_file.get(name_in_images(name), name)
-
-
-def images_top(folder: Path) -> str:
-    """The folder of a dataset that holds its images: `images`, VOC's, or "", the dataset's folder itself."""
-    return next((name for name in (IMAGES_FOLDER, _VOC_IMAGES) if (folder / name).is_dir()), "")
 
 
 def check_archive(folder: Path) -> None:

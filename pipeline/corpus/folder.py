@@ -19,7 +19,7 @@ from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
-from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, name_in_images
+from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, images_top, name_in_images
 from pipeline.corpus.json_rows import read_rows
 from pipeline.corpus.near_duplicates import groups
 from pipeline.corpus.scene_graphs import graph_row
@@ -110,7 +110,7 @@ def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | 
 
 def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem]:
     """The rows of `scene_graphs.json` whose image's file does not exist; other faults are passed by."""
-    files, problems = ImageFiles(folder), []
+    files, problems = ImageFiles(folder, images_top(folder)), []
     for row, value in rows:
         try:
             graph = Record.checked(value)
