@@ -68,7 +68,9 @@ def _add_stage(name: str, description: str, per_dataset: bool = False) -> None:
 
 
 _add_stage("corpus", "Read (or draw) every dataset and check every row.")
-_add_stage("pairs", "Bring together the queries of every dataset.")
+_add_stage(
+    "pairs", "Bring together the queries of every dataset; make them from scene graphs where it brings none."
+)
 _add_stage("interpret", "Write a caption of every image with a scene graph, by the LLM.")
 _add_stage("caption", "Write a pseudo caption for every query, by the LLM: a caption of the wanted image.")
 _add_stage("embed", "Compute the image features of every dataset, by the VLM.")

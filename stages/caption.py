@@ -10,6 +10,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_batches, table_provenance
+from pipeline.captions.brought import BroughtTexts
 from pipeline.captions.rows import Row
 from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
@@ -39,6 +40,7 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
 
 def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
     for dataset in datasets:
+        brought = BroughtTexts(dataset.expected, dataset.name, "pseudo_caption")
         for query in dataset.queries():
             yield Row(
                 dataset=dataset.name,
@@ -48,7 +50,9 @@ def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
                 checker=dataset.checker,
                 summarised=query.summarised,
                 empty=not query.graph.groups and not (query.wanted and query.wanted.groups),
+                brought=brought.of(query.id),
             )
+        brought.finish()
 
 
 class _Query(NamedTuple):
@@ -68,7 +72,7 @@ class _Dataset:
     """The queries of a dataset, their references' graphs, and the checker of their pseudo captions."""
 
     def __init__(self, name: str, expected: Expected) -> None:
-        self.name = name
+        self.name, self.expected = name, expected
         self._limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
         self._path, self._expect = expected.paths.pairs(name), expected.pairs(name)
         graphs = expected.paths.scene_graphs(name)

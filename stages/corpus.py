@@ -1,6 +1,7 @@
 """lempo corpus
 
-Read (or draw) every dataset, check every row, and write tables of images, scene graphs and queries.
+Read (or draw) every dataset, check every row, and write tables of images, scene graphs, queries and the
+captions that people bring.
 """
 
 import logging
@@ -16,9 +17,10 @@ from pipeline.base.params import CorpusParams, Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import REJECTS, SPLITS
 from pipeline.base.tables import write_table
-from pipeline.corpus.near_duplicates import across_splits, groups
+from pipeline.corpus.captions import with_captions
+from pipeline.corpus.near_duplicates import across_splits
 from pipeline.corpus.tables import Corpus
-from stages.sources import check_source, read_source
+from stages.sources import brought, check_source, read_source
 
 _SHOWN = 3  # rejected rows in the message that there are too many
 
@@ -43,11 +45,12 @@ def run(params: Params, paths: Paths) -> None:
         start = time.perf_counter()
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
         corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
+        corpus = with_captions(corpus, paths.root / folder)
         _count_equal_images(corpus)
-        _count_near_duplicates(corpus, f"{dataset}: compare")
+        _count_near_duplicates(corpus)
         for line in corpus.notes.lines():
             log.info(f"corpus {dataset}: {line}")
-        expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries)
+        expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries, corpus.captions)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
         counts = metrics[dataset] = _counts(corpus)
         errors += _errors(corpus, paths.root / folder, params.corpus)
@@ -82,11 +85,26 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         "rejected_images": rejected["images"],
         "rejected_graphs": rejected["scene_graphs"],
         "rejected_queries": rejected["queries"],
+        **_brought(corpus),
         **splits,
         "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
         **corpus.counts,
         **corpus.notes.metrics(),
-        **({} if corpus.looks else {"near_duplicates_across_splits": None}),  # pictures were not compared
+        # pictures that were drawn are not compared
+        **({"near_duplicates_across_splits": None} if corpus.alike is None else {}),
+    }
+
+
+def _brought(corpus: Corpus) -> dict[str, int]:
+    """How many captions a person brings, where there are any."""
+    if not corpus.rejects.seen["captions"]:
+        return {}
+    brought = Counter(corpus.captions["for"].to_pylist())
+    rejected = len(corpus.rejects.problems("captions"))
+    return {
+        "brought_interpretations": brought["interpretation"],
+        "brought_pseudo_captions": brought["pseudo_caption"],
+        "rejected_captions": rejected,
     }
 
 
@@ -106,16 +124,16 @@ def _count_equal_images(corpus: Corpus) -> None:
             corpus.notes.count("shared_images", 1, names)
 
 
-def _count_near_duplicates(corpus: Corpus, title: str) -> None:
+def _count_near_duplicates(corpus: Corpus) -> None:
     splits = dict(zip(*(corpus.images[name].to_pylist() for name in ("image_id", "split")), strict=True))
-    count, shown = across_splits(groups(corpus.looks, title), splits)
+    count, shown = across_splits(corpus.alike or [], splits)
     corpus.notes.count("near_duplicates_across_splits", count, "; ".join(shown))
 
 
 def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:
-    """Errors for tables without rows or with too many rejects, and for images that splits share."""
-    allowed, errors = params.max_reject_share, []
-    for name in ("images", "scene_graphs", "queries"):
+    """Errors for tables without rows or with too many rejects, and for images or places in several splits."""
+    allowed, errors, needed = params.max_reject_share, [], brought(folder)
+    for name in ("images", "scene_graphs", "queries", "captions"):
         problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
         if len(problems) > allowed * seen:
             reason = (
@@ -123,7 +141,7 @@ def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserErro
                 f"that corpus.max_reject_share allows. The first: {'; '.join(map(str, problems[:_SHOWN]))}"
             )
             errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
-        elif not getattr(corpus, name).num_rows:
+        elif name in needed and not getattr(corpus, name).num_rows:
             errors.append(UserError(f"the dataset has no {name}", "Add some", file=folder))
     if (shared := corpus.notes.counts["shared_images"]) and not params.allow_shared_images:
         reason = (
@@ -131,5 +149,12 @@ def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserErro
             f"A tested image would be known from training. The first: {corpus.notes.first['shared_images']}"
         )
         remedy = "Keep each image in one split, or set corpus.allow_shared_images to true"
+        errors.append(UserError(reason, remedy, file=folder))
+    if (shared := corpus.notes.counts["shared_places"]) and not params.allow_shared_places:
+        reason = (
+            f"places whose images are stated in more than one split: {shared}. "
+            f"A tested place would be known from training. The first: {corpus.notes.first['shared_places']}"
+        )
+        remedy = "Keep each place in one split, or set corpus.allow_shared_places to true"
         errors.append(UserError(reason, remedy, file=folder))
     return errors

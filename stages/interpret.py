@@ -7,6 +7,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.base.tables import read_batches
+from pipeline.captions.brought import BroughtTexts
 from pipeline.captions.rows import Row
 from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
@@ -36,6 +37,7 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
 
 def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) -> Iterator[Row]:
     for dataset, checker in checkers.items():
+        brought = BroughtTexts(expected, dataset, "interpretation")
         for image_id, graph, is_summarised in _images(dataset, expected):
             yield Row(
                 dataset=dataset,
@@ -45,7 +47,9 @@ def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) 
                 checker=checker,
                 summarised=is_summarised,
                 empty=not graph.groups,
+                brought=brought.of(image_id),
             )
+        brought.finish()
 
 
 def _images(dataset: str, expected: Expected) -> Iterator[tuple[str, GroupGraph, bool]]:

@@ -7,26 +7,30 @@ from types import ModuleType
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.corpus import folder as files
+from pipeline.corpus import registry
+from pipeline.corpus.archive import check_archive, images_top, read_archive
+from pipeline.corpus.image_files import ImageFiles
 from pipeline.corpus.tables import Corpus
 
 WORLD_FILE = "world.yaml"
 
 
 def check_source(folder: Path) -> None:
-    """Refuse a folder that holds neither a world nor a dataset, or both; this takes milliseconds.
+    """Refuse a folder that holds neither a world nor images, or sources of two kinds; no image is opened.
 
     Raises:
-        UserError: says what is missing, or what is wrong in a `world.yaml`.
+        UserError: says what is missing, what is there twice, or what is wrong in a `world.yaml`.
     """
     if not folder.is_dir():
         reason = f"the dataset's folder {folder} is missing"
         remedy = "Correct datasets or corpus.root; a dataset is the folder <corpus.root>/<name>"
         raise UserError(reason, remedy, file="params.yaml", field="datasets", value=folder.name)
     if not _is_world(folder):
-        files.check_folder(folder)
+        (files.check_folder if _is_described_by_hand(folder) else check_archive)(folder)
         return
-    if (folder / files.GRAPHS_FILE).exists():
-        reason = f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}"
+    other = files.GRAPHS_FILE if (folder / files.GRAPHS_FILE).exists() else _annotations(folder)
+    if other is not None:
+        reason = f"the folder holds both {WORLD_FILE} and {other}"
         raise UserError(reason, "Keep one of them", file=folder)
     _worlds().read_world(folder)
 
@@ -36,9 +40,9 @@ def read_source(folder: Path, root: Path, image_folder: Path, params: Params, ca
 
     Args:
         folder: as the user names it; a relative path is relative to `root`, the project's root.
-        image_folder: where a world's images are drawn, relative to `root`.
-        params: `speed.workers`, processes that draw or decode images, and `corpus.max_pixels`.
-        cache: folder in which a world may keep its drawings between runs.
+        image_folder: where images are drawn or rendered, relative to `root`.
+        params: `corpus`, and `speed.workers`, processes that draw or decode images.
+        cache: folder in which pictures are kept between runs.
 
     Raises:
         UserError: the source as a whole cannot be used.
@@ -46,7 +50,40 @@ def read_source(folder: Path, root: Path, image_folder: Path, params: Params, ca
     workers = params.speed.workers
     if _is_world(root / folder):
         return _worlds().read_world_corpus(folder, root, image_folder, workers, cache)
-    return files.read_folder(root / folder, folder.as_posix(), workers, params.corpus.max_pixels)
+    if _is_described_by_hand(root / folder):
+        return files.read_folder(root / folder, folder.as_posix(), workers, params.corpus.max_pixels)
+    return read_archive(folder, root, image_folder, params, cache / "rendered")
+
+
+def brought(folder: Path) -> tuple[str, ...]:
+    """The tables for which the folder has rows of its own; a dataset without such rows is wrong."""
+    if _is_world(folder):
+        return "images", "scene_graphs", "queries"
+    sources = {"scene_graphs": files.GRAPHS_FILE, "queries": files.QUERIES_FILE}
+    return "images", *(table for table, name in sources.items() if os.path.lexists(folder / name))
+
+
+def _is_described_by_hand(folder: Path) -> bool:
+    """Whether graphs and queries are brought, and no annotations that graphs could be made of."""
+    both = all(os.path.lexists(folder / name) for name in (files.GRAPHS_FILE, files.QUERIES_FILE))
+    return both and _annotations(folder) is None
+
+
+def _annotations(folder: Path) -> str | None:
+    """The kind of annotations in a folder, if there are any."""
+    kind = registry.kind_of(folder)
+    return kind.name if kind is not None and kind.name in registry.ANNOTATED else None
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a dataset's folder; of a world that is to be drawn there are none.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    if _is_world(folder):
+        return []
+    return [folder / name for name in ImageFiles(folder, images_top(folder)).names]
 
 
 def _is_world(folder: Path) -> bool:

@@ -15,6 +15,7 @@ from pipeline.base.metrics_io import metrics_hash, read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import (
+    BROUGHT_CAPTIONS,
     FEATURE_IDS,
     IMAGES,
     INTERPRETATIONS,
@@ -44,7 +45,12 @@ def sign(params: Params, paths: Paths, dataset: str) -> None:
             (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, paths.root / name)
     expected = Expected(params, paths)
-    corpus = ((paths.images, IMAGES), (paths.scene_graphs, SCENE_GRAPHS), (paths.queries, QUERIES))
+    corpus = (
+        (paths.images, IMAGES),
+        (paths.scene_graphs, SCENE_GRAPHS),
+        (paths.queries, QUERIES),
+        (paths.captions, BROUGHT_CAPTIONS),
+    )
     expected.write_corpus(dataset, *(_rows(locate(dataset), schema) for locate, schema in corpus))
     queries = brought(_rows(paths.queries(dataset), QUERIES))
     write_table(queries, paths.pairs(dataset), PAIRS, expected.pairs(dataset))

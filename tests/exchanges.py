@@ -75,6 +75,7 @@ FILES: dict[str, Callable[[Paths, str], Path]] = {
     "images": Paths.images,
     "scene_graphs": Paths.scene_graphs,
     "queries": Paths.queries,
+    "captions": Paths.captions,
     "pairs": Paths.pairs,
     "interpretations": Paths.interpretations,
     "pseudo_captions": Paths.pseudo_captions,
@@ -90,6 +91,7 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     "images": _ALL,
     "scene_graphs": _ALL,
     "queries": _ALL,
+    "captions": _ALL,
     "pairs": (*_TUNERS, "caption", "captions of caption"),
     "interpretations": (*_TUNERS, "captions of interpret"),
     "pseudo_captions": (*_TUNERS, "captions of caption"),
@@ -102,6 +104,7 @@ HELD_BY: dict[str, tuple[str, ...]] = {
 READ_BY: dict[str, tuple[str, ...]] = {
     "images": ("embed", "tune", "evaluate", "study", "report", "check"),
     "scene_graphs": ("interpret", "caption", "study", "captions of interpret", "check"),
+    "captions": ("interpret", "caption", "check"),
     "queries": ("pairs", "check"),
     "pairs": ("caption", "tune", "evaluate", "study", "report", "captions of caption", "check"),
     "interpretations": ("tune", "evaluate", "study", "report", "captions of interpret", "check"),

@@ -91,7 +91,11 @@ class Change:
 def finish(folder: Path) -> Finished:
     """Make the project, all of its stages."""
     for dataset in DATASETS:
-        Source(folder / "in" / dataset)
+        source = Source(folder / "in" / dataset)
+        brought = [{"image_id": "test-red", "caption": f"Mine, of {dataset}: a red roof next to a tree."}]
+        (source.folder / "interpretations.json").write_text(json.dumps(brought))
+        pair = [{"pair_id": 0, "caption": f"Mine, of {dataset}: a green roof next to a tree."}]
+        (source.folder / "pseudo_captions.json").write_text(json.dumps(pair))
     shutil.copytree(ROOT / "prompts", folder / "prompts")
     make_llm(folder, b"{}")
     make_vlm_folder(folder / "vlm")

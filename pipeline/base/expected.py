@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from pipeline.base.decode import RULES, decoder
@@ -23,7 +24,15 @@ from pipeline.base.files import read_json
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.provenance import Provenance, remedy
-from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import (
+    BROUGHT_CAPTIONS,
+    IMAGES,
+    INTERPRETATIONS,
+    PAIRS,
+    PSEUDO_CAPTIONS,
+    QUERIES,
+    SCENE_GRAPHS,
+)
 from pipeline.base.tables import as_table, content_hash, table_provenance, write_table
 
 MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
@@ -32,17 +41,30 @@ _LANGUAGE = (
     "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
     "llm.engine_args", "llm.trust_remote_code", "vlm.model", "vlm.trust_remote_code",
 )  # fmt: skip
+_PAIRS = (
+    "seed", "pairs.within", "pairs.max_facts", "pairs.per_image", "pairs.most", "pairs.beside_brought",
+    "pairs.write", "llm.max_groups", "llm.max_relations",
+)  # fmt: skip
+_WRITER = (  # where the language model writes modifications
+    "pairs.max_tokens", "pairs.fallback", "llm.model", "llm.revision", "llm.temperature", "llm.top_p",
+    "llm.repairs", "llm.repair_temperature", "llm.output", "llm.engine_args", "llm.trust_remote_code",
+)  # fmt: skip
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
 PARAMETERS = {  # those that change what a stage writes
-    "corpus": ("corpus.root", "corpus.max_pixels"),
-    "pairs": (),
+    "corpus": (
+        "corpus.root", "corpus.max_pixels", "corpus.bands", "corpus.stretch", "corpus.tile_size",
+        "corpus.tile_overlap", "corpus.tile_keep", "corpus.tile_drop_cut", "corpus.tile_objects",
+        "corpus.colours", "corpus.place", "corpus.split_shares", "corpus.split_seed",
+        "corpus.near_duplicates",
+    ),
+    "pairs": (*_PAIRS, *_WRITER),
     "interpret": (*_LANGUAGE, "interpret.max_tokens"),
     "caption": (*_LANGUAGE, "caption.max_tokens", "caption.samples", "caption.sample_temperature"),
     "embed": (*_VLM, "embed.dtype"),
     "tune": (*_METHOD, "tune"),
     "evaluate": (*_METHOD, "comparators"),
-}
+}  # fmt: skip
 
 
 class Expected:
@@ -57,10 +79,10 @@ class Expected:
     def __init__(self, params: Params, paths: Paths) -> None:
         self.params, self.paths = params, paths
         self._found: dict[Path, Provenance] = {}
-        self._corpora: dict[str, dict[str, Any]] = {}  # by dataset, once its three tables belong together
+        self._corpora: dict[str, dict[str, Any]] = {}  # by dataset, once its four tables belong together
 
     def corpus(self, dataset: str) -> dict[str, Any]:
-        """Of the tables of images, scene graphs and queries: each names the hashes of all three."""
+        """Of the tables of images, graphs, queries and brought captions: each names the hashes of all."""
         if dataset not in self._corpora:
             made_from = self._of("corpus", dataset)
             files = self._corpus_files(dataset)
@@ -80,8 +102,24 @@ class Expected:
         return queries
 
     def pairs(self, dataset: str) -> dict[str, Any]:
-        """Of the table of all queries: brought and made."""
-        return self._of("pairs", dataset) | self.corpus(dataset)
+        """Of the table of all queries. Without `llm`, as `interpretations`, where the LLM writes any."""
+        corpus = self.corpus(dataset)
+        if not self.makes_pairs(dataset):
+            return {"dataset": dataset} | corpus
+        values = self._of("pairs", dataset)
+        if self.params.pairs.write == "rules":
+            return {name: value for name, value in values.items() if name not in _WRITER} | corpus
+        return values | {"prompt": self._prompt(self.params.pairs.prompt)} | corpus
+
+    def makes_pairs(self, dataset: str) -> bool:
+        """Whether queries are made: where the dataset brings none, or beside those that it brings."""
+        file = self.paths.queries(dataset)
+        self._table(file, QUERIES, self._of("corpus", dataset))
+        return self.params.pairs.beside_brought or not pq.read_metadata(file).num_rows
+
+    def dropped(self) -> dict[str, Any]:
+        """Of the made queries that were left out, of all datasets."""
+        return {f"pairs of {dataset}": self._pairs_hash(dataset) for dataset in self.params.datasets}
 
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""
@@ -89,15 +127,18 @@ class Expected:
         return self._of("interpret", dataset) | {
             "prompt": self._prompt(self.params.interpret.prompt),
             "scene_graphs": corpus["scene_graphs"],
+            "brought_captions": corpus["brought_captions"],
         }
 
     def pseudo_captions(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, as `interpretations`."""
-        return self._of("caption", dataset) | {
-            "prompt": self._prompt(self.params.caption.prompt),
+        hashes = {
             "scene_graphs": self.corpus(dataset)["scene_graphs"],
             "pairs": self._pairs_hash(dataset),
+            "brought_captions": self.corpus(dataset)["brought_captions"],
         }
+        prompt = self._prompt(self.params.caption.prompt)
+        return self._of("caption", dataset) | {"prompt": prompt, **hashes}
 
     def features(self, dataset: str, identity: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Of the manifest.
@@ -146,13 +187,15 @@ class Expected:
         images: pa.Table | list[dict],
         scene_graphs: pa.Table | list[dict],
         queries: pa.Table | list[dict],
+        captions: pa.Table | list[dict] | None = None,
     ) -> None:
-        """Write the three tables of a dataset so that they belong together.
+        """Write the four tables of a dataset so that they belong together.
 
         Raises:
             ValueError: what `write_table` raises.
         """
         rows = {"images": images, "scene_graphs": scene_graphs, "queries": queries}
+        rows["brought_captions"] = [] if captions is None else captions
         files = self._corpus_files(dataset)
         self._corpora.pop(dataset, None)
         tables = {name: as_table(rows[name], schema) for name, (_, schema) in files.items()}
@@ -167,6 +210,7 @@ class Expected:
             "images": (paths.images(dataset), IMAGES),
             "scene_graphs": (paths.scene_graphs(dataset), SCENE_GRAPHS),
             "queries": (paths.queries(dataset), QUERIES),
+            "brought_captions": (paths.captions(dataset), BROUGHT_CAPTIONS),
         }
 
     def _read_by_trainers(self, dataset: str) -> dict[str, Any]:

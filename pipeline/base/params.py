@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -54,6 +55,7 @@ def _no_own_parameter(value: dict[str, Any]) -> dict[str, Any]:
 Number = Annotated[float, BeforeValidator(_number)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Positive = Annotated[Number, Field(gt=0)]
+Percentage = Annotated[Number, Field(ge=0, le=100)]
 NotNegative = Annotated[Number, Field(ge=0)]
 FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
@@ -72,6 +74,48 @@ class CorpusParams(_Section):
     max_reject_share: Share
     max_pixels: Annotated[int, Field(ge=1, le=10**12, strict=True)]
     allow_shared_images: bool
+    bands: tuple[Count, ...] | None
+    stretch: tuple[Percentage, Percentage]
+    tile_size: Annotated[int, Field(ge=16, le=10**6, strict=True)] | None
+    tile_overlap: FromZero
+    tile_keep: Annotated[Number, Field(gt=0.5, le=1)]
+    tile_drop_cut: TrueOrFalse
+    tile_objects: tuple[FromZero, FromZero] | None
+    colours: TrueOrFalse
+    place: Name | None
+    split_shares: tuple[Share, Share, Share]
+    split_seed: FromZero
+    near_duplicates: Literal["group", "count"]
+    allow_shared_places: TrueOrFalse
+
+    @field_validator("bands")
+    @classmethod
+    def _one_or_three(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and len(value) not in (1, 3):
+            raise ValueError("name three bands, for red, green and blue, or one for grey")
+        return value
+
+    @field_validator("stretch", "tile_objects")
+    @classmethod
+    def _in_order(cls, value: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:
+        if value is not None and (
+            value[0] > value[1] or (info.field_name == "stretch" and value[0] == value[1])
+        ):
+            raise ValueError("the first number must be the lower one")
+        return value
+
+    @field_validator("split_shares")
+    @classmethod
+    def _all_images(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if abs(sum(value) - 1) > 1e-6:
+            raise ValueError(f"the shares must sum to 1, not {sum(value):g}")
+        return value
+
+    @model_validator(mode="after")
+    def _tiles_move_on(self) -> "CorpusParams":
+        if self.tile_size is not None and self.tile_overlap >= self.tile_size:
+            raise ValueError("corpus.tile_overlap must be less than corpus.tile_size")
+        return self
 
 
 class LlmParams(_Section):
@@ -116,6 +160,16 @@ class LanguageParams(_Section):
 class CaptionParams(LanguageParams):
     samples: Count
     sample_temperature: Positive
+
+
+class PairsParams(LanguageParams):
+    within: Literal["auto", "scene", "place", "dataset"]
+    max_facts: Annotated[int, Field(ge=1, le=6, strict=True)]
+    per_image: Count
+    most: Count
+    beside_brought: TrueOrFalse
+    write: Literal["rules", "llm"]
+    fallback: Literal["rules", "drop"]
 
 
 class VlmParams(_Section):
@@ -280,6 +334,7 @@ class Params(_Section):
     ]
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
     corpus: CorpusParams
+    pairs: PairsParams
     llm: LlmParams
     interpret: LanguageParams
     caption: CaptionParams
@@ -299,6 +354,8 @@ class Params(_Section):
             raise ValueError("a dataset is named twice")
         if "all" in value:
             raise ValueError("'all' is taken: in the metrics it means all datasets together")
+        if "dropped" in value:
+            raise ValueError("'dropped' is taken: data/pairs/dropped.parquet holds queries left out")
         return value
 
 

@@ -23,6 +23,10 @@ class Paths:
         """The queries that the dataset brings; later stages read `pairs`."""
         return self.corpus(dataset) / "queries.parquet"
 
+    def captions(self, dataset: str) -> Path:
+        """Texts that a person wrote; the corpus stage always writes this table, most often without rows."""
+        return self.corpus(dataset) / "captions.parquet"
+
     @property
     def rejects(self) -> Path:
         return self.root / "data/corpus/rejects.parquet"
@@ -30,6 +34,11 @@ class Paths:
     def pairs(self, dataset: str) -> Path:
         """All queries: brought and made."""
         return self.root / "data/pairs" / f"{dataset}.parquet"
+
+    @property
+    def dropped(self) -> Path:
+        """Made queries whose modification no attempt wrote rightly."""
+        return self.root / "data/pairs/dropped.parquet"
 
     def interpretations(self, dataset: str) -> Path:
         return self.root / "data/interpretations" / f"{dataset}.parquet"

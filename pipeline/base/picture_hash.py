@@ -1,4 +1,4 @@
-"""Perceptual hash of a picture: copies of a picture, smaller or paler, and frames of one video get like hashes."""
+"""Perceptual hash of a picture: copies, smaller or paler, and frames of one video get similar hashes."""
 
 from typing import TYPE_CHECKING
 

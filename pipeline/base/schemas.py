@@ -87,13 +87,19 @@ PAIRS = _schema(  # those that every later stage reads
     *_QUERY_FIELDS,
     ("style", _TEXT),  # of the modification: command, wish, comparison; null if a person wrote it
     _required("source", _TEXT),  # brought, or of a made one which attempt wrote it: first | repair | rules
+    ("row_key", _TEXT),  # null unless the language model wrote it
 )
-REJECTS = _schema(
-    "rejects",
+BROUGHT_CAPTIONS = _schema(  # texts that a person wrote, which take the place of a model's
+    "brought_captions",
     "corpus",
-    "dataset,file,row,record_id,field",
+    "for,id",
+    _required("for", _TEXT),  # interpretation | pseudo_caption
+    _required("id", _TEXT),  # of an image, or of a query
+    _required("text", _TEXT),
+)
+_REJECT_FIELDS = (
     _required("dataset", _TEXT),
-    _required("table", _TEXT),  # images, scene_graphs or queries: where the row would have gone
+    _required("table", _TEXT),  # images, scene_graphs, queries or captions: where the row would have gone
     _required("file", _TEXT),
     ("row", _INT64),  # 0-based position in the file
     ("record_id", _TEXT),
@@ -102,12 +108,14 @@ REJECTS = _schema(
     _required("reason", _TEXT),
     _required("remedy", _TEXT),
 )
+REJECTS = _schema("rejects", "corpus", "dataset,file,row,record_id,field", *_REJECT_FIELDS)
+DROPPED = _schema("dropped", "pairs", "dataset,record_id", *_REJECT_FIELDS)
 _CAPTION_FIELDS = (
     ("text", _TEXT),  # null unless status is ok
     _required("status", _TEXT),  # ok | failed | empty: the graph has no objects, so no text was generated
     ("error", _TEXT),
     ("finish_reason", _TEXT),  # stop | length
-    _required("source", _TEXT),  # first | repair | rules: which attempt the text comes from
+    _required("source", _TEXT),  # first | repair | rules | brought: where the text comes from
     ("prompt_tokens", _INT32),
     ("output_tokens", _INT32),
     ("clip_tokens", _INT32),  # tokens of the text, start and end included, uncut

@@ -1,8 +1,12 @@
 """Rule: the colour of an object from its pixels, where it is clear. Only where it is asked for.
 
 The colour is the median of the inner half of the outline, channel by channel. It is named after the nearest
-of the colours that people name in aerial pictures, by distance in CIELAB, unless the second nearest is about
-as near, or none is.
+of the colours that people name in aerial pictures, by distance in CIELAB. It is not said if
+
+- the second nearest is about as near, or none is near;
+- it is a dull colour, nearest to white, grey or black;
+- many pixels have another one;
+- it looks like its surroundings: the upright box of an airplane holds more ground than airplane.
 """
 
 import numpy as np
@@ -12,7 +16,13 @@ from PIL import Image, ImageDraw
 from pipeline.boxes.geometry import Point, bounds
 
 INNER = 0.5  # of the outline, about its centre, is looked at: less of the ground and of shadows
+AROUND = 0.25  # of the longer side: how far the surroundings reach
+STANDS_OUT = 15.0  # in CIELAB, by which the colour differs from that of the surroundings
 FURTHEST = 35.0  # in CIELAB, about 2.3 of which an eye just sees
+ALIKE = 15.0  # in CIELAB: pixels that are no further from the median have its colour
+MOSTLY = 0.6  # of the pixels have it at least
+DULL = 12.0  # chroma in CIELAB: with more, nothing is white, grey or black
+MOST_PIXELS = 2000  # looked at, evenly spread, of a large object
 CLEARLY = 8.0  # by which the second colour must be further than the first one
 
 COLOURS = {
@@ -45,28 +55,52 @@ def lab(rgb: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 _NAMES = tuple(COLOURS)
+_ACHROMATIC = ("white", "grey", "black")
 _LAB = lab(list(COLOURS.values()))
 
 
 def colour_name(rgb: npt.ArrayLike) -> str | None:
     """The name of an sRGB colour from 0 to 255, of shape (3,), if one is clear."""
-    distances = np.linalg.norm(_LAB - lab(rgb), axis=1)
+    colour = lab(rgb)
+    distances = np.linalg.norm(_LAB - colour, axis=1)
     first, second = np.argsort(distances, kind="stable")[:2]
     if distances[first] > FURTHEST or distances[second] - distances[first] < CLEARLY:
         return None
-    return _NAMES[first]
+    dull = _NAMES[first] in _ACHROMATIC and np.hypot(colour[1], colour[2]) > DULL
+    return None if dull else _NAMES[first]
 
 
 def colour_word(image: Image.Image, outline: tuple[Point, ...]) -> str | None:
     """The colour of an object with an outline, in pixels, inside an RGB `image`; None if it is not clear."""
+    if len(outline) < 3:
+        return None
     x, y, w, h = bounds(outline)
-    centre = x + w / 2, y + h / 2
-    inner = [tuple(c + INNER * (p - c) for p, c in zip(point, centre, strict=True)) for point in outline]
-    left, top = int(min(p[0] for p in inner)), int(min(p[1] for p in inner))
-    right = min(image.width, max(left + 1, round(max(p[0] for p in inner))))
-    bottom = min(image.height, max(top + 1, round(max(p[1] for p in inner))))
+    reach = AROUND * max(w, h)
+    left, top = max(0, int(x - reach)), max(0, int(y - reach))
+    right, bottom = min(image.width, int(x + w + reach) + 1), min(image.height, int(y + h + reach) + 1)
+    if right - left < 1 or bottom - top < 1:
+        return None
     pixels = np.asarray(image.crop((left, top, right, bottom)))
-    mask = Image.new("1", (right - left, bottom - top))
-    ImageDraw.Draw(mask).polygon([(px - left, py - top) for px, py in inner], fill=1)
-    chosen = pixels[np.asarray(mask)]
-    return colour_name(np.median(chosen, axis=0)) if len(chosen) else None
+    inside = [(px - left, py - top) for px, py in outline]
+    centre = x + w / 2 - left, y + h / 2 - top
+    inner = [(cx + INNER * (px - cx), cy + INNER * (py - cy)) for px, py in inside for cx, cy in [centre]]
+    own, others = pixels[_mask(inner, pixels)], pixels[~_mask(inside, pixels)]
+    if not len(own):
+        return None
+    colour = np.median(own, axis=0)
+    if len(others) and _distance(colour, np.median(others, axis=0)) < STANDS_OUT:
+        return None
+    sample = own[:: 1 + len(own) // MOST_PIXELS]
+    return colour_name(colour) if np.mean(_distance(sample, colour) <= ALIKE) >= MOSTLY else None
+
+
+def _distance(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Distances in CIELAB between sRGB colours, of shape (..., 3)."""
+    return np.asarray(np.linalg.norm(lab(a) - lab(b), axis=-1))
+
+
+def _mask(outline: list[Point], pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which pixels an outline covers."""
+    mask = Image.new("1", (pixels.shape[1], pixels.shape[0]))
+    ImageDraw.Draw(mask).polygon(outline, fill=1)
+    return np.asarray(mask)

@@ -7,6 +7,13 @@ from pipeline.boxes.box import Box
 Point = tuple[float, float]
 Bounds = tuple[float, float, float, float]  # x, y, w, h
 
+MOST_PIXELS = 1e9  # a coordinate beyond is a mistake, and its area no longer exact
+
+
+def is_usable(outline: Sequence[Point]) -> bool:
+    """Whether an outline has corners, all of them numbers that can be of an image."""
+    return bool(outline) and all(abs(x) <= MOST_PIXELS and abs(y) <= MOST_PIXELS for x, y in outline)
+
 
 def area(outline: Sequence[Point]) -> float:
     """The area of a polygon, by the shoelace formula; of one or two corners it is 0."""
@@ -58,8 +65,11 @@ def is_within(box: Bounds, x: float, y: float, w: float, h: float) -> bool:
 def inside_share(box: Box, x: float, y: float, w: float, h: float) -> float:
     """The share of a box's area inside a rectangle, 0 to 1.
 
-    Of a box without area, such as a point, it is 1 where its centre lies inside, else 0.
+    Of a box without area, such as a point, it is 1 where its centre lies inside, else 0; of an outline that
+    is not usable it is 0.
     """
+    if not is_usable(box.outline):
+        return 0.0
     left, top, width, height = box.bounds
     if is_within((left, top, width, height), x, y, w, h):
         return 1.0

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from PIL import Image
@@ -10,13 +11,14 @@ from pipeline.boxes.box import Box
 from pipeline.boxes.colours import colour_word
 from pipeline.boxes.frame import within_frame
 from pipeline.boxes.geometry import area, bounds
-from pipeline.boxes.names import singular
+from pipeline.boxes.names import NO_OBJECTS, singular
 from pipeline.boxes.orientation import orientation_word
 from pipeline.boxes.places import Kind, Thing, kinds_of
 from pipeline.boxes.relations import partner, relations
-from pipeline.boxes.rows import WORD, is_row
 from pipeline.boxes.sizes import is_cut, median_sizes, size_word
-from pipeline.graph.scene_graph import position_of, quantity_of
+from pipeline.graph.scene_graph import POSITIONS, position_of, quantity_of
+
+_ORDER = {cell: number for number, cell in enumerate(chain(*POSITIONS))}
 
 __all__ = ["GraphMaker", "median_sizes"]
 
@@ -29,8 +31,8 @@ class GraphMaker:
         colours: whether to name the colours of objects; then `make` needs the image.
 
     Attributes:
-        counts: how many boxes were `boxes_clipped` to their image, and how many `boxes_left_out`: hardly a
-            part of them is in it, a corner is no finite number, or the class has no readable name.
+        counts: how many boxes were `boxes_clipped` to their image, and how many `boxes_left_out`, since
+            hardly a part is in it, a corner is no number of pixels, or the class names no object.
     """
 
     def __init__(self, sizes: Mapping[str, float], colours: bool = False) -> None:
@@ -48,8 +50,8 @@ class GraphMaker:
     ) -> dict[str, Any]:
         """A row of SCENE_GRAPHS. The order of `boxes` does not matter.
 
-        Objects are numbered from 0, by class, then from top to bottom, then from left to right. An object
-        whose class lies all over the image has no box, so that it has no place.
+        Objects are numbered from 0, by class, then by their places from the top left to the bottom right,
+        then from top to bottom. An object that is said without a place has no box.
 
         Args:
             width: of the image, in pixels, as `height`.
@@ -64,16 +66,13 @@ class GraphMaker:
         found = (self._thing(box, width, height, rgb) for box in boxes)
         things = sorted(
             (thing for thing in found if thing is not None),
-            key=lambda t: (t.name, t.bbox[1], t.bbox[0], t.bbox, t.looks),
+            key=lambda t: (t.name, _ORDER[t.cell], t.bbox[1], t.bbox[0], t.bbox, t.looks),
         )
         classes: dict[str, list[Thing]] = {}
         for number, thing in enumerate(things):
             thing.number = number
             classes.setdefault(thing.name, []).append(thing)
         kinds = [kind for members in classes.values() for kind in kinds_of(members)]
-        for kind in kinds:
-            if is_row([thing.bbox for thing in kind.things]):
-                kind.looks = (WORD, *kind.looks)
         objects = [entry for kind in kinds for entry in _objects(kind)]
         return {
             "image_id": image_id,
@@ -91,7 +90,7 @@ class GraphMaker:
 
     def _thing(self, box: Box, width: int, height: int, image: Image.Image | None) -> Thing | None:
         name = singular(box.name)
-        outline = within_frame(box, width, height) if name else None
+        outline = within_frame(box, width, height) if name and name not in NO_OBJECTS else None
         if outline is None:
             self.counts["boxes_left_out"] += 1
             return None

@@ -2,8 +2,10 @@
 
 Underscores, hyphens and CamelCase become spaces, capitals become small, and a plural becomes its singular:
 "Ground_Track_Field" is "ground track field", "small-vehicle" is "small vehicle", "Airplanes" is "airplane".
+"other-ship" is "ship", since other than what nobody sees, and "court (tennis)" is "tennis court".
 Codes stay as they are: words with digits ("A220"), and capitals without a vowel or of two letters ("GTF").
-A number alone gets a word, "class 7".
+A number alone gets a word, "class 7". Classes that name no object ("others", "ignored regions") are left
+out.
 """
 
 import re
@@ -24,6 +26,13 @@ IRREGULAR = {
     "quay": "quays", "potato": "potatoes", "tomato": "tomatoes", "volcano": "volcanoes",
     "crisis": "crises", "oasis": "oases", "basis": "bases", "quiz": "quizzes",
 }  # fmt: skip
+# classes of what nobody looked at, or could name
+NO_OBJECTS = frozenset(
+    (
+        "other", "unknown", "unlabeled", "unlabelled", "unclassified", "misc", "miscellaneous", "background",
+        "ignore", "ignored", "ignored region", "ignore region", "void", "none", "n/a", "dontcare",
+    )
+)  # fmt: skip
 # nobody counts two of these
 _MASSES = frozenset(
     (
@@ -40,7 +49,10 @@ _SAME = frozenset(
         "premises", "series", "sheep", "species", "stairs", "works", "hovercraft", "spacecraft", "watercraft",
     )
 )  # fmt: skip
-_SINGULARS = {many: one for one, many in IRREGULAR.items() if many != "bases"} | {"caches": "cache"}
+_SINGULARS = {many: one for one, many in IRREGULAR.items() if many != "bases"} | {
+    "caches": "cache",
+    "others": "other",
+}
 _ENDS_WITH_S = frozenset(
     (
         "bus", "gas", "lens", "canvas", "atlas", "chassis", "news", "sports", "tennis", "always", "christmas",
@@ -49,6 +61,7 @@ _ENDS_WITH_S = frozenset(
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SPACES = re.compile(r"[\s_\-‐‑–]+")
+_BRACKETED = re.compile(r"^([^()]+)\(([^()]+)\)\s*$")
 _VOWEL = re.compile(r"[AEIOUY]")
 _DIGIT = re.compile(r"\d")
 
@@ -59,8 +72,10 @@ def singular(name: str) -> str:
     name = "".join(
         " " if unicodedata.category(c)[0] in "CZ" else c for c in unicodedata.normalize("NFC", name)
     )
-    pieces = _SPACES.sub(" ", name).split()
+    pieces = _SPACES.sub(" ", _BRACKETED.sub(r"\2 \1", name)).split()
     words = [word for piece in pieces for word in _words(piece)]
+    if words[0:1] == ["other"] and len(words) > 1:
+        words = words[1:]
     if not any(character.isalnum() for word in words for character in word):
         return ""
     if all(word.isdecimal() for word in words):

@@ -1,11 +1,14 @@
 """Rule: like objects are one group with a count and a place; a class never makes more than a few groups.
 
-A place is a cell of the 3 x 3 grid, by the centre of the object. Of a class in an image is said the first of
-these that makes at most `MOST_GROUPS` groups:
+A place is a cell of the 3 x 3 grid, by the centre of the object. A class whose objects all look alike and
+form one row is one group. Of another class in an image is said the first of these that makes at most
+`MOST_GROUPS` groups:
 
 1. objects that look alike and lie in one cell: "two small planes at the top left";
 2. objects that lie in one cell, with the looks that all of them share;
 3. all of them together, without a place, with the looks that all of them share: "many cars".
+
+Groups of three or more that form a row are "lined-up" besides (`rows.py`).
 
 A group of more than `MOST_COUNTED` is "many": nobody counts 40 cars in a picture, or notices one more.
 """
@@ -13,6 +16,7 @@ A group of more than `MOST_COUNTED` is "many": nobody counts 40 cars in a pictur
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from pipeline.boxes import rows
 from pipeline.boxes.geometry import Bounds
 
 MOST_GROUPS = 4
@@ -58,11 +62,24 @@ class Kind:
 def kinds_of(things: Sequence[Thing]) -> list[Kind]:
     """The groups of one class's things, each in the order of `things`."""
     found = _kinds(things, lambda thing: (thing.cell, thing.looks))
+    if len(found) > 1 and len({thing.looks for thing in things}) == 1 and _in_row(things):
+        found = [_everywhere(things)]
     if len(found) > MOST_GROUPS:
         found = _kinds(things, lambda thing: thing.cell)
     if len(found) > MOST_GROUPS:
-        found = [Kind(things[0].name, list(things), None, _shared(things))]
+        found = [_everywhere(things)]
+    for kind in found:
+        if _in_row(kind.things):
+            kind.looks = (rows.WORD, *kind.looks)
     return found
+
+
+def _in_row(things: Sequence[Thing]) -> bool:
+    return rows.is_row([thing.bbox for thing in things])
+
+
+def _everywhere(things: Sequence[Thing]) -> Kind:
+    return Kind(things[0].name, list(things), None, _shared(things))
 
 
 def _kinds(things: Sequence[Thing], key: Callable[[Thing], Hashable]) -> list[Kind]:

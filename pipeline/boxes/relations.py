@@ -3,10 +3,11 @@
 A relation holds between groups as wholes: of all things of its subject. There are, the most salient first:
 
 - "on" or "inside": each thing of the subject lies for the most part within a thing of the object that is
-  larger; "on" where the object is a surface, as a road;
+  larger; "on" where the object is a surface, as a road. One thing is in one, not in several;
 - "left of" or "above": between groups in one cell of the grid, side by side. In two cells the places say it
   already, and the converse ("right of", "below") would say it twice;
-- "near": each thing of the subject has one of the object close to it; the smaller things are the subject.
+- "near": each thing of the subject has one of the object close to it; the smaller things are the subject. Of
+  things all over the image nothing is said to be near.
 
 Of two groups at most one relation is said, with at most one for each subject and `MOST` for an image; of
 equal ones those whose things cover more. A relation names its groups by looks and name alone, so a group is
@@ -17,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
-from pipeline.boxes.geometry import Bounds, common_area, gap
+from pipeline.boxes.geometry import Bounds, common_area, gap, is_within
 from pipeline.boxes.places import MOST_COUNTED, Kind, Thing
 
 MOST = 3
@@ -70,7 +71,10 @@ def _between(a: int, b: int, kinds: Sequence[Kind]) -> Iterator[_Found]:
     first, second = kinds[a], kinds[b]
     covered = -(_covered(first) + _covered(second))
     for subject, object_ in ((a, b), (b, a)):
-        if _all_have(kinds[subject], kinds[object_], _holds):
+        single = len(kinds[subject].things) == 1
+        if not (single and len(kinds[object_].things) > 1) and _all_have(
+            kinds[subject], kinds[object_], _holds
+        ):
             surface = kinds[object_].name.rsplit(" ", 1)[-1] in _SURFACES
             yield 0, covered, subject, object_, "on" if surface else "inside"
             return
@@ -82,7 +86,7 @@ def _between(a: int, b: int, kinds: Sequence[Kind]) -> Iterator[_Found]:
                     yield 1, covered, subject, object_, predicate
                     return
     subject, object_ = (a, b) if _mean_area(first) <= _mean_area(second) else (b, a)
-    if _all_have(kinds[subject], kinds[object_], _is_close):
+    if None not in (first.cell, second.cell) and _all_have(kinds[subject], kinds[object_], _is_close):
         yield 2, covered, subject, object_, "near"
 
 
@@ -94,8 +98,10 @@ def _all_have(subject: Kind, object_: Kind, holds: Callable[[Bounds, Bounds], bo
 
 
 def _holds(inner: Bounds, outer: Bounds) -> bool:
-    own = inner[2] * inner[3]
-    return outer[2] * outer[3] >= LARGER * own and common_area(inner, outer) >= MOSTLY * own > 0
+    own, outer_area = inner[2] * inner[3], outer[2] * outer[3]
+    if own == 0:  # a point, or a line
+        return outer_area > 0 and is_within(inner, *outer)
+    return outer_area >= LARGER * own and common_area(inner, outer) >= MOSTLY * own
 
 
 def _is_close(a: Bounds, b: Bounds) -> bool:

@@ -1,7 +1,8 @@
 """Rule: three or more like objects on a line, evenly spaced, are lined up.
 
 The word is an attribute, "lined-up", since a sentence says it of the objects together: "five lined-up planes
-at the left". It is said of a whole group or not at all.
+at the left". It is said of a whole group or not at all. Where all objects of a class that look alike form one
+row across several places, they are one group without a place: "six lined-up courts".
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ WORD = "lined-up"
 FEWEST = 3
 OFF_LINE = 0.25  # of the objects' mean side: how far a centre may lie from the line
 UNEVEN = 0.35  # of the mean distance: how much a distance between neighbours may differ from it
-FURTHEST = 4.0  # mean sides between the centres of neighbours; what is further apart makes no row
+FURTHEST = 3.0  # mean sides between the centres of neighbours; what is further apart makes no row
 
 
 def is_row(boxes: Sequence[Bounds]) -> bool:

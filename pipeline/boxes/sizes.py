@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.boxes.box import Box
-from pipeline.boxes.geometry import Bounds, area
+from pipeline.boxes.geometry import Bounds, area, is_usable
 from pipeline.boxes.names import singular
 
 SMALL = 0.4  # of the median's area: so a fifth of the airplanes of 1,061 photographs of airports are small
@@ -60,7 +60,7 @@ def median_sizes(images: Iterable[tuple[Iterable[Box], int, int]]) -> dict[str, 
     for boxes, width, height in images:
         here: dict[str, list[int]] = {}
         for box in boxes:
-            covered = area(box.outline)
+            covered = area(box.outline) if is_usable(box.outline) else 0
             if covered > 0 and not is_cut(box.bounds, width, height):
                 number = round(math.log(covered / (width * height)) / _STEP)
                 here.setdefault(singular(box.name), []).append(number)

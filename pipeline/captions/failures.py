@@ -22,18 +22,16 @@ class Failures:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rows: Counter[str] = Counter()  # by dataset, without empty graphs
+        self._rows: Counter[str] = Counter()  # by dataset
         self._failed: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()  # without their numbers, which differ from row to row
         self._examples: dict[str, tuple[str, str]] = {}  # of each reason: a row's id, and its error in full
         self._given_up = 0
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Count the rows of a block."""
+        """Count rows that a model was asked for."""
         for outcome in outcomes:
             row = outcome.row
-            if row.empty:
-                continue
             self._rows[row.dataset] += 1
             if (error := self._error(outcome)) is None:
                 continue

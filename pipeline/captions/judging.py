@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
 from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
-from pipeline.captions.settings import FIRST, Attempt, Settings
+from pipeline.captions.settings import BROUGHT, FIRST, Attempt, Settings
 from pipeline.faithfulness.check import Check
 from pipeline.llm.types import Result
 
@@ -69,7 +69,12 @@ class Outcome:
     lost_sample: str | None = None
 
     def __post_init__(self) -> None:
-        if self.row.empty:
+        row = self.row
+        if row.brought is not None:
+            check = None if row.graph is None else row.checker.check(row.brought, row.graph)
+            answer = Result(self.row_key, text=row.brought)
+            self.candidates.append(Candidate(BROUGHT, answer, row.brought, check))
+        elif row.empty:
             error = Result(self.row_key, error=EMPTY_GRAPH, permanent=True)
             self.candidates.append(Candidate(FIRST, error, None, None))
 

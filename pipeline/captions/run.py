@@ -61,7 +61,7 @@ def write_captions(
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
     speed = writer.speed.figures(time.perf_counter() - since)
-    speed["damaged_cache_parts"] = cache.damaged
+    speed |= {"model": settings.llm.model, "damaged_cache_parts": cache.damaged}
     write_metrics(paths.speed(name), speed)
     print(_summary(name, metrics["all"], speed), file=sys.stderr)
 
@@ -76,6 +76,8 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
     ]
     if damaged := speed["damaged_cache_parts"]:
         phrases.append(f"{damaged} damaged part{'s' * (damaged > 1)} of the cache set aside")
+    if brought := metrics.get("brought"):
+        phrases.append(f"{brought} brought")
     if metrics["empty"]:
         phrases.append(f"{metrics['empty']} of empty graphs")
     if metrics["all_right_rate"] is not None:

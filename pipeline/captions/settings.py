@@ -16,9 +16,12 @@ from pipeline.llm.types import Request, Sampling
 
 @dataclass(frozen=True)
 class Attempt:
-    """Which text of a row: repairs are numbered from 1, samples from 2, as the first text is sample 1."""
+    """Which text of a row: repairs are numbered from 1, samples from 2, as the first text is sample 1.
 
-    kind: Literal["first", "repair", "sample"]
+    A brought text is no attempt of a model; it stands alone.
+    """
+
+    kind: Literal["first", "repair", "sample", "brought"]
     number: int = 1
 
     @property
@@ -27,10 +30,10 @@ class Attempt:
         return {"first": 0, "repair": self.number, "sample": 1 - self.number}[self.kind]
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "first" else f"{self.kind} {self.number}"
+        return self.kind if self.kind in ("first", "brought") else f"{self.kind} {self.number}"
 
 
-FIRST = Attempt("first")
+FIRST, BROUGHT = Attempt("first"), Attempt("brought")
 
 
 @dataclass(frozen=True)

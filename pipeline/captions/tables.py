@@ -61,14 +61,15 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
     text, source, check = best.text, str(best.attempt.kind), best.check
     finish_reason, output_tokens = best.answer.finish_reason, best.answer.output_tokens
     facts, differences = check.facts if check is not None and check.known else None, _differences(check)
-    by_rule = settings.llm.fallback == "rules" and not best.final and not row.empty
+    made = row.brought is None and not row.empty
+    by_rule = settings.llm.fallback == "rules" and not best.final and made
     if by_rule and row.graph is not None:
         text, source, finish_reason, output_tokens = verbalise(row.graph), "rules", None, None
         differences = {"missed": [], "invented": []}
     return {
         settings.stage.id_column: row.id,
         "text": text,
-        "status": "empty" if row.empty else "failed" if text is None else "ok",
+        "status": "ok" if text is not None else "empty" if row.empty else "failed",
         "error": best.error if text is None else None,
         "finish_reason": finish_reason,
         "source": source,
@@ -78,7 +79,7 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "fact_recall": 1 - len(differences["missed"] or ()) / facts if facts else None,
         **differences,
         "unchecked": None if check is None else list(check.unchecked),
-        "first_pass_all_right": outcome.candidates[0].all_right,
+        "first_pass_all_right": outcome.candidates[0].all_right if row.brought is None else None,
         "summarised": row.summarised,
         "alternatives": [
             {"text": alternative.text, **_differences(alternative.check)}
@@ -98,22 +99,31 @@ def _differences(check: Check | None) -> dict[str, list[str] | None]:
 
 
 def _figures(files: list[Path], context_length: int) -> dict[str, int | float | None]:
-    """The figures of the rows of some tables; fractions are null where no row's facts are known, never 1."""
+    """The figures of the rows of some tables; fractions are null where no row's facts are known, never 1.
+
+    Brought texts count as rows. Fractions are of the model's texts, with one apart for those brought.
+    """
     table = pl.scan_parquet(files)
     status, faithful = pl.col("status"), _faithful(pl.col("missed"), pl.col("invented"))
+    made, all_right = pl.col("source") != "brought", faithful & (status == "ok")
+    known = pl.col("facts").is_not_null()
     figures = table.select(
         pl.len().alias("rows"),
         *((status == name).sum().alias(name) for name in ("ok", "failed", "empty")),
         truncated=(pl.col("finish_reason") == "length").sum(),
         over_clip_context=(pl.col("clip_tokens") > context_length).sum(),
         summarised=pl.col("summarised").sum(),
-        fact_recall=pl.col("fact_recall").mean(),
-        hallucination_rate=(pl.col("invented").list.len() > 0).mean(),
-        all_right_rate=(faithful & (status == "ok")).filter(pl.col("facts").is_not_null()).mean(),
+        fact_recall=pl.col("fact_recall").filter(made).mean(),
+        hallucination_rate=(pl.col("invented").list.len() > 0).filter(made).mean(),
+        all_right_rate=all_right.filter(known & made).mean(),
         first_pass_all_right_rate=pl.col("first_pass_all_right").mean(),
-        fallback_rate=(pl.col("source") == "rules").filter(status != "empty").mean(),
+        fallback_rate=(pl.col("source") == "rules").filter((status != "empty") & made).mean(),
+        brought=(~made).sum(),
+        brought_all_right_rate=all_right.filter(known & ~made).mean(),
     )
     (row,) = figures.collect(engine="streaming").to_dicts()
+    if not row["brought"]:
+        del row["brought"], row["brought_all_right_rate"]
     unchecked = table.select((pl.col("unchecked").list.len() > 0).sum()).collect(engine="streaming").item()
     row |= {"unchecked": unchecked} if unchecked else {}
     if "alternatives" not in table.collect_schema():

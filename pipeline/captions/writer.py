@@ -55,8 +55,8 @@ class TextWriter:
         """Give every row of a block a text or an error.
 
         Rows with the same prompt share one request. A row that failed, was cut, or misses or invents a fact
-        gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. An empty row
-        is never sent to a model, and a row with a permanent error is not sent again.
+        gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. A row that
+        is empty or has a brought text is never sent to a model, and one with a permanent error not again.
 
         Args:
             rows: in any order; the result has theirs.
@@ -64,14 +64,15 @@ class TextWriter:
         settings = self._settings
         outcomes = [Outcome(row, settings.row_key(row.messages, FIRST)) for row in rows]
         self._first_texts -= len(rows)
-        unfinished = [outcome for outcome in outcomes if not outcome.row.empty]
+        asked = [outcome for outcome in outcomes if not outcome.candidates]
+        unfinished = asked
         for attempt in settings.attempts():
             self._attempt(unfinished, attempt, leave=len(rows) == self._count)
             unfinished = [outcome for outcome in unfinished if outcome.needs_repair]
-        answerable = [outcome for outcome in outcomes if not outcome.best.answer.permanent]
+        answerable = [outcome for outcome in asked if not outcome.best.answer.permanent]
         for sample in settings.samples():
             self._attempt(answerable, sample, leave=len(rows) == self._count)
-        self._failures.add(outcomes)
+        self._failures.add(asked)
         return outcomes
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
 """What a reader of annotations gets and gives: images as they are, and what the files say of each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,8 +55,9 @@ class Annotations:
 class Reader(Protocol):
     """The annotations of a dataset's folder, in one kind of files.
 
-    Files are streamed where they can be large. What cannot be used costs that box, or that row: it is counted
-    in `notes` or added to `rejects`.
+    Files are streamed where they can be large. What cannot be used costs that box, or that row: it is
+    counted in `notes` or added to `rejects`, and a rejected row counts as seen. A box that reaches over the
+    edge of its image stays as it is: whoever cuts it counts it.
     """
 
     def __call__(
@@ -68,3 +69,18 @@ class Reader(Protocol):
             UserError: a file as a whole cannot be used.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of annotations.
+
+    Attributes:
+        name: as users write it.
+        find: of a folder and the names of its visible files, those that hold such annotations.
+        read: reads them.
+    """
+
+    name: str
+    find: Callable[[Path, Sequence[str]], list[str]]
+    read: Reader

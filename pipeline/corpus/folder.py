@@ -8,27 +8,24 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from tqdm import tqdm
 
 from pipeline.base.errors import Problem, UserError
 from pipeline.base.images import Probe, probe_all
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
+from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
-from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, name_in_images, stem
+from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, images_top, name_in_images
 from pipeline.corpus.json_rows import read_rows
-from pipeline.corpus.plain_edits import EditReader
-from pipeline.corpus.queries import Gallery, named_images, query_row
+from pipeline.corpus.near_duplicates import groups
 from pipeline.corpus.scene_graphs import graph_row
 from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
-from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 
-GRAPHS_FILE, QUERIES_FILE = "scene_graphs.json", "triplets.json"
+GRAPHS_FILE = "scene_graphs.json"
 
 
 @dataclass
@@ -102,15 +99,18 @@ def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | 
     _choose_splits(state)
     images = gather(_image_rows(state, path_prefix), IMAGES)
     graphs = gather(_graph_rows(state), SCENE_GRAPHS)
-    queries = gather(_query_rows(state, graphs), QUERIES)
+    known = Known(state.splits, state.id_of, state.rejected, state.graphless)
+    rows = query_rows(folder / QUERIES_FILE, graphs, known, state.rejects, state.counts)
+    queries = gather(rows, QUERIES)
     counts = {name: state.counts[name] for name in ("split_assumed", "answers_removed", "ignored_files")}
     looks = {image_id: probe.looks for image_id, probe in state.probes.items()}
-    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, looks)
+    alike = groups(looks, f"{folder.name}: compare")
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, alike)
 
 
 def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem]:
     """The rows of `scene_graphs.json` whose image's file does not exist; other faults are passed by."""
-    files, problems = ImageFiles(folder), []
+    files, problems = ImageFiles(folder, images_top(folder)), []
     for row, value in rows:
         try:
             graph = Record.checked(value)
@@ -161,7 +161,7 @@ def _name_images(state: _State) -> None:
     for file in files.names:
         if file in used:
             continue
-        image_id = stem(file)
+        image_id = files.stem(file)
         state.rejects.seen["images"] += 1
         if image_id in state.named:
             same_id = Rejected("another image has this id", "Rename the file", "image_id", image_id)
@@ -213,19 +213,11 @@ def _choose_splits(state: _State) -> None:
     one wrong query is the one rejected; on a tie, the first. Images that nothing names count as train: there
     they can neither leak into an evaluation nor change its gallery.
     """
-    votes: dict[str, Counter[str]] = {}
-    for _, value in read_rows(state.folder / QUERIES_FILE):
-        try:
-            query = Record.checked(value)
-            split = query.choice("split", SPLITS)
-            for image_id in named_images(query, state.id_of):
-                votes.setdefault(image_id, Counter())[split] += 1
-        except Rejected:
-            continue  # it is reported when the row itself is read
+    by_queries = votes(state.folder / QUERIES_FILE, state.id_of)
     for image_id in state.probes:
         stated = state.named[image_id].split
-        if stated is None and image_id in votes:
-            stated = votes[image_id].most_common(1)[0][0]
+        if stated is None and image_id in by_queries:
+            stated = by_queries[image_id].most_common(1)[0][0]
         state.counts["split_assumed"] += stated is None
         state.splits[image_id] = stated or "train"
 
@@ -272,32 +264,3 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
             del state.graphless[image_id]
             state.notes.add(notes, state.folder / GRAPHS_FILE, row)
             yield graph
-
-
-def _query_rows(state: _State, graphs: pa.Table) -> Iterator[dict[str, Any]]:
-    index = {image_id: row for row, image_id in enumerate(graphs["image_id"].to_pylist())}
-
-    @lru_cache(maxsize=4096)
-    def graph_of(image_id: str) -> GroupGraph:
-        return group_objects(graph_from_row(graphs.slice(index[image_id], 1).to_pylist()[0]))
-
-    names = {
-        name
-        for chunk in graphs["objects"].chunks
-        for name in chunk.flatten().field("name").unique().to_pylist()
-    }
-    gallery = Gallery(
-        state.splits, state.id_of, state.rejected, state.graphless, graph_of, EditReader(sorted(names))
-    )
-    taken: set[str] = set()
-    for row, value in read_rows(state.folder / QUERIES_FILE):
-        state.rejects.seen["queries"] += 1
-        try:
-            query, removed = query_row(Record.checked(value), gallery, taken)
-        except Rejected as error:
-            query_id = value.get("pair_id") if isinstance(value, dict) else None
-            state.rejects.add("queries", state.folder / QUERIES_FILE, row, query_id, error)
-        else:
-            taken.add(query["query_id"])
-            state.counts["answers_removed"] += removed
-            yield query

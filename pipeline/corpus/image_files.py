@@ -13,7 +13,7 @@ from pipeline.base.images import SUFFIXES
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Rejected
 
-IMAGES_FOLDER = "images"
+IMAGES_FOLDER, _VOC_IMAGES = "images", "JPEGImages"
 # folders that systems and network drives add; every name that starts with a dot is hidden too
 _HIDDEN = {
     "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "__macosx",
@@ -24,6 +24,9 @@ _HIDDEN = {
 class ImageFiles:
     """Image files in `images/` and its folders, linked ones included; each real folder counts once.
 
+    Args:
+        top: another folder than `images/`, from the dataset's folder; "" is the dataset's folder itself.
+
     Attributes:
         names: from the dataset's folder, sorted; hidden files and files in hidden folders are not among them.
         counts: `ignored_files` that are no images, and `hidden_files`, images that are hidden.
@@ -32,8 +35,8 @@ class ImageFiles:
         UserError: a folder cannot be read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, top: str = IMAGES_FOLDER) -> None:
+        self.folder, self.top = folder, top
         self.counts: Counter[str] = Counter()
         try:
             self.names = sorted(self._listed(), key=lambda name: name.split("/"))
@@ -43,7 +46,7 @@ class ImageFiles:
                 f"the folder cannot be read: {error.strerror}", remedy, file=error.filename
             ) from None
         self._by_name = {_normal(name): name for name in reversed(self.names)}
-        self._by_stem = {stem(name): name for name in reversed(self.names)}
+        self._by_stem = {self.stem(name): name for name in reversed(self.names)}
 
     def find(self, image_id: str, file_name: object) -> str:
         """The file of an image, from the dataset's folder. It may not exist.
@@ -59,10 +62,10 @@ class ImageFiles:
             if file in self._listed_names or os.path.lexists(self.folder / file):
                 return file
             return self._by_name.get(_normal(file), file)
-        name = image_id.removeprefix(f"{IMAGES_FOLDER}/")
+        name = image_id.removeprefix(self._below(""))
         if (found := self._by_stem.get(_normal(name))) is not None:
             return found
-        by_id = checks.relative_path(f"{IMAGES_FOLDER}/{name}", "image_id")
+        by_id = checks.relative_path(self._below(name), "image_id")
         if os.path.isfile(self.folder / by_id):
             return by_id
         ends_as_image = PurePosixPath(by_id).suffix.lower() in SUFFIXES
@@ -71,7 +74,7 @@ class ImageFiles:
     def meant(self, missing: str) -> str | None:
         """The one file in `images/` that a name without a file can mean: other folder, case or ending."""
         path = PurePosixPath(missing.replace("\\", "/"))
-        if (inside := self._by_name.get(_normal(f"{IMAGES_FOLDER}/{path}"))) is not None:
+        if (inside := self._by_name.get(_normal(self._below(str(path))))) is not None:
             return inside
         for key in (path.name, path.stem):
             alike = self._alike.get(_normal(key).casefold(), [])
@@ -97,6 +100,13 @@ class ImageFiles:
             return file
         return self._by_real_path.get(real, file)
 
+    def stem(self, file: str) -> str:
+        """The id of an image that no graph names: its file's name without `top` and without the ending."""
+        return _normal(file.removeprefix(self._below(""))).rsplit(".", 1)[0]
+
+    def _below(self, name: str) -> str:
+        return f"{self.top}/{name}" if self.top else name
+
     @cached_property
     def _listed_names(self) -> set[str]:
         return set(self.names)
@@ -117,9 +127,9 @@ class ImageFiles:
 
     def _listed(self) -> Iterator[str]:
         """Names of the image files. Linked folders come last, so that a file's name has no link if it can."""
-        top = os.path.realpath(self.folder / IMAGES_FOLDER)
+        top = os.path.realpath(self.folder / self.top)
         real, linked = (
-            [(IMAGES_FOLDER, top)],
+            [(self.top, top)],
             list[tuple[str, str]](),
         )  # names, and what they are without links
         visited: set[str] = set()
@@ -130,8 +140,8 @@ class ImageFiles:
             visited.add(target)
             with os.scandir(self.folder / folder) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    name = f"{folder}/{entry.name}"
-                    hidden = entry.name.startswith(".") or entry.name.casefold() in _HIDDEN
+                    name = f"{folder}/{entry.name}".removeprefix("/")
+                    hidden = is_hidden(entry.name)
                     # os.path: a link to itself is no error there
                     if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
                         if hidden:
@@ -160,14 +170,19 @@ class ImageFiles:
                         self.counts["hidden_files"] += 1
 
 
-def stem(file: str) -> str:
-    """The id of an image that no graph names: its file's name in `images/`, without the ending."""
-    return name_in_images(file).rsplit(".", 1)[0]
+def images_top(folder: Path) -> str:
+    """The folder of a dataset that holds its images: `images`, VOC's, or "", the dataset's folder itself."""
+    return next((name for name in (IMAGES_FOLDER, _VOC_IMAGES) if (folder / name).is_dir()), "")
 
 
 def name_in_images(file: str) -> str:
     """A file's name from the folder `images/`, in composed Unicode."""
     return _normal(file.removeprefix(f"{IMAGES_FOLDER}/"))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether people do not see a file or folder of this name, or a system made it."""
+    return name.startswith(".") or name.casefold() in _HIDDEN
 
 
 def _is_image(name: str) -> bool:

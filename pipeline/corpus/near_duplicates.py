@@ -1,8 +1,8 @@
 """Pictures that look alike: copies, frames of one video, one place on two days.
 
 Two pictures are near-duplicates if both halves of their hashes (`pipeline.base.picture_hash`) differ in at
-most `MAX_DISTANCE` of 64 bits. Every picture is compared with every other one, by vectors: the time grows with
-the square of their number, the memory with the number.
+most `MAX_DISTANCE` of 64 bits. Every picture is compared with every other one, by vectors: the time grows
+with the square of their number, the memory with the number.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _SHOWN = 3
 
 
 def groups(hashes: Mapping[str, bytes], title: str = "compare") -> list[list[str]]:
-    """Ids of pictures that look alike, directly or by way of others; pictures that are like no other are left out.
+    """Ids of pictures that look alike, directly or by way of others, without those that are like no other.
 
     Args:
         hashes: of each picture, by its id; one that is empty is like no other.
@@ -61,7 +61,7 @@ def _alike(hashes: bytes, title: str) -> list[list[int]]:
 
 
 def across_splits(found: list[list[str]], splits: Mapping[str, str]) -> tuple[int, list[str]]:
-    """How many pictures of val and test are near-duplicates of pictures of another split, and the first groups.
+    """How many pictures of val and test look like pictures of another split, and the first groups.
 
     Args:
         found: groups of ids.

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.base.errors import Problem
+from pipeline.base.schemas import BROUGHT_CAPTIONS
 from pipeline.corpus.checks import Rejected, printable
 
 _BLOCK = 8192
@@ -63,9 +64,24 @@ NOTES = {
     "images_rescaled": "images of more than 8 bits a channel rescaled",
     "boxes_clipped": "boxes clipped to the image",
     "boxes_left_out": "boxes left out",
+    "annotations_without_image": "annotations of images that are not there or cannot be used",
+    "crowds_left_out": "annotations of crowds left out",
+    "difficult_boxes": "boxes marked as difficult, which are kept",
+    "masks_ignored": "masks (RLE) not read, whose boxes are kept",
+    "categories_left_out": "entries of lists of classes left out",
+    "features_outside": "features of maps that lie in no image",
+    "names_disagree": "annotation files that name another image than the one they are called after",
+    "splits_disagree": "images that stand in the lists of two splits; the first holds",
+    "extras_left_out": "further values of images left out",
     "attributes_left_out": "attributes left out",
     "relationships_left_out": "relationships left out",
     "merged_ids_resolved": "ids of relationships resolved by merged_object_ids",
+    "georeferences_left_out": "places of images on the map not read",
+    "tiles_empty": "tiles left out that show a single colour or no data",
+    "tiles_cut": "tiles left out whose edge cuts an object",
+    "tiles_few_or_many": "tiles left out with fewer or more objects than corpus.tile_objects",
+    "objects_cut": "objects that the edge of a tile cuts, in all tiles",
+    "shared_places": "places whose images are stated in more than one split",
     "repeated_images": "images that are byte for byte another image of their split",
     "shared_images": "image files that stand in more than one split, byte for byte",
     "near_duplicates_across_splits": "images of val and test that look like images of another split",
@@ -109,11 +125,11 @@ class Notes:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The three tables of a dataset, what was rejected, notes on what was not, and further counts.
+    """The tables of a dataset, what was rejected, notes on what was not, and further counts.
 
     `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
     answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
-    `looks` holds the perceptual hash of each image, by its id; it is empty where pictures were not read.
+    `alike` holds groups of ids of images that look alike; None where pictures were not compared.
     """
 
     images: pa.Table
@@ -122,4 +138,5 @@ class Corpus:
     rejects: Rejects
     counts: dict[str, int]
     notes: Notes = field(default_factory=Notes)
-    looks: dict[str, bytes] = field(default_factory=dict)
+    alike: list[list[str]] | None = None
+    captions: pa.Table = field(default_factory=BROUGHT_CAPTIONS.empty_table)  # `read_captions` fills it

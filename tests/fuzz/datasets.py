@@ -1,6 +1,7 @@
 """Targets: the files of a dataset's folder, up to what the stages make of their rows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,9 +9,11 @@ from PIL import Image
 
 from pipeline.base.decode import decode
 from pipeline.base.images import probe, thumbnail_uri
-from pipeline.base.schemas import REJECTS
+from pipeline.base.schemas import BROUGHT_CAPTIONS, REJECTS
+from pipeline.base.tables import as_table
+from pipeline.corpus.captions import INTERPRETATIONS_FILE, with_captions
 from pipeline.corpus.folder import read_folder
-from pipeline.corpus.tables import Corpus
+from pipeline.corpus.tables import Corpus, Rejects
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
@@ -28,6 +31,22 @@ def scene_graphs(folder: Path) -> Target:
 
 def triplets(folder: Path) -> Target:
     return _dataset_file(folder, "triplets.json")
+
+
+def brought_captions(folder: Path) -> Target:
+    source = Source(folder / "parks")
+    captions = [{"image_id": "train-red", "caption": "A roof."}, {"image_id": "images/val-red.png"}]
+    file = source.folder / INTERPRETATIONS_FILE
+    file.write_text(json.dumps(captions))
+    corpus = read_folder(source.folder, "parks", 1, MAX_PIXELS)
+
+    def attempt() -> None:
+        found = with_captions(replace(corpus, rejects=Rejects()), source.folder)
+        assert found.captions.num_rows + len(found.rejects.rows) == found.rejects.seen["captions"]
+        as_table(found.captions, BROUGHT_CAPTIONS)
+        use_corpus(found)
+
+    return of_file(file, attempt)
 
 
 def _dataset_file(folder: Path, name: str) -> Target:

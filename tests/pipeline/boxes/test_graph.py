@@ -6,6 +6,7 @@ import random
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.boxes.box import Box
@@ -89,13 +90,14 @@ def test_boxes_over_the_edge_are_clipped_or_left_out_and_counted() -> None:
         Box.upright("car", 300, 40, 20, 10),
         Box.upright("car", float("nan"), 40, 20, 10),
         Box.upright(" -- ", 5, 5, 20, 10),
+        Box.upright("Ignored_Regions", 5, 5, 20, 10),
     ]
     row = maker.make("i", boxes, 100, 100)
     assert [entry["bbox"] for entry in row["objects"]] == [
         {"x": 0, "y": 10, "w": 15, "h": 10},
         {"x": 50, "y": 50, "w": 10, "h": 10},
     ]
-    assert maker.counts == {"boxes_clipped": 1, "boxes_left_out": 4}
+    assert maker.counts == {"boxes_clipped": 1, "boxes_left_out": 5}
 
 
 def test_every_sentence_made_of_boxes_is_all_right() -> None:
@@ -132,3 +134,30 @@ def test_relations_are_few_and_never_said_twice() -> None:
 def test_colours_need_the_image() -> None:
     with pytest.raises(ValueError, match="need the image"):
         GraphMaker({}, colours=True).make("i", [], 100, 100)
+
+
+def test_no_outline_is_an_error() -> None:
+    rng = random.Random(3)
+    odd = (0, -0.0, 5, 99.99, 100.0001, -1e-9, 1e-300, 1e155, -1e308, math.inf, math.nan, 33.333)
+    image = Image.new("RGB", (100, 100), "red")
+
+    def number() -> float:
+        return rng.choice(odd) if rng.random() < 0.6 else rng.uniform(-20, 120)
+
+    for turn in range(500):
+        boxes = [
+            Box(
+                rng.choice(["a", "car", "--", "B C", "1"]),
+                tuple((number(), number()) for _ in range(rng.choice([0, 1, 2, 3, 4, 4, 4, 7]))),
+                oriented=rng.random() < 0.5,
+                attributes=rng.choice([(), ("x",), ("2", "many", "")]),
+            )
+            for _ in range(rng.randint(1, 4))
+        ]
+        maker = GraphMaker(median_sizes([(boxes, 100, 100)] * 20), colours=turn % 4 == 0)
+        row = maker.make("i", boxes, 100, 100, image=image)
+        assert len(row["objects"]) + maker.counts["boxes_left_out"] == len(boxes)
+        for entry in row["objects"]:
+            if entry["bbox"] is not None:
+                x, y, w, h = (entry["bbox"][key] for key in "xywh")
+                assert 0 <= x <= x + w <= 100 + 1e-9 and 0 <= y <= y + h <= 100 + 1e-9

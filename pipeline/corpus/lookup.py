@@ -1,0 +1,109 @@
+"""Which image the files of a dataset mean, where their names for it differ from its file's."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from pipeline.corpus import checks
+from pipeline.corpus.annotations import ImageFile
+from pipeline.corpus.checks import Rejected
+from pipeline.corpus.layout import split_of
+
+_ENDING = 5  # characters of an image file's ending at most
+
+
+class ImageLookup:
+    """Images by the names that annotations have for them; each image is found once.
+
+    The bare name decides, in any case, else without its ending. Among images of one bare name the one wins
+    whose folders are most alike. Names are equal if they are the same text in Unicode, composed or
+    decomposed. An image of another split is never meant.
+    """
+
+    def __init__(self, images: Mapping[str, ImageFile]) -> None:
+        self._by_name: dict[str, list[ImageFile]] = defaultdict(list)
+        self._by_stem: dict[str, list[ImageFile]] = defaultdict(list)
+        self._claims: dict[str, str] = {}
+        for image in images.values():
+            name = _bare(_normal(image.file))
+            self._by_name[name.casefold()].append(image)
+            self._by_stem[_stem(name).casefold()].append(image)
+
+    def find(self, name: str, near: str = "", split: str | None = None) -> ImageFile:
+        """The image that a name means.
+
+        Args:
+            name: as the annotations write it: with folders of another machine, without ending.
+            near: the folder of the file that holds the name, from the dataset's folder.
+            split: of the annotations, where it is known.
+
+        Raises:
+            Rejected: no image or several are meant.
+        """
+        path = _normal(name.replace("\\", "/"))
+        bare = _bare(path)
+        alike = (
+            self._by_name.get(bare.casefold(), [])
+            or self._by_stem.get(bare.casefold(), [])
+            or self._by_stem.get(_stem(bare).casefold(), [])
+        )
+        split = split_of(path) or split
+        meant = [image for image in alike if split is None or split_of(image.file) in (None, split)]
+        if not meant:
+            reason = "there is no usable image of this name"
+            if alike:
+                reason += f" in its split; there is {alike[0].file}"
+            raise Rejected(reason, "Put the image there, or correct the name", "file_name", name)
+        folders = PurePosixPath(path).parts[:-1]
+        scores = [_likeness(image, bare, folders, PurePosixPath(near).parts) for image in meant]
+        best = [image for image, score in zip(meant, scores, strict=True) if score == max(scores)]
+        if len(best) > 1:
+            reason = f"the name can mean {best[0].file} or {best[1].file}"
+            raise Rejected(reason, "Write it with its folder and ending", "file_name", name)
+        return best[0]
+
+    def claim(self, image: ImageFile, by: str) -> ImageFile:
+        """Say that an image was found.
+
+        Raises:
+            Rejected: it was found before.
+        """
+        if (first := self._claims.setdefault(image.image_id, by)) is not by:
+            remedy = "Keep one of them"
+            raise Rejected(
+                f"the image is described twice, by {checks.printable(first)} too",
+                remedy,
+                "file_name",
+                image.file,
+            )
+        return image
+
+    def is_claimed(self, image_id: str) -> bool:
+        return image_id in self._claims
+
+
+def _likeness(
+    image: ImageFile, bare: str, folders: tuple[str, ...], near: tuple[str, ...]
+) -> tuple[int, bool, bool, int]:
+    own = _normal(image.file)
+    parts = PurePosixPath(own).parts[:-1]
+    from_near = next((n for n, (a, b) in enumerate(zip(parts, near, strict=False)) if a != b), None)
+    shared = min(len(parts), len(near)) if from_near is None else from_near
+    alike = 0
+    while alike < min(len(parts), len(folders)) and parts[-1 - alike] == folders[-1 - alike]:
+        alike += 1
+    return alike, _bare(own) == bare, _stem(_bare(own)) == _stem(bare), shared
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _bare(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _stem(name: str) -> str:
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and ending[:1].isalpha() and len(ending) <= _ENDING else name
