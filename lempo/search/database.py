@@ -47,7 +47,10 @@ class Database:
                 self._connection.create_table(table, schema=_schema(dimension, dtype))
             self._table = self._connection.open_table(table)
         vector = self._table.schema.field(VECTOR).type
-        self.dimension, self.dtype = vector.list_size, "float16" if vector.value_type == pa.float16() else "float32"
+        self.dimension, self.dtype = (
+            vector.list_size,
+            "float16" if vector.value_type == pa.float16() else "float32",
+        )
 
     def __len__(self) -> int:
         return self._table.count_rows()
@@ -142,6 +145,23 @@ class Database:
         found = self._table.take_offsets(offsets).select([VECTOR]).to_arrow()[VECTOR].combine_chunks()
         vectors = found.flatten().to_numpy().reshape(-1, self.dimension).astype(np.float32)
         return vectors[np.random.default_rng(seed).integers(0, len(vectors), count)]
+
+    def page(self, where: str | None, offset: int, limit: int, shuffled: int | None = None) -> list[Row]:
+        """Some images without their vectors, in the table's order, or in the random order of a number.
+
+        Args:
+            where: a condition that `count` accepts.
+        """
+        query = self._table.search() if where is None else self._table.search().where(where)
+        if shuffled is None:
+            found: list[Row] = query.select(COLUMNS).limit(limit).offset(offset).to_arrow().to_pylist()
+            return found
+        ids = self._read(query.select(["image_id"]).limit(len(self)))["image_id"]
+        order = np.random.default_rng(shuffled).permutation(len(ids))[offset : offset + limit]
+        ids = sorted(ids)  # the table's order changes with its versions
+        chosen = [ids[place] for place in order.tolist()]
+        rows = {row["image_id"]: row for row in self.rows("image_id", chosen)}
+        return [{name: rows[image_id][name] for name in COLUMNS} for image_id in chosen if image_id in rows]
 
     def make_approximate(self, partitions: int) -> None:
         """Build the approximate index over all rows: a graph of 8-bit vectors in each partition."""
