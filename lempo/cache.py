@@ -7,7 +7,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.tables import read_table
 from pipeline.captions.run import row_cache
-from pipeline.captions.stages import STAGES
+from pipeline.captions.stages import PAIRS, STAGES
 
 
 def show_cache(params: Params, paths: Paths, prune: bool) -> None:
@@ -45,15 +45,19 @@ def _used(paths: Paths) -> set[str]:
             "Run `dvc repro` or `dvc checkout` first, or delete the folder to empty the cache",
             file=row_cache(paths).folder,
         )
+    tables += [(PAIRS.schema, file) for file in PAIRS.tables(paths).values() if file != paths.dropped]
     return {
-        key for schema, file in tables for key in read_table(file, schema, ["row_key"])["row_key"].to_pylist()
+        key
+        for schema, file in tables
+        for key in read_table(file, schema, ["row_key"])["row_key"].to_pylist()
+        if key is not None
     }
 
 
 def _prompts(params: Params, paths: Paths) -> dict[str, str]:
     """Names of the prompts in use, by the hash of their text."""
     names = {}
-    for name in (params.interpret.prompt, params.caption.prompt):
+    for name in (params.pairs.prompt, params.interpret.prompt, params.caption.prompt):
         file = paths.root / name
         if file.is_file():
             text = file.read_text(encoding="utf-8", errors="replace")

@@ -1,51 +1,101 @@
 """lempo pairs
 
-Write the queries that every later stage reads.
+Write the queries that every later stage reads: those that a dataset brings, and for a dataset that brings
+none, those that are made from its scene graphs.
 """
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import PAIRS, QUERIES, SPLITS
+from pipeline.base.schemas import DROPPED, PAIRS, QUERIES, SPLITS
 from pipeline.base.tables import read_table, write_table
+from pipeline.captions.settings import read_settings
+from pipeline.captions.stages import PAIRS as WRITING
+from pipeline.llm.types import Engine
+from pipeline.pairs.making import Made, make
+from pipeline.pairs.writing import by_model, by_rule, model_of
 
 log = logging.getLogger(__name__)
 
 
-def run(params: Params, paths: Paths) -> None:
-    """Write `data/pairs/<dataset>.parquet` and `metrics/pairs.json`.
+def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
+    """Write `data/pairs/<dataset>.parquet`, `data/pairs/dropped.parquet` and `metrics/pairs.json`.
+
+    Args:
+        engine: opens another engine than the one that the parameters name.
 
     Raises:
-        UserError: a table of the corpus is missing or does not belong to the others.
+        UserError: a table of the corpus is missing or does not belong to the others; a dataset without
+            queries has no graph, or a split has no pair; where the LLM writes, what language stages raise.
     """
     expected = Expected(params, paths)
-    metrics: dict[str, dict[str, Any]] = {}
+    making = [dataset for dataset in params.datasets if expected.makes_pairs(dataset)]
+    settings = read_settings(WRITING, params, paths) if making and params.pairs.write == "llm" else None
+    brought = {dataset: _brought(expected, dataset) for dataset in params.datasets}
+    made = {dataset: _made(expected, dataset, brought[dataset]) for dataset in tqdm(making, "pairs", delay=2)}
+    if settings is None:
+        written = {dataset: by_rule(one) for dataset, one in made.items()}
+    else:
+        written = by_model(made, settings, expected, engine)
+    dropped, metrics = [], {}
     for dataset in params.datasets:
-        queries = read_table(paths.queries(dataset), QUERIES, expect=expected.corpus(dataset))
-        write_table(brought(queries), paths.pairs(dataset), PAIRS, expected.pairs(dataset))
-        metrics[dataset] = _figures(queries)
-        log.info(f"pairs {dataset}: {queries.num_rows} queries brought")
+        rows, left_out, figures = written.get(dataset, ([], [], {}))
+        found = made[dataset].figures if dataset in made else {}
+        table = pa.concat_tables(
+            [brought[dataset], pa.Table.from_pylist(rows, schema=brought[dataset].schema)]
+        )
+        model = model_of(settings) if settings is not None and dataset in made else {}
+        write_table(table, paths.pairs(dataset), PAIRS, expected.pairs(dataset) | model)
+        dropped += [{"dataset": dataset, **row} for row in left_out]
+        metrics[dataset] = _figures(table, brought[dataset].num_rows, len(left_out)) | found | figures
+        log.info(
+            f"pairs {dataset}: {brought[dataset].num_rows} queries brought, {len(rows)} made, "
+            f"{len(left_out)} dropped"
+        )
+    write_table(dropped, paths.dropped, DROPPED, expected.dropped())
     write_metrics(paths.metrics("pairs"), metrics)
 
 
 def brought(queries: pa.Table) -> pa.Table:
     """Queries of the corpus as rows of the table of all queries."""
-    styles = pa.nulls(queries.num_rows, pa.string())
-    sources = pa.repeat(pa.scalar("brought"), queries.num_rows)
-    return queries.append_column("style", styles).append_column("source", sources)
+    nothing = pa.nulls(queries.num_rows, pa.string())
+    source = pa.repeat(pa.scalar("brought"), queries.num_rows)
+    columns = queries.append_column("style", nothing).append_column("source", source)
+    return columns.append_column("row_key", nothing).cast(PAIRS.remove_metadata())
 
 
-def _figures(queries: pa.Table) -> dict[str, Any]:
-    splits = queries["split"].to_pylist()
+def _brought(expected: Expected, dataset: str) -> pa.Table:
+    file = expected.paths.queries(dataset)
+    return brought(read_table(file, QUERIES, expect=expected.corpus(dataset)))
+
+
+def _made(expected: Expected, dataset: str, queries: pa.Table) -> Made:
+    """Made queries; one whose id a brought query has gives way to it."""
+    made = make(expected, dataset, Counter(queries["split"].to_pylist()))
+    taken = set(queries["query_id"].to_pylist())
+    made.queries = [query for query in made.queries if query.query_id not in taken]
+    return made
+
+
+def _figures(table: pa.Table, brought: int, dropped: int) -> dict[str, Any]:
+    columns = ("split", "kind", "source", "style")
+    splits, kinds, sources, styles = (table[name].to_pylist() for name in columns)
     return {
-        "brought": queries.num_rows,
+        "queries": table.num_rows,
+        "brought": brought,
+        "made": table.num_rows - brought,
+        "dropped": dropped,
         **{f"queries_{split}": splits.count(split) for split in SPLITS},
-        "kinds": dict(Counter(queries["kind"].to_pylist())),
+        "kinds": dict(Counter(kinds)),
+        "sources": dict(Counter(sources)),
+        "styles": dict(Counter(filter(None, styles))),
     }

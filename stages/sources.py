@@ -8,7 +8,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.corpus import folder as files
 from pipeline.corpus import registry
-from pipeline.corpus.archive import check_archive, read_archive
+from pipeline.corpus.archive import check_archive, images_top, read_archive
+from pipeline.corpus.image_files import ImageFiles
 from pipeline.corpus.tables import Corpus
 
 WORLD_FILE = "world.yaml"
@@ -27,8 +28,9 @@ def check_source(folder: Path) -> None:
     if not _is_world(folder):
         (files.check_folder if _is_described_by_hand(folder) else check_archive)(folder)
         return
-    if (folder / files.GRAPHS_FILE).exists():
-        reason = f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}"
+    other = files.GRAPHS_FILE if (folder / files.GRAPHS_FILE).exists() else _annotations(folder)
+    if other is not None:
+        reason = f"the folder holds both {WORLD_FILE} and {other}"
         raise UserError(reason, "Keep one of them", file=folder)
     _worlds().read_world(folder)
 
@@ -64,8 +66,24 @@ def brought(folder: Path) -> tuple[str, ...]:
 def _is_described_by_hand(folder: Path) -> bool:
     """Whether graphs and queries are brought, and no annotations that graphs could be made of."""
     both = all(os.path.lexists(folder / name) for name in (files.GRAPHS_FILE, files.QUERIES_FILE))
-    kind = registry.kind_of(folder) if both else None
-    return both and (kind is None or kind.name not in registry.ANNOTATED)
+    return both and _annotations(folder) is None
+
+
+def _annotations(folder: Path) -> str | None:
+    """The kind of annotations in a folder, if there are any."""
+    kind = registry.kind_of(folder)
+    return kind.name if kind is not None and kind.name in registry.ANNOTATED else None
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a dataset's folder; of a world that is to be drawn there are none.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    if _is_world(folder):
+        return []
+    return [folder / name for name in ImageFiles(folder, images_top(folder)).names]
 
 
 def _is_world(folder: Path) -> bool:

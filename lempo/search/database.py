@@ -58,8 +58,9 @@ class Database:
     def known(self) -> dict[str, tuple[str, str]]:
         """The signature and the sha256 of every image, by its id."""
         columns = ["image_id", SIGNATURE, "sha256"]
-        rows = self._read(self._table.search().select(columns).limit(len(self)))
-        return {image_id: (signature, sha256) for image_id, signature, sha256 in zip(*map(rows.get, columns))}  # type: ignore[arg-type]
+        rows = self._table.search().select(columns).limit(len(self)).to_arrow().select(columns)
+        ids, signatures, hashes = (column.to_pylist() for column in rows.columns)
+        return dict(zip(ids, zip(signatures, hashes, strict=True), strict=True))
 
     def rows(self, column: str, values: Sequence[str]) -> Iterator[Row]:
         """The images with one of these values in a column of texts, with their vectors."""
@@ -179,10 +180,6 @@ class Database:
         for name in self._connection.list_tables().tables:
             if name != self._table.name:
                 self._connection.drop_table(name)
-
-    @staticmethod
-    def _read(query: Any) -> dict[str, list[Any]]:
-        return query.to_arrow().to_pydict()
 
 
 def _connect(folder: Path) -> Any:

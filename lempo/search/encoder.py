@@ -1,4 +1,4 @@
-"""The model that encodes queries: the dataset's tuned text encoder, or the model that the index was made by."""
+"""The model that encodes queries: the dataset's tuned text encoder, or the model that made the index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

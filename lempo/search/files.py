@@ -72,7 +72,7 @@ def hash_of(path: Path) -> str | Skipped:
 def embedded(
     vlm: Vlm, files: Sequence[tuple[Path, str]], workers: int, batch: int, max_pixels: float
 ) -> Iterator[tuple[str, Probe, np.ndarray] | Skipped]:
-    """The hash, the content and the feature (D,), float32, of each file with its sha256; or why it has none."""
+    """The sha256, the content and the feature (D,), float32, of each file; or why it has none."""
     probes = probe_all([path for path, _ in files], workers, max_pixels)
     sources, found = [], []
     for (path, sha256), probe in zip(files, probes, strict=True):

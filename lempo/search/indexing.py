@@ -66,13 +66,15 @@ def index_folder(folder: Path, out: Path, settings: Settings, root: Path = Path(
         UserError: a folder cannot be read or written, the model cannot be loaded, or there is no image.
     """
     if settings.vlm is None:
-        remedy = "Name one by --vlm: local-dir:<folder>, hf-hub:<name>, or an open_clip name with --pretrained"
+        remedy = (
+            "Name one by --vlm: local-dir:<folder>, hf-hub:<name>, or an open_clip name with --pretrained"
+        )
         raise UserError("no vision language model is named", remedy, field="--vlm")
     listed = {name: f"{stat.st_size}:{stat.st_mtime_ns}" for name, stat in image_files(folder)}
     if not listed and not (out / MANIFEST).is_file():
         raise UserError("the folder holds no image", "Name a folder with image files below it", file=folder)
     inside = os.path.realpath(out).startswith(os.path.realpath(folder) + os.sep)
-    manifest = {
+    manifest: dict[str, Any] = {
         "kind": "folder",
         "root": os.path.relpath(folder, out) if inside else os.path.realpath(folder),
         "dtype": settings.dtype,
@@ -149,7 +151,9 @@ class _Update:
         self._manifest = {**manifest, **made, "table": table}
         before = read_manifest(out) if (out / MANIFEST).is_file() else {}
         if before and before["table"] != table:
-            log.info("index: it was made by another model or with other settings: all images are embedded anew")
+            log.info(
+                "index: it was made by another model or with other settings: all images are embedded anew"
+            )
         self._approximate = before.get("approximate") if before.get("table") == table else None
         self.database = Database(out / TABLES, table, manifest["dimension"], manifest["dtype"])
         self.known = self.database.known()
@@ -220,7 +224,9 @@ class _FolderUpdate:
         for row in self._update.database.rows("image_id", copied):
             if row["sha256"] in names_of:
                 content[row["sha256"]] = (row, np.asarray(row.pop(VECTOR), np.float32))
-        progress.update(len(names) - sum(len(names_of[sha256]) for sha256 in names_of if sha256 not in content))
+        progress.update(
+            len(names) - sum(len(names_of[sha256]) for sha256 in names_of if sha256 not in content)
+        )
         fresh = [(self._folder / of[0], sha256) for sha256, of in names_of.items() if sha256 not in content]
         by_path = {str(path): sha256 for path, sha256 in fresh}
         speed = self._settings

@@ -42,7 +42,7 @@ class Query:
         image: the reference, a file or its bytes.
         image_id: the reference, an image of the index; at most one of `image` and `image_id`.
         text: the modification, as in "remove the cars".
-        graph: the reference's scene graph, in the shape of `scene_graphs.json`; None: the index's own, if any.
+        graph: the reference's scene graph, as in `scene_graphs.json`; None: the index's own, if any.
         k: how many hits are wanted.
         where: a filter over the index's columns, SQL, as in "date > '2024-01-01'".
         weights: of similarities (triplet, language, pseudo_caption) and of the shares of the triplet's

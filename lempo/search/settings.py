@@ -11,12 +11,10 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
-from trainer.retrieval.similarity import SHARES, TERMS
 from trainer.retrieval.weights import Choice
 
 MANIFEST, TABLES, BESIDE = "index.json", "tables", ".lempo-index"
-_WEIGHTS = {"triplet": 0.4, "language": 0.1, "pseudo_caption": 0.5}
-_MIXTURE = {"image": 0.45, "text": 0.1, "graph": -0.45}
+_CHOICE = Choice(weights=(0.4, 0.1, 0.5), mixture=(0.45, 0.1, -0.45))
 _NO_INDEX = "Run `lempo index` with a folder of images or the name of a dataset"
 
 
@@ -32,10 +30,7 @@ class Settings:
     encode_batch: int = 256
     max_pixels: int = 178956970
     reference_removed: bool = True
-    choice: Choice = Choice(
-        tuple(_WEIGHTS[term] for term in TERMS),  # type: ignore[arg-type]
-        tuple(_MIXTURE[share] for share in SHARES),  # type: ignore[arg-type]
-    )
+    choice: Choice = _CHOICE
 
     @classmethod
     def of(cls, params: Params | None, vlm: VlmParams | None = None) -> "Settings":

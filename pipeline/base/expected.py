@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from pipeline.base.decode import RULES, decoder
@@ -40,6 +41,14 @@ _LANGUAGE = (
     "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
     "llm.engine_args", "llm.trust_remote_code", "vlm.model", "vlm.trust_remote_code",
 )  # fmt: skip
+_PAIRS = (
+    "seed", "pairs.within", "pairs.max_facts", "pairs.per_image", "pairs.most", "pairs.beside_brought",
+    "pairs.write", "llm.max_groups", "llm.max_relations",
+)  # fmt: skip
+_WRITER = (  # where the language model writes modifications
+    "pairs.max_tokens", "pairs.fallback", "llm.model", "llm.revision", "llm.temperature", "llm.top_p",
+    "llm.repairs", "llm.repair_temperature", "llm.output", "llm.engine_args", "llm.trust_remote_code",
+)  # fmt: skip
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
 PARAMETERS = {  # those that change what a stage writes
@@ -47,8 +56,9 @@ PARAMETERS = {  # those that change what a stage writes
         "corpus.root", "corpus.max_pixels", "corpus.bands", "corpus.stretch", "corpus.tile_size",
         "corpus.tile_overlap", "corpus.tile_keep", "corpus.tile_drop_cut", "corpus.tile_objects",
         "corpus.colours", "corpus.place", "corpus.split_shares", "corpus.split_seed",
+        "corpus.near_duplicates",
     ),
-    "pairs": (),
+    "pairs": (*_PAIRS, *_WRITER),
     "interpret": (*_LANGUAGE, "interpret.max_tokens"),
     "caption": (*_LANGUAGE, "caption.max_tokens", "caption.samples", "caption.sample_temperature"),
     "embed": (*_VLM, "embed.dtype"),
@@ -92,8 +102,24 @@ class Expected:
         return queries
 
     def pairs(self, dataset: str) -> dict[str, Any]:
-        """Of the table of all queries: brought and made."""
-        return self._of("pairs", dataset) | self.corpus(dataset)
+        """Of the table of all queries. Without `llm`, as `interpretations`, where the LLM writes any."""
+        corpus = self.corpus(dataset)
+        if not self.makes_pairs(dataset):
+            return {"dataset": dataset} | corpus
+        values = self._of("pairs", dataset)
+        if self.params.pairs.write == "rules":
+            return {name: value for name, value in values.items() if name not in _WRITER} | corpus
+        return values | {"prompt": self._prompt(self.params.pairs.prompt)} | corpus
+
+    def makes_pairs(self, dataset: str) -> bool:
+        """Whether queries are made: where the dataset brings none, or beside those that it brings."""
+        file = self.paths.queries(dataset)
+        self._table(file, QUERIES, self._of("corpus", dataset))
+        return self.params.pairs.beside_brought or not pq.read_metadata(file).num_rows
+
+    def dropped(self) -> dict[str, Any]:
+        """Of the made queries that were left out, of all datasets."""
+        return {f"pairs of {dataset}": self._pairs_hash(dataset) for dataset in self.params.datasets}
 
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""

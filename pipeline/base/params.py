@@ -85,6 +85,7 @@ class CorpusParams(_Section):
     place: Name | None
     split_shares: tuple[Share, Share, Share]
     split_seed: FromZero
+    near_duplicates: Literal["group", "count"]
     allow_shared_places: TrueOrFalse
 
     @field_validator("bands")
@@ -159,6 +160,16 @@ class LanguageParams(_Section):
 class CaptionParams(LanguageParams):
     samples: Count
     sample_temperature: Positive
+
+
+class PairsParams(LanguageParams):
+    within: Literal["auto", "scene", "place", "dataset"]
+    max_facts: Annotated[int, Field(ge=1, le=6, strict=True)]
+    per_image: Count
+    most: Count
+    beside_brought: TrueOrFalse
+    write: Literal["rules", "llm"]
+    fallback: Literal["rules", "drop"]
 
 
 class VlmParams(_Section):
@@ -323,6 +334,7 @@ class Params(_Section):
     ]
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
     corpus: CorpusParams
+    pairs: PairsParams
     llm: LlmParams
     interpret: LanguageParams
     caption: CaptionParams
@@ -342,6 +354,8 @@ class Params(_Section):
             raise ValueError("a dataset is named twice")
         if "all" in value:
             raise ValueError("'all' is taken: in the metrics it means all datasets together")
+        if "dropped" in value:
+            raise ValueError("'dropped' is taken: data/pairs/dropped.parquet holds queries left out")
         return value
 
 

@@ -35,6 +35,11 @@ class Paths:
         """All queries: brought and made."""
         return self.root / "data/pairs" / f"{dataset}.parquet"
 
+    @property
+    def dropped(self) -> Path:
+        """Made queries whose modification no attempt wrote rightly."""
+        return self.root / "data/pairs/dropped.parquet"
+
     def interpretations(self, dataset: str) -> Path:
         return self.root / "data/interpretations" / f"{dataset}.parquet"
 

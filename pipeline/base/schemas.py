@@ -87,6 +87,7 @@ PAIRS = _schema(  # those that every later stage reads
     *_QUERY_FIELDS,
     ("style", _TEXT),  # of the modification: command, wish, comparison; null if a person wrote it
     _required("source", _TEXT),  # brought, or of a made one which attempt wrote it: first | repair | rules
+    ("row_key", _TEXT),  # null unless the language model wrote it
 )
 BROUGHT_CAPTIONS = _schema(  # texts that a person wrote, which take the place of a model's
     "brought_captions",
@@ -96,10 +97,7 @@ BROUGHT_CAPTIONS = _schema(  # texts that a person wrote, which take the place o
     _required("id", _TEXT),  # of an image, or of a query
     _required("text", _TEXT),
 )
-REJECTS = _schema(
-    "rejects",
-    "corpus",
-    "dataset,file,row,record_id,field",
+_REJECT_FIELDS = (
     _required("dataset", _TEXT),
     _required("table", _TEXT),  # images, scene_graphs, queries or captions: where the row would have gone
     _required("file", _TEXT),
@@ -110,6 +108,8 @@ REJECTS = _schema(
     _required("reason", _TEXT),
     _required("remedy", _TEXT),
 )
+REJECTS = _schema("rejects", "corpus", "dataset,file,row,record_id,field", *_REJECT_FIELDS)
+DROPPED = _schema("dropped", "pairs", "dataset,record_id", *_REJECT_FIELDS)
 _CAPTION_FIELDS = (
     ("text", _TEXT),  # null unless status is ok
     _required("status", _TEXT),  # ok | failed | empty: the graph has no objects, so no text was generated

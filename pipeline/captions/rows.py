@@ -1,10 +1,17 @@
 """The rows that a language stage writes about."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from pipeline.faithfulness.check import Checker
+from pipeline.faithfulness.check import Check
 from pipeline.graph.scene_graph import GroupGraph
 from pipeline.llm.prompt import Message
+
+
+class TextChecker(Protocol):
+    """Says what a text misses and invents: `Checker`, or one that is made for a row."""
+
+    def check(self, text: str, graph: Any) -> Check: ...
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Row:
     id: str
     messages: list[Message]
     graph: GroupGraph | None
-    checker: Checker
+    checker: TextChecker
     summarised: bool
     empty: bool
     brought: str | None = None

@@ -1,4 +1,4 @@
-"""Where the two language stages differ: in the prompt's placeholders, the rows and the table of texts."""
+"""Where the language stages differ: in the prompt's placeholders, the rows and the table of texts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.base import schemas
 from pipeline.base.expected import Expected
 from pipeline.base.params import LanguageParams, Params
 from pipeline.base.paths import Paths
@@ -58,5 +59,14 @@ CAPTION = LanguageStage(
     Paths.pairs,
     Paths.pseudo_captions,
     Expected.pseudo_captions,
+)
+PAIRS = LanguageStage(  # where `pairs.write` is llm; its table holds queries, not texts alone
+    "pairs",
+    ("difference", "style"),
+    "query_id",
+    schemas.PAIRS,
+    Paths.queries,
+    Paths.pairs,
+    Expected.pairs,
 )
 STAGES = {stage.name: stage for stage in (INTERPRET, CAPTION)}

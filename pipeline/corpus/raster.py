@@ -26,6 +26,7 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 254, 256, 257, 258, 262, 274, 277
 _EXTRA_SAMPLES, _FORMAT, _NODATA = 338, 339, 42113
 _GEO_TAGS = (33550, 33922, 34264)  # pixel scale, tie points, transformation
+_CACHE_MB = 256  # of decoded blocks in each process, where neighbouring windows find them again
 _MASK_FLAG, _MOST_PAGES = 4, 64
 _SAMPLE_SIDE, _STRIP_PIXELS = 2048, 1 << 22  # of the read for percentiles; of the rows read at a time
 
@@ -231,7 +232,7 @@ def opened(path: Path, look: Look, why: str) -> Iterator[Raster]:
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
     except ImportError:
         raise UnusableImage(f"the image has {why}, which rasterio can read", GEO_EXTRA) from None
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             file = rasterio.open(path, driver="GTiff")

@@ -6,7 +6,7 @@ A target is a function of an empty folder: it puts sound files there and says ho
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import datasets, stored, texts
+from tests.fuzz import annotations, datasets, stored, texts
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
@@ -14,8 +14,11 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "benchmarks": stored.benchmarks,
     "brought_captions": datasets.brought_captions,
     "checkpoint": stored.checkpoint,
+    "coco": annotations.coco,
+    "dota": annotations.dota,
     "endpoint": texts.endpoint,
     "features": stored.features,
+    "geojson": annotations.geojson,
     "image": datasets.image,
     "json_files": stored.json_files,
     "model_folder": stored.model_folder,
@@ -25,7 +28,9 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "scene_graphs": datasets.scene_graphs,
     "tables": stored.tables,
     "triplets": datasets.triplets,
+    "voc": annotations.voc,
     "world": stored.world,
+    "yolo": annotations.yolo,
 }
 FOUND = Path(__file__).parent / "found"
 

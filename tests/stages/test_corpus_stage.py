@@ -90,6 +90,7 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
         "data/corpus/parks/images.parquet",
         "data/corpus/parks/scene_graphs.parquet",
         "data/corpus/parks/queries.parquet",
+        "data/corpus/parks/captions.parquet",
         "data/corpus/rejects.parquet",
         "metrics/corpus.json",
     }

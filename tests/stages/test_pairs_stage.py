@@ -23,7 +23,7 @@ def test_brought_queries_stay_as_they_are(toy: Toy) -> None:
     first = toy.paths.pairs("toy").read_bytes()
     brought = read_table(toy.paths.queries("toy"), QUERIES).to_pylist()
     all_queries = read_table(toy.paths.pairs("toy"), PAIRS).to_pylist()
-    assert all_queries == [query | {"style": None, "source": "brought"} for query in brought]
+    assert all_queries == [query | {"style": None, "source": "brought", "row_key": None} for query in brought]
     figures = read_metrics(toy.paths.metrics("pairs"))["toy"]
     assert (figures["brought"], figures["queries_test"], figures["kinds"]) == (8, 8, {"add": 8})
     pairs.run(toy.params, toy.paths)

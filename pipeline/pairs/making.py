@@ -1,0 +1,161 @@
+"""The queries of a dataset that brings none: from its tables of images and scene graphs to chosen pairs."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
+from pipeline.base.schemas import IMAGES, SCENE_GRAPHS, SPLITS
+from pipeline.base.tables import READ_ROWS, read_batches, read_table
+from pipeline.faithfulness.vocabulary import Vocabulary, vocabulary_of
+from pipeline.graph.edits import apply_edits
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
+from pipeline.graph.summary import summarised
+from pipeline.graph.table import GraphTable
+from pipeline.pairs.choosing import Choice, Chosen, Image, choose
+from pipeline.pairs.difference import edits_of
+from pipeline.pairs.index import GraphIndex
+
+_COLUMNS = ["image_id", "split", "family", "place", "scene_id"]
+
+
+@dataclass
+class Made:
+    """What was made for a dataset, before any query is worded.
+
+    Attributes:
+        graphs: of the references of the queries, by image id.
+        figures: for `metrics/pairs.json`.
+    """
+
+    queries: list[Chosen]
+    graphs: dict[str, GroupGraph]
+    vocabulary: Vocabulary
+    figures: dict[str, Any]
+
+
+def make(expected: Expected, dataset: str, brought: Mapping[str, int]) -> Made:
+    """Find and choose the queries of a dataset.
+
+    Args:
+        brought: how many queries it brings, by split.
+
+    Raises:
+        UserError: no image has a graph with an object, or a split has images but neither brought nor made
+            queries.
+    """
+    params, paths = expected.params, expected.paths
+    made_from = expected.corpus(dataset)
+    rows = read_table(paths.images(dataset), IMAGES, _COLUMNS, made_from).to_pylist()
+    within = _within(params.pairs.within, rows)
+    scope_of = {row["image_id"]: (row, scope) for row in rows if (scope := _scope(within, row)) is not None}
+    index, images = GraphIndex(params.seed, params.pairs.max_facts), []
+    for batch in read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS, expect=made_from):
+        for graph_row in batch.to_pylist():
+            graph = group_objects(graph_from_row(graph_row))
+            if graph.groups and graph_row["image_id"] in scope_of:
+                row, scope = scope_of[graph_row["image_id"]]
+                index.add(scope, graph)
+                images.append(
+                    Image(row["image_id"], row["split"], row["family"] or row["scene_id"] or row["place"])
+                )
+    if not images:
+        reason = f"no image of {dataset} has a scene graph, so no query can be made"
+        remedy = (
+            "These images can be indexed and searched with `lempo index`. Queries need graphs or boxes: add "
+            "some, or bring queries in triplets.json"
+        )
+        raise UserError(reason, remedy, file=paths.scene_graphs(dataset))
+    limits = params.pairs.per_image, params.pairs.most
+    choice = choose(index, images, params.seed, *limits)
+    graphs = _references(expected, dataset, choice)
+    _check_splits(rows, choice.queries, brought, dataset, within)
+    vocabulary = vocabulary_of(entry.graph for entry in index.entries)
+    figures = _figures(choice) | {"within": within, "images_without_graph": len(rows) - len(images)}
+    return Made(choice.queries, graphs, vocabulary, figures)
+
+
+def _within(asked: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Where reference and target come from."""
+    if asked != "auto":
+        return asked
+    if any(row["scene_id"] or row["family"] for row in rows):
+        return "scene"
+    return "place" if any(row["place"] for row in rows) else "dataset"
+
+
+def _scope(within: str, row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The images that may be paired with this one; None if nothing says which."""
+    if within == "dataset":
+        return (row["split"],)
+    where = (row["scene_id"] or row["family"]) if within == "scene" else row["place"]
+    return None if where is None else (row["split"], where)
+
+
+def _references(expected: Expected, dataset: str, choice: Choice) -> dict[str, GroupGraph]:
+    """The graphs of the references.
+
+    A query is left out if its edits do not fit its reference's graph as later prompts summarise it.
+    """
+    table = GraphTable(expected.paths.scene_graphs(dataset))
+    limits = expected.params.llm.max_groups, expected.params.llm.max_relations
+    graphs: dict[str, GroupGraph] = {}
+    kept = []
+    for block in _blocks(choice.queries):
+        found = table.of([query.reference.image_id for query in block])
+        for query in block:
+            whole = found[query.reference.image_id]
+            edits = edits_of(query.changes)
+            try:
+                apply_edits(summarised(whole, *limits, edits)[0], edits)
+            except ValueError:
+                choice.too_large += 1
+                continue
+            graphs[query.reference.image_id] = group_objects(whole)
+            kept.append(query)
+    choice.queries[:] = kept
+    return graphs
+
+
+def _blocks(queries: Sequence[Chosen]) -> Iterator[Sequence[Chosen]]:
+    starts = range(0, len(queries), READ_ROWS)
+    for start in tqdm(starts, "pairs: edits", delay=2, leave=False):
+        yield queries[start : start + READ_ROWS]
+
+
+def _check_splits(
+    rows: Sequence[Mapping[str, Any]],
+    queries: Sequence[Chosen],
+    brought: Mapping[str, int],
+    dataset: str,
+    within: str,
+) -> None:
+    made, images = Counter(query.reference.split for query in queries), Counter(row["split"] for row in rows)
+    for split in SPLITS:
+        if images[split] and not made[split] and not brought.get(split):
+            reason = (
+                f"no two of the {images[split]} images of split {split} of {dataset} have graphs that differ "
+                f"by few facts, in one {within}"
+            )
+            remedy = (
+                "Raise pairs.max_facts, set pairs.within to dataset, add images to this split, or bring "
+                "queries; images alone can be searched with `lempo index`"
+            )
+            raise UserError(reason, remedy, file="params.yaml", field="pairs")
+
+
+def _figures(choice: Choice) -> dict[str, Any]:
+    count = len(choice.queries)
+    right = sum(len(query.right) for query in choice.queries)
+    hard = sum(query.hard for query in choice.queries)
+    return {
+        "pairs_found": choice.found,
+        "pairs_too_common": choice.too_common,
+        "pairs_too_large": choice.too_large,
+        "right_answers_per_query": right / count if count else None,
+        "hard_negatives_per_query": hard / count if count else None,
+    }

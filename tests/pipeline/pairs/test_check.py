@@ -1,0 +1,35 @@
+"""The check of modifications, against texts that were judged by hand."""
+
+from collections import Counter
+
+import pytest
+
+from pipeline.faithfulness.check import vocabulary_of
+from pipeline.pairs.check import ModificationChecker
+from pipeline.pairs.difference import Change
+from pipeline.pairs.wording import STYLES, worded
+from tests.pipeline.pairs import judged
+
+VOCABULARY = vocabulary_of([judged.REFERENCE, judged.OTHERS])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "right"), judged.CASES, ids=[text for _, text, _ in judged.CASES]
+)
+def test_a_text_is_judged_as_by_hand(changes: tuple[Change, ...], text: str, right: bool) -> None:
+    found = ModificationChecker(changes, judged.REFERENCE, VOCABULARY).check(text)
+    assert found.all_right is right, found
+
+
+def test_there_are_enough_cases_of_both_kinds() -> None:
+    counts = Counter(right for *_, right in judged.CASES)
+    assert counts[True] >= 40 and counts[False] >= 40
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("changes", sorted({changes for changes, *_ in judged.CASES}, key=repr))
+def test_what_the_rules_write_is_right(changes: tuple[Change, ...], style: str) -> None:
+    checker = ModificationChecker(changes, judged.REFERENCE, VOCABULARY)
+    assert checker.checkable
+    text = worded(changes, style)
+    assert checker.check(text).all_right, text
