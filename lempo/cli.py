@@ -89,30 +89,6 @@ def check() -> None:
 
 
 @app.command(rich_help_panel="Tools")
-def serve(
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[DATASET|FOLDER]",
-            help="A dataset, the folder of the images, or that of the index. Default: the only index.",
-        ),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="The address to listen at; others can only reach one that is not loopback.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8017,
-    no_llm: Annotated[bool, typer.Option("--no-llm", help="Write no texts by the project's LLM.")] = False,
-) -> None:
-    """Open a page, and an API, to search an index."""
-    from lempo.search.serving import run
-
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    params, paths = _project() if Path("params.yaml").exists() else (None, Paths())
-    run(target, params, paths, host, port, llm=params is not None and not no_llm)
-
-
-@app.command(rich_help_panel="Tools")
 def captions(
     dataset: Annotated[
         str | None, typer.Argument(help="The name of a dataset. Default: all datasets.")
@@ -305,6 +281,34 @@ def search(
         exact=exact,
         as_json=as_json,
     )
+
+
+@app.command(rich_help_panel="Tools")
+def serve(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATASET|FOLDER]",
+            help="A dataset, the folder of the images, or that of the index. Default: the only index.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; others can only reach one that is not loopback.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8017,
+    vlm: Vlm = None,
+    pretrained: Pretrained = None,
+    no_llm: Annotated[bool, typer.Option("--no-llm", help="Write no texts by the project's LLM.")] = False,
+) -> None:
+    """Open a page, and an API, to search an index."""
+    from lempo.search.commands import vlm_of
+    from lempo.search.serving import run
+
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    params, paths = _project_if_any()
+    llm = params is not None and not no_llm
+    run(target, params, paths, host, port, vlm=vlm_of(vlm, pretrained), llm=llm)
 
 
 def main() -> None:

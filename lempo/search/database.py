@@ -157,7 +157,7 @@ class Database:
         if shuffled is None:
             found: list[Row] = query.select(COLUMNS).limit(limit).offset(offset).to_arrow().to_pylist()
             return found
-        ids = self._read(query.select(["image_id"]).limit(len(self)))["image_id"]
+        ids = query.select(["image_id"]).limit(len(self)).to_arrow()["image_id"].to_pylist()
         order = np.random.default_rng(shuffled).permutation(len(ids))[offset : offset + limit]
         ids = sorted(ids)  # the table's order changes with its versions
         chosen = [ids[place] for place in order.tolist()]

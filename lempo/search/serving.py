@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from lempo.search.api import Index
-    from pipeline.base.params import Params
+    from pipeline.base.params import Params, VlmParams
     from pipeline.base.paths import Paths
 
 _log = logging.getLogger(__name__)
@@ -100,7 +100,16 @@ def _ended_by_signals(server: "uvicorn.Server") -> Iterator[None]:
         raise Interrupted(caught[0])
 
 
-def run(target: str | None, params: "Params | None", paths: "Paths", host: str, port: int, llm: bool) -> None:
+def run(
+    target: str | None,
+    params: "Params | None",
+    paths: "Paths",
+    host: str,
+    port: int,
+    *,
+    vlm: "VlmParams | None",
+    llm: bool,
+) -> None:
     """`lempo serve`: find the index, and serve it.
 
     Raises:
@@ -113,7 +122,9 @@ def run(target: str | None, params: "Params | None", paths: "Paths", host: str, 
     folder = find_index(target, params, paths)
     if llm:
         guarded()  # an engine's processes end with this one
-    serve(lambda: Searcher(folder, params, paths, llm=llm), host, port, Settings.of(params).max_pixels)
+    serve(
+        lambda: Searcher(folder, params, paths, llm=llm, vlm=vlm), host, port, Settings.of(params).max_pixels
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
