@@ -44,7 +44,9 @@ def _figures(params: Params, paths: Paths, dataset: str) -> dict[str, Any] | Non
     """The figures of the stage `corpus`, if its tables hold what the parameters ask for."""
     try:
         Expected(params, paths).corpus(dataset)
-        return read_json(paths.metrics("corpus"), "Run `dvc repro corpus`", "the figures cannot be read").get(dataset)
+        return read_json(paths.metrics("corpus"), "Run `dvc repro corpus`", "the figures cannot be read").get(
+            dataset
+        )
     except UserError:
         return None
 
