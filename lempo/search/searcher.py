@@ -221,6 +221,21 @@ class Searcher:
         """
         return _carried(self._row(image_id))
 
+    def browse(
+        self, where: str | None, offset: int, limit: int, sample: int | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Some images with their carried columns, and how many the filter keeps.
+
+        Args:
+            sample: the images come in the random order of this number.
+
+        Raises:
+            UserError: the filter cannot be used.
+        """
+        total = len(self._database) if where is None else self._database.count(where)
+        rows = self._database.page(where, offset, limit, sample)
+        return [{"image_id": row["image_id"], **_carried(row)} for row in rows], total
+
     def info(self) -> dict[str, Any]:
         """What the index is: `kind`, `dataset`, `rows`, `vlm`, `dimension`, `approximate` and so on.
 
