@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch.nn.functional import normalize
 
@@ -220,6 +222,28 @@ class Searcher:
             UserError: the index has no such image.
         """
         return _carried(self._row(image_id))
+
+    def browse(
+        self, where: str | None, offset: int, limit: int, sample: int | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Some images with all their columns, and how many there are in all.
+
+        Args:
+            where: a filter, as in a query.
+            sample: the number of a random order; None: in the order of their ids.
+
+        Raises:
+            UserError: the filter cannot be used.
+        """
+        if where is not None:
+            self._database.count(where)
+        ids = self._database.ids(where)
+        if sample is not None:
+            ids = ids.take(pa.array(np.random.default_rng(sample).permutation(len(ids))))
+        chosen = ids.slice(offset, limit).to_pylist()
+        row_of = {row["image_id"]: row for row in self._database.rows("image_id", chosen)}
+        rows = [{name: row_of[image_id][name] for name in COLUMNS} for image_id in chosen]
+        return rows, len(ids)
 
     def info(self) -> dict[str, Any]:
         """What the index is: `kind`, `dataset`, `rows`, `vlm`, `dimension`, `approximate` and so on.
