@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError, reading
 from pipeline.base.schemas import IMAGES
@@ -68,6 +69,18 @@ class Database:
             some = _condition(column, values[start : start + _IN_ONE])
             found = self._table.search().where(some).limit(self._table.count_rows(some))
             yield from found.select([*COLUMNS, VECTOR]).to_arrow().to_pylist()
+
+    def ids(self, where: str | None = None) -> pa.Array:
+        """The ids of all images, or of those that a condition keeps, sorted.
+
+        Args:
+            where: a condition that `count` accepts.
+        """
+        query = self._table.search().select(["image_id"]).limit(len(self))
+        if where is not None:
+            query = query.where(where)
+        found = query.to_arrow()["image_id"].combine_chunks()
+        return found.take(pc.sort_indices(found))
 
     def add(self, rows: Sequence[Row], vectors: np.ndarray, replace: bool) -> None:
         """Write rows and their vectors (N, D) at once.
