@@ -283,6 +283,34 @@ def search(
     )
 
 
+@app.command(rich_help_panel="Tools")
+def serve(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATASET|FOLDER]",
+            help="A dataset, the folder of the images, or that of the index. Default: the only index.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; others can only reach one that is not loopback.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8017,
+    vlm: Vlm = None,
+    pretrained: Pretrained = None,
+    no_llm: Annotated[bool, typer.Option("--no-llm", help="Write no texts by the project's LLM.")] = False,
+) -> None:
+    """Open a page, and an API, to search an index."""
+    from lempo.search.commands import vlm_of
+    from lempo.search.serving import run
+
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    params, paths = _project_if_any()
+    llm = params is not None and not no_llm
+    run(target, params, paths, host, port, vlm=vlm_of(vlm, pretrained), llm=llm)
+
+
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

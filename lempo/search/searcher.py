@@ -209,7 +209,7 @@ class Searcher:
     def browse(
         self, where: str | None, offset: int, limit: int, sample: int | None = None
     ) -> tuple[list[dict[str, Any]], int]:
-        """Some images with all their columns, and how many there are in all.
+        """Some images with their carried columns, and how many the filter keeps.
 
         Args:
             where: a filter, as in a query.
@@ -224,8 +224,10 @@ class Searcher:
         if sample is not None:
             ids = ids.take(pa.array(np.random.default_rng(sample).permutation(len(ids))))
         chosen = ids.slice(offset, limit).to_pylist()
-        row_of = {row["image_id"]: row for row in self._database.rows("image_id", chosen)}
-        rows = [{name: row_of[image_id][name] for name in COLUMNS} for image_id in chosen]
+        found = {row["image_id"]: row for row in self._database.rows("image_id", chosen)}
+        rows = [
+            {"image_id": image_id, **_carried(found[image_id])} for image_id in chosen if image_id in found
+        ]
         return rows, len(ids)
 
     def info(self) -> dict[str, Any]:
