@@ -160,23 +160,6 @@ class Database:
         vectors = found.flatten().to_numpy().reshape(-1, self.dimension).astype(np.float32)
         return vectors[np.random.default_rng(seed).integers(0, len(vectors), count)]
 
-    def page(self, where: str | None, offset: int, limit: int, shuffled: int | None = None) -> list[Row]:
-        """Some images without their vectors, in the table's order, or in the random order of a number.
-
-        Args:
-            where: a condition that `count` accepts.
-        """
-        query = self._table.search() if where is None else self._table.search().where(where)
-        if shuffled is None:
-            found: list[Row] = query.select(COLUMNS).limit(limit).offset(offset).to_arrow().to_pylist()
-            return found
-        ids = query.select(["image_id"]).limit(len(self)).to_arrow()["image_id"].to_pylist()
-        order = np.random.default_rng(shuffled).permutation(len(ids))[offset : offset + limit]
-        ids = sorted(ids)  # the table's order changes with its versions
-        chosen = [ids[place] for place in order.tolist()]
-        rows = {row["image_id"]: row for row in self.rows("image_id", chosen)}
-        return [{name: rows[image_id][name] for name in COLUMNS} for image_id in chosen if image_id in rows]
-
     def make_approximate(self, partitions: int) -> None:
         """Build the approximate index over all rows: a graph of 8-bit vectors in each partition."""
         from lancedb.index import HnswSq

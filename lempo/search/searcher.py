@@ -209,7 +209,7 @@ class Searcher:
     def browse(
         self, where: str | None, offset: int, limit: int, sample: int | None = None
     ) -> tuple[list[dict[str, Any]], int]:
-        """Some images with all their columns, and how many there are in all.
+        """Some images with their carried columns, and how many the filter keeps.
 
         Args:
             where: a filter, as in a query.
@@ -224,24 +224,11 @@ class Searcher:
         if sample is not None:
             ids = ids.take(pa.array(np.random.default_rng(sample).permutation(len(ids))))
         chosen = ids.slice(offset, limit).to_pylist()
-        row_of = {row["image_id"]: row for row in self._database.rows("image_id", chosen)}
-        rows = [{name: row_of[image_id][name] for name in COLUMNS} for image_id in chosen]
+        found = {row["image_id"]: row for row in self._database.rows("image_id", chosen)}
+        rows = [
+            {"image_id": image_id, **_carried(found[image_id])} for image_id in chosen if image_id in found
+        ]
         return rows, len(ids)
-
-    def browse(
-        self, where: str | None, offset: int, limit: int, sample: int | None = None
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Some images with their carried columns, and how many the filter keeps.
-
-        Args:
-            sample: the images come in the random order of this number.
-
-        Raises:
-            UserError: the filter cannot be used.
-        """
-        total = len(self._database) if where is None else self._database.count(where)
-        rows = self._database.page(where, offset, limit, sample)
-        return [{"image_id": row["image_id"], **_carried(row)} for row in rows], total
 
     def info(self) -> dict[str, Any]:
         """What the index is: `kind`, `dataset`, `rows`, `vlm`, `dimension`, `approximate` and so on.
