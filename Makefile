@@ -25,6 +25,7 @@ test: lint
 bench: install
 	python -m speed.captions
 	python -m speed.search
+	python -m speed.pairs
 
 soak: install
 	python -m tests.soak $(ONLY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -48,6 +48,8 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     """The name of each check, and a function that returns details or raises a `UserError`."""
     for dataset in params.datasets:
         yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset, params)
+    if params.pairs.write == "llm":
+        yield "prompt of pairs", partial(_prompt, paths.root / params.pairs.prompt, "difference", "style")
     yield "prompt of interpret", partial(_prompt, paths.root / params.interpret.prompt, "graph")
     yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, "graph", "modification")
     yield "language model", partial(_language_model, params, paths)

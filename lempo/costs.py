@@ -4,10 +4,10 @@ A figure is the last run's, or measured just now on a few images. Where there is
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +28,7 @@ from pipeline.llm.model_files import local_folder
 from stages.sources import image_files
 
 _DECODED, _EMBEDDED, _PROMPTS = 32, 16, 50  # images and prompts that are tried
+T = TypeVar("T")
 _NOT_RUN = "how long one takes is not known until the stage has run here"
 
 
@@ -54,6 +55,11 @@ def _known(cost: Callable[[], str]) -> str:
         return f"not known: {error}"
 
 
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most so many of the items, evenly spread."""
+    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
+
+
 class _Project:
     """The rows of a project's datasets as far as they are known, and the speed of its last runs."""
 
@@ -75,11 +81,7 @@ class _Project:
             ]
             return [self.paths.root / path for table in tables for path in table["path"].to_pylist()]
         folders = [self.paths.root / self.params.corpus.root / name for name in self.params.datasets]
-        return [file for folder in folders if folder.is_dir() for file in image_files(folder)]
-
-    def sample(self, count: int) -> list[Path]:
-        """So many image files, evenly spread."""
-        return self.files[:: max(1, len(self.files) // count)][:count]
+        return [folder / name for folder in folders if folder.is_dir() for name in image_files(folder)]
 
     def holds(self, check: Callable[[], object]) -> bool:
         try:
@@ -108,7 +110,7 @@ def _corpus(project: _Project) -> str:
     if (seconds := project.speed("corpus").get("seconds_total")) is not None:
         return f"{count:,} images; the last run took {duration(seconds)}"
     since = time.perf_counter()
-    tried = [probe(file, project.params.corpus.max_pixels) for file in project.sample(_DECODED)]
+    tried = [probe(file, project.params.corpus.max_pixels) for file in spread(project.files, _DECODED)]
     each = (time.perf_counter() - since) / len(tried) / project.params.speed.workers
     return _product(count, "images", each, f"decoding, as measured on {len(tried)} of them")
 
@@ -221,7 +223,7 @@ def _embedding_seconds(project: _Project) -> tuple[float, int]:
     params = project.params
     vlm = load_vlm(params.vlm, params.speed.device, project.paths.root)
     limit = params.corpus.max_pixels
-    files = [file for file in project.sample(_EMBEDDED) if probe(file, limit).error is None]
+    files = [file for file in spread(project.files, _EMBEDDED) if probe(file, limit).error is None]
     sources = [Source(file, sha256_file(file), limit) for file in files]
     batch = min(params.speed.embed_batch, max(1, len(sources)))
     list(embed_images(vlm, sources[:1], batch=1, workers=1, spent=Spent()))  # the first image takes longer

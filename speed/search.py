@@ -134,10 +134,11 @@ def main(
             median(spent["image"]),
             "milliseconds",
             f"200 ms a query over {rows} images of {DIMENSION} numbers on {os.cpu_count()} cores, without a "
-            f"language model: an image file as reference, a text and a scene graph; {MODEL} with random weights, "
-            f"which embeds the file and three texts; {found}; median of {times} after the first. With an image "
-            f"of the index as reference {median(spent['id']):.0f} ms, with a filter that keeps half of the images "
-            f"{median(spent['filter']):.0f} ms, with every image compared {median(spent['exact']):.0f} ms",
+            f"language model: an image file as reference, a text and a scene graph; {MODEL} with random "
+            f"weights, which embeds the file and three texts; {found}; median of {times} after the first. "
+            f"With an image of the index as reference {median(spent['id']):.0f} ms, with a filter that keeps "
+            f"half of the images {median(spent['filter']):.0f} ms, with every image compared "
+            f"{median(spent['exact']):.0f} ms",
             f"{COMMAND} --rows {rows} --times {times}",
             low=spent["image"][0],
             high=spent["image"][-1],

@@ -1,6 +1,7 @@
 """The kinds of dataset that a folder can hold: how each is recognised, checked and read."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -35,7 +36,14 @@ def check_source(folder: Path) -> None:
     _worlds().read_world(folder)
 
 
-def read_source(folder: Path, root: Path, image_folder: Path, params: Params, cache: Path) -> Corpus:
+def read_source(
+    folder: Path,
+    root: Path,
+    image_folder: Path,
+    params: Params,
+    cache: Path,
+    only: Collection[str] | None = None,
+) -> Corpus:
     """Read the dataset in `folder`, or draw its world.
 
     Args:
@@ -43,6 +51,7 @@ def read_source(folder: Path, root: Path, image_folder: Path, params: Params, ca
         image_folder: where images are drawn or rendered, relative to `root`.
         params: `corpus`, and `speed.workers`, processes that draw or decode images.
         cache: folder in which pictures are kept between runs.
+        only: names of the images of an archive that are read, from its folder; None for all.
 
     Raises:
         UserError: the source as a whole cannot be used.
@@ -52,7 +61,7 @@ def read_source(folder: Path, root: Path, image_folder: Path, params: Params, ca
         return _worlds().read_world_corpus(folder, root, image_folder, workers, cache)
     if _is_described_by_hand(root / folder):
         return files.read_folder(root / folder, folder.as_posix(), workers, params.corpus.max_pixels)
-    return read_archive(folder, root, image_folder, params, cache / "rendered")
+    return read_archive(folder, root, image_folder, params, cache / "rendered", only)
 
 
 def brought(folder: Path) -> tuple[str, ...]:
@@ -75,15 +84,20 @@ def _annotations(folder: Path) -> str | None:
     return kind.name if kind is not None and kind.name in registry.ANNOTATED else None
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files in a dataset's folder; of a world that is to be drawn there are none.
+def is_archive(folder: Path) -> bool:
+    """Whether scene graphs are made of annotations, or there are images alone."""
+    return not _is_world(folder) and not _is_described_by_hand(folder)
+
+
+def image_files(folder: Path) -> list[str]:
+    """The image files of a dataset, from its folder; of a world that is to be drawn there are none.
 
     Raises:
         UserError: a folder cannot be read.
     """
     if _is_world(folder):
         return []
-    return [folder / name for name in ImageFiles(folder, images_top(folder)).names]
+    return ImageFiles(folder, images_top(folder)).names
 
 
 def _is_world(folder: Path) -> bool:

@@ -183,7 +183,8 @@ class Database:
 
 
 def _connect(folder: Path) -> Any:
-    os.environ.setdefault("LANCE_LOG", "error")
+    os.environ.setdefault("LANCEDB_LOG", "error")  # its warnings are not for users
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
     try:
         import lancedb
     except ImportError:

@@ -154,6 +154,7 @@ class _Update:
             log.info(
                 "index: it was made by another model or with other settings: all images are embedded anew"
             )
+        self.rendered = out / "rendered"  # pictures of files that Pillow does not show rightly
         self._approximate = before.get("approximate") if before.get("table") == table else None
         self.database = Database(out / TABLES, table, manifest["dimension"], manifest["dtype"])
         self.known = self.database.known()
@@ -229,20 +230,24 @@ class _FolderUpdate:
         )
         fresh = [(self._folder / of[0], sha256) for sha256, of in names_of.items() if sha256 not in content]
         by_path = {str(path): sha256 for path, sha256 in fresh}
-        speed = self._settings
-        for found in embedded(self._vlm, fresh, speed.workers, speed.embed_batch, speed.max_pixels):
+        speed, rendered = self._settings, self._update.rendered
+        for found in embedded(self._vlm, fresh, speed.look, rendered, speed.workers, speed.embed_batch):
             if isinstance(found, Skipped):
                 sha256 = by_path[found.path]
                 unusable |= self._skip(set(names_of[sha256]), found)
             else:
-                sha256, probe, vector = found
-                content[sha256] = ({"width": probe.width, "height": probe.height}, vector)
+                sha256 = found.sha256
+                if found.rendered is not None:
+                    found.columns["path"] = os.path.relpath(found.rendered.resolve(), self._folder.resolve())
+                content[sha256] = (found.columns, found.vector)
                 self._done.embedded += 1
             progress.update(len(names_of[sha256]))
         rows, vectors = [], []
         for name in sorted(hashes.keys() - unusable):
             row, vector = content[hashes[name]]
-            own = {"image_id": name, "path": name, "sha256": hashes[name], SIGNATURE: listed[name]}
+            # a rendered picture stands for its file; else the path of a file that was renamed is an old one
+            path = row.get("path") if row.get("path") != row.get("image_id") else name
+            own = {"image_id": name, "path": path or name, "sha256": hashes[name], SIGNATURE: listed[name]}
             rows.append({key: row.get(key) for key in COLUMNS} | own)
             vectors.append(vector)
             self._id_of.setdefault(hashes[name], name)

@@ -11,9 +11,11 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
+from pipeline.corpus.raster import Look
 from trainer.retrieval.weights import Choice
 
 MANIFEST, TABLES, BESIDE = "index.json", "tables", ".lempo-index"
+_LOOK = Look(max_pixels=178956970)
 _CHOICE = Choice(weights=(0.4, 0.1, 0.5), mixture=(0.45, 0.1, -0.45))
 _NO_INDEX = "Run `lempo index` with a folder of images or the name of a dataset"
 
@@ -28,7 +30,7 @@ class Settings:
     workers: int = 2
     embed_batch: int = 128
     encode_batch: int = 256
-    max_pixels: int = 178956970
+    look: Look = _LOOK
     reference_removed: bool = True
     choice: Choice = _CHOICE
 
@@ -46,7 +48,7 @@ class Settings:
             speed.workers,
             speed.embed_batch,
             speed.encode_batch,
-            params.corpus.max_pixels,
+            Look(params.corpus.bands, params.corpus.stretch, params.corpus.max_pixels),
             method.reference == "removed",
             Choice.of(fixed),
         )

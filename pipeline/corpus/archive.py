@@ -5,7 +5,7 @@ each becomes a scene graph by rule. Graphs and queries that a person brings take
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -77,12 +77,20 @@ def check_archive(folder: Path) -> None:
         raise UserError("the folder holds no image", remedy, file=folder / images_top(folder))
 
 
-def read_archive(folder: Path, root: Path, image_folder: Path, params: Params, cache: Path) -> Corpus:
+def read_archive(
+    folder: Path,
+    root: Path,
+    image_folder: Path,
+    params: Params,
+    cache: Path,
+    only: Collection[str] | None = None,
+) -> Corpus:
     """Read and check a dataset, and render what needs it.
 
     Args:
         folder: of the dataset, and `image_folder`, where rendered images go: relative to `root`.
         cache: folder of rendered images.
+        only: names of the image files to read; None for all.
 
     Raises:
         UserError: a file as a whole cannot be used.
@@ -90,7 +98,7 @@ def read_archive(folder: Path, root: Path, image_folder: Path, params: Params, c
     corpus = params.corpus
     state = _State(root / folder, corpus, ImageFiles(root / folder, images_top(root / folder)))
     look = Look(corpus.bands, corpus.stretch, corpus.max_pixels, corpus.tile_size)
-    _name_images(state)
+    _name_images(state, only)
     _look_at_images(state, params.speed.workers, look)
     said = _read_annotations(state)
     shop = Workshop(root, image_folder, cache, params.speed.workers, look, _cutting(corpus))
@@ -122,11 +130,11 @@ def _cutting(corpus: CorpusParams) -> Cutting | None:
     )
 
 
-def _name_images(state: _State) -> None:
+def _name_images(state: _State, only: Collection[str] | None) -> None:
     """Give every image file its id: the one of the graph that names the file, else its name."""
     state.counts["ignored_files"] = state.files.counts["ignored_files"] if state.files.top else 0
     state.notes.count("hidden_files", state.files.counts["hidden_files"])
-    listed = set(state.files.names)
+    listed = {name for name in state.files.names if only is None or name in only}
     for _, value in _brought_rows(state):
         try:
             graph = Record.checked(value)
@@ -138,6 +146,8 @@ def _name_images(state: _State) -> None:
         except Rejected:
             continue  # it is reported when the row itself is read
     for file in state.files.names:
+        if file not in listed:
+            continue
         state.rejects.seen["images"] += 1
         if file in state.id_of_file:
             continue

@@ -100,11 +100,13 @@ def between(source: str, target: str, points: Sequence[Point], file: object) -> 
 
 @lru_cache(maxsize=256)
 def _crs(name: str, file: object) -> Any:
+    from rasterio import Env
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
     try:
-        return CRS.from_user_input(name)
+        with Env():  # in it GDAL logs its errors; outside it prints them
+            return CRS.from_user_input(name)
     except CRSError as error:
         remedy = "Correct it: EPSG:32633 or urn:ogc:def:crs:EPSG::32633 are names"
         raise UserError(f"the CRS is unknown: {error}", remedy, file=file, field="crs", value=name) from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.pairs.difference import Change, kind_of
 from pipeline.pairs.index import GraphIndex, Pair
 
+_Offer = tuple[int, int, int, Pair]  # facts that differ, a hash, the reference, the pair
 MOST_RIGHT = 100  # right answers of a query; a target that is so common is no target
 
 
@@ -47,24 +48,23 @@ def choose(index: GraphIndex, images: Sequence[Image], seed: int, per_image: int
     """Choose queries, at most `per_image` for each reference and `most` for each split.
 
     Kinds of change take turns, so that a frequent kind fills a split only where the rare ones are used up.
-    Within a kind, the order is that of hashes of the seed and the images.
+    Within a kind, small differences come first; among equal ones, hashes of the seed and the images decide.
 
     Args:
         images: of the index, by their numbers in it.
     """
     choice = Choice()
-    offers: dict[
-        str, dict[str, list[tuple[int, int, Pair]]]
-    ] = {}  # (hash, reference, pair) by split and kind
+    offers: dict[str, dict[str, list[_Offer]]] = {}  # by split and kind
     for pair in index.pairs():
         choice.found += 1
         if len(index.entries[pair.target].images) > MOST_RIGHT:
             choice.too_common += 1
             continue
+        facts = sum(change.facts for change in pair.changes)
         for reference in index.entries[pair.reference].images:
             kinds = offers.setdefault(images[reference].split, {})
-            key = _hash(seed, images[reference].image_id, index.entries[pair.target].rank)
-            kinds.setdefault(kind_of(pair.changes), []).append((key, reference, pair))
+            order = _hash(seed, images[reference].image_id, index.entries[pair.target].rank)
+            kinds.setdefault(kind_of(pair.changes), []).append((facts, order, reference, pair))
     near = index.near() if index.entries else []
     for kinds in offers.values():
         for reference, kind, pair in _in_turn(kinds, per_image, most):
@@ -78,23 +78,21 @@ def query_id(reference: str, target: str) -> str:
     return "made-" + hashlib.blake2b(f"{reference}\0{target}".encode(), digest_size=8).hexdigest()
 
 
-def _in_turn(
-    kinds: dict[str, list[tuple[int, int, Pair]]], per_image: int, most: int
-) -> Iterator[tuple[int, str, Pair]]:
+def _in_turn(kinds: dict[str, list[_Offer]], per_image: int, most: int) -> Iterator[tuple[int, str, Pair]]:
     used: Counter[int] = Counter()  # by reference
     waiting = {
-        kind: sorted(offers, key=lambda offer: offer[:2], reverse=True) for kind, offers in kinds.items()
+        kind: sorted(offers, key=lambda offer: offer[:3], reverse=True) for kind, offers in kinds.items()
     }
     given = 0
     while waiting and given < most:
         for kind in sorted(waiting):
             offers = waiting[kind]
-            while offers and used[offers[-1][1]] >= per_image:
+            while offers and used[offers[-1][2]] >= per_image:
                 offers.pop()
             if not offers:
                 del waiting[kind]
             elif given < most:
-                _, reference, pair = offers.pop()
+                *_, reference, pair = offers.pop()
                 used[reference] += 1
                 given += 1
                 yield reference, kind, pair

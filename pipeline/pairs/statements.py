@@ -79,7 +79,7 @@ class Statement:
         base, old, new: what it speaks of, what it calls past, and what it calls wanted.
         relation: (readings of a predicate, names before it, names after it).
         negative: whether it denies.
-        gone: whether it says after the name that this is gone.
+        late: whether it says after the name that this is gone, or added.
     """
 
     text: str = ""
@@ -91,7 +91,7 @@ class Statement:
     new: Values = field(default_factory=Values)
     relation: tuple[tuple[tuple[str, bool], ...], list[str], list[str]] | None = None
     negative: bool = False
-    gone: bool = False
+    late: bool = False
     unknown: list[str] = field(default_factory=list)
 
     @property
@@ -110,8 +110,8 @@ def statements_of(text: str, vocabulary: Vocabulary) -> list[Statement]:
             last = statement
     for statement, after in zip(read[-2::-1], read[:0:-1], strict=True):
         open_ended = not statement.own or statement.frame == "want"
-        if after.gone and open_ended and statement.new.empty and statement.old.empty:
-            statement.frame, statement.gone = "remove", True  # "the car and the bus should be gone"
+        if after.late and open_ended and statement.new.empty and statement.old.empty:
+            statement.frame, statement.late = after.frame, not statement.own  # "the car and the bus are gone"
     return read
 
 
@@ -237,9 +237,10 @@ def _cue(
     if word in _REMOVE:
         _frame(out, "remove")
     elif word in _ADD:
-        if out.frame != "remove":
+        soft = word in ("also", "too", "well")  # of anything: "and remove the car, too"
+        if out.frame in ("want", "add") or (out.frame != "remove" and not soft):
             _frame(out, "add")
-            out.strong = word not in ("also", "too", "well")
+            out.strong = not soft
     elif word in _CHANGE:
         _frame(out, "change")
     elif word in _WEAK_ADD and out.frame in (None, "want"):
@@ -262,8 +263,8 @@ def _frame_weakly(out: Statement, word: str, following: str, first: bool) -> Non
 
 
 def _frame(out: Statement, frame: Frame) -> None:
+    out.late = out.late or (not out.own and frame in ("remove", "add") and bool(out.base.names))
     out.frame, out.own = frame, True
-    out.gone = frame == "remove" and bool(out.base.names)
 
 
 def _merge(into: Values, other: Values) -> None:

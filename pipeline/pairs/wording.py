@@ -14,6 +14,11 @@ from pipeline.graph.verbalise import is_plural, number_word, pluralise
 from pipeline.pairs.difference import COLOURS, SIZES, Change
 
 STYLES = ("command", "wish", "comparison")
+_GONE_AND_NEW = {
+    "command": ("remove {}", "add {}"),
+    "wish": ("{} to be gone", "{} to be added"),
+    "comparison": ("without {}", "with {} added"),
+}
 _OPENINGS = {"command": "", "wish": "I would like ", "comparison": "the same but "}
 
 
@@ -23,8 +28,16 @@ def style_of(query_id: str) -> str:
 
 
 def worded(changes: Sequence[Change], style: str) -> str:
-    """A modification that asks for some changes."""
-    return _OPENINGS[style] + listed([_CLAUSES[style](change) for change in changes])
+    """A modification that asks for some changes; what is removed comes together, and what is added."""
+    removed = [the(change.before) for change in changes if change.before and not change.after]
+    added = [noun(change.after) for change in changes if change.after and not change.before]
+    clauses = [
+        _CLAUSES[style](change) for change in changes if change.relation or (change.before and change.after)
+    ]
+    for template, groups in zip(_GONE_AND_NEW[style], (removed, added), strict=True):
+        if groups:
+            clauses.append(template.format(listed(groups)))
+    return _OPENINGS[style] + listed(clauses)
 
 
 def listed(clauses: Sequence[str]) -> str:
@@ -89,11 +102,7 @@ def _command(change: Change) -> str:
     if change.relation is not None:
         first, predicate, second = _ends(change)
         return f"{'let' if change.added else 'do not let'} {first} be {predicate} {second}"
-    if before is None:
-        assert after is not None
-        return f"add {noun(after)}"
-    if after is None:
-        return f"remove {the(before)}"
+    assert before is not None and after is not None
     if change.kind == "count" and before.quantity and after.quantity:
         return f"change {the(before)} to {_number(after)}"
     if change.kind == "move":
@@ -109,11 +118,7 @@ def _wish(change: Change) -> str:
     if change.relation is not None:
         first, predicate, second = _ends(change)
         return f"{first} {'to be' if change.added else 'to be no longer'} {predicate} {second}"
-    if before is None:
-        assert after is not None
-        return f"{noun(after)} to be added"
-    if after is None:
-        return f"{the(before)} to be gone"
+    assert before is not None and after is not None
     if change.kind == "move":
         return (
             f"{the(before, place=False)} to be at the {after.position} rather than at the {before.position}"
@@ -129,11 +134,7 @@ def _comparison(change: Change) -> str:
     if change.relation is not None:
         first, predicate, second = _ends(change)
         return f"with {first} {'' if change.added else 'no longer '}{predicate} {second}"
-    if before is None:
-        assert after is not None
-        return f"with {noun(after)} added"
-    if after is None:
-        return f"without {the(before)}"
+    assert before is not None and after is not None
     if change.kind == "move":
         return f"with {the(before, place=False)} at the {after.position} instead of at the {before.position}"
     if change.kind in ("resize", "recolour"):

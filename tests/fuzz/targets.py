@@ -6,7 +6,7 @@ A target is a function of an empty folder: it puts sound files there and says ho
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import annotations, datasets, stored, texts
+from tests.fuzz import annotations, datasets, images, stored, texts
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
@@ -25,11 +25,13 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "params": stored.params,
     "prompts": texts.prompts,
     "row_cache": stored.row_cache,
+    "raster": images.raster,
     "scene_graphs": datasets.scene_graphs,
     "tables": stored.tables,
     "triplets": datasets.triplets,
     "voc": annotations.voc,
     "world": stored.world,
+    "world_file": images.world_file,
     "yolo": annotations.yolo,
 }
 FOUND = Path(__file__).parent / "found"

@@ -47,6 +47,7 @@ READERS = (
     ("metrics", ("report",)),
     ("plots/tune", ("report",)),
     ("worlds/*/images", ("embed", "report")),
+    ("prompts/modification", ("cache",)),
     ("prompts/interpret", ("interpret", "check", "cache")),
     ("prompts/caption", ("caption", "check", "cache")),
     ("models/llm", ("interpret", "check")),

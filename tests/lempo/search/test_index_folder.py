@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,46 @@ def test_nothing_to_index(tmp_path: Path, settings: Settings) -> None:
         index_folder(tmp_path / "none", tmp_path / "out", settings)
     with pytest.raises(UserError, match="no vision language model is named"):
         index_folder(tmp_path / "empty", tmp_path / "out", Settings())
+
+
+def test_a_geotiff_is_seen_as_a_person_would_see_it(
+    tmp_path: Path, pictures: Path, index: Callable[[], Indexed]
+) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    values = np.random.default_rng(7).integers(300, 3000, (4, 40, 40), np.uint16)  # four bands of 16 bits
+    profile = {
+        "driver": "GTiff",
+        "width": 40,
+        "height": 40,
+        "count": 4,
+        "dtype": "uint16",
+        "crs": "EPSG:32632",
+    }
+    transform = rasterio.transform.from_origin(500000, 5000000, 0.5, 0.5)
+    with rasterio.open(pictures / "deep.tif", "w", transform=transform, **profile) as file:
+        file.write(values)
+    assert counts(index())[:2] == (7, 7)
+    searcher = Searcher(pictures / ".lempo-index")
+    assert searcher.columns("deep.tif")["gsd"] == pytest.approx(0.5)
+    assert searcher.columns("deep.tif")["bounds"]["left"] == 500000
+    assert len(searcher.search(Query(text="a car", where="bounds.left = 500000")).hits) == 1
+    with Image.open(searcher.picture("deep.tif")) as shown:
+        assert shown.format == "PNG" and shown.mode == "RGB" and shown.size == (40, 40)
+    copy = tmp_path / "copy.tif"
+    copy.write_bytes((pictures / "deep.tif").read_bytes() + b"\0")
+    (best, *_) = searcher.search(Query(image=copy, k=1)).hits
+    assert best.image_id == "deep.tif" and best.score == pytest.approx(1, abs=1e-3)
+    (pictures / "deep.tif").rename(pictures / "b/moved.tif")
+    assert counts(index()) == (7, 1, 0, 1, 0)
+    assert Searcher(pictures / ".lempo-index").picture("b/moved.tif").suffix == ".png"
+
+
+def test_a_second_run_waits_for_the_first(pictures: Path, settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "index"
+    with ThreadPoolExecutor(1) as pool:
+        with indexing._index(out):
+            second = pool.submit(index_folder, pictures, out, settings)
+            with pytest.raises(TimeoutError):
+                second.result(timeout=0.5)
+            assert not (out / MANIFEST).exists()
+        assert second.result().rows == 6

@@ -291,3 +291,37 @@ def test_two_sources_of_one_kind_are_refused(archive: Archive) -> None:
     (archive.folder / "world.yaml").write_text("theme: tennis")
     with pytest.raises(UserError, match="both"):
         check_source(archive.folder)
+
+
+def test_a_geotiff_is_rendered_cut_and_annotated_on_the_map(archive: Archive) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    transform = rasterio.Affine(2, 0, 500_000, 0, -2, 5_500_000)
+    profile = {"width": 200, "height": 100, "count": 5, "dtype": "uint16", "crs": "EPSG:32633", "nodata": 0}
+    values = np.random.default_rng(0).integers(100, 5000, (5, 100, 200)).astype(np.uint16)
+    values[:, :, 150:] = 0
+    path = archive.folder / "images/scene.tif"
+    with rasterio.open(path, "w", driver="GTiff", transform=transform, **profile) as file:
+        file.write(values)
+    corners = [(500_220, 5_499_980), (500_260, 5_499_980), (500_260, 5_499_940), (500_220, 5_499_940)]
+    feature = {
+        "type": "Feature",
+        "properties": {"class": "pool"},
+        "geometry": {"type": "Polygon", "coordinates": [[*corners, corners[0]]]},
+    }
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32633"}}
+    collection = {"type": "FeatureCollection", "crs": crs, "features": [feature]}
+    (archive.folder / "pools.geojson").write_text(json.dumps(collection))
+    corpus = archive.read(tile_size=50)
+    images, graphs = _by_id(corpus), _by_id(corpus, "scene_graphs")
+    assert corpus.rejects.rows == [] and corpus.notes.counts["images_rescaled"] == 1
+    assert corpus.notes.counts["tiles_empty"] == 2 and len(images) == 6
+    row = images["scene_100_0"]
+    assert row["bounds"] == {"left": 500_200, "bottom": 5_499_900, "right": 500_300, "top": 5_500_000}
+    assert (row["crs"], row["gsd"], row["scene_id"]) == ("EPSG:32633", 2.0, "scene")
+    (pool,) = graphs["scene_100_0"]["objects"]
+    assert (pool["name"], pool["bbox"]) == ("pool", {"x": 10, "y": 10, "w": 20, "h": 20})
+    assert graphs["scene_0_0"]["objects"] == []
+    low, high = np.percentile(values[:3][values[:3] > 0], (2, 98))
+    expected = np.clip(np.rint((values[:3, :50, 100:150] - low) * 255 / (high - low)), 0, 255)
+    pixels = np.asarray(decode((archive.root / row["path"]).read_bytes()))
+    assert np.array_equal(pixels, np.moveaxis(expected, 0, -1).astype(np.uint8))

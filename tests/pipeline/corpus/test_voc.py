@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.errors import UserError
 from pipeline.corpus.voc import KIND
 from tests.pipeline.corpus.annotated import read
 from tests.pipeline.corpus.test_registry import shared_archive
@@ -140,6 +141,12 @@ def test_the_published_layout_with_its_lists(tmp_path: Path) -> None:
         "c": "train",
     }
     assert result.counts == {"splits_disagree": 1} and result.found["JPEGImages/b"].boxes is None
+
+
+def test_a_list_of_a_split_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """Without it images that are to be tested would be known from training."""
+    with pytest.raises(UserError, match=r"test\.txt.*neither UTF-8"):
+        read(KIND, tmp_path, {FILE: voc(), "ImageSets/Main/test.txt": b"\xff\xff"})
 
 
 def test_further_values_and_attributes(tmp_path: Path) -> None:

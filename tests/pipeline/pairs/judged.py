@@ -163,6 +163,7 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
         "I would like one round pond at the bottom to be added and the two red cars at the left to be gone",
         True,
     ),
+    (TWO, "move the small airplane to the top right and remove the white hangar at the center as well", True),
     (SWAP, "add two red cars at the left and remove the round pond at the bottom", False),
     (SWAP, "remove the two red cars at the left", False),
 )

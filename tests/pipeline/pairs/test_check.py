@@ -33,3 +33,22 @@ def test_what_the_rules_write_is_right(changes: tuple[Change, ...], style: str) 
     assert checker.checkable
     text = worded(changes, style)
     assert checker.check(text).all_right, text
+
+
+CLEAR = (*judged.REMOVE, *judged.REMOVE_HANGAR, *judged.ADD, *judged.ADD_MORE)
+GONE = "the two red cars at the left and the white hangar at the center"
+NEW = "one round pond at the bottom and four large blue buildings at the top"
+TOGETHER = {
+    "command": f"remove {GONE} and add {NEW}",
+    "wish": f"I would like {GONE} to be gone and {NEW} to be added",
+    "comparison": f"the same but without {GONE} and with {NEW} added",
+}
+
+
+@pytest.mark.parametrize(("style", "text"), TOGETHER.items())
+def test_groups_that_go_or_come_are_said_together(style: str, text: str) -> None:
+    assert worded(CLEAR, style) == text
+    checker = ModificationChecker(CLEAR, judged.REFERENCE, VOCABULARY)
+    assert checker.check(text).all_right
+    turned = text.replace(GONE, "*").replace(NEW, GONE).replace("*", NEW)
+    assert turned != text and not checker.check(turned).all_right
