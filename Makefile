@@ -24,6 +24,7 @@ test: lint
 
 bench: install
 	python -m speed.captions
+	python -m speed.search
 	python -m speed.pairs
 
 soak: install

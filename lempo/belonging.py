@@ -52,7 +52,7 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
     from pipeline.vision.features import read_features
     from trainer.tuning.folder import read_record
 
-    paths, model = expected.paths, _model(expected)
+    paths, model = expected.paths, language_model(expected)
     tables: tuple[tuple[Path, pa.Schema, MadeFrom], ...] = (
         (paths.images(dataset), IMAGES, expected.corpus),
         (paths.scene_graphs(dataset), SCENE_GRAPHS, expected.corpus),
@@ -71,7 +71,7 @@ def _readers(expected: Expected, dataset: str) -> Iterator[tuple[Path, Callable[
     yield tuned, lambda: read_record(tuned, expected.tuned(dataset))
 
 
-def _model(expected: Expected) -> dict[str, str]:
+def language_model(expected: Expected) -> dict[str, str]:
     """The language model that captions must be of; {} if only a server, or a folder elsewhere, knows it.
 
     The trainer cannot ask this, since the language model need not lie where it runs.

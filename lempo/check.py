@@ -1,6 +1,6 @@
 """lempo check
 
-Finds in seconds what would stop a long run. Nothing is generated, embedded or trained.
+Finds in seconds what would stop a long run, and says what it will cost. Nothing is generated or trained.
 """
 
 import shutil
@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from lempo.belonging import belonging
+from lempo.costs import costs
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
@@ -55,6 +56,7 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield "vision language model", partial(_vision_language_model, params, paths)
     for dataset in params.datasets:
         yield f"tables of {dataset}", partial(belonging, params, paths, dataset)
+    yield from costs(params, paths)
     yield "device", partial(_device, params)
     yield "disk", partial(_disk, paths)
 
@@ -63,11 +65,15 @@ def _dataset(folder: Path, params: Params) -> str:
     check_source(folder)
     if (folder / WORLD_FILE).is_file():
         return "a world to draw"
-    rows = {name: list(islice(read_rows(folder / name), _FIRST_ROWS)) for name in (GRAPHS_FILE, QUERIES_FILE)}
+    brought = [name for name in (GRAPHS_FILE, QUERIES_FILE) if (folder / name).is_file()]
+    if not brought:
+        return f"{folder}, an archive; `lempo corpus` reads every file"
+    rows = {name: list(islice(read_rows(folder / name), _FIRST_ROWS)) for name in brought}
     for name, first in rows.items():
         if not first:
             raise UserError("the file has no rows", "Add at least one", file=folder / name)
-    missing, seen = missing_files(folder, rows[GRAPHS_FILE]), len(rows[GRAPHS_FILE])
+    graphs = rows.get(GRAPHS_FILE, []) if params.corpus.tile_size is None else []  # a tile has no file
+    missing, seen = missing_files(folder, graphs), len(graphs)
     if len(missing) > params.corpus.max_reject_share * seen:
         reason = f"{len(missing)} of the first {seen} graphs have no image file. The first: {missing[0]}"
         raise UserError(reason, "`lempo corpus` lists all", file=folder)

@@ -182,6 +182,135 @@ def cache(
         show_cache(params, paths, prune)
 
 
+def _project_if_any() -> tuple[Any, Paths]:
+    """As `_project`; None for the parameters where the working directory is no project."""
+    return _project() if Path("params.yaml").exists() else (None, Paths())
+
+
+Vlm = Annotated[
+    str | None,
+    typer.Option("--vlm", help="The model: local-dir:<folder>, hf-hub:<name> or an open_clip name."),
+]
+Pretrained = Annotated[
+    str | None, typer.Option(help="Weights of an open_clip name: its tag or a .safetensors file.")
+]
+
+
+@app.command(rich_help_panel="Tools")
+def index(
+    target: Annotated[
+        str, typer.Argument(metavar="FOLDER|DATASET", help="A folder with images below it, or a dataset.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="The folder of the index.")] = None,
+    vlm: Vlm = None,
+    pretrained: Pretrained = None,
+) -> None:
+    """Make images ready to be searched, or bring their index up to what the folder or dataset holds now."""
+    from lempo.search.commands import index as run_index
+    from lempo.search.commands import vlm_of
+    from pipeline.base.guard import guarded
+
+    params, paths = _project_if_any()
+    named = vlm_of(vlm, pretrained)
+    if params is not None and target in params.datasets:
+        with running(paths, "index", target):
+            run_index(target, out, params, paths, named)
+    else:
+        guarded()
+        run_index(target, out, params, paths, named)
+
+
+@app.command(rich_help_panel="Tools")
+def search(
+    image: Annotated[Path | None, typer.Option(help="The reference: an image file.")] = None,
+    image_id: Annotated[
+        str | None, typer.Option("--id", help="The reference: an image of the index.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What shall be different, as in 'remove the cars'.")
+    ] = None,
+    graph: Annotated[
+        Path | None, typer.Option(help="The reference's scene graph: a JSON file, as in scene_graphs.json.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="The number of images to find.")] = 10,
+    where: Annotated[str | None, typer.Option(help="A filter in SQL, as in \"date > '2024-01-01'\".")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Other weights or shares, as in triplet=0.5,graph=-0.3.")
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(help="A dataset, the folder of the images or that of the index. Default: the only one."),
+    ] = None,
+    vlm: Vlm = None,
+    pretrained: Pretrained = None,
+    llm: Annotated[
+        bool | None,
+        typer.Option("--llm/--no-llm", help="Let the project's LLM write texts. Default: in a project."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare every image, even if there is an approximate index.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Find the images that look like a reference and differ from it as a text says."""
+    from lempo.search import commands
+    from lempo.search.searcher import Query
+
+    params, paths = _project_if_any()
+    if llm and params is None:
+        remedy = "Run the command in a project's folder, or leave --llm out"
+        raise UserError("there is no params.yaml that names a language model", remedy, field="--llm")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    query = Query(
+        image=image,
+        image_id=image_id,
+        text=text,
+        graph=None if graph is None else commands.read_graph(graph),
+        k=k,
+        where=where,
+        weights=commands.read_weights(weights),
+    )
+    commands.search(
+        query,
+        index,
+        params,
+        paths,
+        vlm=commands.vlm_of(vlm, pretrained),
+        llm=params is not None if llm is None else llm,
+        exact=exact,
+        as_json=as_json,
+    )
+
+
+@app.command(rich_help_panel="Tools")
+def serve(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATASET|FOLDER]",
+            help="A dataset, the folder of the images, or that of the index. Default: the only index.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; others can only reach one that is not loopback.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8017,
+    vlm: Vlm = None,
+    pretrained: Pretrained = None,
+    no_llm: Annotated[bool, typer.Option("--no-llm", help="Write no texts by the project's LLM.")] = False,
+) -> None:
+    """Open a page, and an API, to search an index."""
+    from lempo.search.commands import vlm_of
+    from lempo.search.serving import run
+
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    params, paths = _project_if_any()
+    llm = params is not None and not no_llm
+    run(target, params, paths, host, port, vlm=vlm_of(vlm, pretrained), llm=llm)
+
+
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

@@ -21,6 +21,7 @@ _READS = {  # what a command reads, by the stages that write it
     "study": _TABLES,
     "benchmark": (),
     "export": ("tune", "evaluate"),
+    "index": ("corpus", "embed"),
     "prune": ("interpret", "caption"),
 }
 _OF_A_DATASET = ("tune", "evaluate")  # stages with outputs for each dataset

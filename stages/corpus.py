@@ -18,7 +18,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import REJECTS, SPLITS
 from pipeline.base.tables import write_table
 from pipeline.corpus.captions import with_captions
-from pipeline.corpus.near_duplicates import across_splits, groups
+from pipeline.corpus.near_duplicates import across_splits
 from pipeline.corpus.tables import Corpus
 from stages.sources import brought, check_source, read_source
 
@@ -47,7 +47,7 @@ def run(params: Params, paths: Paths) -> None:
         corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
         corpus = with_captions(corpus, paths.root / folder)
         _count_equal_images(corpus)
-        _count_near_duplicates(corpus, f"{dataset}: compare")
+        _count_near_duplicates(corpus)
         for line in corpus.notes.lines():
             log.info(f"corpus {dataset}: {line}")
         expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries, corpus.captions)
@@ -90,7 +90,8 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
         **corpus.counts,
         **corpus.notes.metrics(),
-        **({} if corpus.looks else {"near_duplicates_across_splits": None}),  # pictures were not compared
+        # pictures that were drawn are not compared
+        **({"near_duplicates_across_splits": None} if corpus.alike is None else {}),
     }
 
 
@@ -123,9 +124,9 @@ def _count_equal_images(corpus: Corpus) -> None:
             corpus.notes.count("shared_images", 1, names)
 
 
-def _count_near_duplicates(corpus: Corpus, title: str) -> None:
+def _count_near_duplicates(corpus: Corpus) -> None:
     splits = dict(zip(*(corpus.images[name].to_pylist() for name in ("image_id", "split")), strict=True))
-    count, shown = across_splits(groups(corpus.looks, title), splits)
+    count, shown = across_splits(corpus.alike or [], splits)
     corpus.notes.count("near_duplicates_across_splits", count, "; ".join(shown))
 
 

@@ -60,6 +60,7 @@ def run(params: Params, paths: Paths) -> None:
     write_metrics(
         paths.speed("embed"),
         {
+            "model": params.vlm.model,
             "seconds": seconds,
             "embedded": spent.images,
             "cached": cached,

@@ -1,6 +1,7 @@
 """The kinds of dataset that a folder can hold: how each is recognised, checked and read."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +9,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.corpus import folder as files
 from pipeline.corpus import registry
-from pipeline.corpus.archive import check_archive, read_archive
+from pipeline.corpus.archive import check_archive, images_top, read_archive
+from pipeline.corpus.image_files import ImageFiles
 from pipeline.corpus.tables import Corpus
 
 WORLD_FILE = "world.yaml"
@@ -27,13 +29,21 @@ def check_source(folder: Path) -> None:
     if not _is_world(folder):
         (files.check_folder if _is_described_by_hand(folder) else check_archive)(folder)
         return
-    if (folder / files.GRAPHS_FILE).exists():
-        reason = f"the folder holds both {WORLD_FILE} and {files.GRAPHS_FILE}"
+    other = files.GRAPHS_FILE if (folder / files.GRAPHS_FILE).exists() else _annotations(folder)
+    if other is not None:
+        reason = f"the folder holds both {WORLD_FILE} and {other}"
         raise UserError(reason, "Keep one of them", file=folder)
     _worlds().read_world(folder)
 
 
-def read_source(folder: Path, root: Path, image_folder: Path, params: Params, cache: Path) -> Corpus:
+def read_source(
+    folder: Path,
+    root: Path,
+    image_folder: Path,
+    params: Params,
+    cache: Path,
+    only: Collection[str] | None = None,
+) -> Corpus:
     """Read the dataset in `folder`, or draw its world.
 
     Args:
@@ -41,6 +51,7 @@ def read_source(folder: Path, root: Path, image_folder: Path, params: Params, ca
         image_folder: where images are drawn or rendered, relative to `root`.
         params: `corpus`, and `speed.workers`, processes that draw or decode images.
         cache: folder in which pictures are kept between runs.
+        only: names of the images of an archive that are read, from its folder; None for all.
 
     Raises:
         UserError: the source as a whole cannot be used.
@@ -50,7 +61,7 @@ def read_source(folder: Path, root: Path, image_folder: Path, params: Params, ca
         return _worlds().read_world_corpus(folder, root, image_folder, workers, cache)
     if _is_described_by_hand(root / folder):
         return files.read_folder(root / folder, folder.as_posix(), workers, params.corpus.max_pixels)
-    return read_archive(folder, root, image_folder, params, cache / "rendered")
+    return read_archive(folder, root, image_folder, params, cache / "rendered", only)
 
 
 def brought(folder: Path) -> tuple[str, ...]:
@@ -64,8 +75,29 @@ def brought(folder: Path) -> tuple[str, ...]:
 def _is_described_by_hand(folder: Path) -> bool:
     """Whether graphs and queries are brought, and no annotations that graphs could be made of."""
     both = all(os.path.lexists(folder / name) for name in (files.GRAPHS_FILE, files.QUERIES_FILE))
-    kind = registry.kind_of(folder) if both else None
-    return both and (kind is None or kind.name not in registry.ANNOTATED)
+    return both and _annotations(folder) is None
+
+
+def _annotations(folder: Path) -> str | None:
+    """The kind of annotations in a folder, if there are any."""
+    kind = registry.kind_of(folder)
+    return kind.name if kind is not None and kind.name in registry.ANNOTATED else None
+
+
+def is_archive(folder: Path) -> bool:
+    """Whether scene graphs are made of annotations, or there are images alone."""
+    return not _is_world(folder) and not _is_described_by_hand(folder)
+
+
+def image_files(folder: Path) -> list[str]:
+    """The image files of a dataset, from its folder; of a world that is to be drawn there are none.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    if _is_world(folder):
+        return []
+    return ImageFiles(folder, images_top(folder)).names
 
 
 def _is_world(folder: Path) -> bool:

@@ -56,7 +56,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "pipeline/corpus", "trainer/retrieval", "trainer/tuning", "stages",
     ),
     "lempo": ("lempo/search", "stages", "trainer/*", "pipeline/*"),
-    "speed": ("stages", "trainer/*", "pipeline/*"),
+    "speed": ("lempo/search", "stages", "trainer/*", "pipeline/*"),
 }  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from lempo.search.messages import (
     SearchRequest,
     answered,
     chosen_weights,
+    described,
     plain,
 )
 from lempo.search.pictures import LARGEST, SMALLEST, Pictures
@@ -43,23 +44,25 @@ from trainer.retrieval.similarity import TERMS
 
 PAGE = Path(__file__).parent / "page"
 _MOST_WAITING = 32
+_LOOKED_AT = 100  # images, for an example of each column
+_TOLD = ("kind", "dataset", "rows", "dimension", "approximate", "tuned", "llm", "weights", "mixture", "notes")
 _log = logging.getLogger(__name__)
 
 
 class Index(Protocol):
-    """What the API needs of a searcher; its methods may be called from several threads."""
+    """What the API needs of a `Searcher`; its methods may be called from several threads."""
 
     def search(self, query: asked.Query) -> asked.Answer: ...
     def picture(self, image_id: str) -> Path: ...
+    def columns(self, image_id: str) -> dict[str, Any]: ...
     def info(self) -> dict[str, Any]: ...
     def browse(
         self, where: str | None, offset: int, limit: int, sample: int | None = None
     ) -> tuple[list[dict[str, Any]], int]: ...
-    def row(self, image_id: str) -> dict[str, Any]: ...
 
 
-class UnknownImage(UserError):
-    """No image of the index has this id."""
+class _NotHere(UserError):
+    """An image that the index does not have."""
 
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -160,7 +163,7 @@ def _add_search(app: FastAPI, index: Index) -> None:
 
 def _search(index: Index, request: SearchRequest, image: bytes | None) -> asked.Answer:
     if request.image_id is not None:
-        index.picture(request.image_id)
+        _file(index, request.image_id)
     own = None if request.weights is None and request.similarities is None else index.info().get("weights")
     return index.search(
         asked.Query(
@@ -207,6 +210,14 @@ async def _read(request: Request) -> tuple[SearchRequest, bytes | None]:
     return query, image
 
 
+def _file(index: Index, image_id: str) -> Path:
+    try:
+        return index.picture(image_id)
+    except UserError as error:
+        said = error.problem
+        raise _NotHere(said.reason, said.remedy, field="image_id", value=image_id) from None
+
+
 def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
@@ -222,7 +233,10 @@ def _add_images(app: FastAPI, index: Index) -> None:
     def info() -> dict[str, Any]:
         """What the index holds: how many images, columns for filters, weights, and limits."""
         limits = {"k": MOST_HITS, "letters": MOST_LETTERS, "bytes": MOST_BYTES}
-        return {"similarities": TERMS, **plain(index.info()), "limits": limits}
+        known = plain(index.info())
+        columns = described(known.get("columns", []), index.browse(None, 0, _LOOKED_AT)[0])
+        told = {name: known[name] for name in _TOLD if name in known}
+        return {"similarities": TERMS, **told, "columns": columns, "limits": limits}
 
     @app.get("/api/images", response_model=ListedImages, responses=_REFUSALS)
     def images(
@@ -246,7 +260,7 @@ def _add_images(app: FastAPI, index: Index) -> None:
             limiter.append(anyio.CapacityLimiter(max(2, os.cpu_count() or 2)))
 
         def make() -> Response:
-            path = index.picture(image_id)
+            path = _file(index, image_id)
             tag = f'"{pictures.tag(path, size)}"'
             headers = {"etag": tag, "cache-control": "private, max-age=300"}
             if request.headers.get("if-none-match") == tag:
@@ -259,14 +273,15 @@ def _add_images(app: FastAPI, index: Index) -> None:
     @app.get("/api/images/{image_id:path}", responses=_REFUSALS)
     def row(image_id: str) -> dict[str, Any]:
         """The columns of one image."""
-        return dict(plain(index.row(image_id)))
+        _file(index, image_id)
+        return {"image_id": image_id, **plain(index.columns(image_id))}
 
 
 def _answer_errors(app: FastAPI) -> None:
     def of_user(_: Request, problem: Exception) -> JSONResponse:
         assert isinstance(problem, UserError)
         said = problem.problem
-        status = 404 if isinstance(problem, UnknownImage) else 422
+        status = 404 if isinstance(problem, _NotHere) else 422
         return JSONResponse(error(said.reason, said.remedy, said.field, str(said)), status)
 
     def of_image(_: Request, problem: Exception) -> JSONResponse:

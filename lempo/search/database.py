@@ -47,7 +47,10 @@ class Database:
                 self._connection.create_table(table, schema=_schema(dimension, dtype))
             self._table = self._connection.open_table(table)
         vector = self._table.schema.field(VECTOR).type
-        self.dimension, self.dtype = vector.list_size, "float16" if vector.value_type == pa.float16() else "float32"
+        self.dimension, self.dtype = (
+            vector.list_size,
+            "float16" if vector.value_type == pa.float16() else "float32",
+        )
 
     def __len__(self) -> int:
         return self._table.count_rows()
@@ -55,8 +58,9 @@ class Database:
     def known(self) -> dict[str, tuple[str, str]]:
         """The signature and the sha256 of every image, by its id."""
         columns = ["image_id", SIGNATURE, "sha256"]
-        rows = self._read(self._table.search().select(columns).limit(len(self)))
-        return {image_id: (signature, sha256) for image_id, signature, sha256 in zip(*map(rows.get, columns))}  # type: ignore[arg-type]
+        rows = self._table.search().select(columns).limit(len(self)).to_arrow().select(columns)
+        ids, signatures, hashes = (column.to_pylist() for column in rows.columns)
+        return dict(zip(ids, zip(signatures, hashes, strict=True), strict=True))
 
     def rows(self, column: str, values: Sequence[str]) -> Iterator[Row]:
         """The images with one of these values in a column of texts, with their vectors."""
@@ -143,6 +147,23 @@ class Database:
         vectors = found.flatten().to_numpy().reshape(-1, self.dimension).astype(np.float32)
         return vectors[np.random.default_rng(seed).integers(0, len(vectors), count)]
 
+    def page(self, where: str | None, offset: int, limit: int, shuffled: int | None = None) -> list[Row]:
+        """Some images without their vectors, in the table's order, or in the random order of a number.
+
+        Args:
+            where: a condition that `count` accepts.
+        """
+        query = self._table.search() if where is None else self._table.search().where(where)
+        if shuffled is None:
+            found: list[Row] = query.select(COLUMNS).limit(limit).offset(offset).to_arrow().to_pylist()
+            return found
+        ids = query.select(["image_id"]).limit(len(self)).to_arrow()["image_id"].to_pylist()
+        order = np.random.default_rng(shuffled).permutation(len(ids))[offset : offset + limit]
+        ids = sorted(ids)  # the table's order changes with its versions
+        chosen = [ids[place] for place in order.tolist()]
+        rows = {row["image_id"]: row for row in self.rows("image_id", chosen)}
+        return [{name: rows[image_id][name] for name in COLUMNS} for image_id in chosen if image_id in rows]
+
     def make_approximate(self, partitions: int) -> None:
         """Build the approximate index over all rows: a graph of 8-bit vectors in each partition."""
         from lancedb.index import HnswSq
@@ -160,13 +181,10 @@ class Database:
             if name != self._table.name:
                 self._connection.drop_table(name)
 
-    @staticmethod
-    def _read(query: Any) -> dict[str, list[Any]]:
-        return query.to_arrow().to_pydict()
-
 
 def _connect(folder: Path) -> Any:
-    os.environ.setdefault("LANCE_LOG", "error")
+    os.environ.setdefault("LANCEDB_LOG", "error")  # its warnings are not for users
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
     try:
         import lancedb
     except ImportError:

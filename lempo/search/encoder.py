@@ -1,4 +1,4 @@
-"""The model that encodes queries: the dataset's tuned text encoder, or the model that the index was made by."""
+"""The model that encodes queries: the dataset's tuned text encoder, or the model that made the index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize
 
+from lempo.search.files import picture_of
 from lempo.search.settings import Settings
 from pipeline.base.decode import UnusableImage, decode
 from pipeline.base.errors import UserError
 from pipeline.base.params import VlmParams
 from pipeline.base.paths import Paths
+from pipeline.corpus.raster import Look
 from pipeline.vision.texts import encode_texts
 from pipeline.vision.vlm import Vlm, load_vlm
 from trainer.retrieval.weights import Choice
@@ -26,7 +28,7 @@ class Encoder:
     vlm: Vlm
     choice: Choice
     batch: int
-    max_pixels: float
+    look: Look
     tuned: bool
     notes: tuple[str, ...] = ()
 
@@ -37,7 +39,7 @@ class Encoder:
             UserError: they are no usable image.
         """
         try:
-            picture = decode(data, self.max_pixels)
+            picture = decode(picture_of(data, self.look), self.look.max_pixels)
         except UnusableImage as error:
             raise UserError(f"the reference cannot be used: {error}", error.remedy, file=named) from None
         dtype = next(self.vlm.model.visual.parameters()).dtype
@@ -83,7 +85,7 @@ def load_encoder(manifest: Mapping[str, Any], settings: Settings, in_project: bo
         _compare(name, vlm.identity.get(name), manifest["vlm"].get(name))
     if note is None:
         note = "no text encoder was tuned on these images; the untuned model is used, with fixed weights"
-    return Encoder(vlm, settings.choice, settings.encode_batch, settings.max_pixels, False, (note,))
+    return Encoder(vlm, settings.choice, settings.encode_batch, settings.look, False, (note,))
 
 
 def _tuned(
@@ -92,7 +94,7 @@ def _tuned(
     folder = paths.tuned(dataset).relative_to(paths.root)
     source = asked.model_copy(update={"model": f"local-dir:{folder}", "pretrained": None})
     vlm = load_vlm(source, settings.device, paths.root)
-    return Encoder(vlm, Choice.of(dict(record)), settings.encode_batch, settings.max_pixels, True)
+    return Encoder(vlm, Choice.of(dict(record)), settings.encode_batch, settings.look, True)
 
 
 def _compare(name: str, found: object, of_index: object) -> None:

@@ -66,13 +66,15 @@ def index_folder(folder: Path, out: Path, settings: Settings, root: Path = Path(
         UserError: a folder cannot be read or written, the model cannot be loaded, or there is no image.
     """
     if settings.vlm is None:
-        remedy = "Name one by --vlm: local-dir:<folder>, hf-hub:<name>, or an open_clip name with --pretrained"
+        remedy = (
+            "Name one by --vlm: local-dir:<folder>, hf-hub:<name>, or an open_clip name with --pretrained"
+        )
         raise UserError("no vision language model is named", remedy, field="--vlm")
     listed = {name: f"{stat.st_size}:{stat.st_mtime_ns}" for name, stat in image_files(folder)}
     if not listed and not (out / MANIFEST).is_file():
         raise UserError("the folder holds no image", "Name a folder with image files below it", file=folder)
     inside = os.path.realpath(out).startswith(os.path.realpath(folder) + os.sep)
-    manifest = {
+    manifest: dict[str, Any] = {
         "kind": "folder",
         "root": os.path.relpath(folder, out) if inside else os.path.realpath(folder),
         "dtype": settings.dtype,
@@ -149,7 +151,10 @@ class _Update:
         self._manifest = {**manifest, **made, "table": table}
         before = read_manifest(out) if (out / MANIFEST).is_file() else {}
         if before and before["table"] != table:
-            log.info("index: it was made by another model or with other settings: all images are embedded anew")
+            log.info(
+                "index: it was made by another model or with other settings: all images are embedded anew"
+            )
+        self.rendered = out / "rendered"  # pictures of files that Pillow does not show rightly
         self._approximate = before.get("approximate") if before.get("table") == table else None
         self.database = Database(out / TABLES, table, manifest["dimension"], manifest["dtype"])
         self.known = self.database.known()
@@ -220,23 +225,29 @@ class _FolderUpdate:
         for row in self._update.database.rows("image_id", copied):
             if row["sha256"] in names_of:
                 content[row["sha256"]] = (row, np.asarray(row.pop(VECTOR), np.float32))
-        progress.update(len(names) - sum(len(names_of[sha256]) for sha256 in names_of if sha256 not in content))
+        progress.update(
+            len(names) - sum(len(names_of[sha256]) for sha256 in names_of if sha256 not in content)
+        )
         fresh = [(self._folder / of[0], sha256) for sha256, of in names_of.items() if sha256 not in content]
         by_path = {str(path): sha256 for path, sha256 in fresh}
-        speed = self._settings
-        for found in embedded(self._vlm, fresh, speed.workers, speed.embed_batch, speed.max_pixels):
+        speed, rendered = self._settings, self._update.rendered
+        for found in embedded(self._vlm, fresh, speed.look, rendered, speed.workers, speed.embed_batch):
             if isinstance(found, Skipped):
                 sha256 = by_path[found.path]
                 unusable |= self._skip(set(names_of[sha256]), found)
             else:
-                sha256, probe, vector = found
-                content[sha256] = ({"width": probe.width, "height": probe.height}, vector)
+                sha256 = found.sha256
+                if found.rendered is not None:
+                    found.columns["path"] = os.path.relpath(found.rendered.resolve(), self._folder.resolve())
+                content[sha256] = (found.columns, found.vector)
                 self._done.embedded += 1
             progress.update(len(names_of[sha256]))
         rows, vectors = [], []
         for name in sorted(hashes.keys() - unusable):
             row, vector = content[hashes[name]]
-            own = {"image_id": name, "path": name, "sha256": hashes[name], SIGNATURE: listed[name]}
+            # a rendered picture stands for its file; else the path of a file that was renamed is an old one
+            path = row.get("path") if row.get("path") != row.get("image_id") else name
+            own = {"image_id": name, "path": path or name, "sha256": hashes[name], SIGNATURE: listed[name]}
             rows.append({key: row.get(key) for key in COLUMNS} | own)
             vectors.append(vector)
             self._id_of.setdefault(hashes[name], name)

@@ -46,7 +46,6 @@ class FoundImage(BaseModel):
     """An image with its score, the sum of its shares: each similarity times its weight."""
 
     image_id: str
-    path: str
     score: float | None
     shares: dict[str, float | None]
     columns: dict[str, Any]
@@ -110,7 +109,6 @@ def found(hit: Hit) -> FoundImage:
     """A hit as the API gives it."""
     return FoundImage(
         image_id=hit.image_id,
-        path=str(hit.path),
         score=plain(float(hit.score)),
         shares={name: plain(float(share)) for name, share in hit.shares.items()},
         columns=plain(hit.columns),
@@ -127,6 +125,25 @@ def answered(answer: Answer) -> SearchAnswer:
         weights={name: plain(float(weight)) for name, weight in answer.weights.items()},
         seconds=answer.seconds,
     )
+
+
+def described(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The columns for a filter, those with values first: name, type, and a value of one of the rows.
+
+    A column of several values, such as `bounds`, becomes one for each: `bounds.left`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        value = next((row[name] for row in rows if row.get(name) not in (None, "")), None)
+        parts = (
+            {f"{name}.{part}": each for part, each in value.items()}
+            if isinstance(value, Mapping)
+            else {name: value}
+        )
+        for part, each in parts.items():
+            kind = None if each is None else "text" if isinstance(each, str) else "number"
+            found[part] = {"name": part, "type": kind, "example": plain(each)}
+    return sorted(found.values(), key=lambda column: column["type"] is None)
 
 
 def plain(value: Any) -> Any:

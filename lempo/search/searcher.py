@@ -42,7 +42,7 @@ class Query:
         image: the reference, a file or its bytes.
         image_id: the reference, an image of the index; at most one of `image` and `image_id`.
         text: the modification, as in "remove the cars".
-        graph: the reference's scene graph, in the shape of `scene_graphs.json`; None: the index's own, if any.
+        graph: the reference's scene graph, as in `scene_graphs.json`; None: the index's own, if any.
         k: how many hits are wanted.
         where: a filter over the index's columns, SQL, as in "date > '2024-01-01'".
         weights: of similarities (triplet, language, pseudo_caption) and of the shares of the triplet's
@@ -186,7 +186,9 @@ class Searcher:
             left_out += plan.left_out
             terms = self._terms(plan, reference, left_out)
         weights = torch.tensor(plan.choice.weights)
-        removed = reference.same if reference is not None and self._settings.reference_removed else frozenset()
+        removed = (
+            reference.same if reference is not None and self._settings.reference_removed else frozenset()
+        )
         hits = self._hits(terms, weights, query, removed)
         if len(hits) < query.k:
             kept = "the filter keeps" if query.where is not None else "the index holds"
@@ -218,6 +220,21 @@ class Searcher:
             UserError: the index has no such image.
         """
         return _carried(self._row(image_id))
+
+    def browse(
+        self, where: str | None, offset: int, limit: int, sample: int | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Some images with their carried columns, and how many the filter keeps.
+
+        Args:
+            sample: the images come in the random order of this number.
+
+        Raises:
+            UserError: the filter cannot be used.
+        """
+        total = len(self._database) if where is None else self._database.count(where)
+        rows = self._database.page(where, offset, limit, sample)
+        return [{"image_id": row["image_id"], **_carried(row)} for row in rows], total
 
     def info(self) -> dict[str, Any]:
         """What the index is: `kind`, `dataset`, `rows`, `vlm`, `dimension`, `approximate` and so on.

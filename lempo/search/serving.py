@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import uvicorn
 
     from lempo.search.api import Index
+    from pipeline.base.params import Params, VlmParams
+    from pipeline.base.paths import Paths
 
 _log = logging.getLogger(__name__)
 _TO_END_S = 1  # for answers under way when a signal comes
@@ -96,6 +98,33 @@ def _ended_by_signals(server: "uvicorn.Server") -> Iterator[None]:
             signal.signal(number, handler)
     if caught:
         raise Interrupted(caught[0])
+
+
+def run(
+    target: str | None,
+    params: "Params | None",
+    paths: "Paths",
+    host: str,
+    port: int,
+    *,
+    vlm: "VlmParams | None",
+    llm: bool,
+) -> None:
+    """`lempo serve`: find the index, and serve it.
+
+    Raises:
+        UserError: there is no such index, or what `Searcher` and `serve` raise.
+    """
+    from lempo.search.searcher import Searcher
+    from lempo.search.settings import Settings, find_index
+    from pipeline.base.guard import guarded
+
+    folder = find_index(target, params, paths)
+    if llm:
+        guarded()  # an engine's processes end with this one
+    serve(
+        lambda: Searcher(folder, params, paths, llm=llm, vlm=vlm), host, port, Settings.of(params).max_pixels
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

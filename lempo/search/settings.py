@@ -11,12 +11,12 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_json
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
-from trainer.retrieval.similarity import SHARES, TERMS
+from pipeline.corpus.raster import Look
 from trainer.retrieval.weights import Choice
 
 MANIFEST, TABLES, BESIDE = "index.json", "tables", ".lempo-index"
-_WEIGHTS = {"triplet": 0.4, "language": 0.1, "pseudo_caption": 0.5}
-_MIXTURE = {"image": 0.45, "text": 0.1, "graph": -0.45}
+_LOOK = Look(max_pixels=178956970)
+_CHOICE = Choice(weights=(0.4, 0.1, 0.5), mixture=(0.45, 0.1, -0.45))
 _NO_INDEX = "Run `lempo index` with a folder of images or the name of a dataset"
 
 
@@ -30,12 +30,9 @@ class Settings:
     workers: int = 2
     embed_batch: int = 128
     encode_batch: int = 256
-    max_pixels: int = 178956970
+    look: Look = _LOOK
     reference_removed: bool = True
-    choice: Choice = Choice(
-        tuple(_WEIGHTS[term] for term in TERMS),  # type: ignore[arg-type]
-        tuple(_MIXTURE[share] for share in SHARES),  # type: ignore[arg-type]
-    )
+    choice: Choice = _CHOICE
 
     @classmethod
     def of(cls, params: Params | None, vlm: VlmParams | None = None) -> "Settings":
@@ -51,7 +48,7 @@ class Settings:
             speed.workers,
             speed.embed_batch,
             speed.encode_batch,
-            params.corpus.max_pixels,
+            Look(params.corpus.bands, params.corpus.stretch, params.corpus.max_pixels),
             method.reference == "removed",
             Choice.of(fixed),
         )

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from lempo.search.language import Language
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
-from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS
+from pipeline.base.schemas import INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.scene_graphs import graph_row
@@ -38,15 +38,22 @@ class Tables:
         self.notes: list[str] = []
         paths = expected.paths
 
-        def corpus(name: str, schema: pa.Schema, columns: list[str]) -> pa.Table | None:
-            file = getattr(paths, name)(dataset)
-            return self._read(name, lambda: read_table(file, schema, columns, expected.corpus(dataset)))
-
         self._graphs: GraphTable | None = None
-        if corpus("scene_graphs", SCENE_GRAPHS, ["image_id"]) is not None:
-            self._graphs = GraphTable(paths.scene_graphs(dataset))
-        columns = ["query_id", "reference_id", "modification"]
-        self._queries = corpus("queries", QUERIES, columns)
+        file = paths.scene_graphs(dataset)
+        checked = self._read(
+            "scene graphs", lambda: read_table(file, SCENE_GRAPHS, ["image_id"], expected.corpus(dataset))
+        )
+        if checked is not None:
+            self._graphs = GraphTable(file)
+        self._queries = self._read(
+            "queries",
+            lambda: read_table(
+                paths.pairs(dataset),
+                PAIRS,
+                ["query_id", "reference_id", "modification"],
+                expected.pairs(dataset),
+            ),
+        )
         self._interpretations = self._read(
             "interpretations",
             lambda: read_table(
@@ -88,7 +95,7 @@ class Tables:
         try:
             return read()
         except UserError as error:
-            self.notes.append(f"the {name.replace('_', ' ')} of the dataset: {error}")
+            self.notes.append(f"the {name} of the dataset: {error}")
             return None
 
 
@@ -113,6 +120,7 @@ def words_of(
         UserError: the graph cannot be used.
     """
     words = Words()
+    scene: SceneGraph | None
     if graph is not None:
         scene = _brought(graph, size)
     else:

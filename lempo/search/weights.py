@@ -49,7 +49,10 @@ def asked_weights(choice: Choice, weights: Mapping[str, float] | None) -> Choice
     if not any(values[name] for name in TERMS):
         raise UserError("all weights are 0", f"Give one of {', '.join(TERMS)} a weight", field="weights")
     return Choice.of(
-        {"weights": {name: values[name] for name in TERMS}, "mixture": {name: values[name] for name in SHARES}}
+        {
+            "weights": {name: values[name] for name in TERMS},
+            "mixture": {name: values[name] for name in SHARES},
+        }
     )
 
 
@@ -89,7 +92,9 @@ def plan_query(
         weights[:2] = [0.5, 0.5]
         left_out.append("the chosen weights, of which nothing is left: triplet and language count alike")
     total, size = sum(weights), abs(a) + abs(b) + abs(d)
-    used = Choice((weights[0] / total, weights[1] / total, weights[2] / total), (a / size, b / size, d / size))
+    used = Choice(
+        (weights[0] / total, weights[1] / total, weights[2] / total), (a / size, b / size, d / size)
+    )
     if used.weights != choice.weights and weights[2] != choice.weights[2]:
         shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(TERMS, used.weights, strict=True))
         left_out.append(f"the weight of the pseudo caption: the others share it ({shown})")

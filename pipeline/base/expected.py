@@ -56,6 +56,7 @@ PARAMETERS = {  # those that change what a stage writes
         "corpus.root", "corpus.max_pixels", "corpus.bands", "corpus.stretch", "corpus.tile_size",
         "corpus.tile_overlap", "corpus.tile_keep", "corpus.tile_drop_cut", "corpus.tile_objects",
         "corpus.colours", "corpus.place", "corpus.split_shares", "corpus.split_seed",
+        "corpus.near_duplicates",
     ),
     "pairs": (*_PAIRS, *_WRITER),
     "interpret": (*_LANGUAGE, "interpret.max_tokens"),

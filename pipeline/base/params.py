@@ -85,6 +85,7 @@ class CorpusParams(_Section):
     place: Name | None
     split_shares: tuple[Share, Share, Share]
     split_seed: FromZero
+    near_duplicates: Literal["group", "count"]
     allow_shared_places: TrueOrFalse
 
     @field_validator("bands")

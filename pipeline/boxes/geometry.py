@@ -65,8 +65,11 @@ def is_within(box: Bounds, x: float, y: float, w: float, h: float) -> bool:
 def inside_share(box: Box, x: float, y: float, w: float, h: float) -> float:
     """The share of a box's area inside a rectangle, 0 to 1.
 
-    Of a box without area, such as a point, it is 1 where its centre lies inside, else 0.
+    Of a box without area, such as a point, it is 1 where its centre lies inside, else 0; of an outline that
+    is not usable it is 0.
     """
+    if not is_usable(box.outline):
+        return 0.0
     left, top, width, height = box.bounds
     if is_within((left, top, width, height), x, y, w, h):
         return 1.0

@@ -11,7 +11,7 @@ from pipeline.boxes.box import Box
 from pipeline.boxes.colours import colour_word
 from pipeline.boxes.frame import within_frame
 from pipeline.boxes.geometry import area, bounds
-from pipeline.boxes.names import singular
+from pipeline.boxes.names import NO_OBJECTS, singular
 from pipeline.boxes.orientation import orientation_word
 from pipeline.boxes.places import Kind, Thing, kinds_of
 from pipeline.boxes.relations import partner, relations
@@ -32,7 +32,7 @@ class GraphMaker:
 
     Attributes:
         counts: how many boxes were `boxes_clipped` to their image, and how many `boxes_left_out`, since
-            hardly a part is in it, a corner is no number of pixels, or the class has no readable name.
+            hardly a part is in it, a corner is no number of pixels, or the class names no object.
     """
 
     def __init__(self, sizes: Mapping[str, float], colours: bool = False) -> None:
@@ -90,7 +90,7 @@ class GraphMaker:
 
     def _thing(self, box: Box, width: int, height: int, image: Image.Image | None) -> Thing | None:
         name = singular(box.name)
-        outline = within_frame(box, width, height) if name else None
+        outline = within_frame(box, width, height) if name and name not in NO_OBJECTS else None
         if outline is None:
             self.counts["boxes_left_out"] += 1
             return None

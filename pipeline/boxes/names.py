@@ -4,7 +4,8 @@ Underscores, hyphens and CamelCase become spaces, capitals become small, and a p
 "Ground_Track_Field" is "ground track field", "small-vehicle" is "small vehicle", "Airplanes" is "airplane".
 "other-ship" is "ship", since other than what nobody sees, and "court (tennis)" is "tennis court".
 Codes stay as they are: words with digits ("A220"), and capitals without a vowel or of two letters ("GTF").
-A number alone gets a word, "class 7".
+A number alone gets a word, "class 7". Classes that name no object ("others", "ignored regions") are left
+out.
 """
 
 import re
@@ -25,6 +26,13 @@ IRREGULAR = {
     "quay": "quays", "potato": "potatoes", "tomato": "tomatoes", "volcano": "volcanoes",
     "crisis": "crises", "oasis": "oases", "basis": "bases", "quiz": "quizzes",
 }  # fmt: skip
+# classes of what nobody looked at, or could name
+NO_OBJECTS = frozenset(
+    (
+        "other", "unknown", "unlabeled", "unlabelled", "unclassified", "misc", "miscellaneous", "background",
+        "ignore", "ignored", "ignored region", "ignore region", "void", "none", "n/a", "dontcare",
+    )
+)  # fmt: skip
 # nobody counts two of these
 _MASSES = frozenset(
     (
@@ -41,7 +49,10 @@ _SAME = frozenset(
         "premises", "series", "sheep", "species", "stairs", "works", "hovercraft", "spacecraft", "watercraft",
     )
 )  # fmt: skip
-_SINGULARS = {many: one for one, many in IRREGULAR.items() if many != "bases"} | {"caches": "cache"}
+_SINGULARS = {many: one for one, many in IRREGULAR.items() if many != "bases"} | {
+    "caches": "cache",
+    "others": "other",
+}
 _ENDS_WITH_S = frozenset(
     (
         "bus", "gas", "lens", "canvas", "atlas", "chassis", "news", "sports", "tennis", "always", "christmas",

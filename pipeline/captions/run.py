@@ -61,7 +61,7 @@ def write_captions(
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
     speed = writer.speed.figures(time.perf_counter() - since)
-    speed["damaged_cache_parts"] = cache.damaged
+    speed |= {"model": settings.llm.model, "damaged_cache_parts": cache.damaged}
     write_metrics(paths.speed(name), speed)
     print(_summary(name, metrics["all"], speed), file=sys.stderr)
 

@@ -55,9 +55,9 @@ class Annotations:
 class Reader(Protocol):
     """The annotations of a dataset's folder, in one kind of files.
 
-    Files are streamed where they can be large. What cannot be used costs that box, or that row: it is counted
-    in `notes` or added to `rejects`, and a rejected row counts as seen. A box that reaches over the edge of its
-    image stays as it is: whoever cuts it counts it.
+    Files are streamed where they can be large. What cannot be used costs that box, or that row: it is
+    counted in `notes` or added to `rejects`, and a rejected row counts as seen. A box that reaches over the
+    edge of its image stays as it is: whoever cuts it counts it.
     """
 
     def __call__(

@@ -5,7 +5,7 @@ each becomes a scene graph by rule. Graphs and queries that a person brings take
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,8 +22,9 @@ from pipeline.corpus.annotations import ImageFile
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.columns import Columns
-from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, name_in_images
+from pipeline.corpus.image_files import ImageFiles, images_top, name_in_images
 from pipeline.corpus.json_rows import read_rows
+from pipeline.corpus.near_duplicates import groups
 from pipeline.corpus.pieces import Piece, Workshop, content_of, make_pieces
 from pipeline.corpus.places import Assigned, Placed, assign
 from pipeline.corpus.raster import Look
@@ -34,7 +35,6 @@ from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
 from pipeline.corpus.tiles import Cutting
 
 GRAPHS_FILE = "scene_graphs.json"
-_VOC_IMAGES = "JPEGImages"
 _FOLDER = "folder"  # as corpus.place
 _COUNTS = ("split_assumed", "answers_removed", "ignored_files", "scenes_cut", "tiles", "places")
 
@@ -65,11 +65,6 @@ class _State:
         return self.id_of_file.get(name_in_images(name), name)
 
 
-def images_top(folder: Path) -> str:
-    """The folder of a dataset that holds its images: `images`, VOC's, or "", the dataset's folder itself."""
-    return next((name for name in (IMAGES_FOLDER, _VOC_IMAGES) if (folder / name).is_dir()), "")
-
-
 def check_archive(folder: Path) -> None:
     """Refuse a folder without images, or with annotations of two kinds.
 
@@ -82,12 +77,20 @@ def check_archive(folder: Path) -> None:
         raise UserError("the folder holds no image", remedy, file=folder / images_top(folder))
 
 
-def read_archive(folder: Path, root: Path, image_folder: Path, params: Params, cache: Path) -> Corpus:
+def read_archive(
+    folder: Path,
+    root: Path,
+    image_folder: Path,
+    params: Params,
+    cache: Path,
+    only: Collection[str] | None = None,
+) -> Corpus:
     """Read and check a dataset, and render what needs it.
 
     Args:
         folder: of the dataset, and `image_folder`, where rendered images go: relative to `root`.
         cache: folder of rendered images.
+        only: names of the image files to read; None for all.
 
     Raises:
         UserError: a file as a whole cannot be used.
@@ -95,7 +98,7 @@ def read_archive(folder: Path, root: Path, image_folder: Path, params: Params, c
     corpus = params.corpus
     state = _State(root / folder, corpus, ImageFiles(root / folder, images_top(root / folder)))
     look = Look(corpus.bands, corpus.stretch, corpus.max_pixels, corpus.tile_size)
-    _name_images(state)
+    _name_images(state, only)
     _look_at_images(state, params.speed.workers, look)
     said = _read_annotations(state)
     shop = Workshop(root, image_folder, cache, params.speed.workers, look, _cutting(corpus))
@@ -105,7 +108,9 @@ def read_archive(folder: Path, root: Path, image_folder: Path, params: Params, c
         else:
             _reject_image(state, *made)
     columns = {i: Columns.of(said.of(i).extras, source) for i, source in state.sources.items()}
-    assigned = _assign(state, said, columns)
+    looks = {image_id: piece.looks for image_id, piece in state.pieces.items()}
+    alike = groups(looks, f"{state.folder.name}: compare")
+    assigned = _assign(state, said, columns, alike)
     images = gather(_image_rows(state, columns, assigned), IMAGES)
     graphs = gather(_graph_rows(state, said, shop), SCENE_GRAPHS)
     queries = QUERIES.empty_table()
@@ -114,8 +119,7 @@ def read_archive(folder: Path, root: Path, image_folder: Path, params: Params, c
         file = state.folder / QUERIES_FILE
         queries = gather(query_rows(file, graphs, known, state.rejects, state.counts), QUERIES)
     counts = {name: state.counts[name] for name in _COUNTS}
-    looks = {image_id: piece.looks for image_id, piece in state.pieces.items()}
-    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, looks)
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, alike)
 
 
 def _cutting(corpus: CorpusParams) -> Cutting | None:
@@ -126,11 +130,11 @@ def _cutting(corpus: CorpusParams) -> Cutting | None:
     )
 
 
-def _name_images(state: _State) -> None:
+def _name_images(state: _State, only: Collection[str] | None) -> None:
     """Give every image file its id: the one of the graph that names the file, else its name."""
     state.counts["ignored_files"] = state.files.counts["ignored_files"] if state.files.top else 0
     state.notes.count("hidden_files", state.files.counts["hidden_files"])
-    listed = set(state.files.names)
+    listed = {name for name in state.files.names if only is None or name in only}
     for _, value in _brought_rows(state):
         try:
             graph = Record.checked(value)
@@ -142,6 +146,8 @@ def _name_images(state: _State) -> None:
         except Rejected:
             continue  # it is reported when the row itself is read
     for file in state.files.names:
+        if file not in listed:
+            continue
         state.rejects.seen["images"] += 1
         if file in state.id_of_file:
             continue
@@ -199,7 +205,9 @@ def _read_annotations(state: _State) -> Said:
     return Said(kind.read(state.folder, images, state.notes, state.rejects))
 
 
-def _assign(state: _State, said: Said, columns: dict[str, Columns]) -> Assigned:
+def _assign(
+    state: _State, said: Said, columns: dict[str, Columns], alike: Sequence[Sequence[str]]
+) -> Assigned:
     """Choose the split of every image; `state.splits` then has those of the pieces."""
     weights = Counter(piece.scene_id for piece in state.pieces.values())
     stated = _stated_by_people(state)
@@ -223,7 +231,10 @@ def _assign(state: _State, said: Said, columns: dict[str, Columns]) -> Assigned:
             "corpus.place",
             asked,
         )
-    assigned = assign(placed, state.params.split_seed, state.params.split_shares)
+    # tiles of a field or of water look alike wherever they are
+    whole = [[i for i in group if state.pieces[i].tile is None] for group in alike]
+    together = whole if state.params.near_duplicates == "group" else ()
+    assigned = assign(placed, state.params.split_seed, state.params.split_shares, together)
     state.counts["split_assumed"] = assigned.assumed
     state.counts["places"] = len(set(assigned.places.values()))
     for text in assigned.shared:

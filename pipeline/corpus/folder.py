@@ -19,8 +19,9 @@ from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
-from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, name_in_images
+from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, images_top, name_in_images
 from pipeline.corpus.json_rows import read_rows
+from pipeline.corpus.near_duplicates import groups
 from pipeline.corpus.scene_graphs import graph_row
 from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
 
@@ -103,12 +104,13 @@ def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | 
     queries = gather(rows, QUERIES)
     counts = {name: state.counts[name] for name in ("split_assumed", "answers_removed", "ignored_files")}
     looks = {image_id: probe.looks for image_id, probe in state.probes.items()}
-    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, looks)
+    alike = groups(looks, f"{folder.name}: compare")
+    return Corpus(images, graphs, queries, state.rejects, counts, state.notes, alike)
 
 
 def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem]:
     """The rows of `scene_graphs.json` whose image's file does not exist; other faults are passed by."""
-    files, problems = ImageFiles(folder), []
+    files, problems = ImageFiles(folder, images_top(folder)), []
     for row, value in rows:
         try:
             graph = Record.checked(value)

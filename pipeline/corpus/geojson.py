@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, reading
 from pipeline.boxes.box import Box
 from pipeline.corpus import checks
 from pipeline.corpus.annotations import Annotations, ImageFile, Kind
@@ -172,11 +172,15 @@ class _File:
 
     def _named(self, properties: Mapping[str, Any]) -> ImageFile | None:
         for key in IMAGE:
-            if (value := properties.get(key)) is not None:
-                if value in self.reading.images:
-                    return self.reading.images[value]
-                name = checks.identifier(value, f"properties.{key}")
-                return self.reading.lookup.find(name, "", split_of(self.file))
+            if properties.get(key) is None:
+                continue
+            try:
+                name = checks.identifier(properties[key], f"properties.{key}")
+                named = self.reading.images.get(name)
+                return named or self.reading.lookup.find(name, "", split_of(self.file))
+            except Rejected:
+                if self.in_pixels or not self.maps.of:
+                    raise  # on a map the property may mean anything else
         return None
 
     def _class(self, properties: Mapping[str, Any], number: int) -> str:
@@ -239,13 +243,8 @@ class _File:
         for source, numbers in by_source.items():
             points = [point for n in numbers for point in features[n].points]
             if source is not None and target is not None:
-                try:
-                    points = between(source, target, points)
-                except UserError as error:
-                    problem = error.problem
-                    raise UserError(
-                        problem.reason, problem.remedy, file=self.path, field="crs", value=problem.value
-                    ) from None
+                with reading(self.path, "Check the CRS of the file and of the images"):
+                    points = between(source, target, points, self.path)
             rest = iter(points)
             for n in numbers:
                 found[n] = list(islice(rest, len(features[n].points)))

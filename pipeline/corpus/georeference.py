@@ -52,7 +52,6 @@ def geotiff(image: Path) -> Georeference | None:
         Rejected: the file cannot be read.
     """
     import rasterio
-    from rasterio.errors import RasterioError
     from rasterio.transform import from_gcps
 
     try:
@@ -61,9 +60,11 @@ def geotiff(image: Path) -> Georeference | None:
             points, points_crs = file.gcps
             if transform.is_identity and points:
                 transform, crs = from_gcps(points), points_crs
-    except (RasterioError, ValueError) as error:
+    except Exception as error:  # GDAL raises anything on damaged files
         remedy = "Write the file again, or leave it: the image is used without a place on the map"
-        raise Rejected(f"its georeference cannot be read: {error}", remedy, "georeference") from None
+        raise Rejected(
+            f"its georeference cannot be read: {' '.join(str(error).split())}", remedy, "georeference"
+        ) from None
     if transform.is_identity:
         return None
     numbers = (transform.a, transform.b, transform.c, transform.d, transform.e, transform.f)

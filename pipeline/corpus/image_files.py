@@ -13,7 +13,7 @@ from pipeline.base.images import SUFFIXES
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Rejected
 
-IMAGES_FOLDER = "images"
+IMAGES_FOLDER, _VOC_IMAGES = "images", "JPEGImages"
 # folders that systems and network drives add; every name that starts with a dot is hidden too
 _HIDDEN = {
     "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "__macosx",
@@ -168,6 +168,11 @@ class ImageFiles:
                         folders.append(entry.path)
                     elif _is_image(entry.name) and not entry.is_dir():
                         self.counts["hidden_files"] += 1
+
+
+def images_top(folder: Path) -> str:
+    """The folder of a dataset that holds its images: `images`, VOC's, or "", the dataset's folder itself."""
+    return next((name for name in (IMAGES_FOLDER, _VOC_IMAGES) if (folder / name).is_dir()), "")
 
 
 def name_in_images(file: str) -> str:

@@ -15,6 +15,10 @@ _SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_BESIDE_SPLITS = {
+    "image", "images", "img", "imgs", "label", "labels", "annotation", "annotations", "set", "split", "data",
+    "coco", "voc", "yolo", "dota", "v",
+}  # fmt: skip
 _HEAD = 1 << 16  # bytes that are looked at to tell what a file holds
 TEXT_BYTES = 64 << 20  # the most that one file about one image can need
 
@@ -59,17 +63,18 @@ def split_of(path: str, *, file_too: bool = False) -> str | None:
         file_too: whether the file's own name can tell it too, as in "instances_val.json".
     """
     *folders, name = path.split("/")
-    if file_too:
-        words = re.split(r"[\W\d_]+", name.rsplit(".", 1)[0].lower())
+    if file_too and (found := {_SPLITS[word] for word in _words(name) if word in _SPLITS}):
+        return found.pop() if len(found) == 1 else None
+    for folder in reversed(folders):
+        words = _words(folder)
         found = {_SPLITS[word] for word in words if word in _SPLITS}
-        if found:
-            return found.pop() if len(found) == 1 else None
-    for part in reversed(folders):
-        words = re.split(r"[\W\d_]+", part.lower())
-        found = {_SPLITS[word] for word in words if word in _SPLITS}
-        if len(found) == 1:
+        if len(found) == 1 and all(word in _SPLITS or word in _BESIDE_SPLITS for word in words):
             return found.pop()
     return None
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\W\d_]+", name.lower()) if word]
 
 
 def head(path: Path) -> str:

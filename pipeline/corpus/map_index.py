@@ -77,32 +77,36 @@ def is_usable(image: ImageFile) -> bool:
     return all(map(math.isfinite, transform)) and a * e - b * d != 0
 
 
-def between(source: str, target: str, points: Sequence[Point]) -> list[Point]:
-    """Points of one CRS in another, x east and y north in both; infinite where they have no place there."""
+def between(source: str, target: str, points: Sequence[Point], file: object) -> list[Point]:
+    """Points of one CRS in another, x east and y north in both; infinite where they have no place there.
+
+    Args:
+        file: which errors name.
+
+    Raises:
+        UserError: rasterio is missing, or knows one of both not.
+    """
     if source == target or not points:
         return list(points)
+    try:
+        from rasterio.warp import transform
+    except ImportError:
+        remedy = "Run `pip install 'lempo[geo]'`"
+        raise UserError("map coordinates need rasterio, which is missing", remedy, file=file) from None
     xs, ys = zip(*points, strict=True)
-    from rasterio.warp import transform
-
-    xs, ys, *_ = transform(crs(source), crs(target), xs, ys)
+    xs, ys, *_ = transform(_crs(source, file), _crs(target, file), xs, ys)
     return list(zip(xs, ys, strict=True))
 
 
 @lru_cache(maxsize=256)
-def crs(name: str) -> Any:
-    """A CRS by its name or its WKT.
+def _crs(name: str, file: object) -> Any:
+    from rasterio import Env
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
 
-    Raises:
-        UserError: rasterio is missing, or does not know it.
-    """
     try:
-        from rasterio.crs import CRS
-        from rasterio.errors import CRSError
-    except ImportError:
-        remedy = "Run `pip install 'lempo[geo]'`"
-        raise UserError("map coordinates need rasterio, which is not installed", remedy) from None
-    try:
-        return CRS.from_user_input(name)
+        with Env():  # in it GDAL logs its errors; outside it prints them
+            return CRS.from_user_input(name)
     except CRSError as error:
         remedy = "Correct it: EPSG:32633 or urn:ogc:def:crs:EPSG::32633 are names"
-        raise UserError(f"the CRS is unknown: {error}", remedy, value=name) from None
+        raise UserError(f"the CRS is unknown: {error}", remedy, file=file, field="crs", value=name) from None

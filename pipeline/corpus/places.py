@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_CELLS = 10_000  # of the grid, that one box may cover
+_PAIRS = 1 << 20  # boxes compared at a time
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,18 @@ class _Union:
         self._parent[max(a, b)] = min(a, b)
 
 
-def assign(images: Sequence[Placed], seed: int, shares: Sequence[float]) -> Assigned:
+def assign(
+    images: Sequence[Placed], seed: int, shares: Sequence[float], alike: Iterable[Sequence[str]] = ()
+) -> Assigned:
     """Give every image a split: the stated one, that of its place, or one by `shares`.
 
-    Places go in an order that a hash of seed and name gives, each to the split that lacks most images. Where
-    there are at least as many places as splits with a share, none of these splits is empty.
+    Places go in an order that a hash of seed and name gives, very large ones first, each to the split that
+    lacks most images. Where there are at least as many places as splits with a share, none of these is empty.
 
     Args:
         images: sorted by id.
         shares: of train, val and test; they sum to 1.
+        alike: groups of ids of images that look alike: they share a split that nothing states, but no place.
     """
     groups = _groups(images)
     splits: dict[str, str] = {}
@@ -79,6 +83,11 @@ def assign(images: Sequence[Placed], seed: int, shares: Sequence[float]) -> Assi
     filled: Counter[str] = Counter()
     waiting = []
     for members in groups.values():
+        stated = {image.split: image.image_id for image in reversed(members) if image.split}
+        if len(stated) > 1 and len({image.content for image in members}) > 1:
+            names = ", ".join(f"'{stated[split]}' ({split})" for split in SPLITS if split in stated)
+            shared.append(f"{members[0].place or 'images that overlap'}: {names}")
+    for members in _joined(list(groups.values()), alike):
         votes = Counter(image.split for image in members if image.split is not None)
         for image in members:
             if image.split is not None:
@@ -87,26 +96,46 @@ def assign(images: Sequence[Placed], seed: int, shares: Sequence[float]) -> Assi
         if not votes:
             waiting.append(members)
             continue
-        if len(votes) > 1 and len({image.content for image in members}) > 1:
-            stated = {image.split: image.image_id for image in reversed(members) if image.split}
-            names = ", ".join(f"'{stated[split]}' ({split})" for split in SPLITS if split in stated)
-            shared.append(f"{members[0].place or 'images that overlap'}: {names}")
         usual = votes.most_common(1)[0][0]
         for image in members:
             if image.split is None:
                 splits[image.image_id] = usual
                 filled[usual] += image.weight
     assumed = sum(len(members) for members in waiting)
-    waiting.sort(key=lambda members: hashlib.sha256(f"{seed}/{_name(members)}".encode()).digest())
-    wanted = {split: share for split, share in zip(SPLITS, shares, strict=True) if share > 0}
     total = sum(image.weight for image in images)
+    wanted = {split: share * total for split, share in zip(SPLITS, shares, strict=True) if share > 0}
+    waiting.sort(key=lambda members: _turn(members, seed, min(wanted.values())))
     for number, members in enumerate(waiting):
         empty = [split for split in wanted if not filled[split]]
         open_splits = empty if len(waiting) - number <= len(empty) else list(wanted)
-        split = max(open_splits, key=lambda name: wanted[name] * total - filled[name])
-        filled[split] += sum(image.weight for image in members)
+        split = max(open_splits, key=lambda name: wanted[name] - filled[name])
+        filled[split] += _weight(members)
         splits |= {image.image_id: split for image in members}
     return Assigned(splits, _places(groups.values()), assumed, shared)
+
+
+def _turn(members: Sequence[Placed], seed: int, least: float) -> tuple[int, bytes]:
+    """What the order of places goes by: those larger than a whole split first, then a hash."""
+    weight = _weight(members)
+    digest = hashlib.sha256(f"{seed}/{_name(members)}".encode()).digest()
+    return (-weight if weight > least else 0), digest
+
+
+def _weight(members: Sequence[Placed]) -> int:
+    return sum(image.weight for image in members)
+
+
+def _joined(groups: list[list[Placed]], alike: Iterable[Sequence[str]]) -> Iterable[list[Placed]]:
+    """The groups, as one where images of them look alike."""
+    number = {image.image_id: place for place, members in enumerate(groups) for image in members}
+    union = _Union(len(groups))
+    for ids in alike:
+        for image_id in ids[1:]:
+            union.join(number[ids[0]], number[image_id])
+    joined: dict[int, list[Placed]] = defaultdict(list)
+    for place, members in enumerate(groups):
+        joined[union.find(place)] += members
+    return joined.values()
 
 
 def _name(members: Sequence[Placed]) -> str:
@@ -117,12 +146,13 @@ def _places(groups: Iterable[Sequence[Placed]]) -> dict[str, str]:
     """The stated place, or the first image's id of several that overlap."""
     places = {}
     for members in groups:
-        mapped = [image for image in members if image.bounds is not None]
+        mapped = sum(image.bounds is not None for image in members)
+        name = _name(members)
         for image in members:
             if image.place is not None:
                 places[image.image_id] = image.place
-            elif image.bounds is not None and len(mapped) > 1:
-                places[image.image_id] = _name(members)
+            elif image.bounds is not None and mapped > 1:
+                places[image.image_id] = name
     return places
 
 
@@ -153,33 +183,35 @@ def _join_overlapping(boxes: Mapping[Bounds, int], union: _Union) -> None:
         return
     edges, numbers = np.array(list(boxes)), list(boxes.values())
     size = np.maximum(np.median(edges[:, 2:] - edges[:, :2], axis=0), np.finfo(float).tiny)
-    order = np.argsort(-(edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1]), kind="stable")
     spans = np.floor(edges / np.tile(size, 2))
     cells: dict[tuple[float, float], list[int]] = defaultdict(list)
     large: list[int] = []  # a box over many cells is compared with all others instead
-    for row in order.tolist():
-        left, bottom, right, top = spans[row].tolist()
+    for row, (left, bottom, right, top) in enumerate(spans.tolist()):
         if (right - left + 1) * (top - bottom + 1) > _MOST_CELLS:
             large.append(row)
             continue
         for x in range(int(left), int(right) + 1):
             for y in range(int(bottom), int(top) + 1):
                 cells[x, y].append(row)
-    everything = np.arange(len(edges))
     for rows in cells.values():
-        for place in range(1, len(rows)):
-            _join_row(rows[place], np.array(rows[:place]), edges, numbers, union)
-    for row in large:
-        _join_row(row, everything, edges, numbers, union)
+        if len(rows) > 1:
+            _join_all(np.array(rows), np.array(rows), edges, numbers, union)
+    if large:
+        _join_all(np.array(large), np.arange(len(edges)), edges, numbers, union)
 
 
-def _join_row(row: int, others: "np.ndarray", edges: "np.ndarray", numbers: list[int], union: _Union) -> None:
+def _join_all(
+    rows: "np.ndarray", others: "np.ndarray", edges: "np.ndarray", numbers: list[int], union: _Union
+) -> None:
+    """Join each of `rows` with those of `others` that it overlaps."""
     import numpy as np
 
     near = edges[others]
-    # neighbours in a grid of images share an edge, and rounding must not make that an overlap
-    width = np.minimum(near[:, 2], edges[row, 2]) - np.maximum(near[:, 0], edges[row, 0])
-    height = np.minimum(near[:, 3], edges[row, 3]) - np.maximum(near[:, 1], edges[row, 1])
-    least = 1e-6 * (edges[row, 2:] - edges[row, :2])
-    for other in others[(width > least[0]) & (height > least[1])].tolist():
-        union.join(numbers[row], numbers[other])
+    for start in range(0, len(rows), step := max(1, _PAIRS // len(others))):
+        some = rows[start : start + step]
+        box = edges[some][:, None]
+        shared = np.minimum(near[:, 2:], box[..., 2:]) - np.maximum(near[:, :2], box[..., :2])
+        sizes = np.minimum(near[:, 2:] - near[:, :2], box[..., 2:] - box[..., :2])
+        # neighbours in a grid of images share an edge, and rounding must not make that an overlap
+        for one, other in zip(*np.nonzero((shared > 1e-6 * sizes).all(axis=-1)), strict=True):
+            union.join(numbers[some[one]], numbers[others[other]])

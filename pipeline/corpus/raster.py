@@ -8,7 +8,7 @@ data become black.
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 254, 256, 257, 258, 262, 274, 277
 _EXTRA_SAMPLES, _FORMAT, _NODATA = 338, 339, 42113
 _GEO_TAGS = (33550, 33922, 34264)  # pixel scale, tie points, transformation
-_MASK_FLAG, _MOST_PAGES = 4, 64
+_CACHE_MB = 256  # of decoded blocks in each process, where neighbouring windows find them again
+_MASK_FLAG, _MOST_PAGES, _MOST_TILES = 4, 64, 1_000_000
 _SAMPLE_SIDE, _STRIP_PIXELS = 2048, 1 << 22  # of the read for percentiles; of the rows read at a time
 
 
@@ -120,6 +121,9 @@ def probe(path: Path, tags: Tags, why: str, look: Look) -> Probe:
     except UnusableImage as error:
         return Probe(error=str(error), remedy=error.remedy)
     cut = look.tile_size and max(width, height) > look.tile_size
+    if look.tile_size and width * height > _MOST_TILES * look.tile_size**2:
+        reason = f"the image has {width} x {height} pixels, too many tiles"
+        return Probe(error=reason, remedy="Raise corpus.tile_size, or replace the file")
     if not cut and look.max_pixels is not None and width * height > look.max_pixels:
         reason = f"the image has more pixels than the limit, {width * height} to {look.max_pixels}"
         return Probe(
@@ -200,7 +204,6 @@ class Raster:
     def _read(self, window: Any, shape: tuple[int, int] | None) -> "tuple[np.ndarray, np.ndarray]":
         """Values (bands, h, w), and which of them are known."""
         import numpy as np
-        from rasterio.errors import RasterioError
 
         how: dict[str, Any] = {"window": window}
         if shape is not None:
@@ -208,9 +211,8 @@ class Raster:
         try:
             values = self._file.read(self._bands, **how)
             known = self._file.read_masks(self._bands, **how) > 0
-        except (RasterioError, ValueError) as error:
-            reason = " ".join(str(error.__cause__ or error).split())
-            raise UnusableImage(f"the image cannot be decoded: {reason}") from None
+        except Exception as error:  # GDAL raises anything on damaged files
+            raise _undecodable(error) from None
         if values.dtype.kind == "f":
             known &= np.isfinite(values)
         return values, known
@@ -228,17 +230,26 @@ def opened(path: Path, look: Look, why: str) -> Iterator[Raster]:
     """
     try:
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError
+        from rasterio.errors import NotGeoreferencedWarning
     except ImportError:
         raise UnusableImage(f"the image has {why}, which rasterio can read", GEO_EXTRA) from None
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            file = rasterio.open(path, driver="GTiff")
-        except (RasterioError, ValueError) as error:
-            raise UnusableImage(f"the image cannot be decoded: {' '.join(str(error).split())}") from None
-        with file:
-            yield Raster(file, look)
+        with ExitStack() as stack:
+            try:
+                raster = Raster(stack.enter_context(rasterio.open(path, driver="GTiff")), look)
+            except UnusableImage:
+                raise
+            except Exception as error:
+                raise _undecodable(error) from None
+            yield raster
+
+
+def _undecodable(error: Exception) -> UnusableImage:
+    if isinstance(error, MemoryError):
+        remedy = "Give the run more memory, or lower speed.workers. If the file is small, it is damaged"
+        return UnusableImage("memory ran out while the image was decoded", remedy)
+    return UnusableImage(f"the image cannot be decoded: {' '.join(str(error.__cause__ or error).split())}")
 
 
 def _shown_bands(file: Any, asked: tuple[int, ...] | None) -> list[int]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,7 +21,9 @@ from pipeline.corpus.tables import Notes, Rejects
 TABLE = "scene_graphs"  # where rejected rows of annotations are counted
 
 # keys of an image's further values, the first that is there holds; any other keeps its own name
-PLACE = ("place", "site", "location", "city", "town", "region", "area", "video", "video_name", "sequence")
+PLACE = (
+    "place", "site", "location", "city", "town", "region", "video", "video_name", "video_id", "sequence",
+)  # fmt: skip
 NAMED = {
     "date": ("date", "date_captured", "acquisition_date", "acquired", "datetime", "timestamp"),
     "licence": ("licence", "license"),
@@ -199,6 +202,11 @@ def numbers(values: Sequence[Any], field: str) -> list[float]:
     Raises:
         Rejected: one of them is no finite number.
     """
+    if {type(value) for value in values} <= {int, float}:  # the usual case, which is many times faster
+        with suppress(OverflowError):
+            found = list(map(float, values))
+            if all(map(math.isfinite, found)):
+                return found
     found = []
     for value in values:
         number = as_number(value)

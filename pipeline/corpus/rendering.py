@@ -6,6 +6,7 @@ Both run in worker processes. Rendered pictures are cached by the source's bytes
 import io
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -99,6 +100,12 @@ def render_all(jobs: Iterable[Job], workers: int, look: Look, cache: Path) -> It
 
 def look_at(path: Path, look: Look) -> Source:
     """Hash and decode a file, and find where and when it was taken."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metadata that Pillow or GDAL cannot read, and does not need
+        return _looked_at(path, look)
+
+
+def _looked_at(path: Path, look: Look) -> Source:
     tags = raster.read_tags(path)
     why = None if tags is None else raster.why_rasterio(path, tags, look)
     found = (

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from pipeline.base.errors import UserError
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.layout import read_lines
 from pipeline.corpus.reading import Reading, Row
@@ -18,17 +19,20 @@ def read_lists(reading: Reading, files: Sequence[str]) -> dict[str, str]:
 
     `trainval` is read last: it says train of what no other list names. Names of images that are not there
     are passed by, since the lists of a published dataset name more than what a person kept of it.
+
+    Raises:
+        UserError: a list cannot be read.
     """
     splits: dict[str, str] = {}
     whole = [file for file in files if PurePosixPath(file).stem.lower() == "trainval"]
     for file in sorted(set(files) - set(whole)) + sorted(whole):
         split = _SPLITS[PurePosixPath(file).stem.lower()]
-        row = Row(reading, file)
+        path = reading.folder / file
         try:
-            for number, line in read_lines(reading.folder / file):
+            for number, line in read_lines(path):
                 _enter(splits, split, line, Row(reading, file, number), file not in whole)
         except Rejected as error:
-            row.count("splits_disagree", error)
+            raise UserError(error.reason, error.remedy, file=path, value=error.value) from None
     return splits
 
 

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import gettempdir
 from typing import Any
 
 from pipeline.base.errors import UserError
@@ -75,4 +76,5 @@ def _on_disk() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         remedy = "Free disk space, or set TMPDIR to a folder with more room"
-        raise UserError("the temporary database of annotations cannot grow", remedy, value=error) from None
+        reason = "the temporary database of annotations cannot grow"
+        raise UserError(reason, remedy, file=gettempdir(), value=error) from None

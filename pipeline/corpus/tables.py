@@ -129,7 +129,7 @@ class Corpus:
 
     `counts` holds `split_assumed` (images whose split nothing states), `answers_removed` (further right
     answers that are no longer in the gallery) and `ignored_files` (files in `images/` that are no images).
-    `looks` holds the perceptual hash of each image, by its id; it is empty where pictures were not read.
+    `alike` holds groups of ids of images that look alike; None where pictures were not compared.
     """
 
     images: pa.Table
@@ -138,5 +138,5 @@ class Corpus:
     rejects: Rejects
     counts: dict[str, int]
     notes: Notes = field(default_factory=Notes)
-    looks: dict[str, bytes] = field(default_factory=dict)
+    alike: list[list[str]] | None = None
     captions: pa.Table = field(default_factory=BROUGHT_CAPTIONS.empty_table)  # `read_captions` fills it

@@ -23,7 +23,9 @@ def text_files(folder: Path, names: Sequence[str]) -> dict[str, list[str]]:
         path = PurePosixPath(name)
         if path.suffix.lower() != ".txt" or "imagesets" in name.lower():
             continue
-        if path.stem.lower().startswith(_OTHER) or path.stem.lower() in _LISTS:
+        parts = [part.lower() for part in path.parent.parts]
+        is_list = path.stem.lower() in _LISTS and "labels" not in parts
+        if is_list or path.name.lower().split(".")[0] in _OTHER:
             continue
         by_folder.setdefault(str(path.parent), []).append(name)
     found: dict[str, list[str]] = {DOTA: [], YOLO: []}

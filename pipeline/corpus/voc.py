@@ -20,6 +20,7 @@ from pipeline.corpus.split_lists import VOC_LISTS, read_lists
 from pipeline.corpus.tables import Notes, Rejects
 
 _ROOT = re.compile(r"<annotation[\s>]")
+_TEXT = 10_000  # characters of an element
 _DEPTH = 50  # elements within one another
 _UNKNOWN = ("", "unknown", "unspecified", "none", "null")
 # elements of an annotation that are no further values of its image
@@ -192,7 +193,8 @@ def parse(data: bytes) -> Element:
         path.pop()
 
     def text(characters: str) -> None:
-        path[-1].text += characters
+        if len(path[-1].text) < _TEXT:  # more is no usable value, and joining it would take ever longer
+            path[-1].text += characters
 
     def entity(*_: object) -> NoReturn:
         raise Rejected("the XML defines entities, which can grow without end", "Remove its DOCTYPE")

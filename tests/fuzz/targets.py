@@ -6,7 +6,7 @@ A target is a function of an empty folder: it puts sound files there and says ho
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import datasets, stored, texts
+from tests.fuzz import annotations, datasets, images, stored, texts
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
@@ -14,18 +14,25 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "benchmarks": stored.benchmarks,
     "brought_captions": datasets.brought_captions,
     "checkpoint": stored.checkpoint,
+    "coco": annotations.coco,
+    "dota": annotations.dota,
     "endpoint": texts.endpoint,
     "features": stored.features,
+    "geojson": annotations.geojson,
     "image": datasets.image,
     "json_files": stored.json_files,
     "model_folder": stored.model_folder,
     "params": stored.params,
     "prompts": texts.prompts,
     "row_cache": stored.row_cache,
+    "raster": images.raster,
     "scene_graphs": datasets.scene_graphs,
     "tables": stored.tables,
     "triplets": datasets.triplets,
+    "voc": annotations.voc,
     "world": stored.world,
+    "world_file": images.world_file,
+    "yolo": annotations.yolo,
 }
 FOUND = Path(__file__).parent / "found"
 

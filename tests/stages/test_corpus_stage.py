@@ -1,5 +1,7 @@
 """The corpus stage: tables, rejects and counts of all datasets; the same input gives the same bytes."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lempo.check import _dataset
 from pipeline.base.errors import UserError
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params, load_params
@@ -90,6 +93,7 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
         "data/corpus/parks/images.parquet",
         "data/corpus/parks/scene_graphs.parquet",
         "data/corpus/parks/queries.parquet",
+        "data/corpus/parks/captions.parquet",
         "data/corpus/rejects.parquet",
         "metrics/corpus.json",
     }
@@ -164,6 +168,63 @@ def test_all_datasets_are_looked_for_before_any_is_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="roofs is missing"):
         corpus.run(_params(("parks", "roofs")), Paths(tmp_path))
     assert not (tmp_path / "data").exists()
+
+
+def _archive(folder: Path, sites: dict[str, str]) -> None:
+    (folder / "images").mkdir(parents=True)
+    entries = []
+    for number, (name, site) in enumerate(sites.items()):
+        path = folder / "images" / name
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), (number * 20, 0, 0)).save(path)
+        entries.append({"id": number, "file_name": name, "width": 40, "height": 30, "site": site})
+    boxes = [{"id": 1, "image_id": 0, "category_id": 1, "bbox": [2, 2, 9, 9]}]
+    coco = {"images": entries, "annotations": boxes, "categories": [{"id": 1, "name": "car"}]}
+    (folder / "annotations.json").write_text(json.dumps(coco))
+
+
+def test_an_archive_needs_no_graph_and_no_query(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    _archive(tmp_path / "in/parks", {f"{i}.png": f"site{i}" for i in range(6)})
+    Image.new("RGB", (40, 30)).save(tmp_path / "in/alone.png")
+    (tmp_path / "in/alone").mkdir()
+    (tmp_path / "in/alone.png").rename(tmp_path / "in/alone/a.png")
+    corpus.run(_params(("parks", "alone")), paths)
+    metrics = read_metrics(paths.metrics("corpus"))
+    assert metrics["parks"].items() >= {"images": 6, "graphs": 6, "queries": 0, "places": 6}.items()
+    assert metrics["alone"].items() >= {"images": 1, "graphs": 0, "queries": 0}.items()
+    first = _bytes(paths)
+    corpus.run(_params(("parks", "alone")), paths)
+    assert _bytes(paths) == first
+    for name in ("parks", "alone"):
+        assert "an archive" in _dataset(tmp_path / "in" / name, _params((name,)))
+
+
+def test_tiles_are_the_same_bytes_in_every_run(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    _archive(tmp_path / "in/parks", {"a.png": "x", "b.png": "y"})
+    noise = np.random.default_rng(0).integers(0, 255, (90, 80, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "in/parks/images/c.png")
+    cut = {"tile_size": 40, "tile_overlap": 10}
+    corpus.run(_params(corpus_changes=cut), paths)
+    first = _bytes(paths)
+    assert len([name for name in first if name.endswith(".png")]) == 9
+    shutil.rmtree(tmp_path / ".lempo")
+    corpus.run(_params(corpus_changes=cut), paths)
+    assert _bytes(paths) == first
+    corpus.run(_params(), paths)
+    assert not [name for name in _bytes(paths) if name.endswith(".png")]  # none of the run before
+
+
+def test_a_place_that_is_stated_in_two_splits_ends_the_stage(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    sites = {"train/a.png": "north", "test/b.png": "north", "test/c.png": "south"}
+    _archive(tmp_path / "in/parks", sites)
+    with pytest.raises(UserError, match="places whose images are stated in more than one split: 1") as caught:
+        corpus.run(_params(), paths)
+    assert "north: 'train/a' (train), 'test/b' (test)" in str(caught.value)
+    corpus.run(_params(corpus_changes={"allow_shared_places": True}), paths)
+    assert read_metrics(paths.metrics("corpus"))["parks"]["shared_places"] == 1
 
 
 def _world(folder: Path, families: int) -> None:

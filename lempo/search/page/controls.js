@@ -71,7 +71,7 @@ export function makeColumns(columns) {
       element("b", {}, name), element("span", {}, [type, example].filter(Boolean).join(", such as ")));
     button.addEventListener("click", () => {
       const [start, end] = [where.selectionStart ?? where.value.length, where.selectionEnd ?? where.value.length];
-      where.setRangeText(/^\w+$/.test(name) ? name : `\`${name}\``, start, end, "end");
+      where.setRangeText(/^[\w.]+$/.test(name) ? name : `\`${name}\``, start, end, "end");
       where.focus();
     });
     return button;

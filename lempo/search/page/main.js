@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { makeColumns, makeCounts, makeToggle, makeWeights } from "./controls.js";
 import { makeDetail } from "./detail.js";
-import { $, counted, element, number, show } from "./dom.js";
+import { $, counted, element, number, show, spoken } from "./dom.js";
 import { makeGrid } from "./grid.js";
 import { EMPTY, fromAddress, normalised, searches, toAddress, toRequest } from "./state.js";
 
@@ -94,8 +94,14 @@ async function arrive() {
 
 async function search(signal) {
   const answer = await api.search(toRequest(state), uploads.get(state.upload)?.file, signal);
-  const line = `${counted(answer.hits.length, "image")} of ${number(index.images ?? answer.hits.length)} in ${answer.seconds.toFixed(2)} s`;
+  const line = `${counted(answer.hits.length, "image")} of ${number(index.rows)} in ${answer.seconds.toFixed(2)} s, by ${used(answer.weights)}`;
   return { rows: answer.hits, answer, total: answer.hits.length, line };
+}
+
+/** The similarities that a score is made of, as "triplet 60%, language 40%". */
+function used(found) {
+  const on = terms.filter((name) => found[name] > 0);
+  return on.map((name) => (on.length > 1 ? `${spoken(name)} ${Math.round(found[name] * 100)}%` : spoken(name))).join(", ");
 }
 
 async function browse(signal) {
@@ -145,9 +151,9 @@ function draw(found) {
 function drawSaid(answer) {
   const said = answer ? [
     ["Asked for", answer.pseudo_caption], ["Reference", answer.interpretation],
-    ["Left out", answer.left_out.join(" ") || null],
+    ["Left out", ...answer.left_out],
   ].filter(([, text]) => text) : [];
-  $("said").replaceChildren(...said.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text))));
+  $("said").replaceChildren(...said.map(([name, ...texts]) => element("div", {}, element("dt", {}, name), ...texts.map((text) => element("dd", {}, text)))));
   show($("said"), said.length > 0);
 }
 
@@ -189,7 +195,7 @@ function drawControls() {
   }
   open.title = name ?? "";
   show($("reference-remove"), Boolean(name));
-  document.title = [state.text || name || "LEmpo search", searches(state) ? "LEmpo" : index.name].filter(Boolean).join(" · ");
+  document.title = [state.text || name || "LEmpo search", searches(state) ? "LEmpo" : index.dataset].filter(Boolean).join(" · ");
 }
 
 let clock = null;

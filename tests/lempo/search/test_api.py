@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from lempo.search.api import make_app
-from lempo.search.messages import MOST_HITS, SearchRequest, chosen_weights, plain
+from lempo.search.messages import MOST_HITS, SearchRequest, chosen_weights, described, plain
 from lempo.search.pictures import Pictures
 from tests.lempo.search.toy_index import TERMS, ToyIndex
 
@@ -345,6 +345,16 @@ def test_an_error_of_the_program_is_json_without_its_inside(
     client = TestClient(make_app(index), base_url="http://localhost", raise_server_exceptions=False)
     error = _error(client.post("/api/search", json={"text": "a"}), 500)
     assert "division" not in json.dumps(error)
+
+
+def test_the_columns_for_filters_come_with_an_example(client: TestClient) -> None:
+    columns = {column["name"]: column for column in client.get("/api/info").json()["columns"]}
+    assert columns["place"] == {"name": "place", "type": "text", "example": "place 0"}
+    assert columns["bounds.top"] == {"name": "bounds.top", "type": "number", "example": 3.0}
+    assert described(["gsd", "date"], [{"gsd": None, "date": ""}, {"gsd": None, "date": "x"}]) == [
+        {"name": "date", "type": "text", "example": "x"},
+        {"name": "gsd", "type": None, "example": None},
+    ]
 
 
 def test_values_become_json() -> None:

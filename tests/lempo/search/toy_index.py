@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from lempo.search.api import UnknownImage
 from lempo.search.searcher import Answer, Hit, Query
 from pipeline.base.decode import UnusableImage, decode
 from pipeline.base.errors import UserError
@@ -70,14 +69,14 @@ class ToyIndex:
 
     def picture(self, image_id: str) -> Path:
         if image_id not in self.files:
-            raise UnknownImage(
+            raise UserError(
                 "the index has no such image", "See /api/images", field="image_id", value=image_id
             )
         return self.files[image_id]
 
-    def row(self, image_id: str) -> dict[str, Any]:
+    def columns(self, image_id: str) -> dict[str, Any]:
         self.picture(image_id)
-        return self.table.row(by_predicate=pl.col("image_id") == image_id, named=True)
+        return self.table.drop("image_id", "path").row(self.table["image_id"].index_of(image_id), named=True)
 
     def browse(
         self, where: str | None, offset: int, limit: int, sample: int | None = None
@@ -88,13 +87,8 @@ class ToyIndex:
         return rows.slice(offset, limit).to_dicts(), len(rows)
 
     def info(self) -> dict[str, Any]:
-        columns = [
-            {"name": "place", "type": "text", "example": "place 1"},
-            {"name": "date", "type": "text", "example": "2024-01-15"},
-            {"name": "licence", "type": "text", "example": "CC-BY-4.0"},
-        ]
         weights = {"triplet": 0.5, "language": 0.3, "pseudo_caption": 0.2}
-        return {"name": "toy", "images": len(self.files), "columns": columns, "weights": weights}
+        return {"dataset": "toy", "rows": len(self.files), "columns": self.table.columns, "weights": weights}
 
     def _filtered(self, where: str | None) -> pl.DataFrame:
         if where is None:

@@ -68,6 +68,8 @@ def test_the_share_inside() -> None:
     assert inside_share(diamond, 0, 0, 100, 100) == pytest.approx(0.25)
     assert inside_share(Box("tree", ((3, 3),)), 0, 0, 10, 10) == 1
     assert inside_share(Box("tree", ((13, 3),)), 0, 0, 10, 10) == 0
+    assert inside_share(Box("tree", ()), 0, 0, 10, 10) == 0
+    assert inside_share(Box.upright("tree", 1, math.nan, 3, 3), 0, 0, 10, 10) == 0
 
 
 def test_distances_and_common_areas() -> None:

@@ -90,13 +90,14 @@ def test_boxes_over_the_edge_are_clipped_or_left_out_and_counted() -> None:
         Box.upright("car", 300, 40, 20, 10),
         Box.upright("car", float("nan"), 40, 20, 10),
         Box.upright(" -- ", 5, 5, 20, 10),
+        Box.upright("Ignored_Regions", 5, 5, 20, 10),
     ]
     row = maker.make("i", boxes, 100, 100)
     assert [entry["bbox"] for entry in row["objects"]] == [
         {"x": 0, "y": 10, "w": 15, "h": 10},
         {"x": 50, "y": 50, "w": 10, "h": 10},
     ]
-    assert maker.counts == {"boxes_clipped": 1, "boxes_left_out": 4}
+    assert maker.counts == {"boxes_clipped": 1, "boxes_left_out": 5}
 
 
 def test_every_sentence_made_of_boxes_is_all_right() -> None:

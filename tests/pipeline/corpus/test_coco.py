@@ -1,6 +1,7 @@
 """COCO files as people publish them: every habit costs what it must and no more."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from pipeline.base.errors import UserError
 from pipeline.corpus import json_rows
 from pipeline.corpus.coco import KIND
-from tests.pipeline.corpus.annotated import FILES, SHARED, read
+from pipeline.corpus.tables import Notes, Rejects
+from tests.pipeline.corpus.annotated import FILES, SHARED, images, put, read
 from tests.pipeline.corpus.test_registry import shared_archive
 
 FILE = "annotations.json"
@@ -233,6 +235,21 @@ def test_a_file_that_is_no_coco_is_one_line(contents: Any, said: str | None, tmp
         read(KIND, tmp_path, {FILE: contents})
     assert said in str(caught.value) or said in caught.value.problem.remedy or "JSON" in str(caught.value)
     assert FILE in str(caught.value)
+
+
+def test_annotations_in_front_of_their_images_are_not_held_in_memory(tmp_path: Path) -> None:
+    polygon = [[round(10 + n * 1.234567, 6) for n in range(200)]]
+    rows = [box(id=n, image_id=1 + n % 2, bbox=[10, 20, 30, 25], segmentation=polygon) for n in range(3000)]
+    text = json.dumps({"annotations": rows, **{key: coco()[key] for key in ("images", "categories")}})
+    put(tmp_path, {FILE: text})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rows, "_CHUNK", 1 << 16)
+        tracemalloc.start()
+        found = KIND.read(tmp_path, images(), Notes(), Rejects())
+        assert len(next(found).boxes or ()) == 1500
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < len(text) / 2, f"{peak} bytes for a file of {len(text)}"
 
 
 def test_images_without_a_list_of_annotations_are_not_empty(tmp_path: Path) -> None:

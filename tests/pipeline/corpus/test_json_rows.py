@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import UserError
 from pipeline.corpus import json_rows
-from pipeline.corpus.json_rows import read_rows
+from pipeline.corpus.json_rows import read_members, read_rows
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -111,3 +111,27 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     with pytest.raises(UserError, match=r"git-LFS pointer.*git lfs pull"):
         list(read_rows(tmp_path / "rows.json"))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    members=st.dictionaries(st.text(max_size=5), st.lists(VALUES, max_size=4) | VALUES, max_size=4),
+    chunk=st.integers(1, 40),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_members_are_those_of_json(
+    members: dict[str, Any], chunk: int, encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "members.json"
+    path.write_bytes(json.dumps(members, indent=1).encode(encoding))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rows, "_CHUNK", chunk)
+        found: dict[str, Any] = {}
+        for key, row, value in read_members(path):
+            if row is None:
+                assert key not in found
+                found[key] = value
+            else:
+                assert row == len(found[key])
+                found[key] = [*found[key], value]
+    assert repr(found) == repr(json.loads(json.dumps(members)))

@@ -8,10 +8,16 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from pipeline.base.images import probe, probe_all
+from pipeline.base.metrics_io import read_metrics
+from pipeline.base.params import Params, load_params
+from pipeline.base.paths import Paths
 from pipeline.base.picture_hash import picture_hash
 from pipeline.corpus.near_duplicates import MAX_DISTANCE, across_splits, groups
+from pipeline.corpus.places import Placed, assign
+from stages import corpus
 
-SHARED = Path(__file__).parents[4] / "shared"
+ROOT = Path(__file__).parents[3]
+SHARED = ROOT.parent / "shared"
 
 
 def _scene(seed: int, size: int = 160) -> Image.Image:
@@ -87,6 +93,36 @@ def test_pictures_of_val_and_test_are_counted_and_the_first_groups_are_named() -
     splits = {"a": "train", "b": "test", "c": "test", "d": "val", "e": "val", "f": "test", "g": "val"}
     found = [["a", "b", "c"], ["d", "e"], ["f", "g"]]
     assert across_splits(found, splits) == (4, ["'a' (train), 'b' (test)", "'f' (test), 'g' (val)"])
+
+
+def test_images_that_look_alike_get_one_split_where_nothing_states_it() -> None:
+    images = [Placed(f"{i:03d}", str(i), split="test" if i == 7 else None) for i in range(60)]
+    alike = [[f"{i:03d}" for i in range(20, 30)], ["007", "050"]]
+    apart, together = (assign(images, 0, (0.5, 0.25, 0.25), near) for near in ((), alike))
+    assert len({apart.splits[image_id] for image_id in alike[0]}) > 1
+    assert len({together.splits[image_id] for image_id in alike[0]}) == 1
+    assert together.splits["050"] == "test" and together.places == {} and together.shared == []
+    assert set(together.splits.values()) == {"train", "val", "test"} and len(together.splits) == 60
+
+
+def test_near_duplicates_that_are_stated_in_two_splits_stay_there() -> None:
+    images = [Placed("a", "1", split="train"), Placed("b", "2", split="test"), Placed("c", "3")]
+    assigned = assign(images, 0, (1, 0, 0), [["a", "b", "c"]])
+    assert assigned.splits == {"a": "train", "b": "test", "c": "train"} and assigned.shared == []
+
+
+@pytest.mark.parametrize("asked", ["group", "count"])
+def test_frames_in_a_folder_of_images_alone(tmp_path: Path, asked: str) -> None:
+    folder = tmp_path / "in/frames/images"
+    folder.mkdir(parents=True)
+    for number in range(24):
+        _with_car(_scene(number % 4), 10 + 5 * number).save(folder / f"{number:02d}.png")
+    paths, params = Paths(tmp_path), load_params(ROOT / "params.yaml")
+    changes = {"root": "in", "near_duplicates": asked, "split_shares": (0.4, 0.3, 0.3)}
+    changed = {"datasets": ("frames",), "corpus": params.corpus.model_dump() | changes}
+    corpus.run(Params.model_validate(params.model_dump() | changed), paths)
+    count = read_metrics(paths.metrics("corpus"))["frames"]["near_duplicates_across_splits"]
+    assert count == 0 if asked == "group" else count > 0
 
 
 def test_a_probe_says_how_a_picture_looks(tmp_path: Path) -> None:

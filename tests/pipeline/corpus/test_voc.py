@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.errors import UserError
 from pipeline.corpus.voc import KIND
 from tests.pipeline.corpus.annotated import read
 from tests.pipeline.corpus.test_registry import shared_archive
@@ -51,9 +52,10 @@ def bndbox(*values: object) -> str:
         (obj(BNDBOX, name="Storage_Tank-2"), [("Storage_Tank-2", BOX[1])], {}),
         (obj(f"<difficult>1</difficult><truncated>1</truncated>{BNDBOX}"), [BOX], {"difficult_boxes": 1}),
         (obj(f"<part><name>wing</name>{BNDBOX}</part>{BNDBOX}"), [BOX], {}),
-        (obj("<polygon><x1>10</x1><y1>20</y1><x2>40</x2><y2>20</y2><x3>40</x3><y3>45</y3></polygon>"), [BOX], {}),
-        (obj("<polygon><pt><x>10</x><y>20</y></pt><pt><x>40</x><y>20</y></pt><pt><x>9</x><y>45</y></pt></polygon>"),
-         [("car", (9.0, 20.0, 31.0, 25.0))], {}),
+        (obj("<polygon><x1>10</x1><y1>20</y1><x2>40</x2><y2>20</y2><x3>40</x3><y3>45</y3></polygon>"),
+         [BOX], {}),
+        (obj("<polygon><pt><x>10</x><y>20</y></pt><pt><x>40</x><y>20</y></pt><pt><x>9</x><y>45</y></pt>"
+             "</polygon>"), [("car", (9.0, 20.0, 31.0, 25.0))], {}),
         (obj("<robndbox><cx>25</cx><cy>30</cy><w>30</w><h>20</h><angle>0</angle></robndbox>"),
          [("car", (10.0, 20.0, 30.0, 20.0))], {}),
         (voc(OBJECT + "<size><width>0</width><height>0</height></size>"), [BOX], {}),
@@ -141,9 +143,16 @@ def test_the_published_layout_with_its_lists(tmp_path: Path) -> None:
     assert result.counts == {"splits_disagree": 1} and result.found["JPEGImages/b"].boxes is None
 
 
+def test_a_list_of_a_split_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """Without it images that are to be tested would be known from training."""
+    with pytest.raises(UserError, match=r"test\.txt.*neither UTF-8"):
+        read(KIND, tmp_path, {FILE: voc(), "ImageSets/Main/test.txt": b"\xff\xff"})
+
+
 def test_further_values_and_attributes(tmp_path: Path) -> None:
     inside = (
-        "<source><database>Google Earth</database><image>flickr</image><annotation>Unspecified</annotation></source>"
+        "<source><database>Google Earth</database><image>flickr</image><annotation>Unspecified</annotation>"
+        "</source>"
         "<segmented>0</segmented><owner><name>me</name></owner><gsd>0.5</gsd><location>Prague</location>"
         f"<object><name>car</name>{BNDBOX}<attributes><attribute><name>colour</name><value>red</value></attribute>"
         "<attribute><name>parked</name><value>True</value></attribute></attributes></object>"

@@ -1,0 +1,135 @@
+"""`lempo index` and `lempo search` as a person types them, inside and outside a project."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from lempo.search.commands import read_graph, read_weights, table_of
+from lempo.search.searcher import Answer, Hit
+from lempo.search.settings import Settings, find_index, place_of
+from pipeline.base.errors import UserError
+from pipeline.base.params import Params, VlmParams, load_params
+from pipeline.base.paths import Paths
+from tests.lempo.search.conftest import Tuned
+
+pytest.importorskip("lancedb")
+ROOT = Path(__file__).parents[3]
+
+
+def lempo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lempo.cli", *arguments],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_folder_outside_a_project(tmp_path: Path, tiny_vlm: VlmParams) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for seed, name in enumerate(("one.png", "two.png", "three.jpg")):
+        pixels = np.random.default_rng(seed).integers(0, 255, (40, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(pictures / name)
+    refused = lempo("index", "pictures", cwd=tmp_path)
+    assert refused.returncode == 1 and "no vision language model is named" in refused.stderr
+    assert not (pictures / ".lempo-index").exists()
+    made = lempo("index", "pictures", "--vlm", tiny_vlm.model, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "it is written into pictures/.lempo-index; --out puts it elsewhere" in made.stderr
+    assert "3 images: 3 added" in made.stderr and made.stdout == ""
+    search = ("search", "--image", "pictures/one.png", "--text", "a red car", "--index", "pictures")
+    found = lempo(*search, "-k", "2", "--json", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    answer = json.loads(found.stdout)
+    assert sorted(answer) == ["hits", "left_out", "seconds", "texts", "weights"]
+    assert {hit["id"] for hit in answer["hits"]} == {"two.png", "three.jpg"}
+    assert all(Path(tmp_path, hit["path"]).is_file() for hit in answer["hits"])
+    assert any("no text encoder was tuned" in line for line in answer["left_out"])
+    table = lempo(*search, cwd=tmp_path).stdout
+    assert "two.png" in table and "left out: the pseudo caption: the reference has no scene graph" in table
+    wrong = lempo(*search, "--where", "colour = 1", cwd=tmp_path)
+    assert wrong.returncode == 1 and "No field named colour" in wrong.stderr
+    assert len(wrong.stderr.strip().splitlines()) == 1
+
+
+def test_a_dataset_of_a_project(tuned: Tuned) -> None:
+    root = tuned.paths.root
+    (root / "params.yaml").write_text(yaml.safe_dump(json.loads(tuned.params.model_dump_json())))
+    made = lempo("index", "tiny", cwd=root)
+    assert made.returncode == 0, made.stderr
+    assert ".lempo/index/tiny" in made.stderr and "192 images: 0 added" in made.stderr
+    found = lempo("search", "--id", "test-car-red-a", "--text", "make the car blue", "--json", cwd=root)
+    assert found.returncode == 0, found.stderr
+    answer = json.loads(found.stdout)
+    assert answer["texts"]["interpretation"] == "a red car." and answer["left_out"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("index", "nothing"), "there is no such folder or dataset"),
+        (("search", "--text", "x"), "there is no index"),
+        (("search", "--text", "x", "--llm"), "no params.yaml that names a language model"),
+        (("search", "--text", "x", "--weights", "triplet"), "the weights cannot be read"),
+        (("search", "--text", "x", "--graph", "none.json"), "none.json"),
+        (("search", "--text", "x", "--pretrained", "openai"), "weights are named without a model"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = lempo(*arguments, cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: ") and said in line
+
+
+def test_the_defaults_are_the_projects_own() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert Settings.of(None) == Settings.of(params, None).__class__(
+        None, *list(vars(Settings.of(params)).values())[1:]
+    )
+
+
+def test_where_an_index_lies(tmp_path: Path, tuned: Tuned) -> None:
+    params: Params = tuned.params
+    paths = Paths(tmp_path)
+    assert place_of("tiny", params, paths) == tmp_path / ".lempo/index/tiny"
+    assert place_of("a/tiny", params, paths).parent == tmp_path / ".lempo/index"
+    assert place_of("a/tiny", params, paths) != place_of("b/tiny", params, paths)
+    assert place_of("a/tiny", None, paths) == Path("a/tiny/.lempo-index")
+    with pytest.raises(UserError, match="there is no index"):
+        find_index(None, params, paths)
+    for name in ("one", "two"):
+        (tmp_path / ".lempo/index" / name).mkdir(parents=True)
+        (tmp_path / ".lempo/index" / name / "index.json").touch()
+    with pytest.raises(UserError, match="one, two"):
+        find_index(None, params, paths)
+    assert find_index("two", params, paths).name == "two"
+    (tmp_path / ".lempo/index/tiny/tables").mkdir(parents=True)
+    with pytest.raises(UserError, match="not finished"):
+        find_index("tiny", params, paths)
+
+
+def test_graphs_and_weights_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "g.json"
+    file.write_text('﻿[{"objects": []}]')
+    assert read_graph(file) == {"objects": []}
+    for text in ("[]", "3", "{", "[1, 2]"):
+        file.write_text(text)
+        with pytest.raises(UserError, match=r"g\.json"):
+            read_graph(file)
+    assert read_weights("triplet=0.5, graph=-1") == {"triplet": 0.5, "graph": -1}
+
+
+def test_names_and_texts_cannot_control_a_terminal() -> None:
+    hit = Hit("x", "a\n\x1b[31m\udcff.png", 0.5, {"triplet": 0.5}, {"place": "b\x07"})
+    shown = table_of(Answer([hit], ["c\x1b"], "d\r", None, {"triplet": 1.0}, 0.1))
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert "a\\n\\x1b[31m" in shown
