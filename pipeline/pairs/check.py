@@ -136,6 +136,8 @@ class ModificationChecker:
             return all(_fits(values, before) for values in (base, old, new))
         if strong and new.numbers == old.numbers == set() and new.vague == old.vague == set():
             return False  # "add three cars" does not make three of two
+        if (new.numbers or new.vague) and (base.numbers or base.vague) and not changing:
+            return False  # "I would like two cars from two to three"
         stated_new = new if new.numbers or new.vague else base
         if stated_new is base and changing and not (old.numbers or old.vague):
             return False

@@ -79,6 +79,7 @@ class Statement:
         base, old, new: what it speaks of, what it calls past, and what it calls wanted.
         relation: (readings of a predicate, names before it, names after it).
         negative: whether it denies.
+        exchange: whether it says that something is replaced.
         late: whether it says after the name that this is gone, or added.
     """
 
@@ -92,6 +93,7 @@ class Statement:
     relation: tuple[tuple[tuple[str, bool], ...], list[str], list[str]] | None = None
     negative: bool = False
     late: bool = False
+    exchange: bool = False
     unknown: list[str] = field(default_factory=list)
 
     @property
@@ -101,7 +103,8 @@ class Statement:
 
 def statements_of(text: str, vocabulary: Vocabulary) -> list[Statement]:
     """Read a modification. What it does not understand stands in `unknown` of its clause."""
-    read = [_read(clause) for clause in _clauses(items_of(text, vocabulary))]
+    clauses = _clauses(items_of(text, vocabulary))
+    read = [part for clause in clauses for part in _parts(_read(clause))]
     last: Statement | None = None
     for statement in read:
         if statement.frame is None and last is not None:
@@ -113,6 +116,24 @@ def statements_of(text: str, vocabulary: Vocabulary) -> list[Statement]:
         if after.late and open_ended and statement.new.empty and statement.old.empty:
             statement.frame, statement.late = after.frame, not statement.own  # "the car and the bus are gone"
     return read
+
+
+def _parts(statement: Statement) -> list[Statement]:
+    """Two statements of a clause that puts one object in another's place: "a pond instead of the car"."""
+    base, old, new = statement.base, statement.old, statement.new
+    gone, come = (old, base) if old.names and base.names else (base, new)
+    alone = all(len(values.names) == 1 for values in (gone, come)) and gone.names != come.names
+    if (
+        not alone
+        or (gone is base and not statement.exchange)
+        or statement.relation is not None
+        or statement.frame == "remove"
+    ):
+        return [statement]
+    if come is base:
+        _merge(come, new)
+    removed = Statement(statement.text, "remove", own=True, base=gone, unknown=statement.unknown)
+    return [removed, Statement(statement.text, "add", own=True, base=come)]
 
 
 def _clauses(items: Sequence[Item]) -> Iterator[list[Item]]:
@@ -182,7 +203,7 @@ def _read(items: Sequence[Item]) -> Statement:
                 else part
             )
             target.positions.add(item.value)
-        elif item.kind == Kind.RELATION and item.phrase is not None:
+        elif item.kind == Kind.RELATION and item.phrase is not None and not (word == "by" and exchange):
             out.relation = (item.phrase.readings, list(names), [])
         elif item.kind == Kind.COLLECTIVE:
             if item.number is not None:
@@ -194,6 +215,7 @@ def _read(items: Sequence[Item]) -> Statement:
                 part.numbers.add(1)
         else:
             part, exchange = _cue(out, part, exchange, word, following, items, at)
+    out.exchange = exchange
     if out.base.names == [] and out.frame != "change":
         _merge(out.base, out.new)
     return out

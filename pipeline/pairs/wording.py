@@ -164,7 +164,7 @@ def difference_line(change: Change) -> str:
     if after is None:
         return f"remove: {the(before)}"
     if change.kind == "count" and before.quantity and after.quantity:
-        return f"number: {noun(before, number=False)}, from {_number(before)} to {_number(after)}"
+        return f"number: from {noun(before)} to {_number(after)}"
     if change.kind == "move":
         return f"move: {the(before, place=False)}, from the {before.position} to the {after.position}"
     if change.kind in ("resize", "recolour"):

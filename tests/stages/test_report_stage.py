@@ -12,8 +12,10 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.schemas import PAIRS
+from pipeline.base.tables import read_table, write_table
 from pipeline.report.queries import shown_queries
-from pipeline.report.tables import curves, method_rows
+from pipeline.report.tables import corpus_counts, curves, method_rows
 from stages import report
 from tests.stages.results import make_results, results_params
 from trainer.methods import registry

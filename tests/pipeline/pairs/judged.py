@@ -156,7 +156,21 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (TWO, "remove the white hangar at the center", False),
     (TWO, "remove the small airplane at the top left and the white hangar at the center", False),
     (SWAP, "remove the two red cars at the left and add one round pond at the bottom", True),
-    (SWAP, "replace the two red cars at the left with a round pond at the bottom", False),  # strict
+    (SWAP, "replace the two red cars at the left with a round pond at the bottom", True),
+    (SWAP, "Replace the two red cars at the left by one round pond at the bottom.", True),
+    (SWAP, "The same but with one round pond at the bottom instead of the two red cars at the left.", True),
+    (SWAP, "replace one round pond at the bottom with the two red cars at the left", False),
+    (SWAP, "the same but with two red cars at the left instead of the round pond at the bottom", False),
+    (SWAP, "the same but with two round ponds at the bottom instead of the two red cars at the left", False),
+    (SWAP, "move the two red cars at the left to the round pond at the bottom", False),
+    (REMOVE, "replace the two red cars at the left with a round pond at the bottom", False),
+    (ADD, "the same but with one round pond at the bottom instead of the two red cars at the left", False),
+    (COUNT, "I would like to have two red cars at the left, from two to three", False),
+    (
+        MOVE,
+        "The same but with the small airplane from the top left to the top right instead of the top",
+        False,
+    ),
     (SWAP, "with one round pond at the bottom and without the two red cars at the left", True),
     (
         SWAP,
