@@ -191,9 +191,9 @@ def _turned(
         return base | old | new <= before
     wanted = new or (base if old or not changing else set())
     past = old | (base if new else set())
-    if not wanted and come:
-        return False
-    if not come and not old:  # a value that goes without another in its place must be named as the old one
+    if not come:  # a value that goes without another in its place must be named as the old one
+        return gone <= old and not new & gone and base | old <= before and new <= after
+    if not wanted:
         return False
     return come <= wanted and not wanted & gone and wanted <= after and past <= before
 

@@ -252,7 +252,7 @@ def _cue(
         return out.new, exchange
     if word == "from":
         return out.old, exchange
-    if word in _OLD and (out.frame != "change" or not part.empty):
+    if word == "longer" or (word in _OLD and (out.frame != "change" or not part.empty)):
         if out.frame is None and word != "not":
             _frame(out, "want")
         return out.old, exchange

@@ -21,6 +21,8 @@ FEWER = (Change("count", TREES, Group("few", "tree")),)
 MOVE = (Change("move", PLANE, Group("1", "airplane", ("small",), "top right")),)
 RESIZE = (Change("resize", PLANE, Group("1", "airplane", ("large",), "top left")),)
 RECOLOUR = (Change("recolour", CARS, Group("2", "car", ("blue",), "left")),)
+GROW = (Change("resize", HANGAR, Group("1", "hangar", ("white", "large"), "center")),)
+FADE = (Change("recolour", HANGAR, Group("1", "hangar", (), "center")),)
 FREE = (Change("free", CARS, Group("4", "car", ("red",), "top")),)
 TOUCH = (Change("relation", relation=("car", "next to", "hangar"), ends=(CARS, HANGAR)),)
 PART = (Change("relation", relation=("car", "next to", "hangar"), added=False, ends=(CARS, HANGAR)),)
@@ -121,6 +123,14 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (RECOLOUR, "turn the blue cars red", False),
     (RECOLOUR, "make the cars green", False),
     (RECOLOUR, "paint the hangar blue", False),
+    (GROW, "make the hangar large", True),
+    (GROW, "I would like the white hangar at the center to be large", True),
+    (GROW, "the same but with the white hangar at the center large", True),
+    (GROW, "let the hangar be no longer large", False),
+    (GROW, "make the large hangar white", False),
+    (FADE, "let the white hangar be no longer white", True),
+    (FADE, "I would like the hangar to be no longer white", True),
+    (FADE, "make the hangar white", False),
     # replaced
     (FREE, "replace the two red cars at the left with four red cars at the top", True),
     (FREE, "I would like four red cars at the top instead of the two red cars at the left", True),
