@@ -83,13 +83,13 @@ class GraphIndex:
         for first, second in self._candidates():
             if partners[first] >= MOST_PARTNERS and partners[second] >= MOST_PARTNERS:
                 continue
-            key = first * len(facts) + second if first < second else second * len(facts) + first
-            if key in seen:
-                continue
-            seen.add(key)
             one, other = facts[first], facts[second]
             if len(one - other) > self._most or len(other - one) > self._most:
                 continue
+            key = min(first, second) * len(facts) + max(first, second)
+            if key in seen:
+                continue
+            seen.add(key)
             found = 0
             for reference, target in ((first, second), (second, first)):
                 graph, wanted = self.entries[reference].graph, self.entries[target].graph
