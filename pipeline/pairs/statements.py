@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from pipeline.faithfulness import words
@@ -45,8 +46,8 @@ _KNOWN = (
         "does don't did so if that is it its them they their those these this here from place stead "
         "going want look looking looks see seeing where who which such done had has having i'm rest "
         "other others stay unchanged ideally kindly and or then while on in at for s left-hand modified "
-        "different difference's only will won't isn't aren't what whose compared anymore any remain "
-        "remaining original"
+        "different difference's only will won't isn't aren't go goes belong belongs what whose compared "
+        "anymore any leave remain remaining original"
     )
 )  # fmt: skip
 _POINTING = _words("this that the same current given")  # before "one": the picture
@@ -160,7 +161,7 @@ def _splits(items: Sequence[Item], at: int) -> bool:
         return False
     if before and before[0].kind == Kind.ATTRIBUTE and rest[0].kind == Kind.ATTRIBUTE:
         return False
-    return _has_name(_up_to_separator(rest))
+    return rest[0].text in ("keep", "leave") or _has_name(_up_to_separator(rest))
 
 
 def _up_to_separator(items: Sequence[Item]) -> list[Item]:
@@ -216,6 +217,9 @@ def _read(items: Sequence[Item]) -> Statement:
         else:
             part, exchange = _cue(out, part, exchange, word, following, items, at)
     out.exchange = exchange
+    for item, after in pairwise(items):  # "keep the cars and remove everything else"
+        if item.text in _REMOVE and after.text in ("everything", "others"):
+            out.unknown.append(after.text)
     if out.base.names == [] and out.frame != "change":
         _merge(out.base, out.new)
     return out
@@ -248,7 +252,7 @@ def _cue(
         return out.old, exchange
     if word in _EXCHANGE:
         exchange = True
-    if word in ("with", "by") and exchange:
+    if word in ("with", "by", "for") and exchange:
         return out.new, exchange
     if word == "from":
         return out.old, exchange

@@ -39,6 +39,9 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (REMOVE, "The two red automobiles on the left should be removed.", True),
     (REMOVE, "I want to see no red cars at the left", False),  # how many there are is not said
     (REMOVE, "delete both red cars at the left", False),  # "both" is no number of the reader; strict
+    (REMOVE, "Could you erase the two red cars on the left?", True),
+    (REMOVE, "keep the two red cars at the left and remove everything else", False),
+    (REMOVE, "remove the two red cars at the left and keep everything else as it is", True),
     (REMOVE, "add two red cars at the left", False),
     (REMOVE, "The same but with two red cars at the left", False),
     (REMOVE, "remove the two cars at the left", False),
@@ -104,6 +107,7 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (MOVE, "I would like the small airplane to be at the top right rather than at the top left", True),
     (MOVE, "The small plane should be in the upper right instead of the upper left", True),
     (MOVE, "the same but with the small airplane at the top right instead of at the top left", True),
+    (MOVE, "the airplane should go from the upper left corner to the upper right corner", True),
     (MOVE, "move the small airplane from the top right to the top left", False),
     (MOVE, "let the small airplane be at the top left, not at the top right", False),
     (MOVE, "move the small airplane to the bottom right", False),
@@ -172,6 +176,7 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (SWAP, "replace one round pond at the bottom with the two red cars at the left", False),
     (SWAP, "the same but with two red cars at the left instead of the round pond at the bottom", False),
     (SWAP, "the same but with two round ponds at the bottom instead of the two red cars at the left", False),
+    (SWAP, "swap the two red cars at the left for a round pond at the bottom", True),
     (SWAP, "move the two red cars at the left to the round pond at the bottom", False),
     (REMOVE, "replace the two red cars at the left with a round pond at the bottom", False),
     (ADD, "the same but with one round pond at the bottom instead of the two red cars at the left", False),
