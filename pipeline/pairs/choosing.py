@@ -57,7 +57,7 @@ def choose(index: GraphIndex, images: Sequence[Image], seed: int, per_image: int
     """
     choice = Choice()
     offers: dict[str, dict[str, list[_Offer]]] = {}  # by split and kind
-    for pair in tqdm(index.pairs(), "pairs: find", unit=" pairs", delay=2, leave=False):
+    for pair in tqdm(index.pairs(), "pairs: find", unit=" pairs", delay=2, mininterval=1, leave=False):
         choice.found += 1
         if len(index.entries[pair.target].images) > MOST_RIGHT:
             choice.too_common += 1

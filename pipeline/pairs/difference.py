@@ -16,7 +16,7 @@ COLOURS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """One thing that a modification asks for.
 

@@ -23,7 +23,7 @@ MOST_PARTNERS = 12  # of an entry
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """Images with one graph in one scope, by their numbers in the order in which they were added."""
 
@@ -33,7 +33,7 @@ class Entry:
     rank: int  # an order that depends on the seed and on what the entry is, not on how it was read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Two entries, by their numbers, and the changes that make the second of the first."""
 

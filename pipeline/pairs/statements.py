@@ -28,7 +28,7 @@ _ADD = _words(
 )
 _WEAK_ADD = _words("with there put place build show have contain containing featuring")
 _CHANGE = _words(
-    "change changed move moved make turn turned paint painted repaint recolour recolor resize shift "
+    "made change changed move moved make turn turned paint painted repaint recolour recolor resize shift "
     "relocate replace replaced swap substitute increase increased reduce reduced decrease decreased set "
     "enlarge shrink let keep"
 )
@@ -161,7 +161,8 @@ def _splits(items: Sequence[Item], at: int) -> bool:
         return False
     if before and before[0].kind == Kind.ATTRIBUTE and rest[0].kind == Kind.ATTRIBUTE:
         return False
-    return rest[0].text in ("keep", "leave") or _has_name(_up_to_separator(rest))
+    opens = rest[0].text in ("keep", "leave") or "same" in [item.text for item in rest[:2]]
+    return opens or _has_name(_up_to_separator(rest))
 
 
 def _up_to_separator(items: Sequence[Item]) -> list[Item]:
@@ -217,6 +218,9 @@ def _read(items: Sequence[Item]) -> Statement:
         else:
             part, exchange = _cue(out, part, exchange, word, following, items, at)
     out.exchange = exchange
+    said = {item.text for item in items}
+    if "longer" in said and said & {"instead", "rather"}:
+        out.unknown.append("longer")  # "red cars instead of no longer red"
     for item, after in pairwise(items):  # "keep the cars and remove everything else"
         if item.text in _REMOVE and after.text in ("everything", "others"):
             out.unknown.append(after.text)
