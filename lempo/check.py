@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from lempo.archives import archive_checks
 from lempo.belonging import belonging
 from lempo.costs import costs
 from pipeline.base.errors import UserError
@@ -48,6 +49,7 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     """The name of each check, and a function that returns details or raises a `UserError`."""
     for dataset in params.datasets:
         yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset, params)
+        yield from archive_checks(params, paths, dataset)
     if params.pairs.write == "llm":
         yield "prompt of pairs", partial(_prompt, paths.root / params.pairs.prompt, "difference", "style")
     yield "prompt of interpret", partial(_prompt, paths.root / params.interpret.prompt, "graph")

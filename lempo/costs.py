@@ -5,7 +5,7 @@ A figure is the last run's, or measured just now on a few images. Where there is
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,13 +19,14 @@ from pipeline.base.files import read_json
 from pipeline.base.images import probe
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
+from pipeline.base.schemas import PAIRS, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
+from pipeline.captions.stages import PAIRS as WRITING
 from pipeline.graph.scene_graph import graph_from_row, serialise
 from pipeline.graph.summary import summarised
 from pipeline.llm.model_files import local_folder
-from stages.sources import image_files
+from stages.sources import brought, image_files
 
 _DECODED, _EMBEDDED, _PROMPTS = 32, 16, 50  # images and prompts that are tried
 T = TypeVar("T")
@@ -37,6 +38,7 @@ def costs(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], str]
     project = _Project(params, paths)
     stages: dict[str, Callable[[], str]] = {
         "corpus": partial(_corpus, project),
+        "pairs": partial(_pairs, project),
         "interpret": partial(_language, project, INTERPRET),
         "caption": partial(_language, project, CAPTION),
         "embed": partial(_embed, project),
@@ -75,13 +77,15 @@ class _Project:
     @cached_property
     def files(self) -> list[Path]:
         """The image files of all datasets; of a world that was not drawn there are none."""
+        return [file for name in self.params.datasets for file in self.files_of(name)]
+
+    @cache  # noqa: B019
+    def files_of(self, dataset: str) -> list[Path]:
         if self.tables:
-            tables = [
-                pq.read_table(self.paths.images(name), columns=["path"]) for name in self.params.datasets
-            ]
-            return [self.paths.root / path for table in tables for path in table["path"].to_pylist()]
-        folders = [self.paths.root / self.params.corpus.root / name for name in self.params.datasets]
-        return [folder / name for folder in folders if folder.is_dir() for name in image_files(folder)]
+            paths = pq.read_table(self.paths.images(dataset), columns=["path"])["path"].to_pylist()
+            return [self.paths.root / path for path in paths]
+        folder = self.paths.root / self.params.corpus.root / dataset
+        return [folder / name for name in image_files(folder)] if folder.is_dir() else []
 
     def holds(self, check: Callable[[], object]) -> bool:
         try:
@@ -115,27 +119,22 @@ def _corpus(project: _Project) -> str:
     return _product(count, "images", each, f"decoding, as measured on {len(tried)} of them")
 
 
+def _pairs(project: _Project) -> str:
+    if project.params.pairs.write == "rules":
+        return "made queries are written by rule: no model is asked"
+    return _language(project, WRITING)
+
+
 def _language(project: _Project, stage: LanguageStage) -> str:
     params, paths, expected = project.params, project.paths, project.expected
-    source, maker = (PAIRS, "pairs") if stage is CAPTION else (SCENE_GRAPHS, "corpus")
-    sources = [stage.source(paths, name) for name in params.datasets]
-    of_source = expected.pairs if stage is CAPTION else expected.corpus
-    names = dict(zip(params.datasets, sources, strict=True))
-    if not all(_is_made(project, file, source, of_source, name) for name, file in names.items()):
-        return f"not known before `lempo {maker}`, which says how many rows there are"
-    count = sum(pq.read_metadata(file).num_rows for file in sources)
+    if (count := _most_rows(project, stage)) is None:
+        before = "corpus" if stage is INTERPRET else "pairs"
+        return f"not known before `lempo {before}`, which says how many rows there are"
     model = language_model(expected)
-    made = [
-        _is_made(
-            project,
-            stage.table(paths, name),
-            stage.schema,
-            lambda n: stage.made_from(expected, n) | model,
-            name,
-        )
-        for name in params.datasets
-    ]
-    if all(made):
+    made_from = partial(_made_from, stage, expected, model)
+    if all(
+        _is_made(project, stage.table(paths, name), stage.schema, made_from, name) for name in params.datasets
+    ):
         return f"the texts are made, of {count:,} rows"
     said = f"at most {count:,} rows, fewer where texts are in the cache; {_tokens(project, stage)}"
     speed = project.speed(stage.name)
@@ -143,6 +142,32 @@ def _language(project: _Project, stage: LanguageStage) -> str:
         return f"{said}; {_NOT_RUN} with this model"
     each, start = speed["generate_seconds"] / speed["generated"], speed["engine_start_seconds"]
     return f"{said}; {_product(count, 'rows', each, 'as in the last run')}, and {duration(start)} to start"
+
+
+def _made_from(
+    stage: LanguageStage, expected: Expected, model: dict[str, str], dataset: str
+) -> dict[str, Any]:
+    return stage.made_from(expected, dataset) | model
+
+
+def _most_rows(project: _Project, stage: LanguageStage) -> int | None:
+    """How many rows a stage has; before the tables are made, how many it has at most, if that is known."""
+    params, paths, expected = project.params, project.paths, project.expected
+    files = {name: stage.source(paths, name) for name in params.datasets}
+    source, made_from = (PAIRS, expected.pairs) if stage is CAPTION else (SCENE_GRAPHS, expected.corpus)
+    if stage is not WRITING and all(
+        _is_made(project, files[name], source, made_from, name) for name in files
+    ):
+        return sum(pq.read_metadata(file).num_rows for file in files.values())
+    total = 0
+    for name in params.datasets:
+        images = len(project.files_of(name))
+        folder = paths.root / params.corpus.root / name
+        if not images or (stage is not INTERPRET and "queries" in brought(folder)):
+            return None
+        limits = params.pairs
+        total += images if stage is INTERPRET else min(images * limits.per_image, limits.most * len(SPLITS))
+    return total
 
 
 def _is_made(
@@ -157,27 +182,29 @@ def _tokens(project: _Project, stage: LanguageStage) -> str:
 
     params, section = project.params, stage.section(project.params)
     template = load_prompt(project.paths.root / section.prompt, stage.placeholders)
-    prompts = [
-        "\n".join(turn["content"] for turn in template.render(graph=graph, modification=modification))
-        for graph, modification in _examples(project)
-    ]
+    examples = list(_examples(project))
+    prompts = []
+    for graph, modification in examples or [("", "")]:
+        values = {"graph": graph, "modification": modification, "difference": modification, "style": ""}
+        prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
     answer = f"an answer has at most {section.max_tokens} tokens"
-    if not prompts:
-        return answer
+    row = "" if examples else " beside its row"
     folder = local_folder(params.llm.model, project.paths.root) if params.llm.engine != "endpoint" else None
     if folder is None or not (folder / "tokenizer.json").is_file():
         length = sum(map(len, prompts)) / len(prompts)
-        return f"a prompt has about {length:,.0f} characters, {answer}"
+        return f"a prompt has about {length:,.0f} characters{row}, {answer}"
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     length = sum(len(encoded.ids) for encoded in tokenizer.encode_batch(prompts)) / len(prompts)
-    return f"a prompt has about {length:,.0f} tokens, {answer}"
+    return f"a prompt has about {length:,.0f} tokens{row}, {answer}"
 
 
 def _examples(project: _Project) -> Iterator[tuple[str, str]]:
     """Graphs and modifications of a few rows as a prompt states them; they need not belong together."""
     params, paths = project.params, project.paths
+    if not project.tables:
+        return
     limits = (params.llm.max_groups, params.llm.max_relations)
     each = -(-_PROMPTS // len(params.datasets))
     for dataset in params.datasets:

@@ -73,7 +73,8 @@ def by_model(
     for dataset, (_, _, figures) in written.items():
         shares = right[dataset]
         figures["first_pass_right_share"] = sum(shares) / len(shares) if shares else None
-    write_metrics(expected.paths.speed("pairs"), writer.speed.figures(time.perf_counter() - since))
+    speed = writer.speed.figures(time.perf_counter() - since) | {"model": settings.llm.model}
+    write_metrics(expected.paths.speed("pairs"), speed)
     return written
 
 

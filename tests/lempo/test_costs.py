@@ -1,6 +1,7 @@
 """What each stage will cost: measured figures alone, and nothing made up where there are none."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from stages import corpus, embed, pairs
-from tests.finished import with_changes
+from tests.finished import make_llm, with_changes
 from tests.language_toy import FakeEngine, Toy
 from tests.trainer.tiny import make_vlm_folder
+
+ROOT = Path(__file__).parents[2]
 
 
 def _said(params: Params, paths: Paths) -> dict[str, str]:
@@ -21,7 +24,9 @@ def _said(params: Params, paths: Paths) -> dict[str, str]:
 
 def _params(folder: Path) -> Params:
     make_vlm_folder(folder / "vlm")
-    changes = {"vlm.model": "local-dir:vlm", "speed.device": "cpu"}
+    shutil.copytree(ROOT / "prompts", folder / "prompts")
+    make_llm(folder, b"{}")
+    changes = {"llm.model": "llm", "vlm.model": "local-dir:vlm", "speed.device": "cpu"}
     return with_changes(load_params(folder / "params.yaml"), changes)
 
 
@@ -30,7 +35,11 @@ def test_before_any_run_images_are_counted_and_a_few_are_tried(folder: Path) -> 
     measured = r"9 images x [\d.]+ ms \(decoding, as measured on 9 of them\) = [\d.]+ s"
     assert re.fullmatch(measured, said["corpus"])
     assert re.fullmatch(r"9 images x [\d.]+ ms \(as measured on 9 of them\) = [\d.]+ s", said["embed"])
-    assert said["interpret"] == "not known before `lempo corpus`, which says how many rows there are"
+    assert said["interpret"].startswith(
+        "at most 9 rows, fewer where texts are in the cache; a prompt has about"
+    )
+    assert " beside its row, an answer has at most 160 tokens; " in said["interpret"]
+    assert said["pairs"] == "made queries are written by rule: no model is asked"
     assert said["caption"] == "not known before `lempo pairs`, which says how many rows there are"
     assert said["tune"] == said["evaluate"] == "not known for parks: the stage has not run here"
 
@@ -65,6 +74,8 @@ def test_what_is_made_costs_nothing(folder: Path) -> None:
     said = _said(params, paths)
     assert said["corpus"] == "the tables are made, of 9 images"
     assert said["embed"] == "the features are made, of 9 images"
+    shutil.rmtree(folder / "prompts")
+    said = _said(params, paths)
     assert said["interpret"].startswith("not known: ") and "no such prompt file" in said["interpret"]
 
 

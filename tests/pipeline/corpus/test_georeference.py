@@ -63,13 +63,13 @@ def test_a_geotiff_is_where_it_says(tmp_path: Path) -> None:
 def test_rotated_images_and_control_points_keep_their_place(tmp_path: Path) -> None:
     turned = (
         rasterio.Affine.translation(600_000, 5_500_000)
-        * rasterio.Affine.rotation(30)
-        * rasterio.Affine.scale(2, -2)
+        @ rasterio.Affine.rotation(30)
+        @ rasterio.Affine.scale(2, -2)
     )
     source = look_at(_geotiff(tmp_path / "a.tif", crs="EPSG:32633", transform=turned), LOOK)
     assert source.georeference is not None
     assert source.georeference.transform == pytest.approx(tuple(turned)[:6]) and source.gsd == 2
-    corners = [turned * (x, y) for x in (0, 80) for y in (0, 40)]
+    corners = [turned @ (x, y) for x in (0, 80) for y in (0, 40)]
     assert bounds(source.georeference, 0, 0, 80, 40)[0] == pytest.approx(min(x for x, _ in corners))
     points = [
         rasterio.control.GroundControlPoint(row, column, 15 + column / 1000, 50 - row / 1000)
