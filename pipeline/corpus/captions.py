@@ -73,7 +73,7 @@ def _rows_of(
 
 
 def _not_known(id: str, known: set[str], key: str) -> str:
-    """The id of the image whose file's name is given in an id's place, or that of a query that may be made."""
+    """The id of the image whose file's name is given as an id, or that of a query that is made later."""
     if key == "pair_id" and id.startswith(MADE):
         return id
     if key == "image_id" and (name := name_in_images(id).rsplit(".", 1)[0]) in known:
