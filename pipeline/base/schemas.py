@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 SPLITS = ("train", "val", "test")
+MADE = "made-"  # how the ids of queries begin that the project makes
 _TEXT, _TEXTS, _FLAG = pa.string(), pa.list_(pa.string()), pa.bool_()
 _INT32, _INT64, _FLOAT64 = pa.int32(), pa.int64(), pa.float64()
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.schemas import BROUGHT_CAPTIONS
+from pipeline.base.schemas import BROUGHT_CAPTIONS, MADE
 from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.image_files import name_in_images
 from pipeline.corpus.json_rows import read_rows
@@ -27,8 +27,8 @@ _FILES = (
 def with_captions(corpus: Corpus, folder: Path) -> Corpus:
     """The corpus of a folder with the captions that lie in the folder; rows that cannot be used are rejected.
 
-    Queries that the project makes are not known yet, so where the folder brings none, the id of a query is
-    not checked here.
+    Queries that the project makes are not known yet, so their ids are not checked here, and where the folder
+    brings no queries, none is.
 
     Raises:
         UserError: a file as a whole cannot be used.
@@ -59,7 +59,7 @@ def _rows_of(
             record = Record.checked(value)
             id = record.identifier(key)
             if known is not None and id not in known:
-                id = _by_file_name(id, known, key)
+                id = _not_known(id, known, key)
             if id in row_of:
                 reason = f"the id stands twice, in row {row_of[id]} too"
                 raise Rejected(reason, "Keep one caption", key, id)
@@ -72,8 +72,10 @@ def _rows_of(
             yield {"for": purpose, "id": id, "text": text}
 
 
-def _by_file_name(id: str, known: set[str], key: str) -> str:
-    """The id of the image whose file's name is given in an id's place."""
+def _not_known(id: str, known: set[str], key: str) -> str:
+    """The id of the image whose file's name is given as an id, or that of a query that is made later."""
+    if key == "pair_id" and id.startswith(MADE):
+        return id
     if key == "image_id" and (name := name_in_images(id).rsplit(".", 1)[0]) in known:
         return name
     what = "image with a scene graph" if key == "image_id" else "query"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
+from pipeline.base.schemas import MADE
 from pipeline.pairs.difference import Change, kind_of
 from pipeline.pairs.index import GraphIndex, Pair
 
@@ -77,7 +78,7 @@ def choose(index: GraphIndex, images: Sequence[Image], seed: int, per_image: int
 
 def query_id(reference: str, target: str) -> str:
     """The id of a made query: the same whenever it is made, so that a person can bring a corrected one."""
-    return "made-" + hashlib.blake2b(f"{reference}\0{target}".encode(), digest_size=8).hexdigest()
+    return MADE + hashlib.blake2b(f"{reference}\0{target}".encode(), digest_size=8).hexdigest()
 
 
 def _in_turn(kinds: dict[str, list[_Offer]], per_image: int, most: int) -> Iterator[tuple[int, str, Pair]]:

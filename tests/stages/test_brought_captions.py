@@ -15,6 +15,7 @@ from pipeline.base.metrics_io import read_metrics
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import BROUGHT_CAPTIONS, IMAGES, QUERIES, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
+from pipeline.pairs.choosing import query_id
 from stages import corpus, pairs
 from tests.language_toy import Toy
 from tests.pipeline.corpus.source import Source
@@ -57,7 +58,11 @@ def test_captions_are_kept_and_each_bad_one_is_a_reject_with_its_reason(tmp_path
     _brought(source.folder, [*good, *bad])
     _brought(
         source.folder,
-        [{"pair_id": 3, "caption": "Roof."}, {"pair_id": 99, "caption": "Roof."}],
+        [
+            {"pair_id": 3, "caption": "Roof."},
+            {"pair_id": 99, "caption": "Roof."},
+            {"pair_id": query_id("a", "b"), "caption": "Made."},  # which queries are made is not known yet
+        ],
         "pseudo_captions.json",
     )
     corpus.run(_params(share=0.8), paths)
@@ -65,6 +70,7 @@ def test_captions_are_kept_and_each_bad_one_is_a_reject_with_its_reason(tmp_path
         ("interpretation", "train-red", "A red roof."),
         ("interpretation", "val-red", "x"),
         ("pseudo_caption", "3", "Roof."),
+        ("pseudo_caption", query_id("a", "b"), "Made."),
     ]
     rejects = read_table(paths.rejects, REJECTS).to_pylist()
     assert {row["table"] for row in rejects} == {"captions"} and len(rejects) == 8
@@ -79,9 +85,9 @@ def test_captions_are_kept_and_each_bad_one_is_a_reject_with_its_reason(tmp_path
         8: "the value is no JSON object",
     }
     counts = read_metrics(paths.metrics("corpus"))["parks"]
-    assert (counts["brought_interpretations"], counts["brought_pseudo_captions"]) == (2, 1)
+    assert (counts["brought_interpretations"], counts["brought_pseudo_captions"]) == (2, 2)
     assert counts["rejected_captions"] == 8
-    with pytest.raises(UserError, match="8 of 11 rows of captions were rejected"):
+    with pytest.raises(UserError, match="8 of 12 rows of captions were rejected"):
         corpus.run(_params(share=0.1), paths)
 
 
