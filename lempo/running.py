@@ -22,7 +22,7 @@ _READS = {  # what a command reads, by the stages that write it
     "benchmark": (),
     "export": ("tune", "evaluate"),
     "index": ("corpus", "embed"),
-    "prune": ("interpret", "caption"),
+    "prune": ("pairs", "interpret", "caption"),
 }
 _OF_A_DATASET = ("tune", "evaluate")  # stages with outputs for each dataset
 

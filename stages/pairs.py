@@ -5,6 +5,7 @@ none, those that are made from its scene graphs.
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
-    """Write `data/pairs/<dataset>.parquet`, `data/pairs/dropped.parquet` and `metrics/pairs.json`.
+    """Write `data/pairs/<dataset>.parquet`, `dropped.parquet`, `metrics/pairs.json` and speed.
 
     Args:
         engine: opens another engine than the one that the parameters name.
@@ -37,13 +38,14 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         UserError: a table of the corpus is missing or does not belong to the others; a dataset without
             queries has no graph, or a split has no pair; where the LLM writes, what language stages raise.
     """
-    expected = Expected(params, paths)
+    since, expected = time.perf_counter(), Expected(params, paths)
     making = [dataset for dataset in params.datasets if expected.makes_pairs(dataset)]
     settings = read_settings(WRITING, params, paths) if making and params.pairs.write == "llm" else None
     brought = {dataset: _brought(expected, dataset) for dataset in params.datasets}
     made = {dataset: _made(expected, dataset, brought[dataset]) for dataset in tqdm(making, "pairs", delay=2)}
     if settings is None:
         written = {dataset: by_rule(one) for dataset, one in made.items()}
+        write_metrics(paths.speed("pairs"), {"seconds": time.perf_counter() - since})
     else:
         written = by_model(made, settings, expected, engine)
     dropped, metrics = [], {}

@@ -8,10 +8,10 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import anyio
 from fastapi import FastAPI, Query, Request, Response
@@ -43,6 +43,7 @@ from pipeline.base.errors import UserError
 from trainer.retrieval.similarity import TERMS
 
 PAGE = Path(__file__).parent / "page"
+_Found = TypeVar("_Found")
 _MOST_WAITING = 32
 _LOOKED_AT = 100  # images, for an example of each column
 _TOLD = ("kind", "dataset", "rows", "dimension", "approximate", "tuned", "llm", "weights", "mixture", "notes")
@@ -163,7 +164,7 @@ def _add_search(app: FastAPI, index: Index) -> None:
 
 def _search(index: Index, request: SearchRequest, image: bytes | None) -> asked.Answer:
     if request.image_id is not None:
-        _file(index, request.image_id)
+        _known(index.columns, request.image_id)
     own = None if request.weights is None and request.similarities is None else index.info().get("weights")
     return index.search(
         asked.Query(
@@ -210,9 +211,9 @@ async def _read(request: Request) -> tuple[SearchRequest, bytes | None]:
     return query, image
 
 
-def _file(index: Index, image_id: str) -> Path:
+def _known(find: Callable[[str], _Found], image_id: str) -> _Found:
     try:
-        return index.picture(image_id)
+        return find(image_id)
     except UserError as error:
         said = error.problem
         raise _NotHere(said.reason, said.remedy, field="image_id", value=image_id) from None
@@ -260,7 +261,7 @@ def _add_images(app: FastAPI, index: Index) -> None:
             limiter.append(anyio.CapacityLimiter(max(2, os.cpu_count() or 2)))
 
         def make() -> Response:
-            path = _file(index, image_id)
+            path = _known(index.picture, image_id)
             tag = f'"{pictures.tag(path, size)}"'
             headers = {"etag": tag, "cache-control": "private, max-age=300"}
             if request.headers.get("if-none-match") == tag:
@@ -273,8 +274,7 @@ def _add_images(app: FastAPI, index: Index) -> None:
     @app.get("/api/images/{image_id:path}", responses=_REFUSALS)
     def row(image_id: str) -> dict[str, Any]:
         """The columns of one image."""
-        _file(index, image_id)
-        return {"image_id": image_id, **plain(index.columns(image_id))}
+        return {"image_id": image_id, **plain(_known(index.columns, image_id))}
 
 
 def _answer_errors(app: FastAPI) -> None:

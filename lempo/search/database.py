@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError, reading
 from pipeline.base.schemas import IMAGES
@@ -68,6 +69,18 @@ class Database:
             some = _condition(column, values[start : start + _IN_ONE])
             found = self._table.search().where(some).limit(self._table.count_rows(some))
             yield from found.select([*COLUMNS, VECTOR]).to_arrow().to_pylist()
+
+    def ids(self, where: str | None = None) -> pa.Array:
+        """The ids of all images, or of those that a condition keeps, sorted.
+
+        Args:
+            where: a condition that `count` accepts.
+        """
+        query = self._table.search().select(["image_id"]).limit(len(self))
+        if where is not None:
+            query = query.where(where)
+        found = query.to_arrow()["image_id"].combine_chunks()
+        return found.take(pc.sort_indices(found))
 
     def add(self, rows: Sequence[Row], vectors: np.ndarray, replace: bool) -> None:
         """Write rows and their vectors (N, D) at once.
@@ -146,23 +159,6 @@ class Database:
         found = self._table.take_offsets(offsets).select([VECTOR]).to_arrow()[VECTOR].combine_chunks()
         vectors = found.flatten().to_numpy().reshape(-1, self.dimension).astype(np.float32)
         return vectors[np.random.default_rng(seed).integers(0, len(vectors), count)]
-
-    def page(self, where: str | None, offset: int, limit: int, shuffled: int | None = None) -> list[Row]:
-        """Some images without their vectors, in the table's order, or in the random order of a number.
-
-        Args:
-            where: a condition that `count` accepts.
-        """
-        query = self._table.search() if where is None else self._table.search().where(where)
-        if shuffled is None:
-            found: list[Row] = query.select(COLUMNS).limit(limit).offset(offset).to_arrow().to_pylist()
-            return found
-        ids = query.select(["image_id"]).limit(len(self)).to_arrow()["image_id"].to_pylist()
-        order = np.random.default_rng(shuffled).permutation(len(ids))[offset : offset + limit]
-        ids = sorted(ids)  # the table's order changes with its versions
-        chosen = [ids[place] for place in order.tolist()]
-        rows = {row["image_id"]: row for row in self.rows("image_id", chosen)}
-        return [{name: rows[image_id][name] for name in COLUMNS} for image_id in chosen if image_id in rows]
 
     def make_approximate(self, partitions: int) -> None:
         """Build the approximate index over all rows: a graph of 8-bit vectors in each partition."""

@@ -20,11 +20,11 @@ from tqdm import tqdm
 from lempo.search import approximate
 from lempo.search.database import COLUMNS, SIGNATURE, VECTOR, Database, Row
 from lempo.search.files import Skipped, embedded, hash_of, image_files, unusable_name
-from lempo.search.settings import MANIFEST, TABLES, Settings, read_manifest
+from lempo.search.settings import MANIFEST, TABLES, Settings
 from pipeline.base.decode import RULES, decoder
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
-from pipeline.base.files import identity_hash, write_json
+from pipeline.base.files import identity_hash, remember, remembered
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.run_lock import run_locks
@@ -149,8 +149,8 @@ class _Update:
         made |= {"decoder": decoder(), "pixels": RULES}
         table = f"images_{identity_hash(made)[:16]}"
         self._manifest = {**manifest, **made, "table": table}
-        before = read_manifest(out) if (out / MANIFEST).is_file() else {}
-        if before and before["table"] != table:
+        before = remembered(out / MANIFEST)
+        if before and before.get("table") != table:
             log.info(
                 "index: it was made by another model or with other settings: all images are embedded anew"
             )
@@ -179,9 +179,8 @@ class _Update:
         if others:
             self.database.tidy()
         done.rows = len(self.database)
-        write_json(
-            self._out / MANIFEST, {**self._manifest, "rows": done.rows, "approximate": done.approximate}
-        )
+        manifest = {**self._manifest, "rows": done.rows, "approximate": done.approximate}
+        remember(self._out / MANIFEST, manifest)
         self.database.drop_others()
         done.seconds = time.perf_counter() - self._start
         return done

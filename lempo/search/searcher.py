@@ -1,6 +1,5 @@
 """Queries to an index: what is asked, what is found, and how a score is made up of its shares."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -8,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch.nn.functional import normalize
 
-from lempo.search.database import CARRIED, COLUMNS, VECTOR, Database
+from lempo.search.database import CARRIED, COLUMNS, Database
 from lempo.search.encoder import load_encoder
 from lempo.search.language import Language
+from lempo.search.reference import Reference, reference_of, row_of
 from lempo.search.settings import TABLES, Settings, read_manifest, root_of
 from lempo.search.texts import Tables, Words, words_of
 from lempo.search.weights import PLAIN, Plan, asked_weights, plan_query, wanted_texts
@@ -98,23 +100,6 @@ class Answer:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Reference:
-    """The image that a query starts from.
-
-    Attributes:
-        feature: (D,), L2-normalised, float32.
-        image_id: its id, where it is in the index.
-        same: ids of all images of the index that are this one.
-        size: width and height in pixels.
-    """
-
-    feature: torch.Tensor
-    image_id: str | None
-    same: frozenset[str]
-    size: tuple[int, int] | None
-
-
 class Searcher:
     """An open index with its models; any number of threads may search.
 
@@ -172,7 +157,7 @@ class Searcher:
         asked = asked_weights(self._encoder.choice, query.weights)
         left_out = [*self._notes]
         with self._lock:
-            reference = self._reference(query)
+            reference = reference_of(query.image, query.image_id, self._database, self._encoder)
             if query.graph is not None and reference is None:
                 left_out.append("the scene graph: there is no reference")
             words = Words()
@@ -208,7 +193,7 @@ class Searcher:
         Raises:
             UserError: the index has no such image, or its file is not there.
         """
-        file = self._file(self._row(image_id)["path"])
+        file = self._file(row_of(self._database, image_id)["path"])
         if not file.is_file():
             raise UserError("the image file is missing", "Run `lempo index` again", file=file)
         return file
@@ -219,7 +204,7 @@ class Searcher:
         Raises:
             UserError: the index has no such image.
         """
-        return _carried(self._row(image_id))
+        return _carried(row_of(self._database, image_id))
 
     def browse(
         self, where: str | None, offset: int, limit: int, sample: int | None = None
@@ -227,14 +212,23 @@ class Searcher:
         """Some images with their carried columns, and how many the filter keeps.
 
         Args:
-            sample: the images come in the random order of this number.
+            where: a filter, as in a query.
+            sample: the number of a random order; None: in the order of their ids.
 
         Raises:
             UserError: the filter cannot be used.
         """
-        total = len(self._database) if where is None else self._database.count(where)
-        rows = self._database.page(where, offset, limit, sample)
-        return [{"image_id": row["image_id"], **_carried(row)} for row in rows], total
+        if where is not None:
+            self._database.count(where)
+        ids = self._database.ids(where)
+        if sample is not None:
+            ids = ids.take(pa.array(np.random.default_rng(sample).permutation(len(ids))))
+        chosen = ids.slice(offset, limit).to_pylist()
+        found = {row["image_id"]: row for row in self._database.rows("image_id", chosen)}
+        rows = [
+            {"image_id": image_id, **_carried(found[image_id])} for image_id in chosen if image_id in found
+        ]
+        return rows, len(ids)
 
     def info(self) -> dict[str, Any]:
         """What the index is: `kind`, `dataset`, `rows`, `vlm`, `dimension`, `approximate` and so on.
@@ -258,7 +252,7 @@ class Searcher:
         if self._language is not None:
             self._language.close()
 
-    def _terms(self, plan: Plan, reference: _Reference | None, left_out: list[str]) -> torch.Tensor:
+    def _terms(self, plan: Plan, reference: Reference | None, left_out: list[str]) -> torch.Tensor:
         """The query vectors (3, D) of `TERMS`."""
         named = {name: text for name, text in plan.texts.items() if text}
         for name, text in named.items():
@@ -301,33 +295,6 @@ class Searcher:
             for place in best[: query.k]
         ]
 
-    def _reference(self, query: Query) -> _Reference | None:
-        if query.image_id is not None:
-            row = self._row(query.image_id)
-            return _Reference(_feature(row), query.image_id, frozenset({query.image_id}), _size(row))
-        if query.image is None:
-            return None
-        data, named = query.image, "the reference"
-        if isinstance(data, Path):
-            named = str(data)
-            try:
-                data = data.read_bytes()
-            except OSError as error:
-                reason = f"the reference cannot be read: {error.strerror}"
-                raise UserError(reason, "Correct its path", file=named) from None
-        same = list(self._database.rows("sha256", [hashlib.sha256(data).hexdigest()]))
-        if same:
-            ids = sorted(row["image_id"] for row in same)
-            return _Reference(_feature(same[0]), ids[0], frozenset(ids), _size(same[0]))
-        feature, size = self._encoder.image(data, named)
-        return _Reference(feature, None, frozenset(), size)
-
-    def _row(self, image_id: str) -> dict[str, Any]:
-        for row in self._database.rows("image_id", [image_id]):
-            return row
-        remedy = "Use the id of an image of the index, or give its file by --image"
-        raise UserError("the index has no such image", remedy, field="id", value=image_id)
-
     def _file(self, path: str) -> Path:
         return root_of(self._manifest, self.folder, self._paths) / path
 
@@ -354,14 +321,6 @@ def _checked(query: Query) -> str | None:
         remedy = "Give a reference (an image, or an id), a text, or both"
         raise UserError("there is nothing to search for", remedy)
     return query.text
-
-
-def _feature(row: Mapping[str, Any]) -> torch.Tensor:
-    return normalize(torch.tensor(row[VECTOR], dtype=torch.float32), dim=-1)
-
-
-def _size(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    return (row["width"], row["height"]) if row["width"] and row["height"] else None
 
 
 def _carried(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,10 @@ def run(
     if llm:
         guarded()  # an engine's processes end with this one
     serve(
-        lambda: Searcher(folder, params, paths, llm=llm, vlm=vlm), host, port, Settings.of(params).max_pixels
+        lambda: Searcher(folder, params, paths, llm=llm, vlm=vlm),
+        host,
+        port,
+        Settings.of(params).look.max_pixels,
     )
 
 

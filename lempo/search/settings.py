@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json
+from pipeline.base.files import remembered
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
 from pipeline.corpus.raster import Look
@@ -101,15 +101,15 @@ def find_index(target: str | None, params: Params | None, paths: Paths) -> Path:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """`index.json` of an index.
+    """`index.json` of an index; one that is damaged is set aside, and the next `lempo index` writes it again.
 
     Raises:
-        UserError: it is missing or no manifest.
+        UserError: it is missing, damaged or of another version.
     """
     file = folder / MANIFEST
-    manifest = read_json(file, _NO_INDEX, "there is no finished index")
+    manifest = remembered(file)
     if not {"kind", "root", "table", "vlm", "vlm_params", "dtype", "dimension"} <= manifest.keys():
-        raise UserError("the file is not what `lempo index` writes", "Run `lempo index` again", file=file)
+        raise UserError("there is no finished index", _NO_INDEX, file=file)
     return manifest
 
 

@@ -6,63 +6,33 @@ each becomes a scene graph by rule. Graphs and queries that a person brings take
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.base.decode import ALL, decode
 from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.params import CorpusParams, Params
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
-from pipeline.boxes.graph import GraphMaker, median_sizes
 from pipeline.corpus import checks, registry
 from pipeline.corpus.annotations import ImageFile
+from pipeline.corpus.archive_graphs import graph_rows
+from pipeline.corpus.archive_state import State, brought_rows, meant
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.columns import Columns
 from pipeline.corpus.image_files import ImageFiles, images_top, name_in_images
-from pipeline.corpus.json_rows import read_rows
 from pipeline.corpus.near_duplicates import groups
-from pipeline.corpus.pieces import Piece, Workshop, content_of, make_pieces
+from pipeline.corpus.pieces import Piece, Workshop, make_pieces
 from pipeline.corpus.places import Assigned, Placed, assign
 from pipeline.corpus.raster import Look
-from pipeline.corpus.rendering import Source, look_at_all
+from pipeline.corpus.rendering import look_at_all
 from pipeline.corpus.said import Said
-from pipeline.corpus.scene_graphs import graph_row
-from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
+from pipeline.corpus.tables import Corpus, gather
 from pipeline.corpus.tiles import Cutting
 
-GRAPHS_FILE = "scene_graphs.json"
 _FOLDER = "folder"  # as corpus.place
 _COUNTS = ("split_assumed", "answers_removed", "ignored_files", "scenes_cut", "tiles", "places")
-
-
-@dataclass
-class _State:
-    """What is known of a dataset so far; every dictionary is by image id."""
-
-    folder: Path
-    params: CorpusParams
-    files: ImageFiles
-    rejects: Rejects = field(default_factory=Rejects)
-    notes: Notes = field(default_factory=Notes)
-    counts: Counter[str] = field(default_factory=Counter)
-    named: dict[str, str] = field(default_factory=dict)  # files
-    id_of_file: dict[str, str] = field(default_factory=dict)
-    families: dict[str, str] = field(default_factory=dict)  # that brought graphs state
-    rejected: dict[str, str] = field(default_factory=dict)  # why an image is not usable
-    sources: dict[str, Source] = field(default_factory=dict)  # the usable images before they are cut
-    pieces: dict[str, Piece] = field(default_factory=dict)  # the images of the table
-    splits: dict[str, str] = field(default_factory=dict)  # of the pieces
-    graphless: dict[str, str] = field(default_factory=dict)  # why a piece has no graph
-
-    def id_of(self, name: str) -> str:
-        """The id of the image that a query names by its id or by its file's name."""
-        if name in self.pieces or name in self.named:
-            return name
-        return self.id_of_file.get(name_in_images(name), name)
 
 
 def check_archive(folder: Path) -> None:
@@ -96,7 +66,7 @@ def read_archive(
         UserError: a file as a whole cannot be used.
     """
     corpus = params.corpus
-    state = _State(root / folder, corpus, ImageFiles(root / folder, images_top(root / folder)))
+    state = State(root / folder, corpus, ImageFiles(root / folder, images_top(root / folder)))
     look = Look(corpus.bands, corpus.stretch, corpus.max_pixels, corpus.tile_size)
     _name_images(state, only)
     _look_at_images(state, params.speed.workers, look)
@@ -112,7 +82,7 @@ def read_archive(
     alike = groups(looks, f"{state.folder.name}: compare")
     assigned = _assign(state, said, columns, alike)
     images = gather(_image_rows(state, columns, assigned), IMAGES)
-    graphs = gather(_graph_rows(state, said, shop), SCENE_GRAPHS)
+    graphs = gather(graph_rows(state, said, shop), SCENE_GRAPHS)
     queries = QUERIES.empty_table()
     if (state.folder / QUERIES_FILE).exists():
         known = Known(state.splits, state.id_of, state.rejected, state.graphless)
@@ -130,12 +100,12 @@ def _cutting(corpus: CorpusParams) -> Cutting | None:
     )
 
 
-def _name_images(state: _State, only: Collection[str] | None) -> None:
+def _name_images(state: State, only: Collection[str] | None) -> None:
     """Give every image file its id: the one of the graph that names the file, else its name."""
     state.counts["ignored_files"] = state.files.counts["ignored_files"] if state.files.top else 0
     state.notes.count("hidden_files", state.files.counts["hidden_files"])
     listed = {name for name in state.files.names if only is None or name in only}
-    for _, value in _brought_rows(state):
+    for _, value in brought_rows(state):
         try:
             graph = Record.checked(value)
             image_id = graph.identifier("image_id")
@@ -161,12 +131,7 @@ def _name_images(state: _State, only: Collection[str] | None) -> None:
     state.id_of_file = {name_in_images(file): image_id for file, image_id in state.id_of_file.items()}
 
 
-def _brought_rows(state: _State) -> Iterator[tuple[int, Any]]:
-    file = state.folder / GRAPHS_FILE
-    return read_rows(file) if file.exists() else iter(())
-
-
-def _look_at_images(state: _State, workers: int, look: Look) -> None:
+def _look_at_images(state: State, workers: int, look: Look) -> None:
     ids = sorted(state.named)
     paths = [state.folder / state.named[image_id] for image_id in ids]
     title = f"{state.folder.name}: decode"
@@ -186,13 +151,13 @@ def _look_at_images(state: _State, workers: int, look: Look) -> None:
             state.notes.count("georeferences_left_out", first=f"{path}: {source.lost}. {source.lost.remedy}")
 
 
-def _reject_image(state: _State, image_id: str, error: Rejected) -> None:
+def _reject_image(state: State, image_id: str, error: Rejected) -> None:
     state.sources.pop(image_id, None)
     state.rejected[image_id] = error.reason
     state.rejects.add("images", state.folder / state.named[image_id], None, image_id, error)
 
 
-def _read_annotations(state: _State) -> Said:
+def _read_annotations(state: State) -> Said:
     kind = registry.kind_of(state.folder)
     if kind is None:
         return Said(())
@@ -206,7 +171,7 @@ def _read_annotations(state: _State) -> Said:
 
 
 def _assign(
-    state: _State, said: Said, columns: dict[str, Columns], alike: Sequence[Sequence[str]]
+    state: State, said: Said, columns: dict[str, Columns], alike: Sequence[Sequence[str]]
 ) -> Assigned:
     """Choose the split of every image; `state.splits` then has those of the pieces."""
     weights = Counter(piece.scene_id for piece in state.pieces.values())
@@ -243,13 +208,13 @@ def _assign(
     return assigned
 
 
-def _stated_by_people(state: _State) -> dict[str, str]:
+def _stated_by_people(state: State) -> dict[str, str]:
     """Splits that brought graphs state, or else most of the brought queries that name the image."""
     found: dict[str, str] = {}
-    for _, value in _brought_rows(state):
+    for _, value in brought_rows(state):
         try:
             graph = Record.checked(value)
-            image_id = _meant(state, graph)
+            image_id = meant(state, graph)
             if graph.optional("family") is not None:
                 state.families[image_id] = graph.identifier("family")
             if graph.optional("split") is not None:
@@ -266,7 +231,7 @@ def _stated_by_people(state: _State) -> dict[str, str]:
     return found
 
 
-def _place(state: _State, said: Said, image_id: str) -> str | None:
+def _place(state: State, said: Said, image_id: str) -> str | None:
     asked = state.params.place
     if asked is None:
         return said.of(image_id).place
@@ -277,7 +242,7 @@ def _place(state: _State, said: Said, image_id: str) -> str | None:
     return None if value is None else checks.printable(str(value))
 
 
-def _image_rows(state: _State, columns: dict[str, Columns], assigned: Assigned) -> Iterator[dict[str, Any]]:
+def _image_rows(state: State, columns: dict[str, Columns], assigned: Assigned) -> Iterator[dict[str, Any]]:
     cut = {piece.scene_id for piece in state.pieces.values() if piece.tile is not None}
     state.counts["scenes_cut"] = len(cut)
     for image_id, piece in state.pieces.items():
@@ -295,76 +260,3 @@ def _image_rows(state: _State, columns: dict[str, Columns], assigned: Assigned) 
             "scene_id": None if tile is None else piece.scene_id,
             **columns[piece.scene_id].row(tile),
         }
-
-
-def _size(state: _State, piece: Piece) -> tuple[int, int]:
-    probe = state.sources[piece.scene_id].probe
-    return (probe.width, probe.height) if piece.tile is None else (piece.tile.w, piece.tile.h)
-
-
-def _meant(state: _State, graph: Record) -> str:
-    """The image that a brought graph is of.
-
-    Raises:
-        Rejected: there is no such image.
-    """
-    image_id = graph.identifier("image_id")
-    if image_id in state.pieces:
-        return image_id
-    if (by_file := state.id_of(image_id)) in state.pieces:
-        return by_file
-    if image_id in state.rejected:
-        reason = f"its image was rejected: {state.rejected[image_id]}"
-        raise Rejected(reason, "Correct the image, or remove the graph", "image_id", image_id)
-    if image_id in state.named:
-        remedy = "Name the tile: <image>_<x>_<y>"
-        raise Rejected("its image was cut into tiles", remedy, "image_id", image_id)
-    file = state.files.find(image_id, graph.optional("file_name"))
-    if (by_file := state.id_of(file)) in state.pieces:
-        return by_file
-    raise state.files.missing(file)
-
-
-def _graph_rows(state: _State, said: Said, shop: Workshop) -> Iterator[dict[str, Any]]:
-    """Graphs that are brought, then those that are made; `state.graphless` then says why others have none."""
-    file, done = state.folder / GRAPHS_FILE, set[str]()
-    for row, value in _brought_rows(state):
-        state.rejects.seen["scene_graphs"] += 1
-        image_id = None
-        try:
-            graph = Record.checked(value)
-            image_id = _meant(state, graph)
-            if image_id in done:
-                raise Rejected(
-                    "the image has a graph already", "Give each image one graph", "image_id", image_id
-                )
-            notes = Notes()
-            made = graph_row(value, image_id, *_size(state, state.pieces[image_id]), notes)
-        except Rejected as error:
-            state.rejects.add("scene_graphs", file, row, image_id, error)
-        else:
-            done.add(image_id)
-            state.notes.add(notes, file, row)
-            yield made
-    yield from _made_graphs(state, said, shop, done)
-
-
-def _made_graphs(state: _State, said: Said, shop: Workshop, done: set[str]) -> Iterator[dict[str, Any]]:
-    annotated = [piece for piece in state.pieces.values() if piece.image_id not in done]
-    contents = ((content_of(piece, said, shop.cutting), *_size(state, piece)) for piece in annotated)
-    sizes = median_sizes((shown.boxes, w, h) for shown, w, h in contents if shown is not None)
-    maker = GraphMaker(sizes, state.params.colours)
-    title = f"{state.folder.name}: scene graphs"
-    for piece in tqdm(annotated, desc=title, unit="image", disable=None):
-        shown = content_of(piece, said, shop.cutting)
-        if shown is None:
-            state.graphless[piece.image_id] = "its reference has no scene graph"
-            continue
-        state.rejects.seen["scene_graphs"] += 1
-        image = None
-        if state.params.colours:
-            image = decode((shop.root / piece.path).read_bytes(), ALL)
-        scene = said.of(piece.scene_id).scene
-        yield maker.make(piece.image_id, shown.boxes, *_size(state, piece), scene, image)
-    for kind, times in maker.counts.items():
-        state.notes.count(kind, times)

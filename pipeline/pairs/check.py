@@ -136,6 +136,8 @@ class ModificationChecker:
             return all(_fits(values, before) for values in (base, old, new))
         if strong and new.numbers == old.numbers == set() and new.vague == old.vague == set():
             return False  # "add three cars" does not make three of two
+        if (new.numbers or new.vague) and (base.numbers or base.vague) and not changing:
+            return False  # "I would like two cars from two to three"
         stated_new = new if new.numbers or new.vague else base
         if stated_new is base and changing and not (old.numbers or old.vague):
             return False
@@ -189,9 +191,9 @@ def _turned(
         return base | old | new <= before
     wanted = new or (base if old or not changing else set())
     past = old | (base if new else set())
-    if not wanted and come:
-        return False
-    if not come and not old:  # a value that goes without another in its place must be named as the old one
+    if not come:  # a value that goes without another in its place must be named as the old one
+        return gone <= old and not new & gone and base | old <= before and new <= after
+    if not wanted:
         return False
     return come <= wanted and not wanted & gone and wanted <= after and past <= before
 

@@ -16,7 +16,7 @@ COLOURS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """One thing that a modification asks for.
 
@@ -150,7 +150,7 @@ def _aspects(before: Group, after: Group) -> list[str]:
         aspects.append("move" if before.position and after.position else "free")
     gone, new = set(before.attributes) - set(after.attributes), set(after.attributes) - set(before.attributes)
     for kind, labels in (("resize", SIZES), ("recolour", COLOURS)):
-        if len(gone & labels) == len(new & labels) == 1:
+        if max(len(gone & labels), len(new & labels)) == 1:
             aspects.append(kind)
             gone, new = gone - labels, new - labels
     aspects += ["free"] * max(len(gone), len(new))

@@ -23,7 +23,7 @@ MOST_PARTNERS = 12  # of an entry
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """Images with one graph in one scope, by their numbers in the order in which they were added."""
 
@@ -33,7 +33,7 @@ class Entry:
     rank: int  # an order that depends on the seed and on what the entry is, not on how it was read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Two entries, by their numbers, and the changes that make the second of the first."""
 
@@ -83,13 +83,13 @@ class GraphIndex:
         for first, second in self._candidates():
             if partners[first] >= MOST_PARTNERS and partners[second] >= MOST_PARTNERS:
                 continue
-            key = first * len(facts) + second if first < second else second * len(facts) + first
-            if key in seen:
-                continue
-            seen.add(key)
             one, other = facts[first], facts[second]
             if len(one - other) > self._most or len(other - one) > self._most:
                 continue
+            key = min(first, second) * len(facts) + max(first, second)
+            if key in seen:
+                continue
+            seen.add(key)
             found = 0
             for reference, target in ((first, second), (second, first)):
                 graph, wanted = self.entries[reference].graph, self.entries[target].graph

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from pipeline.faithfulness import words
@@ -27,7 +28,7 @@ _ADD = _words(
 )
 _WEAK_ADD = _words("with there put place build show have contain containing featuring")
 _CHANGE = _words(
-    "change changed move moved make turn turned paint painted repaint recolour recolor resize shift "
+    "made change changed move moved make turn turned paint painted repaint recolour recolor resize shift "
     "relocate replace replaced swap substitute increase increased reduce reduced decrease decreased set "
     "enlarge shrink let keep"
 )
@@ -45,8 +46,8 @@ _KNOWN = (
         "does don't did so if that is it its them they their those these this here from place stead "
         "going want look looking looks see seeing where who which such done had has having i'm rest "
         "other others stay unchanged ideally kindly and or then while on in at for s left-hand modified "
-        "different difference's only will won't isn't aren't what whose compared anymore any remain "
-        "remaining original"
+        "different difference's only will won't isn't aren't go goes belong belongs what whose compared "
+        "anymore any leave remain remaining original"
     )
 )  # fmt: skip
 _POINTING = _words("this that the same current given")  # before "one": the picture
@@ -79,6 +80,7 @@ class Statement:
         base, old, new: what it speaks of, what it calls past, and what it calls wanted.
         relation: (readings of a predicate, names before it, names after it).
         negative: whether it denies.
+        exchange: whether it says that something is replaced.
         late: whether it says after the name that this is gone, or added.
     """
 
@@ -92,6 +94,7 @@ class Statement:
     relation: tuple[tuple[tuple[str, bool], ...], list[str], list[str]] | None = None
     negative: bool = False
     late: bool = False
+    exchange: bool = False
     unknown: list[str] = field(default_factory=list)
 
     @property
@@ -101,7 +104,8 @@ class Statement:
 
 def statements_of(text: str, vocabulary: Vocabulary) -> list[Statement]:
     """Read a modification. What it does not understand stands in `unknown` of its clause."""
-    read = [_read(clause) for clause in _clauses(items_of(text, vocabulary))]
+    clauses = _clauses(items_of(text, vocabulary))
+    read = [part for clause in clauses for part in _parts(_read(clause))]
     last: Statement | None = None
     for statement in read:
         if statement.frame is None and last is not None:
@@ -113,6 +117,24 @@ def statements_of(text: str, vocabulary: Vocabulary) -> list[Statement]:
         if after.late and open_ended and statement.new.empty and statement.old.empty:
             statement.frame, statement.late = after.frame, not statement.own  # "the car and the bus are gone"
     return read
+
+
+def _parts(statement: Statement) -> list[Statement]:
+    """Two statements of a clause that puts one object in another's place: "a pond instead of the car"."""
+    base, old, new = statement.base, statement.old, statement.new
+    gone, come = (old, base) if old.names and base.names else (base, new)
+    alone = all(len(values.names) == 1 for values in (gone, come)) and gone.names != come.names
+    if (
+        not alone
+        or (gone is base and not statement.exchange)
+        or statement.relation is not None
+        or statement.frame == "remove"
+    ):
+        return [statement]
+    if come is base:
+        _merge(come, new)
+    removed = Statement(statement.text, "remove", own=True, base=gone, unknown=statement.unknown)
+    return [removed, Statement(statement.text, "add", own=True, base=come)]
 
 
 def _clauses(items: Sequence[Item]) -> Iterator[list[Item]]:
@@ -139,7 +161,8 @@ def _splits(items: Sequence[Item], at: int) -> bool:
         return False
     if before and before[0].kind == Kind.ATTRIBUTE and rest[0].kind == Kind.ATTRIBUTE:
         return False
-    return _has_name(_up_to_separator(rest))
+    opens = rest[0].text in ("keep", "leave") or "same" in [item.text for item in rest[:2]]
+    return opens or _has_name(_up_to_separator(rest))
 
 
 def _up_to_separator(items: Sequence[Item]) -> list[Item]:
@@ -182,7 +205,7 @@ def _read(items: Sequence[Item]) -> Statement:
                 else part
             )
             target.positions.add(item.value)
-        elif item.kind == Kind.RELATION and item.phrase is not None:
+        elif item.kind == Kind.RELATION and item.phrase is not None and not (word == "by" and exchange):
             out.relation = (item.phrase.readings, list(names), [])
         elif item.kind == Kind.COLLECTIVE:
             if item.number is not None:
@@ -194,6 +217,13 @@ def _read(items: Sequence[Item]) -> Statement:
                 part.numbers.add(1)
         else:
             part, exchange = _cue(out, part, exchange, word, following, items, at)
+    out.exchange = exchange
+    said = {item.text for item in items}
+    if "longer" in said and said & {"instead", "rather"}:
+        out.unknown.append("longer")  # "red cars instead of no longer red"
+    for item, after in pairwise(items):  # "keep the cars and remove everything else"
+        if item.text in _REMOVE and after.text in ("everything", "others"):
+            out.unknown.append(after.text)
     if out.base.names == [] and out.frame != "change":
         _merge(out.base, out.new)
     return out
@@ -226,11 +256,11 @@ def _cue(
         return out.old, exchange
     if word in _EXCHANGE:
         exchange = True
-    if word in ("with", "by") and exchange:
+    if word in ("with", "by", "for") and exchange:
         return out.new, exchange
     if word == "from":
         return out.old, exchange
-    if word in _OLD and (out.frame != "change" or not part.empty):
+    if word == "longer" or (word in _OLD and (out.frame != "change" or not part.empty)):
         if out.frame is None and word != "not":
             _frame(out, "want")
         return out.old, exchange

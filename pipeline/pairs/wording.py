@@ -75,14 +75,20 @@ def _number(group: Group) -> str:
     return number_word(int(group.quantity)) if group.quantity.isdecimal() else group.quantity
 
 
-def _label(change: Change) -> tuple[str, str]:
-    """The attribute that goes and the one that comes in a change of size or colour."""
+def _relabelled(change: Change, words: tuple[str, str]) -> tuple[str, str]:
+    """A group whose size or colour changes, and what is said of it: "the car", "blue instead of red".
+
+    Args:
+        words: between the new label and the old one, and before an old one that nothing replaces.
+    """
     assert change.before is not None and change.after is not None
     labels = SIZES if change.kind == "resize" else COLOURS
     gone = set(change.before.attributes) - set(change.after.attributes)
     new = set(change.after.attributes) - set(change.before.attributes)
-    (old,), (wanted,) = gone & labels, new & labels
-    return old, wanted
+    old, wanted = ([*(some & labels)] for some in (gone, new))
+    if not wanted:
+        return the(change.before), f"{words[1]} {old[0]}"
+    return the(change.before, without=old), f" {words[0]} ".join([*wanted, *old])
 
 
 def _ends(change: Change) -> tuple[str, str, str]:
@@ -108,8 +114,8 @@ def _command(change: Change) -> str:
     if change.kind == "move":
         return f"move {the(before, place=False)} from the {before.position} to the {after.position}"
     if change.kind in ("resize", "recolour"):
-        old, new = _label(change)
-        return f"make {the(before, without=[old])} {new} instead of {old}"
+        group, label = _relabelled(change, ("instead of", "no longer"))
+        return f"let {group} be {label}" if label.startswith("no longer") else f"make {group} {label}"
     return f"replace {the(before)} with {noun(after)}"
 
 
@@ -124,8 +130,7 @@ def _wish(change: Change) -> str:
             f"{the(before, place=False)} to be at the {after.position} rather than at the {before.position}"
         )
     if change.kind in ("resize", "recolour"):
-        old, new = _label(change)
-        return f"{the(before, without=[old])} to be {new} rather than {old}"
+        return " to be ".join(_relabelled(change, ("rather than", "no longer")))
     return _instead(before, after, change.kind)
 
 
@@ -138,8 +143,7 @@ def _comparison(change: Change) -> str:
     if change.kind == "move":
         return f"with {the(before, place=False)} at the {after.position} instead of at the {before.position}"
     if change.kind in ("resize", "recolour"):
-        old, new = _label(change)
-        return f"with {the(before, without=[old])} {new} instead of {old}"
+        return "with " + " ".join(_relabelled(change, ("instead of", "no longer")))
     return f"with {_instead(before, after, change.kind)}"
 
 
@@ -164,11 +168,10 @@ def difference_line(change: Change) -> str:
     if after is None:
         return f"remove: {the(before)}"
     if change.kind == "count" and before.quantity and after.quantity:
-        return f"number: {noun(before, number=False)}, from {_number(before)} to {_number(after)}"
+        return f"number: from {noun(before)} to {_number(after)}"
     if change.kind == "move":
         return f"move: {the(before, place=False)}, from the {before.position} to the {after.position}"
     if change.kind in ("resize", "recolour"):
-        old, new = _label(change)
         named = {"resize": "size", "recolour": "colour"}[change.kind]
-        return f"{named}: {the(before, without=[old])}, from {old} to {new}"
+        return f"{named}: " + ", ".join(_relabelled(change, ("instead of", "no longer")))
     return f"replace: {the(before)}, by {noun(after)}"

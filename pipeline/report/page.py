@@ -42,7 +42,7 @@ def gather(
             }
             for name in params.datasets
         ],
-        "corpus": report_tables.corpus_counts(paths.metrics("corpus"), params.datasets),
+        "corpus": report_tables.corpus_counts(expected),
         "rejects": rejected,
         "rejected_count": rejected_count,
         "captions": report_tables.caption_quality(paths, params.datasets),

@@ -15,7 +15,7 @@ from pipeline.base.expected import Expected, features_provenance
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import metrics_hash, read_metrics
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, RANKINGS, REJECTS
+from pipeline.base.schemas import INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, RANKINGS, REJECTS, SPLITS
 from pipeline.base.tables import read_table
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
@@ -34,8 +34,8 @@ CAPTION_FIGURES = (
 CURVES = (("train_loss", "training loss"), ("val_mean_recall", "validation mean recall, %"))
 Families = Sequence[tuple[str, Sequence[str]]]  # title and methods of each, in the order of the table
 CORPUS_COUNTS = (
-    "images", "images_train", "images_val", "images_test", "graphs", "queries", "queries_train",
-    "queries_val", "queries_test", "rejected_images", "rejected_graphs", "rejected_queries", "split_assumed",
+    "images", "images_train", "images_val", "images_test", "graphs", "rejected_images", "rejected_graphs",
+    "rejected_queries", "split_assumed",
 )  # fmt: skip
 _REMEDY, _DAMAGED = "Run `dvc repro`", "the figures are not what the stage writes"
 _SHOWN_REJECTS = 50
@@ -100,15 +100,24 @@ def tuned(file: Path) -> dict[str, Any]:
         return shown | {name: _number(metrics[name]) for name in numbers if name in metrics}
 
 
-def corpus_counts(file: Path, datasets: Sequence[str]) -> dict[str, dict[str, float]]:
-    """The counts of `CORPUS_COUNTS` of each dataset.
+def corpus_counts(expected: Expected) -> dict[str, dict[str, float]]:
+    """The counts of `CORPUS_COUNTS` of each dataset, and its queries, brought and made.
 
     Raises:
-        UserError: the file is missing, or holds other figures.
+        UserError: a file is missing, or holds other figures.
     """
+    paths, datasets = expected.paths, expected.params.datasets
+    file = paths.metrics("corpus")
     metrics = read_metrics(file)
     with reading(file, _REMEDY, _DAMAGED):
-        return {name: {key: _number(metrics[name][key]) for key in CORPUS_COUNTS} for name in datasets}
+        counts = {name: {key: _number(metrics[name][key]) for key in CORPUS_COUNTS} for name in datasets}
+    for name in datasets:
+        table = read_table(paths.pairs(name), PAIRS, ["split", "source"], expected.pairs(name))
+        splits = table["split"].to_pylist()
+        counts[name] |= {f"queries_{split}": splits.count(split) for split in SPLITS}
+        brought = table["source"].to_pylist().count("brought")
+        counts[name] |= {"queries": len(splits), "made": len(splits) - brought}
+    return counts
 
 
 def _number(value: Any) -> Any:

@@ -6,7 +6,7 @@ A target is a function of an empty folder: it puts sound files there and says ho
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz import annotations, datasets, images, stored, texts
+from tests.fuzz import annotations, datasets, images, search, stored, texts
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
@@ -27,6 +27,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "row_cache": stored.row_cache,
     "raster": images.raster,
     "scene_graphs": datasets.scene_graphs,
+    "search": search.search,
     "tables": stored.tables,
     "triplets": datasets.triplets,
     "voc": annotations.voc,

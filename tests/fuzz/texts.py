@@ -23,6 +23,9 @@ from pipeline.graph.verbalise import verbalise
 from pipeline.llm.endpoint_engine import EndpointEngine
 from pipeline.llm.prompt import load_prompt
 from pipeline.llm.types import Request, Sampling
+from pipeline.pairs.check import ModificationChecker
+from pipeline.pairs.difference import Change
+from pipeline.pairs.wording import STYLES, worded
 from tests.fuzz.target import Target, of_file
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +73,18 @@ def _answer(data: bytes) -> None:
         assert found == checker.check(text, graph)
         if (edits := reader.read(text, graph)) is not None:
             apply_edits(graph, edits)
+    if graph.groups:
+        _modification(texts, graph)
+
+
+def _modification(texts: list[str], graph: GroupGraph) -> None:
+    """The same texts as modifications of the graph, and what the rules write for two of its groups."""
+    changes = (Change("remove", before=graph.groups[0]), Change("add", after=graph.groups[-1]))
+    checker = ModificationChecker(changes, graph, vocabulary_of([graph]))
+    for text in (*texts, *(worded(changes, style) for style in STYLES)):
+        found = checker.check(text)
+        assert len(found.missed) <= found.facts == 2
+        assert found == checker.check(text)
 
 
 def _graph(lines: str) -> GroupGraph:

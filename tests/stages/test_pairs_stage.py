@@ -21,7 +21,7 @@ from pipeline.pairs.difference import canonical
 from stages import pairs
 from tests.exchanges import change_rows, halve
 from tests.language_toy import FakeEngine, Toy, answered
-from tests.pipeline.pairs.graphs import Graphs
+from tests.pipeline.pairs.graphs import ROOT, Graphs
 
 CAR, POND, TREE = (
     Group("1", "car", ("red",), "left"),
@@ -280,3 +280,17 @@ def test_graphs_of_the_references_fit_later_prompts(graphs: Make) -> None:
     pairs.run(project.params, project.paths)
     assert len(_rows(project)) >= 4
     assert len(GraphTable(project.paths.scene_graphs("graphs")).of(["train-a"])) == 1
+
+
+@pytest.mark.slow
+def test_a_model_that_never_learnt_it_does_no_harm(graphs: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded captioner writes captions: they are no modifications, so the rules write."""
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    model, engine = str(ROOT / "models/captioner"), {"kv_cache_memory_bytes": 64_000_000}
+    project = graphs(pairs__write="llm", pairs__most=4, llm__model=model, speed__llm=engine)
+    project.random(60)
+    pairs.run(project.params, project.paths)
+    figures, rows = _figures(project), _rows(project)
+    assert figures["made"] == len(rows) == 12 and figures["dropped"] == 0
+    assert figures["sources"]["rules"] >= 11 and figures["first_pass_right_share"] < 0.1

@@ -12,8 +12,10 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.schemas import PAIRS
+from pipeline.base.tables import read_table, write_table
 from pipeline.report.queries import shown_queries
-from pipeline.report.tables import curves, method_rows
+from pipeline.report.tables import corpus_counts, curves, method_rows
 from stages import report
 from tests.stages.results import make_results, results_params
 from trainer.methods import registry
@@ -159,3 +161,16 @@ def test_what_is_missing_is_one_line(tmp_path: Path, gone: str) -> None:
     with pytest.raises(UserError, match=files[gone].name):
         report.run(_params(("one",)), paths)
     assert not paths.report.exists()
+
+
+def test_the_corpus_counts_every_query_brought_and_made(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    make_results(paths, ("one",), queries=6)
+    expected = Expected(_params(("one",)), paths)
+    rows = read_table(paths.pairs("one"), PAIRS).to_pylist()
+    rows[0]["source"] = "rules"
+    write_table(rows, paths.pairs("one"), PAIRS, expected.pairs("one"))
+    counts = corpus_counts(Expected(_params(("one",)), paths))["one"]
+    assert {name: counts[name] for name in ("queries", "made", "queries_test", "queries_train")} == {
+        "queries": 6, "made": 1, "queries_test": 6, "queries_train": 0,
+    }  # fmt: skip

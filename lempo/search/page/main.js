@@ -24,7 +24,7 @@ const grid = makeGrid({ opened: (place) => detail.at(place), picked: pick });
 const detail = makeDetail({ rows: grid, terms, picked: pick, closed: (place) => grid.focus(place) });
 const weights = makeWeights(terms, own, (changed) => go({ weights: changed }));
 makeCounts(limits.k);
-makeColumns(index.columns ?? []);
+makeColumns(index.columns.filter(({ type }) => type));
 makeToggle($("toggle-options"), (open) => $("options").classList.toggle("open", open));
 makeToggle($("toggle-columns"), (open) => show($("columns"), open));
 
@@ -106,7 +106,7 @@ function used(found) {
 
 async function browse(signal) {
   const { images, total } = await api.images({ ...state, offset: 0, limit: PAGE_IMAGES }, signal);
-  const line = state.where ? `${counted(total, "image")} by this filter` : `${counted(total, "image")}. Pick one as the reference, drop one, or type what you look for.`;
+  const line = state.where ? `${counted(total, "image")} by this filter` : `${counted(total, "image")}. Pick a reference, or type what you look for.`;
   return { rows: images, total, line };
 }
 
@@ -151,10 +151,13 @@ function draw(found) {
 function drawSaid(answer) {
   const said = answer ? [
     ["Asked for", answer.pseudo_caption], ["Reference", answer.interpretation],
-    ["Left out", ...answer.left_out],
   ].filter(([, text]) => text) : [];
-  $("said").replaceChildren(...said.map(([name, ...texts]) => element("div", {}, element("dt", {}, name), ...texts.map((text) => element("dd", {}, text)))));
+  $("said").replaceChildren(...said.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text))));
   show($("said"), said.length > 0);
+  const without = answer?.left_out ?? [];
+  $("left-out-count").textContent = `${counted(without.length, "part")} of the method left out`;
+  $("left-out-list").replaceChildren(...without.map((text) => element("li", {}, text)));
+  show($("left-out"), without.length > 0);
 }
 
 function drawTrail() {

@@ -11,6 +11,7 @@ from lempo.search.searcher import Searcher
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
 from stages import evaluate, tune
+from tests.finished import make_llm
 from tests.trainer.tiny import make_dataset, make_params, make_vlm_folder, vlm_folder
 
 __all__ = ["make_params", "vlm_folder"]
@@ -36,7 +37,9 @@ def tiny_vlm(tmp_path_factory: pytest.TempPathFactory) -> VlmParams:
 
 @pytest.fixture(scope="session")
 def tuned(tmp_path_factory: pytest.TempPathFactory, make_params: Callable[..., Params]) -> Tuned:
-    params, paths = make_params(method={"choose": "fixed"}), Paths(tmp_path_factory.mktemp("tuned"))
+    paths = Paths(tmp_path_factory.mktemp("tuned"))
+    make_llm(paths.root, b"{}")
+    params = make_params(method={"choose": "fixed"}, llm={"model": "llm"})
     make_dataset(paths, params, "tiny")
     tune.run(params, paths, "tiny")
     evaluate.run(params, paths, "tiny")

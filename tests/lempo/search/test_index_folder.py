@@ -1,6 +1,5 @@
 """An index of a folder: what is embedded, what changes, what is left out, and what a kill leaves."""
 
-import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from lempo.search.indexing import Indexed, index_folder
 from lempo.search.searcher import Query, Searcher
 from lempo.search.settings import MANIFEST, Settings, read_manifest
 from pipeline.base.errors import UserError
+from pipeline.base.files import remember
 from pipeline.base.params import VlmParams
 from tests.trainer.tiny import make_vlm_folder
 
@@ -145,7 +145,7 @@ def test_another_model_embeds_anew_and_a_search_with_it_is_refused(
     weights = Path(str(settings.vlm.model).removeprefix("local-dir:")) / "open_clip_model.safetensors"  # type: ignore[union-attr]
     before = read_manifest(out)
     changed = before | {"vlm": before["vlm"] | {"weights_sha256": "0"}}
-    (out / MANIFEST).write_text(json.dumps(changed))
+    remember(out / MANIFEST, changed)
     with pytest.raises(UserError, match="weights_sha256"):
         Searcher(out)
     assert weights.is_file()
@@ -159,6 +159,16 @@ def test_an_index_may_move_with_its_folder(pictures: Path, index: Callable[[], I
     index()
     moved = pictures.rename(pictures.parent / "moved")
     assert Searcher(moved / ".lempo-index").picture("a.png") == moved / "a.png"
+
+
+def test_a_damaged_manifest_is_written_again(pictures: Path, index: Callable[[], Indexed]) -> None:
+    index()
+    file = pictures / ".lempo-index" / MANIFEST
+    file.write_text(file.read_text().replace("16", "17"))
+    with pytest.raises(UserError, match="no finished index"):
+        Searcher(file.parent)
+    assert counts(index()) == (6, 0, 0, 0, 0)
+    assert Searcher(file.parent).info()["rows"] == 6
 
 
 def test_nothing_to_index(tmp_path: Path, settings: Settings) -> None:

@@ -110,6 +110,10 @@ def test_a_search_shows_pictures_scores_and_texts(page: Any) -> None:
     assert page.locator(".tile .bar").first.locator("i").count() == 3
     assert "An aerial image with red." in page.inner_text("#said")
     assert re.match(r"24 images of 75 in \d.\d\d s, by triplet 33%, lang", page.inner_text("#status"))
+    assert page.locator("#left-out").is_hidden()
+    _searched(page, lambda: _pick_second(page))
+    page.click("#left-out summary")
+    assert "No LLM is at hand" in page.inner_text("#left-out-list")
 
 
 def test_browsing_goes_on_to_the_end_of_the_archive_and_filters(page: Any) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
-from lempo.search.commands import read_graph, read_weights, table_of
+from lempo.cli import app
+from lempo.search.commands import index, read_graph, read_weights, table_of
 from lempo.search.searcher import Answer, Hit
 from lempo.search.settings import Settings, find_index, place_of
 from pipeline.base.errors import UserError
@@ -32,6 +34,7 @@ def lempo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_folder_outside_a_project(tmp_path: Path, tiny_vlm: VlmParams) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -60,6 +63,7 @@ def test_a_folder_outside_a_project(tmp_path: Path, tiny_vlm: VlmParams) -> None
     assert len(wrong.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_dataset_of_a_project(tuned: Tuned) -> None:
     root = tuned.paths.root
     (root / "params.yaml").write_text(yaml.safe_dump(json.loads(tuned.params.model_dump_json())))
@@ -75,19 +79,27 @@ def test_a_dataset_of_a_project(tuned: Tuned) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("index", "nothing"), "there is no such folder or dataset"),
-        (("search", "--text", "x"), "there is no index"),
-        (("search", "--text", "x", "--llm"), "no params.yaml that names a language model"),
-        (("search", "--text", "x", "--weights", "triplet"), "the weights cannot be read"),
-        (("search", "--text", "x", "--graph", "none.json"), "none.json"),
-        (("search", "--text", "x", "--pretrained", "openai"), "weights are named without a model"),
+        (("--text", "x"), "there is no index"),
+        (("--text", "x", "--llm"), "no params.yaml that names a language model"),
+        (("--text", "x", "--weights", "triplet"), "the weights cannot be read"),
+        (("--text", "x", "--graph", "none.json"), "none.json"),
+        (("--text", "x", "--pretrained", "openai"), "weights are named without a model"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    done = lempo(*arguments, cwd=tmp_path)
-    assert done.returncode == 1 and done.stdout == ""
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: ") and said in line
+def test_a_mistake_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["search", *arguments])
+    assert isinstance(done.exception, UserError) and said in str(done.exception)
+    assert done.stdout == "" and len(str(done.exception).splitlines()) == 1
+
+
+def test_there_must_be_something_to_index(tmp_path: Path, tiny_vlm: VlmParams, tuned: Tuned) -> None:
+    with pytest.raises(UserError, match="there is no such folder or dataset"):
+        index("nothing", None, None, Paths(tmp_path), None)
+    with pytest.raises(UserError, match="a dataset is indexed by its features"):
+        index("tiny", None, tuned.params, tuned.paths, tiny_vlm)
 
 
 def test_the_defaults_are_the_projects_own() -> None:

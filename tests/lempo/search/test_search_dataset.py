@@ -150,6 +150,20 @@ def test_more_hits_than_images_and_a_long_text_are_said(searcher: Searcher) -> N
     assert any(line.startswith("the end of the text: it has 38 tokens") for line in answer.left_out)
 
 
+def test_images_are_listed_in_an_order(searcher: Searcher) -> None:
+    rows, total = searcher.browse(None, 0, 5)
+    assert total == 192 and [row["image_id"] for row in rows] == sorted(row["image_id"] for row in rows)
+    assert (
+        searcher.browse(None, 190, 5)[0][0].keys() == rows[0].keys()
+        and len(searcher.browse(None, 190, 5)[0]) == 2
+    )
+    some = [row["image_id"] for row in searcher.browse("split = 'val'", 0, 64, sample=1)[0]]
+    assert len(set(some)) == 64 and some != sorted(some)
+    assert some == [row["image_id"] for row in searcher.browse("split = 'val'", 0, 64, sample=1)[0]]
+    with pytest.raises(UserError, match="filter"):
+        searcher.browse("nothing > 1", 0, 5)
+
+
 def test_an_index_says_what_it_is(searcher: Searcher) -> None:
     info = searcher.info()
     assert (info["kind"], info["dataset"], info["rows"], info["tuned"]) == ("dataset", "tiny", 192, True)

@@ -7,9 +7,7 @@ import pytest
 
 from lempo.search.searcher import Query, Searcher
 from pipeline.base.errors import UserError
-from pipeline.base.params import Params
 from pipeline.llm.types import Request, Result
-from tests.finished import make_llm
 from tests.language_toy import FakeEngine, answered
 from tests.lempo.search.conftest import Tuned
 
@@ -18,20 +16,13 @@ QUERY = Query(image_id="test-car-red-a", text="make the car green", k=3)
 GRAPH = {"objects": [{"object_id": 1, "name": "boat", "attributes": ["white"]}]}
 
 
-@pytest.fixture
-def with_llm(tuned: Tuned) -> Params:
-    make_llm(tuned.paths.root, b"{}")
-    llm = tuned.params.llm.model_copy(update={"model": "llm"})
-    return tuned.params.model_copy(update={"llm": llm})
-
-
 def engine(text: Callable[[Request], str] = lambda _: "a green car.") -> FakeEngine:
     return FakeEngine(lambda request: answered(request, text(request)))
 
 
-def test_the_pseudo_caption_is_written_once(tuned: Tuned, with_llm: Params) -> None:
+def test_the_pseudo_caption_is_written_once(tuned: Tuned) -> None:
     fake = engine()
-    searcher = Searcher(tuned.index, with_llm, tuned.paths, llm=fake)
+    searcher = tuned.searcher(llm=fake)
     answer = searcher.search(QUERY)
     assert answer.pseudo_caption == "a green car."
     assert not any("pseudo caption:" in line for line in answer.left_out)
@@ -39,47 +30,49 @@ def test_the_pseudo_caption_is_written_once(tuned: Tuned, with_llm: Params) -> N
     assert "make the car green" in fake.asked[-1].messages[-1]["content"]
     asked = len(fake.asked)
     assert searcher.search(QUERY).pseudo_caption == "a green car." and len(fake.asked) == asked
-    other = Searcher(tuned.index, with_llm, tuned.paths, llm=engine(lambda _: "never asked."))
+    other = tuned.searcher(llm=engine(lambda _: "never asked."))
     assert other.search(QUERY).pseudo_caption == "a green car."
     assert (fake.opened, fake.closed) == (1, 0)
     searcher.close()
     assert fake.closed == 1
 
 
-def test_a_graph_that_comes_along_is_interpreted(tuned: Tuned, with_llm: Params) -> None:
+def test_a_graph_that_comes_along_is_interpreted(tuned: Tuned) -> None:
     fake = engine(lambda request: "a white boat.")
-    searcher = Searcher(tuned.index, with_llm, tuned.paths, llm=fake)
+    searcher = tuned.searcher(llm=fake)
     answer = searcher.search(Query(image_id="test-car-red-a", text="make it blue", graph=GRAPH))
     assert answer.interpretation == answer.pseudo_caption == "a white boat."
     assert fake.opened == 1 and len(fake.asked) == 2
 
 
-def test_texts_of_the_tables_need_no_engine(tuned: Tuned, with_llm: Params) -> None:
+def test_texts_of_the_tables_need_no_engine(tuned: Tuned) -> None:
     fake = engine()
     searcher = tuned.searcher(llm=fake)
     answer = searcher.search(Query(image_id="test-car-red-a", text="make the car blue"))
     assert answer.interpretation == "a red car." and answer.pseudo_caption and fake.opened == 0
 
 
-def test_a_weight_of_0_asks_nothing(tuned: Tuned, with_llm: Params) -> None:
+def test_a_weight_of_0_asks_nothing(tuned: Tuned) -> None:
     fake = engine()
-    searcher = Searcher(tuned.index, with_llm, tuned.paths, llm=fake)
+    searcher = tuned.searcher(llm=fake)
     answer = searcher.search(Query(image_id="test-car-red-b", text="paint it", weights={"pseudo_caption": 0}))
     assert fake.opened == 0 and answer.left_out == []
 
 
 @pytest.mark.parametrize("fault", ["missing", "start", "answer"])
-def test_a_model_that_cannot_answer_is_said(tuned: Tuned, with_llm: Params, fault: str) -> None:
+def test_a_model_that_cannot_answer_is_said(tuned: Tuned, fault: str) -> None:
     def opens() -> FakeEngine:
         raise UserError("the server is away", "Start it")
 
     fails = FakeEngine(lambda request: Result(request.key, error="no memory", external=True))
     llm: object = {"missing": True, "start": opens, "answer": fails}[fault]
-    params = tuned.params if fault == "missing" else with_llm
+    params = tuned.params
+    if fault == "missing":
+        params = params.model_copy(update={"llm": params.llm.model_copy(update={"model": "absent"})})
     answer = Searcher(tuned.index, params, tuned.paths, llm=llm).search(  # type: ignore[arg-type]
         Query(image_id="test-car-red-b", text=f"make the car white, {fault}")
     )
-    said = {"missing": "models/captioner", "start": "the server is away", "answer": "no memory"}[fault]
+    said = {"missing": "absent", "start": "the server is away", "answer": "no memory"}[fault]
     assert len(answer.hits) == 10 and answer.pseudo_caption is None
     assert any(line.startswith("the pseudo caption: ") and said in line for line in answer.left_out)
 

@@ -17,6 +17,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lempo.search.indexing import index_folder
+from lempo.search.settings import Settings
+from pipeline.base.params import VlmParams
+
 ROOT = Path(__file__).parents[3]
 COMMAND = """
 import sys, typer
@@ -119,6 +123,30 @@ def test_an_address_for_others_is_said_and_loopback_is_the_only_one_that_checks_
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.request("GET", "/api/info", headers={"host": "gpu.example"})
         assert connection.getresponse().status == 200
+
+
+@pytest.mark.slow
+def test_the_command_serves_an_index(tiny_vlm: VlmParams, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (200, 0, 0)).save(tmp_path / "a.png")
+    index_folder(tmp_path, tmp_path / ".lempo-index", Settings(tiny_vlm))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lempo.cli", "serve", str(tmp_path), "--port", "0"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", _port(process))
+        connection.request("GET", "/api/images")
+        assert json.loads(connection.getresponse().read())["images"][0]["image_id"] == "a.png"
+        connection.request("GET", "/")
+        assert b"<title>LEmpo search</title>" in connection.getresponse().read()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(8) == 143
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_page_file_that_is_not_packed_would_be_missed() -> None:

@@ -21,6 +21,8 @@ FEWER = (Change("count", TREES, Group("few", "tree")),)
 MOVE = (Change("move", PLANE, Group("1", "airplane", ("small",), "top right")),)
 RESIZE = (Change("resize", PLANE, Group("1", "airplane", ("large",), "top left")),)
 RECOLOUR = (Change("recolour", CARS, Group("2", "car", ("blue",), "left")),)
+GROW = (Change("resize", HANGAR, Group("1", "hangar", ("white", "large"), "center")),)
+FADE = (Change("recolour", HANGAR, Group("1", "hangar", (), "center")),)
 FREE = (Change("free", CARS, Group("4", "car", ("red",), "top")),)
 TOUCH = (Change("relation", relation=("car", "next to", "hangar"), ends=(CARS, HANGAR)),)
 PART = (Change("relation", relation=("car", "next to", "hangar"), added=False, ends=(CARS, HANGAR)),)
@@ -37,6 +39,9 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (REMOVE, "The two red automobiles on the left should be removed.", True),
     (REMOVE, "I want to see no red cars at the left", False),  # how many there are is not said
     (REMOVE, "delete both red cars at the left", False),  # "both" is no number of the reader; strict
+    (REMOVE, "Could you erase the two red cars on the left?", True),
+    (REMOVE, "keep the two red cars at the left and remove everything else", False),
+    (REMOVE, "remove the two red cars at the left and keep everything else as it is", True),
     (REMOVE, "add two red cars at the left", False),
     (REMOVE, "The same but with two red cars at the left", False),
     (REMOVE, "remove the two cars at the left", False),
@@ -102,6 +107,7 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (MOVE, "I would like the small airplane to be at the top right rather than at the top left", True),
     (MOVE, "The small plane should be in the upper right instead of the upper left", True),
     (MOVE, "the same but with the small airplane at the top right instead of at the top left", True),
+    (MOVE, "the airplane should go from the upper left corner to the upper right corner", True),
     (MOVE, "move the small airplane from the top right to the top left", False),
     (MOVE, "let the small airplane be at the top left, not at the top right", False),
     (MOVE, "move the small airplane to the bottom right", False),
@@ -121,6 +127,17 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (RECOLOUR, "turn the blue cars red", False),
     (RECOLOUR, "make the cars green", False),
     (RECOLOUR, "paint the hangar blue", False),
+    (GROW, "make the hangar large", True),
+    (GROW, "I would like the white hangar at the center to be large", True),
+    (GROW, "the same but with the white hangar at the center large", True),
+    (GROW, "I would like the hangar at the center to be made large.", True),
+    (GROW, "The hangar at the center is large, and the same but with the same size.", False),
+    (FADE, "The same but with one white hangar at the center instead of no longer white.", False),
+    (GROW, "let the hangar be no longer large", False),
+    (GROW, "make the large hangar white", False),
+    (FADE, "let the white hangar be no longer white", True),
+    (FADE, "I would like the hangar to be no longer white", True),
+    (FADE, "make the hangar white", False),
     # replaced
     (FREE, "replace the two red cars at the left with four red cars at the top", True),
     (FREE, "I would like four red cars at the top instead of the two red cars at the left", True),
@@ -156,7 +173,22 @@ CASES: tuple[tuple[tuple[Change, ...], str, bool], ...] = (
     (TWO, "remove the white hangar at the center", False),
     (TWO, "remove the small airplane at the top left and the white hangar at the center", False),
     (SWAP, "remove the two red cars at the left and add one round pond at the bottom", True),
-    (SWAP, "replace the two red cars at the left with a round pond at the bottom", False),  # strict
+    (SWAP, "replace the two red cars at the left with a round pond at the bottom", True),
+    (SWAP, "Replace the two red cars at the left by one round pond at the bottom.", True),
+    (SWAP, "The same but with one round pond at the bottom instead of the two red cars at the left.", True),
+    (SWAP, "replace one round pond at the bottom with the two red cars at the left", False),
+    (SWAP, "the same but with two red cars at the left instead of the round pond at the bottom", False),
+    (SWAP, "the same but with two round ponds at the bottom instead of the two red cars at the left", False),
+    (SWAP, "swap the two red cars at the left for a round pond at the bottom", True),
+    (SWAP, "move the two red cars at the left to the round pond at the bottom", False),
+    (REMOVE, "replace the two red cars at the left with a round pond at the bottom", False),
+    (ADD, "the same but with one round pond at the bottom instead of the two red cars at the left", False),
+    (COUNT, "I would like to have two red cars at the left, from two to three", False),
+    (
+        MOVE,
+        "The same but with the small airplane from the top left to the top right instead of the top",
+        False,
+    ),
     (SWAP, "with one round pond at the bottom and without the two red cars at the left", True),
     (
         SWAP,

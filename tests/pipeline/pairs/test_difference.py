@@ -74,6 +74,8 @@ def _with(*groups: Group, relations: tuple[tuple[int, str, int], ...] = ()) -> G
         (_with(Group("2", "car", ("red", "small"), "top"), HANGAR), "move", 1),
         (_with(Group("2", "car", ("red", "large"), "left"), HANGAR), "resize", 1),
         (_with(Group("2", "car", ("blue", "small"), "left"), HANGAR), "recolour", 1),
+        (_with(Group("2", "car", ("red",), "left"), HANGAR), "resize", 1),
+        (_with(CAR, Group("1", "hangar", ("white",), "center")), "recolour", 1),
         (_with(CAR, HANGAR, relations=((0, "next to", 1),)), "relation", 1),
         (_with(Group("3", "car", ("red", "small"), "top"), HANGAR), "free", 2),
         (_with(Group("1", "pond", (), "left"), HANGAR), "free", 2),
