@@ -190,14 +190,22 @@ def _tokens(project: _Project, stage: LanguageStage) -> str:
     answer = f"an answer has at most {section.max_tokens} tokens"
     row = "" if examples else " beside its row"
     folder = local_folder(params.llm.model, project.paths.root) if params.llm.engine != "endpoint" else None
-    if folder is None or not (folder / "tokenizer.json").is_file():
+    tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
+    if tokenizer is None:
         length = sum(map(len, prompts)) / len(prompts)
         return f"a prompt has about {length:,.0f} characters{row}, {answer}"
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     length = sum(len(encoded.ids) for encoded in tokenizer.encode_batch(prompts)) / len(prompts)
     return f"a prompt has about {length:,.0f} tokens{row}, {answer}"
+
+
+def _tokenizer(file: Path) -> Any:
+    """The tokenizer in a file; None where there is none that this library reads."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(file)) if file.is_file() else None
+    except Exception:  # the library raises no other kind; vLLM, which reads others too, says what is wrong
+        return None
 
 
 def _examples(project: _Project) -> Iterator[tuple[str, str]]:

@@ -130,7 +130,7 @@ def set_aside(file: Path) -> None:
 
 
 def cached_bytes(file: Path, make: Callable[[], bytes]) -> bytes:
-    """What a file of a cache holds; else what `make` gives, which is then kept there after its sha256."""
+    """What a file of a cache holds; else what `make` gives, which is then kept there after a hash."""
     try:
         kept = file.read_bytes() if file.is_file() else b"" if os.path.lexists(file) else None
     except OSError as error:
@@ -139,13 +139,18 @@ def cached_bytes(file: Path, make: Callable[[], bytes]) -> bytes:
         kept = b""
     if kept is not None:
         digest, data = kept[:_DIGEST], kept[_DIGEST:]
-        if hashlib.sha256(data).digest() == digest:
+        if _named_digest(file, data) == digest:
             return data
         set_aside(file)
     data = make()
     with replacing(file) as temporary:
-        temporary.write_bytes(hashlib.sha256(data).digest() + data)
+        temporary.write_bytes(_named_digest(file, data) + data)
     return data
+
+
+def _named_digest(file: Path, data: bytes) -> bytes:
+    """sha256 of a name and bytes: another file of the cache, put in this one's place, does not fit."""
+    return hashlib.sha256(file.name.encode() + b"\n" + data).digest()
 
 
 def is_lfs_pointer(head: bytes) -> bool:

@@ -40,7 +40,7 @@ def save_sealed(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) 
     copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     text = json.dumps(record)
     with replacing(path) as temporary:
-        save_file(copies, temporary, metadata={"record": text, "sha256": _seal(copies, text)})
+        save_file(copies, temporary, metadata={"record": text, "sha256": _seal(path, copies, text)})
 
 
 def load_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -51,7 +51,7 @@ def load_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
-        if metadata["sha256"] == _seal(tensors, metadata["record"]):
+        if metadata["sha256"] == _seal(path, tensors, metadata["record"]):
             return tensors, json.loads(metadata["record"])
     except MemoryError:
         raise
@@ -61,8 +61,9 @@ def load_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     return None
 
 
-def _seal(tensors: dict[str, Tensor], record: str) -> str:
-    digest = hashlib.sha256(record.encode())
+def _seal(path: Path, tensors: dict[str, Tensor], record: str) -> str:
+    """A hash of all that a file holds, and of its name: what another run left does not fit here."""
+    digest = hashlib.sha256(f"{path.parent.name}/{path.name}\n{record}".encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
