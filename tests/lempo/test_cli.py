@@ -22,6 +22,7 @@ COMMANDS = (
     "captions",
     "benchmark",
     "cache",
+    "serve",
 )
 
 

@@ -14,14 +14,13 @@ export function makeGrid({ opened, picked }) {
   let current = 0;
 
   function tile(row, place) {
-    const image = element("img", { alt: "", loading: "lazy", decoding: "async", width: 192, height: 192 });
+    const image = element("img", { alt: row.image_id, loading: "lazy", decoding: "async", width: 192, height: 192 });
     image.addEventListener("error", () => {
       image.replaceWith(element("span", { class: "missing" }, `${row.image_id}: no picture`));
     });
     image.src = picture(row.image_id, TILE_PIXELS);
     const scored = typeof row.score === "number";
-    const open = element("button", { type: "button", class: "open", tabIndex: place === current ? 0 : -1, title: row.image_id,
-      "aria-label": scored ? `${place + 1}: ${row.image_id}, score ${row.score.toFixed(3)}` : row.image_id }, image,
+    const open = element("button", { type: "button", class: "open", tabIndex: place === current ? 0 : -1, title: row.image_id }, image,
       scored ? element("span", { class: "figure" }, element("span", { class: "rank" }, String(place + 1)),
         bar(row, terms, best), element("span", { class: "score" }, row.score.toFixed(3))) : null);
     open.addEventListener("click", () => opened(place));

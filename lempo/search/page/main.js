@@ -153,7 +153,7 @@ function drawSaid(answer) {
     ["Asked for", answer.pseudo_caption], ["Reference", answer.interpretation],
   ].filter(([, text]) => text) : [];
   $("said").replaceChildren(...said.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text))));
-  show($("said"), said.length > 0);
+  show($("words"), said.length > 0);
   const without = answer?.left_out ?? [];
   $("left-out-count").textContent = `${counted(without.length, "part")} of the method left out`;
   $("left-out-list").replaceChildren(...without.map((text) => element("li", {}, text)));
@@ -167,7 +167,7 @@ function drawTrail() {
     const source = past.ref ? api.picture(past.ref, 96) : uploads.get(past.upload)?.address;
     const step = element("a", { href: address, title: past.ref ?? past.upload ?? "", "aria-current": address === here ? "page" : null },
       source ? element("img", { src: source, alt: past.ref ?? past.upload ?? "" }) : null,
-      past.text || (past.where ? past.where : "alike"));
+      element("span", {}, past.text || past.where || "alike"));
     step.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
@@ -280,6 +280,10 @@ document.addEventListener("paste", (event) => {
     upload(file);
   }
 });
+const narrow = matchMedia("(max-width: 720px)"); // there the words fold, so that pictures come first
+const fold = () => { $("words").open = !narrow.matches; };
+narrow.addEventListener("change", fold);
+fold();
 let inside = 0;
 const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 document.addEventListener("dragenter", (event) => { if (carries(event)) { inside += 1; show($("drop"), true); } });

@@ -29,6 +29,7 @@ def vectors(count: int, seed: int) -> np.ndarray:
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setattr(approximate, "FROM_ROWS", 600)
     monkeypatch.setattr(approximate, "PARTITION_ROWS", 150)
+    monkeypatch.setattr(approximate, "_SAMPLED", 10)
     database = Database(tmp_path, "images", 16)
     database.add(rows(0, 599), vectors(599, 0), replace=False)
     return database

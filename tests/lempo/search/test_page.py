@@ -336,7 +336,8 @@ def test_every_width_and_scheme_is_readable(chrome: Any, server: str, scheme: st
 # controls and pictures in sight that a screen reader could not name
 NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, dialog, img")].filter((node) => {
     if (!node.checkVisibility() || node.hasAttribute("aria-hidden")) return false;
-    const label = node.getAttribute("aria-label") || node.textContent.trim() || node.labels?.length;
+    const label = node.getAttribute("aria-label") || node.textContent.trim() || node.labels?.length
+        || node.querySelector("img")?.alt;
     const by = document.getElementById(node.getAttribute("aria-labelledby"))?.textContent;
     return node.tagName === "IMG" ? !node.hasAttribute("alt") : !(label || by);
 }).map((node) => node.outerHTML)"""

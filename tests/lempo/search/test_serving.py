@@ -142,8 +142,8 @@ def test_the_command_serves_an_index(tiny_vlm: VlmParams, tmp_path: Path) -> Non
         assert json.loads(connection.getresponse().read())["images"][0]["image_id"] == "a.png"
         connection.request("GET", "/")
         assert b"<title>LEmpo search</title>" in connection.getresponse().read()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(8) == 143
+        process.send_signal(signal.SIGINT)
+        assert process.wait(8) == 130
     finally:
         process.kill()
         process.wait()
