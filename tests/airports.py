@@ -12,13 +12,13 @@ HOSTILE_NAMES = {
     "site17-004.jpg": "<img src=x onerror=alert(1)>.jpg",
     "site30-003.jpg": "a'b\" onerror=alert(2) &amp;.jpg",
 }  # of photographs that the hash of their places puts into the test split
-HOSTILE_CLASS = "<b>cart</b>"
+HOSTILE_CLASS, HOSTILE_CLASS_IN = "<b>cart</b>", "site17-005.jpg"  # of all boxes of this one
 
 
 def write_archive(folder: Path) -> None:
     """60 photographs of 10 sites, each with 2 to 8 airplanes, and their annotations in COCO's form.
 
-    Two files have names that a page could take for markup, and so has a class of one box.
+    Two files have names that a page could take for markup, and so has the class of all boxes of one.
     """
     source = json.loads((AIRPORTS / "annotations.json").read_text())
     airplanes = Counter(row["image_id"] for row in source["annotations"])
@@ -33,9 +33,8 @@ def write_archive(folder: Path) -> None:
     for image in images:
         shutil.copyfile(AIRPORTS / "images" / image["file_name"], folder / "images" / names[image["id"]])
     boxes = [row for row in source["annotations"] if row["image_id"] in names]
-    marked = next(image["id"] for image in images if image["file_name"] in HOSTILE_NAMES)
-    number = next(i for i, row in enumerate(boxes) if row["image_id"] == marked)
-    boxes[number] = {**boxes[number], "category_id": 2}
+    marked = next(image["id"] for image in images if image["file_name"] == HOSTILE_CLASS_IN)
+    boxes = [{**row, "category_id": 2} if row["image_id"] == marked else row for row in boxes]
     written = {
         "images": [{**image, "file_name": names[image["id"]]} for image in images],
         "annotations": boxes,

@@ -40,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.set(
         datasets=["airports"], corpus__root="archives", corpus__tile_size=180, corpus__tile_overlap=120,
         corpus__tile_objects=[1, 8], pairs__most=40, pairs__beside_brought=True, tune__epochs=1,
-        comparators__epochs=1,
+        comparators__epochs=1, llm__fallback="rules",
     )  # fmt: skip
     project.commit("An archive")
     return project
@@ -99,6 +99,7 @@ def test_the_edits_of_a_query_make_the_graph_of_each_right_answer(project: Proje
         assert "airplane" in query["modification"] or HOSTILE_CLASS in query["modification"]
     asked = {images[query]["scene_id"] for query in queries["reference_id"]}
     assert asked >= HOSTILE_IDS
+    assert any(HOSTILE_CLASS in modification for modification in queries["modification"])
 
 
 def test_every_graph_and_every_query_has_its_text(project: Project) -> None:
@@ -107,8 +108,10 @@ def test_every_graph_and_every_query_has_its_text(project: Project) -> None:
     captions = _table(project, "pseudo_captions/airports")
     assert captions["query_id"].to_list() == _table(project, "pairs/airports")["query_id"].to_list()
     assert set(interpretations["status"]) | set(captions["status"]) == {"ok"}
-    assert _metrics(project, "interpret")["airports"]["fact_recall"] > 0.95
-    assert _metrics(project, "caption")["airports"]["fact_recall"] > 0.85
+    for stage, by_rule in (("interpret", 0.1), ("caption", 0.6)):
+        figures = _metrics(project, stage)["airports"]
+        assert figures["fact_recall"] > 0.95
+        assert figures["fallback_rate"] < by_rule  # the embedded model knows other objects and modifications
 
 
 def test_every_method_is_measured_on_the_test_queries(project: Project) -> None:
@@ -133,7 +136,8 @@ def test_the_report_counts_and_shows_the_queries_and_takes_names_as_text(project
     assert "<td>40 / 40 / 40</td>" in page
     for hostile in (HOSTILE_CLASS, "<img src=x", "onerror=alert(2) &amp;."):
         assert hostile not in page
-    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    for harmless in ("&lt;b&gt;cart&lt;/b&gt;", "&lt;img src=x onerror=alert(1)&gt;"):
+        assert harmless in page
 
 
 @needs_chromium
