@@ -116,6 +116,8 @@ class _Sample:
             raise UserError(reason, "`lempo corpus` lists all", file=self._folder)
         of_graphs = corpus.rejects.problems("scene_graphs")
         said = [self._of("of"), f"{corpus.scene_graphs.num_rows:,} scene graphs"]
+        if self._params.corpus.tile_size is not None:
+            said.insert(1, f"{corpus.images.num_rows:,} images once they are cut into tiles")
         if problems:
             said.append(f"{len(problems)} images cannot be used. The first: {problems[0]}")
         if of_graphs and self._whole:  # of a sample, most annotations are of other images

@@ -87,6 +87,11 @@ class _Project:
         folder = self.paths.root / self.params.corpus.root / dataset
         return [folder / name for name in image_files(folder)] if folder.is_dir() else []
 
+    @property
+    def uncut(self) -> bool:
+        """Whether images will be cut into tiles, whose number is not known yet."""
+        return self.params.corpus.tile_size is not None and not self.tables
+
     def holds(self, check: Callable[[], object]) -> bool:
         try:
             check()
@@ -159,6 +164,8 @@ def _most_rows(project: _Project, stage: LanguageStage) -> int | None:
         _is_made(project, files[name], source, made_from, name) for name in files
     ):
         return sum(pq.read_metadata(file).num_rows for file in files.values())
+    if project.uncut:
+        return None
     total = 0
     for name in params.datasets:
         images = len(project.files_of(name))
@@ -234,6 +241,8 @@ def _embed(project: _Project) -> str:
         return f"the features are made, of {count:,} images"
     if not count:
         return "not known: there is no image yet"
+    if project.uncut:
+        return "not known before `lempo corpus`, which cuts images into tiles"
     speed = project.speed("embed")
     if (rate := speed.get("images_per_second")) and speed.get("model") == params.vlm.model:
         return _product(count, "images", 1 / rate, "as in the last run")

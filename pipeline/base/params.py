@@ -61,7 +61,9 @@ FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 TrueOrFalse = Annotated[bool, Field(strict=True)]
 FromTwo = Annotated[int, Field(ge=2, strict=True)]
-Name = Annotated[str, Field(min_length=1, strict=True), AfterValidator(_printable)]  # of a model, file, folder or server
+Name = Annotated[
+    str, Field(min_length=1, strict=True), AfterValidator(_printable)
+]  # of a model, file, folder or server
 EngineArguments = Annotated[dict[str, Any], AfterValidator(_no_own_parameter)]
 
 
@@ -330,7 +332,8 @@ class Params(_Section):
     """All of `params.yaml`."""
 
     datasets: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", strict=True)], ...], Field(min_length=1)
+        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", strict=True)], ...],
+        Field(min_length=1),
     ]
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
     corpus: CorpusParams

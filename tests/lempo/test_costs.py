@@ -44,6 +44,12 @@ def test_before_any_run_images_are_counted_and_a_few_are_tried(folder: Path) -> 
     assert said["tune"] == said["evaluate"] == "not known for parks: the stage has not run here"
 
 
+def test_images_that_will_be_cut_into_tiles_are_not_counted_as_rows(folder: Path) -> None:
+    said = _said(with_changes(_params(folder), {"corpus.tile_size": 16}), Paths(folder))
+    assert said["embed"] == "not known before `lempo corpus`, which cuts images into tiles"
+    assert said["interpret"] == "not known before `lempo corpus`, which says how many rows there are"
+
+
 def test_of_another_model_and_of_no_image_nothing_is_said(folder: Path) -> None:
     paths = Paths(folder)
     params = with_changes(_params(folder), {"vlm.model": "ViT-B-32"})
