@@ -332,7 +332,7 @@ class Params(_Section):
     """All of `params.yaml`."""
 
     datasets: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", strict=True)], ...],
+        tuple[Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")], ...],
         Field(min_length=1),
     ]
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
