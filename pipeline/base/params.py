@@ -61,9 +61,8 @@ FromZero = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 TrueOrFalse = Annotated[bool, Field(strict=True)]
 FromTwo = Annotated[int, Field(ge=2, strict=True)]
-Name = Annotated[
-    str, Field(min_length=1, strict=True), AfterValidator(_printable)
-]  # of a model, file, folder or server
+Text = Annotated[str, Field(strict=True)]  # YAML's !!binary is none
+Name = Annotated[Text, Field(min_length=1), AfterValidator(_printable)]  # of a model, file, folder or server
 EngineArguments = Annotated[dict[str, Any], AfterValidator(_no_own_parameter)]
 
 
