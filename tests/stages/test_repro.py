@@ -73,7 +73,7 @@ def test_repro_after_any_change_makes_again_what_a_stage_by_hand_refuses(project
     assert "another llm.top_p: 1.0, not 0.9" in _lempo(project, "captions", "airplane")
     assert "dvc repro embed" in _lempo(project, "tune", "airplane")
     ran = {name.split("@")[0] for name in project.repro()}
-    assert ran == {"interpret", "caption", "embed", "tune", "evaluate", "report"}
+    assert ran == {"pairs", "interpret", "caption", "embed", "tune", "evaluate", "report"}
     assert "Data and pipelines are up to date" in project.dvc("status", "--with-deps", "report")
 
     queries = project.paths.pairs("airplane")
