@@ -178,6 +178,8 @@ def _another(value: Any, kind: pa.DataType) -> object:
         return value[1:] if value else []
     if pa.types.is_boolean(kind):
         return not value
+    if pa.types.is_struct(kind):
+        return {part.name: _another((value or {}).get(part.name), part.type) for part in kind}
     return f"{value}x" if pa.types.is_string(kind) else (value or 0) + 1
 
 
