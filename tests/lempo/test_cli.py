@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.command import lempo
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "corpus",
@@ -26,16 +28,6 @@ COMMANDS = (
 )
 
 
-def _lempo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lempo.cli", *arguments],
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-    )
-
-
 def _change(folder: Path, section: str, **values: object) -> None:
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params[section] |= values
@@ -43,7 +35,7 @@ def _change(folder: Path, section: str, **values: object) -> None:
 
 
 def test_help_names_every_command(folder: Path) -> None:
-    said = _lempo("--help", cwd=folder)
+    said = lempo("--help", cwd=folder)
     assert said.returncode == 0
     assert all(command in said.stdout for command in COMMANDS)
 
@@ -58,7 +50,7 @@ def test_help_is_fast(folder: Path) -> None:
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        _lempo("--help", cwd=folder)
+        lempo("--help", cwd=folder)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         # processor time: the clock's would measure what else the machine does
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
@@ -66,7 +58,7 @@ def test_help_is_fast(folder: Path) -> None:
 
 
 def test_a_stage_runs(folder: Path) -> None:
-    said = _lempo("corpus", cwd=folder)
+    said = lempo("corpus", cwd=folder)
     assert said.returncode == 0, said.stderr
     assert "9 images, 9 graphs, 9 queries, 0 rejects" in said.stderr
     assert (folder / "data/corpus/parks/queries.parquet").is_file()
@@ -105,7 +97,7 @@ def _table_of(folder: Path, dataset: str) -> None:
 )
 def test_a_mistake_is_one_line(folder: Path, damage: object, arguments: tuple[str, ...], said: str) -> None:
     damage(folder)  # type: ignore[operator]
-    done = _lempo(*arguments, cwd=folder)
+    done = lempo(*arguments, cwd=folder)
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("error: ") and said in line
@@ -114,7 +106,7 @@ def test_a_mistake_is_one_line(folder: Path, damage: object, arguments: tuple[st
 def test_check_says_what_is_wrong(folder: Path) -> None:
     (folder / "in/parks/scene_graphs.json").write_text("{}")
     _change(folder, "llm", engine_args={"max_model_length": 512})
-    done = _lempo("check", cwd=folder)
+    done = lempo("check", cwd=folder)
     assert done.returncode == 1 and done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0] == "ok   parameters: 1 dataset"
@@ -139,7 +131,7 @@ def test_check_names_pointers_and_files_that_are_not_there(folder: Path) -> None
     _change(folder, "vlm", model="local-dir:vlm")
     graphs = folder / "in/parks/scene_graphs.json"
     graphs.write_text(graphs.read_text().replace("images/", ""))
-    lines = _lempo("check", cwd=folder).stdout.splitlines()
+    lines = lempo("check", cwd=folder).stdout.splitlines()
     failed = {line.split(":")[0]: line for line in lines if line.startswith("FAIL")}
     assert "9 of the first 9 graphs" in failed["FAIL dataset parks"]
     assert "images/train-red.png is there" in failed["FAIL dataset parks"]
@@ -150,7 +142,7 @@ def test_check_names_pointers_and_files_that_are_not_there(folder: Path) -> None
 
 def test_a_benchmark_that_is_not_there_is_one_line(folder: Path) -> None:
     (folder / "empty").mkdir()
-    said = _lempo("benchmark", "cirr", "empty", cwd=folder)
+    said = lempo("benchmark", "cirr", "empty", cwd=folder)
     assert (said.returncode, said.stdout) == (1, "")
     assert said.stderr == (
         "error: empty/cirr/image_splits/split.rc2.val.json: the benchmark's file is missing. "

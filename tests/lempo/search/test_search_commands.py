@@ -1,8 +1,6 @@
 """`lempo index` and `lempo search` as a person types them, inside and outside a project."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +16,11 @@ from lempo.search.settings import Settings, find_index, place_of
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, VlmParams, load_params
 from pipeline.base.paths import Paths
+from tests.command import lempo
 from tests.lempo.search.conftest import Tuned
 
 pytest.importorskip("lancedb")
 ROOT = Path(__file__).parents[3]
-
-
-def lempo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lempo.cli", *arguments],
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.mark.slow
