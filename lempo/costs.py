@@ -23,7 +23,8 @@ from pipeline.base.schemas import PAIRS, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
-from pipeline.graph.scene_graph import graph_from_row, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import graph_from_row
 from pipeline.graph.summary import summarised
 from pipeline.llm.model_files import local_folder
 from stages.sources import brought, image_files

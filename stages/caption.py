@@ -17,7 +17,8 @@ from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
-from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects
 from pipeline.graph.summary import summarised
 from pipeline.graph.table import GraphTable
 from pipeline.llm.types import Engine

@@ -13,7 +13,8 @@ from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import INTERPRET
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.scene_graph import GroupGraph, graph_from_row, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row
 from pipeline.graph.summary import summarised
 from pipeline.llm.types import Engine
 

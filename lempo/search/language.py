@@ -14,7 +14,8 @@ from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.writer import TextWriter
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.scene_graph import GroupGraph, SceneGraph, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import GroupGraph, SceneGraph
 from pipeline.graph.summary import summarised
 from pipeline.llm.engines import open_engine
 from pipeline.llm.prompt import Message

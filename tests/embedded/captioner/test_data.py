@@ -24,7 +24,8 @@ from embedded.world.edits import sample_scene
 from embedded.world.phrasings import HELD_OUT, TRAIN_PHRASINGS
 from embedded.world.scene import scene_graph
 from embedded.world.vocabulary import DATASETS
-from pipeline.graph.scene_graph import Group, GroupGraph, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import Group, GroupGraph, group_objects
 from pipeline.graph.verbalise import say_group, verbalise
 
 WAYS = [value for value in vars(wording).values() if isinstance(value, list)]

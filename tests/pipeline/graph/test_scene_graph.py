@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.graph.edits import Edit, apply_edits, edit_to_row, edits_from_row
+from pipeline.graph.notation import serialise
 from pipeline.graph.scene_graph import (
     POSITIONS,
     Group,
@@ -16,7 +17,6 @@ from pipeline.graph.scene_graph import (
     group_objects,
     position_of,
     quantity_of,
-    serialise,
 )
 
 NAMES = st.sampled_from(["car", "tree", "hangar", "storage tank"])
