@@ -14,7 +14,7 @@ TEXT = frozenset({
     "additional_config", "allow_deprecated_quantization", "chat_template", "code_revision", "config_format",
     "diffusion_config", "disable_sliding_window", "dtype", "enable_lora",
     "enable_mamba_cache_stochastic_rounding", "enable_mixed_moe_lora_format", "enable_moe_shared_loras",
-    "enable_tower_connector_lora", "hf_config_path", "hf_overrides", "ignore_patterns", "kv_cache_dtype",
+    "enable_tower_connector_lora", "hf_config_path", "hf_overrides", "kv_cache_dtype",
     "kv_cache_dtype_skip_layers", "load_format", "logits_processors", "lora", "lora_dtype",
     "lora_target_modules", "mamba_cache_dtype", "mamba_cache_philox_rounds", "mamba_ssm_cache_dtype",
     "max_lora_rank", "max_model_len", "mm_device_do_normalize", "mm_encoder_attn_dtype",
