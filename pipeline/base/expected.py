@@ -39,7 +39,8 @@ MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of fea
 _LANGUAGE = (
     "seed", "llm.model", "llm.revision", "llm.temperature", "llm.top_p", "llm.repairs",
     "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
-    "llm.engine_args", "llm.trust_remote_code", "vlm.model", "vlm.trust_remote_code",
+    "llm.sampling", "llm.chat_template_kwargs", "llm.engine_args", "llm.trust_remote_code", "vlm.model",
+    "vlm.trust_remote_code",
 )  # fmt: skip
 _PAIRS = (
     "seed", "pairs.within", "pairs.max_facts", "pairs.per_image", "pairs.most", "pairs.beside_brought",
@@ -47,7 +48,8 @@ _PAIRS = (
 )  # fmt: skip
 _WRITER = (  # where the language model writes modifications
     "pairs.max_tokens", "pairs.fallback", "llm.model", "llm.revision", "llm.temperature", "llm.top_p",
-    "llm.repairs", "llm.repair_temperature", "llm.output", "llm.engine_args", "llm.trust_remote_code",
+    "llm.repairs", "llm.repair_temperature", "llm.output", "llm.sampling", "llm.chat_template_kwargs",
+    "llm.engine_args", "llm.trust_remote_code",
 )  # fmt: skip
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")

@@ -111,6 +111,8 @@ def row_key(
         "seed": sampling.seed,
         "output_schema": output_schema,
     }
+    if sampling.further:
+        content["sampling"] = dict(sampling.further)
     if attempt:
         content["attempt"] = attempt
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()

@@ -77,7 +77,7 @@ class Settings:
             temperature = self.llm.repair_temperature
         elif attempt.kind == "sample" and isinstance(self.section, CaptionParams):
             temperature = self.section.sample_temperature
-        return Sampling.of(temperature, self.llm.top_p, self.params.seed)
+        return Sampling.of(temperature, self.llm.top_p, self.params.seed, self.llm.sampling)
 
     def messages(self, graph: GroupGraph | None = None, **values: str) -> list[Message]:
         """The prompt with the placeholders filled in, those of the graph in the forms that it asks for."""
