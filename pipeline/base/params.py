@@ -24,7 +24,7 @@ LEARNED_TEMPERATURE = (0.01, 1.0)  # trainer.tuning.losses keeps a learned tempe
 _TEXT_ARGUMENTS = {
     "chat_template", "chat_template_kwargs", "code_revision", "dtype", "generation_config", "hf_config_path",
     "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors", "lora", "max_lora_rank",
-    "max_model_len", "override_generation_config", "quantization", "quantization_config",
+    "max_model_len", "media_io_kwargs", "mm_processor_kwargs", "override_generation_config", "quantization", "quantization_config",
     "speculative_config", "structured_outputs_config", "tokenizer", "tokenizer_mode", "tokenizer_revision",
 }  # fmt: skip
 _OWN_PARAMETERS = {
@@ -134,6 +134,8 @@ class LlmParams(_Section):
     output: Literal["text", "json"]
     max_groups: FromTwo
     max_relations: FromZero
+    images: TrueOrFalse
+    image_side: Annotated[int, Field(ge=16, le=10**5, strict=True)]
     engine_args: EngineArguments
     trust_remote_code: TrueOrFalse = False  # whether the model's own code may run
 
@@ -156,6 +158,10 @@ class LlmParams(_Section):
 class LanguageParams(_Section):
     prompt: Name
     max_tokens: Count
+
+
+class InterpretParams(LanguageParams):
+    prompt_without_graph: Name
 
 
 class CaptionParams(LanguageParams):
@@ -338,7 +344,7 @@ class Params(_Section):
     corpus: CorpusParams
     pairs: PairsParams
     llm: LlmParams
-    interpret: LanguageParams
+    interpret: InterpretParams
     caption: CaptionParams
     vlm: VlmParams
     embed: EmbedParams
