@@ -96,5 +96,5 @@ def _images(dataset: str, expected: Expected) -> Iterator[_Image]:
         known: dict[str, SceneGraph] = graphs.of(list(some))
         for id, picture in some.items():
             graph = known.get(id)
-            stated = (None, False) if graph is None else summarised(graph, *limits)
-            yield _Image(id, *stated, picture)
+            stated, cut = (None, False) if graph is None else summarised(graph, *limits)
+            yield _Image(id, stated, cut, picture)

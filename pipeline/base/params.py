@@ -24,8 +24,9 @@ LEARNED_TEMPERATURE = (0.01, 1.0)  # trainer.tuning.losses keeps a learned tempe
 _TEXT_ARGUMENTS = {
     "chat_template", "chat_template_kwargs", "code_revision", "dtype", "generation_config", "hf_config_path",
     "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors", "lora", "max_lora_rank",
-    "max_model_len", "media_io_kwargs", "mm_processor_kwargs", "override_generation_config", "quantization", "quantization_config",
-    "speculative_config", "structured_outputs_config", "tokenizer", "tokenizer_mode", "tokenizer_revision",
+    "max_model_len", "media_io_kwargs", "mm_processor_kwargs", "override_generation_config", "quantization",
+    "quantization_config", "speculative_config", "structured_outputs_config", "tokenizer", "tokenizer_mode",
+    "tokenizer_revision",
 }  # fmt: skip
 _OWN_PARAMETERS = {
     "model": "llm.model", "revision": "llm.revision", "seed": "seed",

@@ -92,8 +92,8 @@ class Settings:
 
     def prompt_hash(self, row: Row) -> str:
         """Of the prompt that the row's messages come from."""
-        alone = row.given == "image" and self.without_graph is not None
-        return (self.without_graph if alone else self.template).hash
+        alone = self.without_graph if row.given == "image" else None
+        return (alone or self.template).hash
 
     def row_key(self, row: Row, attempt: Attempt) -> str:
         sampling, number = self.sampling(attempt), attempt.key_number

@@ -54,9 +54,10 @@ class TextWriter:
     def write(self, rows: Sequence[Row]) -> list[Outcome]:
         """Give every row of a block a text or an error.
 
-        Rows with the same prompt and image share one request. A row that failed, was cut, or misses or invents a fact
-        gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. A row that
-        is empty or has a brought text is never sent to a model, and one with a permanent error not again.
+        Rows with the same prompt and image share one request. A row that failed, was cut, or misses or
+        invents a fact gets `llm.repairs` further attempts; the best one is kept. Then come the further
+        samples. A row that is empty or has a brought text is never sent to a model, and one with a permanent
+        error not again.
 
         Args:
             rows: in any order; the result has theirs.

@@ -1,4 +1,4 @@
-"""The contents of messages as a chat template takes them: texts, or lists of parts of which one is an image."""
+"""The contents of messages as a chat template takes them: texts, or lists of parts, one of them an image."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -6,11 +6,11 @@ from typing import Any
 
 from pipeline.llm.prompt import Message
 
-_PROBE = "two white boats"  # a text to find in what a template writes
+_PROBE = "a quiet morning"  # a text to find in what a template writes
 
 
 class Contents:
-    """Tries once what a template writes: one that loops over parts writes nothing of a text, and says nothing.
+    """Tries once what a template writes: one that loops over parts leaves a text out, without an error.
 
     Args:
         write: renders messages by the template; it may raise anything.

@@ -61,7 +61,7 @@ def check_takes_images(params: LlmParams, root: Path) -> None:
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             (target,) = node.targets
-            names = {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+            names = {str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)}
             known.get(getattr(target, "id", ""), set()).update(names)
     texts_alone = known["_TEXT_GENERATION_MODELS"] - known["_MULTIMODAL_MODELS"]
     if isinstance(named, list) and named and texts_alone.issuperset(map(str, named)):

@@ -75,7 +75,6 @@ def make_tiny_llava(folder: Path, chat_template: str | None = TEMPLATE) -> Path:
 
 
 def _published(name: str) -> str:
-    """The name of a weight in the checkpoints that people publish, which vLLM reads; transformers has others."""
-    return name.replace("vision_tower.", "vision_tower.vision_model.").replace(
-        "vision_model.vision_model", "vision_model"
-    )
+    """The name of a weight in published checkpoints, which vLLM reads; transformers has another one."""
+    prefix = "vision_tower."
+    return f"{prefix}vision_model.{name.removeprefix(prefix)}" if name.startswith(prefix) else name
