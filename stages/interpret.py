@@ -15,12 +15,10 @@ from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import INTERPRET
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.notation import serialise
 from pipeline.graph.scene_graph import GroupGraph, SceneGraph, graph_from_row
 from pipeline.graph.summary import summarised
 from pipeline.graph.table import GraphTable
 from pipeline.llm.pictures import Picture
-from pipeline.llm.prompt import Message
 from pipeline.llm.types import Engine
 
 
@@ -55,7 +53,7 @@ def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) 
             yield Row(
                 dataset=dataset,
                 id=image.id,
-                messages=_messages(graph, settings),
+                messages=settings.messages_without_graph() if graph is None else settings.messages(graph),
                 graph=graph,
                 checker=checker,
                 summarised=image.summarised and graph is not None,
@@ -65,12 +63,6 @@ def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) 
                 given=given,
             )
         brought.finish()
-
-
-def _messages(graph: GroupGraph | None, settings: Settings) -> list[Message]:
-    if graph is None:
-        return settings.messages_without_graph()
-    return settings.messages(graph=serialise(graph))
 
 
 class _Image(NamedTuple):
