@@ -39,7 +39,8 @@ MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of fea
 _LANGUAGE = (
     "seed", "llm.model", "llm.revision", "llm.temperature", "llm.top_p", "llm.repairs",
     "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
-    "llm.sampling", "llm.chat_template_kwargs", "llm.engine_args", "llm.trust_remote_code", "vlm.model",
+    "llm.sampling", "llm.chat_template_kwargs", "llm.images", "llm.image_side", "llm.engine_args",
+    "llm.trust_remote_code", "vlm.model",
     "vlm.trust_remote_code",
 )  # fmt: skip
 _PAIRS = (
@@ -126,7 +127,12 @@ class Expected:
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""
         corpus = self.corpus(dataset)
+        images = {}
+        if self.params.llm.images:
+            images["prompt_without_graph"] = self._prompt(self.params.interpret.prompt_without_graph)
+            images["images"] = corpus["images"]
         return self._of("interpret", dataset) | {
+            **images,
             "prompt": self._prompt(self.params.interpret.prompt),
             "scene_graphs": corpus["scene_graphs"],
             "brought_captions": corpus["brought_captions"],
@@ -139,6 +145,8 @@ class Expected:
             "pairs": self._pairs_hash(dataset),
             "brought_captions": self.corpus(dataset)["brought_captions"],
         }
+        if self.params.llm.images:
+            hashes["images"] = self.corpus(dataset)["images"]
         prompt = self._prompt(self.params.caption.prompt)
         return self._of("caption", dataset) | {"prompt": prompt, **hashes}
 

@@ -146,6 +146,8 @@ class LlmParams(_Section):
     max_relations: FromZero
     sampling: Annotated[dict[str, Any], AfterValidator(checked_sampling)] = {}
     chat_template_kwargs: Variables = {}
+    images: TrueOrFalse
+    image_side: Annotated[int, Field(ge=16, le=10**5, strict=True)]
     engine_args: EngineArguments
     trust_remote_code: TrueOrFalse = False  # whether the model's own code may run
 
@@ -184,6 +186,10 @@ class LlmParams(_Section):
 class LanguageParams(_Section):
     prompt: Name
     max_tokens: Count
+
+
+class InterpretParams(LanguageParams):
+    prompt_without_graph: Name
 
 
 class CaptionParams(LanguageParams):
@@ -366,7 +372,7 @@ class Params(_Section):
     corpus: CorpusParams
     pairs: PairsParams
     llm: LlmParams
-    interpret: LanguageParams
+    interpret: InterpretParams
     caption: CaptionParams
     vlm: VlmParams
     embed: EmbedParams

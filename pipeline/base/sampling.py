@@ -81,7 +81,9 @@ def _wrong(name: str, value: Any) -> str | None:
         return None
     if kind is int:
         return "a list of integers >= 0"
-    return "a text or a list of texts, none of them empty" if name == "stop" else "a list of texts, none empty"
+    return (
+        "a text or a list of texts, none of them empty" if name == "stop" else "a list of texts, none empty"
+    )
 
 
 def _is(value: Any, kind: Any) -> bool:

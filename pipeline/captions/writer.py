@@ -54,15 +54,16 @@ class TextWriter:
     def write(self, rows: Sequence[Row]) -> list[Outcome]:
         """Give every row of a block a text or an error.
 
-        Rows with the same prompt share one request. A row that failed, was cut, or misses or invents a fact
-        gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. A row that
-        is empty or has a brought text is never sent to a model, and one with a permanent error not again.
+        Rows with the same prompt and image share one request. A row that failed, was cut, or misses or
+        invents a fact gets `llm.repairs` further attempts; the best one is kept. Then come the further
+        samples. A row that is empty or has a brought text is never sent to a model, and one with a permanent
+        error not again.
 
         Args:
             rows: in any order; the result has theirs.
         """
         settings = self._settings
-        outcomes = [Outcome(row, settings.row_key(row.messages, FIRST)) for row in rows]
+        outcomes = [Outcome(row, settings.row_key(row, FIRST)) for row in rows]
         self._first_texts -= len(rows)
         asked = [outcome for outcome in outcomes if not outcome.candidates]
         unfinished = asked
@@ -89,7 +90,7 @@ class TextWriter:
             return
         settings = self._settings
         keys = [
-            outcome.row_key if attempt is FIRST else settings.row_key(outcome.row.messages, attempt)
+            outcome.row_key if attempt is FIRST else settings.row_key(outcome.row, attempt)
             for outcome in outcomes
         ]
         entries = self._entries(dict(zip(keys, outcomes, strict=True)), attempt, leave)
@@ -111,7 +112,7 @@ class TextWriter:
             self._session.expect(self._first_texts)
         if not missing:
             return entries
-        requests = (settings.request(key, outcomes[key].row.messages, attempt) for key in missing)
+        requests = (settings.request(key, outcomes[key].row, attempt) for key in missing)
         unsaved: list[Entry] = []
         since = time.monotonic()
         try:
@@ -123,7 +124,7 @@ class TextWriter:
                     result,
                     row_key=outcomes[result.key].row_key,
                     model=settings.llm.model,
-                    prompt_hash=settings.template.hash,
+                    prompt_hash=settings.prompt_hash(outcomes[result.key].row),
                     max_tokens=max_tokens,
                     failures=known.tries if known is not None else 0,
                 )

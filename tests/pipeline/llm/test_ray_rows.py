@@ -27,7 +27,7 @@ class Plain(RayRows):
         self._chat: Any = SimpleNamespace(stops=stops, token_ids=self._token_ids)
         self._adapter = adapter
 
-    def _token_ids(self, messages: list[dict[str, str]]) -> list[int]:
+    def _token_ids(self, messages: list[dict[str, str]], with_image: bool = False) -> list[int]:
         if messages[0]["content"] == "refused":
             raise ValueError("a template\nrefuses it")
         return [5] * len(messages[0]["content"])
