@@ -195,7 +195,7 @@ def _tokens(project: _Project, stage: LanguageStage) -> str:
     for graph, modification in examples or [("", "")]:
         values = {"graph": graph, "modification": modification, "difference": modification, "style": ""}
         prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
-    answer = f"an answer has at most {section.max_tokens} tokens"
+    answer = f"an answer has at most {section.max_tokens + params.llm.thought_tokens} tokens"
     row = "" if examples else " beside its row"
     folder = local_folder(params.llm.model, project.paths.root) if params.llm.engine != "endpoint" else None
     tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")

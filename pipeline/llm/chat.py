@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
 from pipeline.llm.prompt import Message
+from pipeline.llm.thoughts import opened_thoughts
 from pipeline.llm.types import Request, Result, one_line
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
@@ -15,7 +16,8 @@ class ChatRenderer:
 
     A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them, and
     stops at the next `Input:` or blank line (`stops`). A template that takes no system turn gets it at the
-    head of the first user turn.
+    head of the first user turn. Where the template opens the thoughts of an answer, `opening` holds the mark
+    for it, which the answer itself lacks.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class ChatRenderer:
         self._plain = chat_template is None and not getattr(tokenizer, "chat_template", None)
         self._system_taken: bool | None = None
         self._late = 0
+        self.opening = ""
         self._specials = _special_texts(tokenizer)
         self.stops: tuple[str, ...] = PLAIN_STOPS if self._plain else ()
 
@@ -44,6 +47,7 @@ class ChatRenderer:
         if self._plain:
             return list(self._tokenizer(plain_text(safe))["input_ids"])
         text = self._bounded(safe)
+        self.opening = opened_thoughts(text)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _bounded(self, messages: list[Message]) -> str:
@@ -90,6 +94,10 @@ class ChatRenderer:
             if special in content:
                 content = content.replace(special, special[0] + " " + special[1:])
         return content
+
+    def answer(self, request: Request, text: str) -> str:
+        """What a model wrote, with the mark of the thoughts that its prompt opened; a schema allows none."""
+        return text if request.json_schema is not None else self.opening + text
 
 
 def prompt_tokens(

@@ -24,6 +24,7 @@ _FIELDS: list[Any] = [  # what the processor reads, and the key, which it carrie
                 "seed": pa.int64(),
                 "max_tokens": pa.int64(),
                 "stop": pa.list_(pa.string()),
+                "skip_special_tokens": pa.bool_(),
                 "structured_outputs": pa.struct({"json": pa.string()}),
             }
         ),
@@ -64,6 +65,7 @@ class RayRows:
         sampling = {
             **request.sampling_arguments(),
             "stop": list(self._chat.stops),
+            "skip_special_tokens": False,  # with them some models mark their thoughts
             "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
         }
         row = {"key": request.key, "tokenized_prompt": tokens, "sampling_params": sampling}
@@ -84,7 +86,7 @@ class RayRows:
             return Result(request.key, error=f"the engine ended the request after {len(tokens)} tokens")
         return Result(
             request.key,
-            text=row["generated_text"],
+            text=self._chat.answer(request, row["generated_text"]),
             finish_reason=reason,
             prompt_tokens=prompt,
             output_tokens=len(tokens),
