@@ -141,6 +141,7 @@ class LlmParams(_Section):
     tries: Count
     max_failed_share: Share
     fallback: Literal["none", "rules"]
+    thought_tokens: FromZero
     output: Literal["text", "json"]
     max_groups: FromTwo
     max_relations: FromZero

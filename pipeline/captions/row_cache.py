@@ -70,7 +70,7 @@ class Entry(Result):
     def stored(row: dict[str, Any]) -> "Entry":
         """The entry of a row of `ENTRIES`; one of an earlier version may hold an answer without a caption."""
         entry = Entry(**row)
-        if entry.text is None or entry.text.strip():
+        if entry.text is None or entry.text.strip() or entry.finish_reason == "length":
             return entry
         return replace(entry, text=None, error=NO_CAPTION, tries=1)
 

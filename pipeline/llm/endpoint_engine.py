@@ -213,6 +213,8 @@ class EndpointEngine(Engine):
         """The result of a chat completion; another value raises whatever comes of reading it."""
         choice, usage = answer.value["choices"][0], answer.value.get("usage")
         text, reason = choice["message"].get("content"), choice.get("finish_reason")
+        if text is None and reason == "length":
+            text = ""  # the server keeps the thoughts to itself, and there was nothing else yet
         if text is None or reason not in ("stop", "length"):
             ended = self._server.hidden(one_line(str(reason)))
             return Result(request.key, error=f"the server ended the request: {ended}")

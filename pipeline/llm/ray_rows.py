@@ -78,6 +78,7 @@ class RayRows:
         sampling = {
             **NEUTRAL,
             **request.sampling_arguments(self._chat.stops),
+            "skip_special_tokens": False,  # with them some models mark their thoughts
             "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
         }
         row: dict[str, Any] = {"key": request.key, "tokenized_prompt": tokens, "sampling_params": sampling}
@@ -113,7 +114,7 @@ class RayRows:
             return Result(request.key, error=f"the engine ended the request after {len(tokens)} tokens")
         return Result(
             request.key,
-            text=row["generated_text"],
+            text=self._chat.answer(request, row["generated_text"]),
             finish_reason=reason,
             prompt_tokens=prompt,
             output_tokens=len(tokens),
@@ -125,7 +126,7 @@ class RayRows:
         if tokens and tokens[-1] in {*self._ends, *asked["stop_token_ids"]}:
             return "stop"
         if asked["stop"]:
-            said = self._tokenizer.decode(tokens, skip_special_tokens=asked["skip_special_tokens"])
+            said = self._tokenizer.decode(tokens)
             if any(stop in said for stop in asked["stop"]):
                 return "stop"
         if len(tokens) >= request.max_tokens or prompt + len(tokens) >= self._context:

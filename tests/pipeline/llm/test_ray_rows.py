@@ -16,6 +16,8 @@ END, BLANK, SPECIAL = 2, 9, 10
 class Plain(RayRows):
     """A model of 12 tokens of context; token 9 is a blank line, at which a model without a template stops."""
 
+    opening = ""  # of the thoughts
+
     def __init__(self, stops: tuple[str, ...] = (), adapter: str | None = None) -> None:
         self._tokenizer = SimpleNamespace(
             decode=lambda ids, skip_special_tokens: "".join(
@@ -24,8 +26,11 @@ class Plain(RayRows):
         )
         self._context = 12
         self._ends = {END}
-        self._chat: Any = SimpleNamespace(stops=stops, token_ids=self._token_ids)
+        self._chat: Any = SimpleNamespace(stops=stops, token_ids=self._token_ids, answer=self._answer)
         self._adapter = adapter
+
+    def _answer(self, request: Request, text: str) -> str:
+        return self.opening + text
 
     def _token_ids(self, messages: list[dict[str, str]], with_image: bool = False) -> list[int]:
         if messages[0]["content"] == "refused":
@@ -57,7 +62,7 @@ def test_a_row_holds_the_tokens_and_the_sampling_of_its_request() -> None:
     assert isinstance(row, dict)
     (back,) = rows.table([row])[ROW].to_pylist()
     sampling = {"temperature": 0.5, "top_p": 0.9, "seed": 7, "max_tokens": 3, "stop": ["\n\n"]}
-    unbound = {**NEUTRAL, **sampling, "structured_outputs": None}
+    unbound = {**NEUTRAL, **sampling, "skip_special_tokens": False, "structured_outputs": None}
     assert back == {"key": "k", "tokenized_prompt": [5, 5, 5, 5], "sampling_params": unbound}
     under = rows.row(replace(_request(), json_schema={"type": "object"}))
     assert isinstance(under, dict)
@@ -136,6 +141,12 @@ def test_the_finish_reason_follows_from_the_tokens(
     result = Plain(stops).result(_request(), _answer(tokens, num_input_tokens=prompt))
     assert (result.text, result.finish_reason, result.output_tokens) == ("a text", reason, len(tokens))
     assert result.prompt_tokens == prompt and result.error is None
+
+
+def test_a_text_has_the_mark_of_the_thoughts_that_its_prompt_opened() -> None:
+    rows = Plain()
+    rows.opening = "<think>"
+    assert rows.result(_request(), _answer([END])).text == "<think>a text"
 
 
 def test_an_error_or_a_row_cut_short_is_a_failure_that_may_pass() -> None:
