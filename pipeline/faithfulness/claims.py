@@ -36,7 +36,9 @@ class Mention:
     determiner: str | None = None  # "" where none is needed: a row of cars
     number: int | None = None
     vague: str | None = None
-    negated: bool = False
+    negation: str | None = None  # in the noun phrase
+    negated: bool = False  # the text says that there is none
+    distributes: bool = False  # the text denies what it says of it: "neither car is red"
     short: bool = False
     first: bool = True  # no earlier mention has its name
     claims: list[Claim] = field(default_factory=list)
@@ -76,10 +78,17 @@ class RelationClaim:
 
 @dataclass(slots=True)
 class Reading:
-    """What a text says."""
+    """What a text says.
+
+    Attributes:
+        faults: what it does that no caption does.
+        repeated: sentences that it says more than once, and how often.
+    """
 
     mentions: list[Mention]
     relations: list[RelationClaim]
+    faults: list[str] = field(default_factory=list)
+    repeated: dict[str, int] = field(default_factory=dict)
 
 
 class Passage:
@@ -96,6 +105,11 @@ class Passage:
         self.kinds = "".join([item.kind for item in self.items])
         self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
         self.mentions: list[Mention] = []
+
+    def sentence_from(self, at: int) -> list[str]:
+        """The items from `at` to the end of its sentence, as texts."""
+        end = self.kinds.find(Kind.STOP, at)
+        return [item.text for item in self.items[at : None if end < 0 else end]]
 
     def sentence_of(self, at: int) -> int:
         """The number of an item's sentence."""
@@ -118,7 +132,8 @@ class Passage:
 
     def antecedents(self, at: int) -> list[Mention]:
         """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before."""
-        several = words.PRONOUNS.get(self.items[at].text, True)
+        text = self.items[at].text
+        several = words.PRONOUNS.get(text, "its" not in text.split())  # "to its left"
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
         latest = self.sentence_of(at)
         for sentence in (latest, latest - 1, latest - 2):

@@ -1,6 +1,6 @@
 """A text, once read, compared with a graph: facts found and claims that the graph contradicts."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -72,6 +72,17 @@ class Comparison:
         for mention in self._match.denied:
             yield f"no {mention.name}"
         yield from self._invented_relations()
+        yield from self._reading.faults
+        yield from self._repetitions()
+
+    def _repetitions(self) -> Iterator[str]:
+        """Sentences said too often: once for each relation that reads the same is right."""
+        groups = self._graph.groups
+        relations = Counter((groups[s].name, said, groups[o].name) for s, said, o in self._graph.relations)
+        allowed = max(relations.values(), default=1)
+        for sentence, count in self._reading.repeated.items():
+            if count > allowed:
+                yield f"repetition '{sentence}'"
 
     def _sums_up(self, index: int) -> bool:
         """Whether a text gives a group's number as a sum: "one big airplane and five small ones" are six."""

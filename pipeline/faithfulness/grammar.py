@@ -21,6 +21,7 @@ class Kind(StrEnum):
     AT_OF = "Q"  # the same before "of" and no word for the picture: of the hangar, of the airport
     SIDE = "p"  # the top left: without its preposition
     SIDE_OF = "q"
+    ASIDE = "z"  # to its left: a relation to something named before, or a place in the scene
 
     NUMBER = "1"
     VAGUE = "V"  # many, some, few
@@ -33,7 +34,7 @@ class Kind(StrEnum):
     OTHER = "a"  # every other determiner
 
     NO = "n"  # no, without
-    NEITHER = "k"  # neither, nor, lacks, lacking
+    NEITHER = "k"  # neither, nor
     NOT = "x"  # every other negation
 
     IS = "i"
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     BRACKET = "("
     SLASH = "/"
     AND = "&"
+    OR = "e"
 
     OF = "f"
     PREPOSITION = "@"
@@ -59,7 +61,7 @@ class Kind(StrEnum):
 
 
 CLASSES = {
-    "POSITION": "PQpq",
+    "POSITION": "PQpqz",
     "POSITION_OF": "Qq",
     "BARE_POSITION": "pq",
     "QUANTITY": "1V",
@@ -69,7 +71,7 @@ CLASSES = {
     "NEGATION": "nkx",
     "COPULA": "ij",
     "JOINT": "&,/",  # between two attributes
-    "SEPARATOR": "&,:;(/",
+    "SEPARATOR": "&,:;(/e",
     "UNKNOWN": "?v",  # an adjective, if an OPENER is before it
     "OPENER": "1VtsblaA",
     "KNOWN": "ts1VA&,/",  # known words that may stand before a noun
@@ -78,6 +80,7 @@ CLASSES = {
     "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase
     "NOUN": "?o",
     "LITTLE": "ijv_ch@ftsbla?o",
+    "CONTENT": "NAR?",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
 }
@@ -127,6 +130,9 @@ PREDICATED = rule(
 # between the noun phrases of a list: "a car, a bus and a hangar"
 LIST = rule("SEPARATOR+")
 
+# the same in a denial: "no cars, trucks or boats"
+DENIED_LIST = rule("COMMA* (?: (?P<or> OR | NEITHER ) | (?P<and> AND ) )? (?: NOT | NEITHER )? COMMA*")
+
 # a pronoun that opens a clause: "They are red", "Both are small"
 SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
 
@@ -162,4 +168,7 @@ FRONTED_POSITION = rule(_FRONTED)
 NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
 
 # a relation that is not denied: "is not next to", "not far left of"
-ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) RELATION | WEAK | WITH")
+ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")
+
+# a text that breaks off: "... the boats are left of the"
+UNFINISHED = rule("[tfij&e@c,:] \\Z")

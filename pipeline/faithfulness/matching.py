@@ -58,7 +58,8 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
             if not mention.short:
                 result.unknown.append(mention)
         elif mention.negated:
-            result.denied.append(mention)
+            if any(_could_be(mention, graph.groups[index], vocabulary) for index in indices[mention.name]):
+                result.denied.append(mention)
         elif not mention.short or mention.definite:
             by_name.setdefault(mention.name, []).append(mention)
     for name, named in by_name.items():
@@ -69,6 +70,14 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
         else:
             _match_several(named, indices[name], result, vocabulary)
     return result
+
+
+def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:
+    """Whether a group is among what a denied mention speaks of: "no red or green cars" are no blue ones."""
+    meanings = vocabulary.meanings(group.attributes)
+    return (not mention.attributes or any(value in meanings for value in mention.attributes)) and (
+        not mention.positions or group.position in mention.positions
+    )
 
 
 def _match_several(named: list[Mention], indices: list[int], result: Match, vocabulary: Vocabulary) -> None:

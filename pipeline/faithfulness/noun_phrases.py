@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
-from pipeline.faithfulness.grammar import CLASSES, COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
+from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
 from pipeline.faithfulness.items import Item
 from pipeline.graph.verbalise import pluralise
 
@@ -56,7 +55,6 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     determiner = opening.text if opening else None
     number, vague = _quantity(last, items[slice(*match.span("collective"))])
     negation = last.get("negation")
-    negated = negation is not None and (negation.kind == Kind.NO or determiner is not None)
     if collective := last.get("collective"):
         determiner = determiner or ("" if collective.number is None and not collective.value else None)
     first = match.start("modifiers")
@@ -68,7 +66,7 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
         if determiner in ("a", "an", "another") and not plural:
             number = 1
     mention = Mention(name, start, end, passage.sentence_of(start), plural, determiner, number, vague)
-    mention.negated = _negated(passage, mention, negated)
+    mention.negation = negation.text if negation else None
     mention.short = phrase is not None and phrase.short
     mention.claims = _attributes(passage, first, end)
     if side := last.get("side"):
@@ -92,27 +90,10 @@ def _quantity(last: Mapping[str, Item], collective: list[Item]) -> tuple[int | N
     vague = last["vague"].value if "vague" in last else None
     if "partitive" in last:
         return None, vague  # "one of the cars" says nothing of how many there are
-    if number is None and "determiner" in last and last["determiner"].kind == Kind.BOTH:
+    if number is None and any(last[group].kind == Kind.BOTH for group in ("determiner", "whole") if group in last):
         number = 2
     if collective and number is None and vague is None:
         number, vague = collective[-1].number, collective[-1].value or None
         if vague == "some" and any(item.text in ("large", "great", "big") for item in collective):
             vague = "many"
     return number, vague
-
-
-def _negated(passage: Passage, mention: Mention, negated: bool) -> bool:
-    """Whether it is denied, as in "There are no cars", "is free of cars", "there is not a single car"."""
-    at = mention.start - 1
-    if at < 0:
-        return negated
-    before, earlier = passage.items[at], passage.items[max(at - 1, 0)]
-    if before.kind in CLASSES["NEGATION"]:
-        return True
-    if before.kind == Kind.OF:
-        return earlier.text in words.ABSENCE
-    if before.text == "any":
-        return earlier.kind in CLASSES["NEGATION"]
-    if before.text in ("or", ",") and passage.mentions and passage.mentions[-1].end == at:
-        return passage.mentions[-1].negated and not mention.determiner
-    return negated

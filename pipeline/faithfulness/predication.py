@@ -15,6 +15,8 @@ def read_predications(passage: Passage) -> None:
         following = mentions[index + 1] if index + 1 < len(mentions) else None
         claims = _claims_after(passage, mention.end, following, bool(mention.positions))
         for claim, several in claims:
+            if mention.distributes:
+                claim = claim._replace(force="denied")
             mention.claims.append(claim)
             if several:  # "The car and the hangar are white"
                 for earlier in passage.listed(mentions[index::-1])[1:]:

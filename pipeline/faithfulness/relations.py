@@ -24,7 +24,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     assert phrase is not None
     here = [m for m in passage.mentions if m.sentence == sentence and not m.negated]
     before, after = [m for m in here if m.end <= at], [m for m in here if m.start > at]
-    if passage.kinds[at] != Kind.RELATION:
+    if passage.kinds[at] not in (Kind.RELATION, Kind.ASIDE):
         verb = at > 0 and passage.kinds[at - 1] in CLASSES["COPULA"]
         sure = verb and bool(after) and after[0].start == at + 1
         return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure)
@@ -44,6 +44,8 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
 
 def _objects(passage: Passage, at: int, after: list[Mention]) -> tuple[list[Mention], bool]:
     """The objects of the relation at item `at`, and whether they are sure."""
+    if passage.kinds[at] == Kind.ASIDE:
+        return passage.antecedents(at), False
     if passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
         return passage.antecedents(at + 1), False
     if after and after[0].start == at + 1:

@@ -13,6 +13,7 @@ from pipeline.faithfulness.labels import (
     is_grammar,
     name_words,
     plain,
+    plain_label,
     predicate_words,
     words_of_scene,
 )
@@ -22,6 +23,7 @@ from pipeline.graph.verbalise import pluralise
 
 _WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of"), Kind.WEAK)
 _RELATIONS = (Kind.RELATION, Kind.WEAK, Kind.WITH)
+SHORTEST_JOINED = 6  # letters of a phrase that is found whether its words are joined or not
 _PUNCTUATED = re.compile(r"[^\W_][/.:][^\W_]|[/(]")  # "ship/boat", "court (tennis)", but no list
 
 
@@ -89,6 +91,21 @@ class Vocabulary:
             lengths.setdefault(tokens[0], set()).add(len(tokens))
         return {first: sorted(sizes, reverse=True) for first, sizes in lengths.items()}
 
+    @cached_property
+    def joined_heads(self) -> frozenset[str]:
+        """The first one, two and three letters of `joined`."""
+        return frozenset(letters[:size] for letters in self.joined for size in (1, 2, 3))
+
+    @cached_property
+    def joined(self) -> Mapping[str, Phrase]:
+        """Phrases by their letters alone: "tenniscourt" may be "tennis court" in a text, and the other way."""
+        index: dict[str, Phrase] = {}
+        for tokens, phrase in self.phrases.items():
+            letters = "".join(tokens)
+            if len(letters) >= SHORTEST_JOINED and not phrase.short and letters.isalnum():
+                index.setdefault(letters, phrase)
+        return index
+
     def phrases_at(self, tokens: Sequence[str], at: int) -> Iterator[Phrase]:
         """The phrases that stand in a text from the token number `at` on, long ones first."""
         for length in self.lengths.get(tokens[at], ()):
@@ -101,8 +118,10 @@ class Vocabulary:
         attributes = _spoken(self.attributes, attribute_words)
         meaning = {attribute: attribute for attribute in attributes}
         for synonyms in words.ATTRIBUTE_SYNONYMS:
-            group = [" ".join(attribute_words(word)) for word in synonyms]
+            group = [" ".join(attribute_words(word)) or word for word in synonyms]
             used = [word for word in group if word in attributes]
+            if not used and words.COMMON_ATTRIBUTES.isdisjoint(group):
+                continue
             if len(used) <= 1:
                 meaning |= dict.fromkeys(group, used[0] if used else group[0])
             else:
@@ -216,9 +235,9 @@ def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
         if graph.scene:
             scenes.add(" ".join(words_of_scene(graph.scene)))
         for group in graph.groups:
-            names.add(plain(group.name))
-            attributes.update(map(plain, group.attributes))
-        predicates.update(plain(predicate) for _, predicate, _ in graph.relations)
+            names.add(plain_label(group.name))
+            attributes.update(map(plain_label, group.attributes))
+        predicates.update(plain_label(predicate) for _, predicate, _ in graph.relations)
     return Vocabulary(
         frozenset(names), frozenset(attributes), frozenset(predicates), frozenset(scenes - {""})
     )

@@ -48,18 +48,76 @@ DETERMINERS = _words(
 DEFINITE = _words("the this that these those its their both all each every other")
 NEGATIONS = _words("no not without neither nor never none lacks lacking lack isn't aren't hasn't")
 CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
-PREPOSITIONS = _words("at in on near toward towards to along from by within inside around into")
+# read as one "and"
+CONJUNCTION_PHRASES = tuple(
+    tuple(phrase.split())
+    for phrase in ("as well as", "along with", "together with", "in addition to", "and also", "but also")
+)
+PREPOSITIONS = _words(
+    "at in on near toward towards to along from by within inside around into across throughout through"
+)
 FUNCTION_WORDS = _words(
     "there here with without where as well along also of for then too only just very quite rather mostly "
     "mainly all has have having had contains contain containing features feature featuring shows show "
-    "includes include including can see seen visible be we you one's while whereas but or"
+    "includes include including can see seen visible be we you one's while whereas but or alone together only"
 )
 VERBS = _words(
     "sits sit stands stand lies lie located situated parked placed positioned set arranged found seen shown "
     "stood standing sitting lying occupies occupy dominates visible present dotted scattered lined spread "
     "painted coloured colored grouped clustered gathered moored docked growing grow runs run running"
+    " spans span spanning stretches stretch stretching fills fill filling rests rest resting extends extend"
+    " extending float floats floating rise rises rising occupying aligned installed built distributed"
 )
-ABSENCE = _words("free empty devoid clear")  # of objects
+LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
+ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
+LACKING = _words("lacks lack lacking missing")  # before what is not there
+INDEFINITE = _words("a an any")
+# after "not": "does not have", "is not visible"
+HAVING = _words("have has had having contain contains containing show shows feature features include includes "
+                "hold holds")  # fmt: skip
+PRESENCE = _words("exist exists present visible seen found shown there depicted")
+GONE = _words("absent missing gone nonexistent non-existent disappeared vanished nowhere lacking")  # of objects
+
+# What no caption says, whatever the graph.
+SPEAKER = _words(
+    "i i'm i'd i'll i've me my you your user sorry please ai assistant unable unfortunately apologies apologize "
+    "sure certainly okay ok yes note let's let hello thanks hope cannot can't couldn't"
+)
+SEERS = _words("i you")  # "you can see", "I see"
+CANNOT = _words("cannot can't couldn't")  # "cannot be seen"
+TASK = _words("caption captions prompt graph description sentence sentences instruction instructions request")
+IMPERATIVES = _words(
+    "add remove delete replace change move make insert turn put place keep draw caption describe write "
+    "generate imagine ensure state give take increase decrease convert create swap set note caption"
+)
+EDITS = _words(
+    "add added adding adds addition remove removed removing removes removal delete deleted deleting insert "
+    "inserted inserting replace replaced replacing replaces replacement modification modifications modified "
+    "modify edit edited editing update updated changed changes change changing moved relocated recolored "
+    "recoloured repainted resized swapped substituted became becomes become introduced eliminated erased "
+    "transformed converted altered adjusted unchanged previously formerly originally original anymore "
+    "disappeared vanished gone instead now used rather"
+)
+EDITS_BEFORE = {"used": ["to"], "rather": ["than"]}  # edits only with this word after them
+HEDGES = _words(
+    "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
+    "potentially supposedly unclear uncertain seems seem"
+)
+HEDGES_AFTER = {
+    "appears": (["to", "be"],), "appear": (["to", "be"],), "looks": (["like", "a"], ["like", "an"]),
+    "look": (["like", "a"], ["like", "an"]),
+}  # fmt: skip
+PROMPT_LABELS = _words(
+    "scene object objects relation relations relationship relationships modification caption image style "
+    "difference edit graph description answer input output attributes user assistant system"
+)
+# scenes that a text may invent although no graph of the dataset has them
+COMMON_SCENES = (
+    "airport", "airfield", "park", "harbor", "harbour", "beach", "forest", "farmland", "stadium", "desert",
+    "golf course", "parking lot", "marina", "industrial area", "residential area", "railway station", "school",
+    "playground", "suburb", "village", "campus",
+)  # fmt: skip
+SCENE_SYNONYMS = (("harbor", "harbour"), ("center", "centre"))
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")
 
 ATTRIBUTE_SYNONYMS = (
@@ -67,14 +125,13 @@ ATTRIBUTE_SYNONYMS = (
     ("round", "circular"), ("wood", "wooden"), ("rectangular", "rectangle-shaped"),
     ("oval", "elliptical"), ("curved", "curving", "curvy"), ("beige", "tan"),
     ("purple", "violet"), ("dense", "densely-packed", "thick"), ("empty", "vacant"),
-    ("colourful", "colorful"),
+    ("colourful", "colorful"), ("lined-up", "in a row", "in rows", "in a line", "in lines", "in neat rows"),
 )  # fmt: skip
 COMMON_ATTRIBUTES = _words(
     "red blue green yellow white black gray brown orange purple pink beige silver golden turquoise small "
     "large "
     "medium long short tall wide narrow round square rectangular oval straight curved wooden dense sparse "
-    "dark "
-    "bright empty"
+    "dark bright empty colourful"
 )
 NAME_SYNONYMS = (
     ("airplane", "aeroplane", "plane", "aircraft", "jet", "airliner"), ("ship", "vessel"),
