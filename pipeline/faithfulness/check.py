@@ -83,10 +83,9 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     passage = Passage(text[:MOST_READ], vocabulary)
     find_mentions(passage)
     read_denials(passage)
-    read_predications(passage)
-    return Reading(
-        passage.mentions, relations(passage), list(faults(passage)), repeated_sentences(passage)
-    )
+    claims = relations(passage)
+    read_predications(passage, claims)
+    return Reading(passage.mentions, claims, list(faults(passage)), repeated_sentences(passage))
 
 
 def _compare(text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> Check:

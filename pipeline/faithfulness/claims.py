@@ -67,13 +67,18 @@ class Mention:
 
 @dataclass(slots=True)
 class RelationClaim:
-    """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented."""
+    """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented.
+
+    Attributes:
+        fronted: from and to which item it stands before its subject: "Below the hangar" are two cars.
+    """
 
     readings: tuple[tuple[str, bool], ...]
     subjects: list[Mention]
     objects: list[Mention]
     text: str
     sure: bool
+    fronted: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)

@@ -4,14 +4,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 
+from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Reading, RelationClaim
 from pipeline.faithfulness.labels import plain, words_of_scene
 from pipeline.faithfulness.matching import match, number_conflict, states_quantity, vague_class
-from pipeline.faithfulness.scenes import Scenes
+from pipeline.faithfulness.scenes import Scenes, is_denied, is_scene, spellings
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
-_finder = lru_cache(1024)(lambda scene: Scenes([scene]))
+_finder = lru_cache(1024)(lambda scene: Scenes(spellings(scene)))
+_common = Scenes(words.COMMON_SCENES)
 
 
 class Comparison:
@@ -27,7 +29,8 @@ class Comparison:
         self._attributes = [vocabulary.meanings(group.attributes) for group in graph.groups]
         self._relations = [(s, vocabulary.predicate_of(said), o) for s, said, o in graph.relations]
         self._scene = graph.scene if graph.scene and words_of_scene(graph.scene) else None
-        self._own_scene = list(_finder(self._scene).find(self._text)) if self._scene else []
+        found = _finder(self._scene).find(self._text) if self._scene else ()
+        self._own_scene = [span for span in found if not is_denied(self._text, span)]
 
     def facts(self) -> Iterator[tuple[str, bool | None]]:
         """Every fact of the graph, and whether the text states it; None if it cannot be searched for."""
@@ -119,9 +122,14 @@ class Comparison:
         return False
 
     def _invented_scenes(self) -> Iterator[str]:
-        for start, end in self._vocabulary.other_scenes.find(self._text):
+        text, vocabulary = self._text, self._vocabulary
+        common = (span for span in _common.find(text) if is_scene(text, span))
+        for start, end in (*vocabulary.other_scenes.find(text), *common):
+            words_said = text[start:end]
+            if is_denied(text, (start, end)) or vocabulary.names_object(words_said):
+                continue
             if not any((a <= start and end <= b) or (start <= a and b <= end) for a, b in self._own_scene):
-                yield f"scene {self._text[start:end]}"
+                yield f"scene {words_said}"
 
     def _invented_of(self, index: int) -> Iterator[str]:
         """Wrong quantities, attributes and positions of a group, and facts of it that are denied."""

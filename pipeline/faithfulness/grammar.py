@@ -56,6 +56,7 @@ class Kind(StrEnum):
     FUNCTION = "_"
     LINK = "c"  # with, where
     VERB = "v"
+    PICTURE = "I"  # image, scene, view
     ONES = "o"  # ones, others
     WORD = "?"  # unknown
 
@@ -73,13 +74,16 @@ CLASSES = {
     "JOINT": "&,/",  # between two attributes
     "SEPARATOR": "&,:;(/e",
     "UNKNOWN": "?v",  # an adjective, if an OPENER is before it
+    "ADJECTIVE": "A?v",
+    "JOINED": ",&",
     "OPENER": "1VtsblaA",
     "KNOWN": "ts1VA&,/",  # known words that may stand before a noun
     "UNCOUNTED": "tsA&,/?v",
     "AMOUNT": "1VA?",
     "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase
-    "NOUN": "?o",
-    "LITTLE": "ijv_ch@ftsbla?o",
+    "NOUN": "?oI",
+    "LITTLE": "ijv_ch@ftsbla?oIrw",
+    "RELATING": "Rz",
     "CONTENT": "NAR?",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
@@ -105,11 +109,14 @@ _MODIFIED = r"""
       | (?P<determiner> CLOSING)
     )?
     (?! (?: UNCOUNTED* QUANTITY ){2} )  # one at most
-    (?! (?: KNOWN* UNKNOWN ){3} )  # two at most
+    (?! (?: KNOWN* UNKNOWN ){4} )  # three at most
     (?P<modifiers> (?:
         ATTRIBUTE | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE)
       | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
-      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) ) UNKNOWN
+      | (?: (?<=ATTRIBUTE) | (?<=OPENER UNKNOWN) | (?<=JOINED UNKNOWN) ) (?P<loose> COMMA)
+        (?= ADJECTIVE{1,3} (?: JOINED ADJECTIVE{1,2} )? NAME )
+      | (?<=ATTRIBUTE) (?P<and> AND) (?= UNKNOWN ATTRIBUTE* NAME )
+      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) | (?<=JOINED) ) UNKNOWN
     )* )
     (?P<side> BARE_POSITION)?
 """
@@ -119,7 +126,9 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 ELLIPSIS = rule(_MODIFIED + "ONES")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
-COUNT = rule(r"NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?=POSITION) )")
+COUNT = rule(
+    r"(?: THE )? NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )"
+)
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
@@ -130,25 +139,36 @@ PREDICATED = rule(
 # between the noun phrases of a list: "a car, a bus and a hangar"
 LIST = rule("SEPARATOR+")
 
+# between two items of a list whose "and" is not the last: "..., and a car and a bus", "... are left, a car"
+NEW_ITEM = rule("AND | SEMICOLON | COLON | WITH | LINK | COPULA | RELATIVE")
+NEXT_ITEM = rule("POSITION BRACKET? (?: COMMA | AND | SEMICOLON )")
+
 # the same in a denial: "no cars, trucks or boats"
 DENIED_LIST = rule("COMMA* (?: (?P<or> OR | NEITHER ) | (?P<and> AND ) )? (?: NOT | NEITHER )? COMMA*")
+
+# after a noun phrase that is one of several choices: ", trucks or boats"
+LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
 
 # a pronoun that opens a clause: "They are red", "Both are small"
 SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
-_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) )*"
+_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? POSITION ) )*"
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
-CLAIM = rule("POSITION | (?: (?<=COPULA) ATTRIBUTE | ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)")
+CLAIM = rule(
+    "POSITION | (?: (?: (?<=COPULA) | (?<=COPULA OTHER) | (?<=COPULA OTHER ATTRIBUTE) ) ATTRIBUTE"
+    "| ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)"
+)
 
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
-FOREIGN_PHRASE = rule("QUANTITY | ARTICLE | OTHER")
+FOREIGN_PHRASE = rule("QUANTITY | ARTICLE | (?<!COPULA) OTHER")
+LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
-STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) BARE_POSITION")
+STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) BARE_POSITION")
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
 POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
@@ -166,6 +186,10 @@ FRONTED_POSITION = rule(_FRONTED)
 
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
 NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
+
+# before a relation that is said before its subject, and after its object
+FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")
+INVERSION = rule("COMMA* POSITION* COMMA* (?: COPULA | VERB | (?<=COMMA) BEGINNING )")
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")

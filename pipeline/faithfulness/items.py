@@ -38,10 +38,11 @@ _SMALL_WORDS = (  # a word is of the first kind that lists it
     (Kind.FUNCTION, words.FUNCTION_WORDS),
     (Kind.SIDE, words.POSITION_WORDS),
     (Kind.ONES, ("ones", "others")),
+    (Kind.PICTURE, words.PICTURE_WORDS),
 )
 _POSSESSIVES = ("its", "their")
 _AFTER_POSITION = (*CLASSES["SEPARATOR"], *CLASSES["COPULA"], Kind.STOP, Kind.LINK, Kind.RELATIVE)
-_AFTER_OTHER = (*_AFTER_POSITION, Kind.PREPOSITION)
+_AFTER_OTHER = (*_AFTER_POSITION, *CLASSES["POSITION"], Kind.RELATION, Kind.PREPOSITION)
 MOST_JOINED = 4  # words of a text that one word of a label may stand for
 _CONJUNCTION_STARTS = {phrase[0] for phrase in words.CONJUNCTION_PHRASES}
 _KIND_OF = {word: kind for kind, group in reversed(_SMALL_WORDS) for word in group}
@@ -90,6 +91,9 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
                 length = len(phrase.tokens)
         items.append(item)
         at += length
+    for before, item, after in zip(items, items[1:], [*items[2:], None], strict=False):
+        if item.text == "one" and before.kind == Kind.ATTRIBUTE and (after is None or after.kind in _AFTER_OTHER):
+            item.kind, item.number = Kind.ONES, None  # "the blue one"
     return items
 
 
@@ -124,6 +128,8 @@ def _phrase(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> Phrase | 
         return phrase
     if phrase.tokens[0] in words.COLLECTIVES and (after == ["of"] or words.DEFINITE.isdisjoint(before)):
         return None
+    if phrase.tokens == ("by",) and "".join(before).endswith("ed"):
+        return None  # "flanked by"
     if phrase.tokens == ("of",) and before and is_grammar(tuple(before)):
         return None
     return phrase

@@ -2,10 +2,11 @@
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention, Passage
-from pipeline.faithfulness.grammar import CLASSES, DENIED_LIST, Kind
+from pipeline.faithfulness.grammar import CLASSES, DENIED_LIST, LAST_CHOICE, Kind
 
-_BETWEEN = (Kind.FUNCTION, Kind.OTHER, Kind.VERB, Kind.OF)  # a denying word and the noun phrase it denies
-_TO_VERB = (*_BETWEEN, *CLASSES["COPULA"], Kind.RELATIVE, Kind.PREPOSITION, *CLASSES["NEGATION"])
+# between a denying word and the noun phrase it denies
+_BETWEEN = (Kind.FUNCTION, Kind.OTHER, Kind.VERB, Kind.OF, Kind.WORD, Kind.COMMA, Kind.OR)
+_TO_VERB = (*_BETWEEN, *CLASSES["POSITION"], *CLASSES["COPULA"], Kind.RELATIVE, Kind.PREPOSITION, *CLASSES["NEGATION"])
 
 
 def read_denials(passage: Passage) -> None:
@@ -30,22 +31,34 @@ def _denied_before(passage: Passage, mention: Mention) -> bool:
         return not mention.distributes
     if mention.negation is not None:
         return True
-    having = False
-    while at >= 0:
-        item, before = items[at], items[at - 1].text if at else ""
-        if item.text in words.LACKING:
-            return True
-        if item.kind == Kind.OF and before in words.ABSENCE:
-            return True
+    crossed, having = "", False  # kinds between the noun phrase and what denies it
+    for at in range(mention.start - 1, -1, -1):
+        item = items[at]
+        if item.text in words.LACKING or (item.kind == Kind.OF and at and items[at - 1].text in words.ABSENCE):
+            return _listed(passage, mention, crossed)
+        if item.kind == Kind.NOT:
+            mention.distributes = crossed.endswith(Kind.OF)
+            indefinite = at + 1 < mention.start and items[at + 1].text in words.INDEFINITE
+            return not mention.distributes and (not crossed or indefinite or having)
         if item.kind in CLASSES["NEGATION"]:
-            mention.distributes = items[at + 1].kind == Kind.OF
-            adjacent = at == mention.start - 1 or items[at + 1].text in words.INDEFINITE
-            return not mention.distributes and (adjacent or having)
+            mention.distributes = crossed.endswith(Kind.OF)
+            return not mention.distributes and _listed(passage, mention, crossed)
         having = having or item.text in words.HAVING
         if item.text not in words.HAVING and item.kind not in _BETWEEN:
             return False
-        at -= 1
+        crossed += item.kind
     return False
+
+
+def _listed(passage: Passage, mention: Mention, crossed: str) -> bool:
+    """Whether a denial reaches a noun phrase over the names of other things: "no people, cars or boats".
+
+    Args:
+        crossed: the kinds of the items between.
+    """
+    if Kind.WORD in crossed and mention.definite:
+        return False
+    return Kind.COMMA not in crossed or Kind.OR in crossed or LAST_CHOICE.match(passage.kinds, mention.end) is not None
 
 
 def _denied_list(passage: Passage, mentions: list[Mention]) -> list[Mention]:

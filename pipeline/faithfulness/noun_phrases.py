@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
 from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
 from pipeline.faithfulness.items import Item
@@ -11,13 +12,12 @@ from pipeline.graph.verbalise import pluralise
 
 def find_mentions(passage: Passage) -> None:
     """Find the noun phrases that name objects, from left to right."""
-    mentions, named = passage.mentions, set()
+    mentions = passage.mentions
     unknown = passage.kinds.replace(Kind.ONES, Kind.WORD)  # before a name, "ones" is a word like any other
-    matches = [
-        *NOUN_PHRASE.finditer(unknown),
-        *(ELLIPSIS.finditer(passage.kinds) if Kind.ONES in passage.kinds else ()),
-        *COUNT.finditer(passage.kinds),
-    ]
+    matches = list(NOUN_PHRASE.finditer(unknown))
+    inside = {at for match in matches for at in range(*match.span())}
+    matches += ELLIPSIS.finditer(passage.kinds) if Kind.ONES in passage.kinds else ()
+    matches += [match for match in COUNT.finditer(passage.kinds) if match.start() not in inside]
     for match in sorted(matches, key=re.Match.end):
         if match.re is NOUN_PHRASE:
             if _is_scene(passage, match.end() - 1):
@@ -28,9 +28,14 @@ def find_mentions(passage: Passage) -> None:
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
-        mention.first = name not in named
-        named.add(name)
+        mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
+
+
+def _may_be_one(mention: Mention, other: Mention) -> bool:
+    """Whether two mentions may be of the same objects, by their names and attributes."""
+    one, two = mention.attributes, other.attributes
+    return mention.name == other.name and (not one or not two or not set(one).isdisjoint(two))
 
 
 def _is_scene(passage: Passage, at: int) -> bool:
@@ -42,7 +47,10 @@ def _is_scene(passage: Passage, at: int) -> bool:
 def _counted(passage: Passage, match: re.Match[str], name: str) -> Mention:
     """What a match of `COUNT` says."""
     start, end = match.span()
-    mention = Mention(name, start, end, passage.sentence_of(start), number=passage.items[start].number)
+    number = next(item.number for item in passage.items[start:end] if item.kind == Kind.NUMBER)
+    mention = Mention(name, start, end, passage.sentence_of(start), number=number)
+    if passage.kinds[start] == Kind.THE:
+        mention.determiner = passage.items[start].text
     mention.claims = _attributes(passage, start, end)
     return mention
 
@@ -58,20 +66,46 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     if collective := last.get("collective"):
         determiner = determiner or ("" if collective.number is None and not collective.value else None)
     first = match.start("modifiers")
-    phrase = items[end - 1].phrase
-    plural = phrase.plural if phrase else None
-    if number is None and vague is None:
-        if "joint" in last and not determiner and PREDICATED.match(passage.kinds, first):
-            start = first = match.end("joint")
-        if determiner in ("a", "an", "another") and not plural:
-            number = 1
+    noun = items[end - 1]
+    plural = noun.phrase.plural if noun.phrase else None
+    if noun.text in words.ONE and number is None and vague is None:
+        number = 1
+    if (joint := _foreign_up_to(passage, match, determiner, number, vague, plural)) is not None:
+        start = first = joint
+        determiner = number = vague = negation = None
+    if number is None and vague is None and determiner in ("a", "an", "another") and not plural:
+        number = 1
     mention = Mention(name, start, end, passage.sentence_of(start), plural, determiner, number, vague)
     mention.negation = negation.text if negation else None
-    mention.short = phrase is not None and phrase.short
+    mention.short = noun.phrase is not None and noun.phrase.short
     mention.claims = _attributes(passage, first, end)
     if side := last.get("side"):
         mention.claims.append(Claim("position", side.value))
     return mention
+
+
+def _foreign_up_to(
+    passage: Passage,
+    match: re.Match[str],
+    determiner: str | None,
+    number: int | None,
+    vague: str | None,
+    plural: bool | None,
+) -> int | None:
+    """Where the noun phrase begins in truth, if the words before a joint belong to something else.
+
+    As in "The car is white and green trees", and "a fence, white cars".
+    """
+    joints = [match.end(group) for group in ("joint", "loose", "and") if match[group]]
+    if not joints:
+        return None
+    counted = number is not None or vague is not None
+    if not (counted or determiner) and PREDICATED.match(passage.kinds, match.start("modifiers")):
+        return max(joints)
+    one = determiner in ("a", "an", "another") or number == 1
+    if match["loose"] and ((one and plural) or (number not in (None, 1) and plural is False)):
+        return match.end("loose")
+    return None
 
 
 def _attributes(passage: Passage, start: int, end: int) -> list[Claim]:

@@ -1,7 +1,14 @@
 """Relations that a text claims: a predicate, what stands before it, and what after it."""
 
+from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention, Passage, RelationClaim
-from pipeline.faithfulness.grammar import ASSERTED_RELATION, CLASSES, Kind
+from pipeline.faithfulness.grammar import (
+    ASSERTED_RELATION,
+    CLASSES,
+    FRONTED_RELATION,
+    INVERSION,
+    Kind,
+)
 
 
 def relations(passage: Passage) -> list[RelationClaim]:
@@ -24,11 +31,18 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     assert phrase is not None
     here = [m for m in passage.mentions if m.sentence == sentence and not m.negated]
     before, after = [m for m in here if m.end <= at], [m for m in here if m.start > at]
-    if passage.kinds[at] not in (Kind.RELATION, Kind.ASIDE):
+    if passage.kinds[at] not in CLASSES["RELATING"]:
         verb = at > 0 and passage.kinds[at - 1] in CLASSES["COPULA"]
         sure = verb and bool(after) and after[0].start == at + 1
         return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure)
-    objects, sure = _objects(passage, at, after)
+    objects, sure, end = _objects(passage, at, after)
+    sure = sure and phrase.value not in words.LOOSE_PREDICATES
+    following = [mention for mention in after if mention.start >= end]
+    if following and _is_fronted(passage, at, end, opens=not before):
+        subjects = passage.listed(following)
+        while passage.kinds[end] in CLASSES["POSITION"]:
+            end += 1  # of the object: "Below the hangar at the left are two cars"
+        return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, fronted=(at, end))
     pronouns = [i for i in passage.subjects if i < at and passage.sentence_of(i) == sentence]
     if pronouns and (not before or before[-1].end <= pronouns[-1]):
         subjects = passage.antecedents(pronouns[-1])
@@ -42,12 +56,25 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure)
 
 
-def _objects(passage: Passage, at: int, after: list[Mention]) -> tuple[list[Mention], bool]:
-    """The objects of the relation at item `at`, and whether they are sure."""
+def _objects(passage: Passage, at: int, after: list[Mention]) -> tuple[list[Mention], bool, int]:
+    """The objects of the relation at item `at`, whether they are sure, and the item after the first one."""
     if passage.kinds[at] == Kind.ASIDE:
-        return passage.antecedents(at), False
+        return passage.antecedents(at), False, at + 1
     if passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
-        return passage.antecedents(at + 1), False
+        return passage.antecedents(at + 1), False, at + 2
     if after and after[0].start == at + 1:
-        return passage.listed(after), True
-    return [], False
+        return passage.listed(after), True, after[0].end
+    return [], False, at + 1
+
+
+def _is_fronted(passage: Passage, at: int, end: int, opens: bool) -> bool:
+    """Whether a relation is said before its subject: "Below the hangar are two cars", "to its left, a car".
+
+    Args:
+        end: the item after its object.
+        opens: whether no object is named before it in its sentence.
+    """
+    if opens:
+        return not any(passage.sentence_of(i) == passage.sentence_of(at) and i < at for i in passage.subjects)
+    match = FRONTED_RELATION.search(passage.kinds, 0, at)
+    return match is not None and INVERSION.match(passage.kinds, end) is not None

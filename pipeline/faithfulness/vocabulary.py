@@ -70,7 +70,7 @@ class Vocabulary:
         return self._meaning(predicate_words(predicate), _RELATIONS)
 
     def _meaning(self, found: tuple[str, ...], kinds: Collection[Kind]) -> str | None:
-        phrase = self.phrases.get(found)
+        phrase = self.phrases.get(found) or self.joined.get("".join(found))
         if not found or phrase is None:
             return " ".join(found) or None
         return phrase.value if phrase.kind in kinds and not phrase.short else None
@@ -141,6 +141,11 @@ class Vocabulary:
             and not single & set(tokenise(scene))
             and tuple(tokenise(scene)) not in self.phrases
         )
+
+    def names_object(self, text: str) -> bool:
+        """Whether these words are a phrase of the graphs, as an object's name is, or its beginning."""
+        tokens = tuple(tokenise(text))
+        return tokens in self.phrases or any(name[: len(tokens)] == tokens for name in self._name_tokens)
 
     @cached_property
     def scene_heads(self) -> Mapping[str, list[tuple[str, ...]]]:
@@ -244,8 +249,13 @@ def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
 
 
 def _spoken(labels: Iterable[str], words_of: Callable[[str], tuple[str, ...]]) -> set[str]:
-    """The labels that are searched for, as their words, joined by spaces."""
-    return {" ".join(found) for found in map(words_of, labels) if found}
+    """The labels that are searched for, as their words, joined by spaces.
+
+    Of "tenniscourt" and "tennis court" only the second.
+    """
+    spoken = {" ".join(found) for found in map(words_of, labels) if found}
+    parted = {label.replace(" ", "") for label in spoken if " " in label}
+    return {label for label in spoken if label not in parted}
 
 
 def _as_written(label: str) -> tuple[str, ...]:

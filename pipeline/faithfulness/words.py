@@ -71,6 +71,7 @@ VERBS = _words(
 LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing")  # before what is not there
+ONE = _words("one other")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
 HAVING = _words("have has had having contain contains containing show shows feature features include includes "
@@ -114,10 +115,9 @@ PROMPT_LABELS = _words(
 # scenes that a text may invent although no graph of the dataset has them
 COMMON_SCENES = (
     "airport", "airfield", "park", "harbor", "harbour", "beach", "forest", "farmland", "stadium", "desert",
-    "golf course", "parking lot", "marina", "industrial area", "residential area", "railway station", "school",
-    "playground", "suburb", "village", "campus",
-)  # fmt: skip
-SCENE_SYNONYMS = (("harbor", "harbour"), ("center", "centre"))
+    "golf course", "parking lot", "marina", "railway station",
+)
+SCENE_SPELLINGS = (("harbor", "harbour"), ("center", "centre"), ("storey", "story"))
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")
 
 ATTRIBUTE_SYNONYMS = (
@@ -215,6 +215,7 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
+LOOSE_PREDICATES = _words("alongside by")  # may say no more than "and"
 # a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it
 COMMON_PREDICATES = (
     "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",
