@@ -85,7 +85,9 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     read_denials(passage)
     claims = relations(passage)
     read_predications(passage, claims)
-    return Reading(passage.mentions, claims, list(faults(passage)), repeated_sentences(passage))
+    return Reading(
+        passage.mentions, claims, passage.places, list(faults(passage)), repeated_sentences(passage)
+    )
 
 
 def _compare(text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> Check:

@@ -1,6 +1,6 @@
 """What a reader of captions finds: mentions of objects, claims of relations, and the text they stand in."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -81,17 +81,26 @@ class RelationClaim:
     fronted: tuple[int, int] | None = None
 
 
+class Place(NamedTuple):
+    """A position that a text says of one of several mentions: "the cars are below the hangar, at the left"."""
+
+    position: str
+    mentions: list[Mention]
+
+
 @dataclass(slots=True)
 class Reading:
     """What a text says.
 
     Attributes:
+        places: positions of which it does not say whose they are.
         faults: what it does that no caption does.
         repeated: sentences that it says more than once, and how often.
     """
 
     mentions: list[Mention]
     relations: list[RelationClaim]
+    places: list[Place] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     repeated: dict[str, int] = field(default_factory=dict)
 
@@ -110,6 +119,7 @@ class Passage:
         self.kinds = "".join([item.kind for item in self.items])
         self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
         self.mentions: list[Mention] = []
+        self.places: list[Place] = []
 
     def sentence_from(self, at: int) -> list[str]:
         """The items from `at` to the end of its sentence, as texts."""
@@ -135,11 +145,16 @@ class Passage:
             members.append(mention)
         return members
 
-    def antecedents(self, at: int) -> list[Mention]:
-        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before."""
+    def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
+        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.
+
+        Args:
+            besides: mentions that it does not refer to.
+        """
         text = self.items[at].text
         several = words.PRONOUNS.get(text, "its" not in text.split())  # "to its left"
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
+        earlier = [mention for mention in earlier if mention not in besides]
         latest = self.sentence_of(at)
         for sentence in (latest, latest - 1, latest - 2):
             if fitting := [mention for mention in earlier if mention.sentence == sentence]:

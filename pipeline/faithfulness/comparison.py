@@ -75,8 +75,17 @@ class Comparison:
         for mention in self._match.denied:
             yield f"no {mention.name}"
         yield from self._invented_relations()
+        yield from self._invented_places()
         yield from self._reading.faults
         yield from self._repetitions()
+
+    def _invented_places(self) -> Iterator[str]:
+        """Positions that are of one of several objects, but of none in the graph."""
+        groups = self._graph.groups
+        for position, mentions in self._reading.places:
+            meant = [groups[index] for mention in mentions for index in self._match.groups_of(mention)]
+            if meant and all(group.position != position for group in meant):
+                yield f"{meant[0].name} at {position}"
 
     def _repetitions(self) -> Iterator[str]:
         """Sentences said too often: once for each relation that reads the same is right."""

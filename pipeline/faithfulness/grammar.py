@@ -84,7 +84,7 @@ CLASSES = {
     "NOUN": "?oI",
     "LITTLE": "ijv_ch@ftsbla?oIrw",
     "RELATING": "Rz",
-    "CONTENT": "NAR?",
+    "CONTENT": "NAR?I",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
 }
@@ -139,6 +139,8 @@ PREDICATED = rule(
 # between the noun phrases of a list: "a car, a bus and a hangar"
 LIST = rule("SEPARATOR+")
 
+CLAUSE_JOINT = rule("COMMA AND")
+
 # between two items of a list whose "and" is not the last: "..., and a car and a bus", "... are left, a car"
 NEW_ITEM = rule("AND | SEMICOLON | COLON | WITH | LINK | COPULA | RELATIVE")
 NEXT_ITEM = rule("POSITION BRACKET? (?: COMMA | AND | SEMICOLON )")
@@ -164,7 +166,7 @@ CLAIM = rule(
 
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
-FOREIGN_PHRASE = rule("QUANTITY | ARTICLE | (?<!COPULA) OTHER")
+FOREIGN_PHRASE = rule("(?: QUANTITY | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PICTURE)")
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
@@ -189,7 +191,7 @@ NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?:
 
 # before a relation that is said before its subject, and after its object
 FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")
-INVERSION = rule("COMMA* POSITION* COMMA* (?: COPULA | VERB | (?<=COMMA) BEGINNING )")
+INVERSION = rule("COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING )")
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")

@@ -7,6 +7,7 @@ from pipeline.faithfulness import words
 from pipeline.faithfulness.grammar import CLASSES, Kind
 from pipeline.faithfulness.labels import is_grammar
 from pipeline.faithfulness.vocabulary import Phrase, Vocabulary, tokenise
+from pipeline.graph.scene_graph import count_of, quantity_of
 
 _SMALL_WORDS = (  # a word is of the first kind that lists it
     (Kind.STOP, words.STOPS),
@@ -41,7 +42,7 @@ _SMALL_WORDS = (  # a word is of the first kind that lists it
     (Kind.PICTURE, words.PICTURE_WORDS),
 )
 _POSSESSIVES = ("its", "their")
-_AFTER_POSITION = (*CLASSES["SEPARATOR"], *CLASSES["COPULA"], Kind.STOP, Kind.LINK, Kind.RELATIVE)
+_AFTER_POSITION = (*CLASSES["SEPARATOR"], *CLASSES["COPULA"], Kind.STOP, Kind.LINK, Kind.RELATIVE, Kind.VERB, Kind.FUNCTION)
 _AFTER_OTHER = (*_AFTER_POSITION, *CLASSES["POSITION"], Kind.RELATION, Kind.PREPOSITION)
 MOST_JOINED = 4  # words of a text that one word of a label may stand for
 _CONJUNCTION_STARTS = {phrase[0] for phrase in words.CONJUNCTION_PHRASES}
@@ -86,6 +87,8 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
                 item, length = spelt
             elif phrase is None:
                 item, length = _small_word(tokens, at), 1
+                if item.kind == Kind.WORD and token in vocabulary.scene_heads and _is_picture(tokens, at, vocabulary):
+                    item.kind = Kind.PICTURE
             else:
                 item = Item(phrase.kind, " ".join(phrase.tokens), phrase.value, phrase=phrase)
                 length = len(phrase.tokens)
@@ -115,8 +118,10 @@ def _spelt_otherwise(
     for length, token in enumerate(tokens[at : at + MOST_JOINED], 1):
         letters += token
         phrase = vocabulary.joined.get(letters) if length > longer_than else None
-        if phrase is not None and len(phrase.tokens) != length:
-            return Item(phrase.kind, " ".join(phrase.tokens), phrase.value, phrase=phrase), length
+        apart = [(token,) in vocabulary.phrases for token in tokens[at : at + length]]
+        if phrase is None or len(phrase.tokens) == length or (phrase.kind == Kind.NAME and all(apart)):
+            continue  # "green houses" are no "greenhouse"
+        return Item(phrase.kind, " ".join(phrase.tokens), phrase.value, phrase=phrase), length
     return None
 
 
@@ -126,7 +131,11 @@ def _phrase(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> Phrase | 
     before, after = tokens[at - 1 : at], tokens[at + 1 : at + 2]
     if phrase is None or len(phrase.tokens) > 1:
         return phrase
-    if phrase.tokens[0] in words.COLLECTIVES and (after == ["of"] or words.DEFINITE.isdisjoint(before)):
+    if phrase.tokens[0] in words.COLLECTIVES and (
+        after == ["of"] or (phrase.short and words.DEFINITE.isdisjoint(before))
+    ):
+        return None
+    if after == [words.NO_NAME_BEFORE.get(phrase.tokens[0])]:
         return None
     if phrase.tokens == ("by",) and "".join(before).endswith("ed"):
         return None  # "flanked by"
@@ -246,8 +255,8 @@ def _small_word(tokens: Sequence[str], at: int) -> Item:
         quantity = words.COLLECTIVES[token]
         number = quantity if isinstance(quantity, int) else None
         return Item(Kind.COLLECTIVE, token, "" if number else str(quantity or ""), number)
-    if token.isdecimal() and len(token) < 7:
-        return Item(Kind.NUMBER, token, number=int(token))
+    if not token.isalpha() and (number := count_of(quantity_of(token) or "")) is not None:
+        return Item(Kind.NUMBER, token, number=number)
     kind = _KIND_OF.get(token, Kind.WORD)
     if token == "other" and _KIND_OF.get("".join(tokens[at + 1 : at + 2]), Kind.STOP) in _AFTER_OTHER:
         kind = Kind.ONES  # "the other is blue"

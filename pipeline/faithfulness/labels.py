@@ -46,7 +46,7 @@ _GRAMMAR = frozenset(
         *words.POSITION_DEGREES, "ones", "others", "scenes",
     }
 )  # fmt: skip
-_NO_NAME = _GRAMMAR | _RELATING
+_NO_NAME = (_GRAMMAR | _RELATING) - words.COLLECTIVE_NAMES
 _NO_PREDICATE = _GRAMMAR - (_PLACING | (_RELATING - words.POSITION_WORDS - words.DETERMINERS - {"side"}))
 _BEFORE_ATTRIBUTE = words.DETERMINERS | _BEING | {"just", "mainly", "mostly", "quite", "rather", "very"}
 _AROUND_NAME = words.DETERMINERS | _BEING | _PLACING | (_JOINING - words.NEGATIONS)

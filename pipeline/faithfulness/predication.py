@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.faithfulness import grammar
-from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, RelationClaim
+from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
 from pipeline.faithfulness.grammar import Kind
 
 
@@ -11,6 +11,7 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
     mentions = passage.mentions
     fronted = {claim.subjects[0]: claim.fronted for claim in relations if claim.fronted is not None}
+    subjects = {claim.objects[0]: claim.subjects for claim in relations if _leaves_place_open(passage, claim)}
     opening: dict[Mention, str] = {}
     trailing: dict[Mention, str] = {}
     for index, mention in enumerate(mentions):
@@ -25,6 +26,11 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
         for claim, several in _claims_after(passage, mention.end, end, following, bool(mention.positions)):
             if mention.distributes:
                 claim = claim._replace(force="denied")
+            if claim == Claim("position", claim.value) and (others := subjects.get(mention)):
+                passage.places.append(Place(claim.value, [mention, *others]))
+                claim = claim._replace(force="possible")
+                for other in others:
+                    other.claims.append(claim)
             mention.claims.append(claim)
             if claim.aspect == "position" and claim.force == "stated":
                 trailing[mention] = claim.value
@@ -33,6 +39,17 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
                     earlier.claims.append(claim._replace(force="possible"))
     _share_places(passage, opening, trailing)
     _read_pronouns(passage)
+
+
+def _leaves_place_open(passage: Passage, claim: RelationClaim) -> bool:
+    """Whether a position after a relation may be its subject's or its object's.
+
+    As in "The cars are below the hangar at the left", and "a car next to a hangar, at the left".
+    """
+    if claim.fronted is not None or len(claim.objects) != 1 or claim.objects[0].end <= claim.subjects[0].end:
+        return False
+    last = claim.objects[0]
+    return last.definite or passage.kinds[last.end : last.end + 1] == Kind.COMMA
 
 
 def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Mapping[Mention, str]) -> None:

@@ -46,7 +46,10 @@ DETERMINERS = _words(
     "a an the this that these those its their both all each every another other such any our"
 )
 DEFINITE = _words("the this that these those its their both all each every other")
-NEGATIONS = _words("no not without neither nor never none lacks lacking lack isn't aren't hasn't")
+NEGATIONS = _words(
+    "no not without neither nor never none lacks lacking lack isn't aren't hasn't haven't doesn't don't didn't "
+    "wasn't weren't won't"
+)
 CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
 # read as one "and"
 CONJUNCTION_PHRASES = tuple(
@@ -102,7 +105,7 @@ EDITS = _words(
 EDITS_BEFORE = {"used": ["to"], "rather": ["than"]}  # edits only with this word after them
 HEDGES = _words(
     "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
-    "potentially supposedly unclear uncertain seems seem"
+    "potentially supposedly unclear uncertain seems seem whether"
 )
 HEDGES_AFTER = {
     "appears": (["to", "be"],), "appear": (["to", "be"],), "looks": (["like", "a"], ["like", "an"]),
@@ -148,6 +151,10 @@ IRREGULAR_PLURALS = {
     "wharf": "wharves",
     "aircraft": "aircraft", "sheep": "sheep", "axis": "axes", "silo": "silos",
 }  # fmt: skip
+
+NO_NAME_BEFORE = {"home": "to"}  # "the park is home to three trees"
+# collectives that are names of classes too
+COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array")
 
 _ROWS = {
     "top": "top", "upper": "top", "topmost": "top", "uppermost": "top", "north": "top", "northern": "top",
