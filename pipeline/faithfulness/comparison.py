@@ -36,7 +36,7 @@ class Comparison:
         """Every fact of the graph, and whether the text states it; None if it cannot be searched for."""
         graph = self._graph
         if graph.scene:
-            yield f"scene {graph.scene}", bool(self._own_scene) if self._scene else None
+            yield f"scene {graph.scene}", self._says_scene() if self._scene else None
         for index, group in enumerate(graph.groups):
             known = self._match.names[index] is not None
             yield from ((fact, stated if known else None) for fact, stated in self._facts_of(index, group))
@@ -47,6 +47,12 @@ class Comparison:
             stated = any(self._holds(claim, relation) for claim in self._reading.relations)
             fact = f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}"
             yield fact, stated if known else None
+
+    def _says_scene(self) -> bool:
+        """Whether the scene is named, or the object that it has its name of: an airplane scene's airplanes."""
+        name = self._vocabulary.name_of(self._scene or "")
+        named = zip(self._match.names, self._match.mentions, strict=True)
+        return bool(self._own_scene) or any(mentions and other == name for other, mentions in named)
 
     def _facts_of(self, index: int, group: Group) -> Iterator[tuple[str, bool | None]]:
         mentions = self._match.mentions[index]

@@ -170,7 +170,7 @@ FOREIGN_PHRASE = rule("(?: QUANTITY | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PI
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
-STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) BARE_POSITION")
+STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) (?<! NAME WORD) (?<! RELATIVE WORD) BARE_POSITION")
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
 POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")

@@ -97,6 +97,8 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     for before, item, after in zip(items, items[1:], [*items[2:], None], strict=False):
         if item.text == "one" and before.kind == Kind.ATTRIBUTE and (after is None or after.kind in _AFTER_OTHER):
             item.kind, item.number = Kind.ONES, None  # "the blue one"
+        elif item.text in words.COLLECTIVE_NAMES and before.kind == Kind.NAME:
+            item.kind, item.phrase = Kind.VERB, None  # "Trees line the road"
     return items
 
 

@@ -46,7 +46,7 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
     opens = at == 0 or items[at - 1].kind in (Kind.STOP, Kind.COLON)
     if text in words.PROMPT_LABELS and after[:1] == [":"] and (opens or text not in words.PICTURE_WORDS):
         return "echo of"
-    if text in words.TASK or (opens and text in words.IMPERATIVES and after[:1] != ["of"]):
+    if text in words.TASK or (opens and text in words.IMPERATIVES and _has_object(passage, at)):
         return "instruction"
     if text in words.SPEAKER and not (text in words.SEERS and "see" in after):
         return None if text in words.CANNOT and after == ["be", "seen"] else "speaker"
@@ -59,6 +59,11 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
     if text in words.EDITS and before != "in" and after[:1] == words.EDITS_BEFORE.get(text, after[:1]):
         return "edit"
     return None
+
+
+def _has_object(passage: Passage, at: int) -> bool:
+    """Whether a noun phrase may follow: "Place a car", but not "Set in a park" or "A set of cars"."""
+    return passage.kinds[at + 1 : at + 2] in tuple(CLASSES["BEGINNING"] + Kind.PICTURE + Kind.PRONOUN + Kind.COLON)
 
 
 def _denied(passage: Passage, at: int) -> bool:

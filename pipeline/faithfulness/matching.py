@@ -162,7 +162,7 @@ def states_quantity(group: Group, mention: Mention) -> bool:
         if mention.number is not None:
             return mention.number == count
         alone = mention.vague is None and mention.plural is not True and mention.first
-        return count == 1 and alone and mention.determiner in ("the", "this", "that")
+        return count == 1 and alone and mention.determiner in words.THE_ONE
     return mention.number is None and mention.vague is not None and mention.vague == vague_class(quantity)
 
 

@@ -97,6 +97,10 @@ def _position_before(
     mention, previous = passage.mentions[index], passage.mentions[index - 1] if index else None
     if (relation := fronted.get(mention)) is not None:
         rule, since = grammar.OPENING_POSITION, relation[1]
+        if rule.search(passage.kinds, since, mention.start) is None:  # "At the left, below the hangar, are"
+            start = passage.kinds.rfind(Kind.STOP, 0, relation[0]) + 1
+            match = rule.search(passage.kinds, start, relation[0])
+            return passage.items[match.start("position")].value if match else None
     elif previous is not None and previous.sentence == mention.sentence:
         rule, since = grammar.NEXT_POSITION if previous.positions else grammar.FRONTED_POSITION, previous.end
     else:

@@ -45,6 +45,7 @@ PRONOUNS = {"it": False, "they": True, "them": True, "these": True, "those": Tru
 DETERMINERS = _words(
     "a an the this that these those its their both all each every another other such any our"
 )
+THE_ONE = _words("the this that its their")  # before a noun in the singular
 DEFINITE = _words("the this that these those its their both all each every other")
 NEGATIONS = _words(
     "no not without neither nor never none lacks lacking lack isn't aren't hasn't haven't doesn't don't didn't "
@@ -75,7 +76,8 @@ LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing")  # before what is not there
 ONE = _words("one other")  # "the blue one", "the other"
-INDEFINITE = _words("a an any")
+INTHE_ONE = _words("the this that its their")  # before a noun in the singular
+DEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
 HAVING = _words("have has had having contain contains containing show shows feature features include includes "
                 "hold holds")  # fmt: skip
@@ -89,7 +91,7 @@ SPEAKER = _words(
 )
 SEERS = _words("i you")  # "you can see", "I see"
 CANNOT = _words("cannot can't couldn't")  # "cannot be seen"
-TASK = _words("caption captions prompt graph description sentence sentences instruction instructions request")
+TASK = _words("caption captions prompt graph description sentence sentences instruction instructions instructed request requested")
 IMPERATIVES = _words(
     "add remove delete replace change move make insert turn put place keep draw caption describe write "
     "generate imagine ensure state give take increase decrease convert create swap set note caption"
