@@ -76,8 +76,7 @@ LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing")  # before what is not there
 ONE = _words("one other")  # "the blue one", "the other"
-INTHE_ONE = _words("the this that its their")  # before a noun in the singular
-DEFINITE = _words("a an any")
+INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
 HAVING = _words("have has had having contain contains containing show shows feature features include includes "
                 "hold holds")  # fmt: skip
