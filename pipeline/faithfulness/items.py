@@ -119,6 +119,8 @@ def _spelt_otherwise(
     letters = ""
     for length, token in enumerate(tokens[at : at + MOST_JOINED], 1):
         letters += token
+        if length > max(longer_than, 1) and letters in vocabulary.scene_letters:
+            return Item(Kind.PICTURE, " ".join(tokens[at : at + length])), length
         phrase = vocabulary.joined.get(letters) if length > longer_than else None
         apart = [(token,) in vocabulary.phrases for token in tokens[at : at + length]]
         if phrase is None or len(phrase.tokens) == length or (phrase.kind == Kind.NAME and all(apart)):

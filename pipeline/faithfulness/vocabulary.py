@@ -93,8 +93,10 @@ class Vocabulary:
 
     @cached_property
     def joined_heads(self) -> frozenset[str]:
-        """The first one, two and three letters of `joined`."""
-        return frozenset(letters[:size] for letters in self.joined for size in (1, 2, 3))
+        """The first one, two and three letters of `joined` and of `scene_letters`."""
+        return frozenset(
+            letters[:size] for letters in (*self.joined, *self.scene_letters) for size in (1, 2, 3)
+        )
 
     @cached_property
     def joined(self) -> Mapping[str, Phrase]:
@@ -146,6 +148,11 @@ class Vocabulary:
         """Whether these words are a phrase of the graphs, as an object's name is, or its beginning."""
         tokens = tuple(tokenise(text))
         return tokens in self.phrases or any(name[: len(tokens)] == tokens for name in self._name_tokens)
+
+    @cached_property
+    def scene_letters(self) -> frozenset[str]:
+        """The letters of scenes that are no phrase: "parkinglot", of which "lot" may be an object."""
+        return frozenset(map(squeezed, self.scenes)) - self.joined.keys()
 
     @cached_property
     def scene_heads(self) -> Mapping[str, list[tuple[str, ...]]]:
