@@ -146,13 +146,6 @@ NAME_SYNONYMS = (
     ("roundabout", "traffic circle"), ("storage tank", "tank"), ("bare soil", "bare ground", "bare earth"),
     ("sea", "ocean"), ("mobile home", "trailer"), ("tennis court", "tennis-court"),
 )  # fmt: skip
-IRREGULAR_PLURALS = {
-    "man": "men", "woman": "women", "person": "people", "child": "children", "goose": "geese", "foot": "feet",
-    "mouse": "mice", "leaf": "leaves", "roof": "roofs", "half": "halves", "shelf": "shelves",
-    "wharf": "wharves",
-    "aircraft": "aircraft", "sheep": "sheep", "axis": "axes", "silo": "silos",
-}  # fmt: skip
-
 NO_NAME_BEFORE = {"home": "to"}  # "the park is home to three trees"
 # collectives that are names of classes too
 COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array")
