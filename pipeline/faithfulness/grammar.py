@@ -111,7 +111,7 @@ _MODIFIED = r"""
     (?! (?: UNCOUNTED* QUANTITY ){2} )  # one at most
     (?! (?: KNOWN* UNKNOWN ){4} )  # three at most
     (?P<modifiers> (?:
-        ATTRIBUTE | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE)
+        ATTRIBUTE | (?P<place> BARE_POSITION) (?= [A1]* [?v]? NAME) | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE) | (?<=QUANTITY) OTHER
       | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
       | (?: (?<=ATTRIBUTE) | (?<=OPENER UNKNOWN) | (?<=JOINED UNKNOWN) ) (?P<loose> COMMA)
         (?= ADJECTIVE{1,3} (?: JOINED ADJECTIVE{1,2} )? NAME )
@@ -170,7 +170,7 @@ FOREIGN_PHRASE = rule("(?: QUANTITY | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PI
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
-STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) (?<! NAME WORD) (?<! RELATIVE WORD) BARE_POSITION")
+STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) (?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION")
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
 POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
@@ -181,6 +181,7 @@ OPENING_POSITION = rule(r"(?P<position> POSITION) (?: LITTLE | COMMA | COLON )* 
 # the same after another noun phrase: "and, at the bottom, one pond", ", on the right is a blue car"
 _FRONTED = r"""
     (?: (?: AND | LINK | WITH | SEMICOLON ) COMMA*
+      | SEMICOLON (?: LITTLE | COMMA )*
       | (?<!COMMA) COMMA (?= POSITION COPULA) )
     (?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z
 """

@@ -97,7 +97,9 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     for before, item, after in zip(items, items[1:], [*items[2:], None], strict=False):
         if item.text == "one" and before.kind == Kind.ATTRIBUTE and (after is None or after.kind in _AFTER_OTHER):
             item.kind, item.number = Kind.ONES, None  # "the blue one"
-        elif item.text in words.COLLECTIVE_NAMES and before.kind == Kind.NAME:
+        elif item.text in words.COLLECTIVE_NAMES and (
+            before.kind == Kind.NAME or (after is not None and after.kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF))
+        ):
             item.kind, item.phrase = Kind.VERB, None  # "Trees line the road"
     return items
 
@@ -174,7 +176,7 @@ def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
     out = []
     for token in tokens:
         if not words.HYPHEN.search(token):
-            out.append(token)
+            out += words.CONTRACTIONS.get(token, (token,))
             continue
         pieces = words.HYPHEN.split(token)
         first, last = pieces[0], pieces[-1]
@@ -221,10 +223,15 @@ def _position(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tupl
             # "at the center of the harbor" may still be a position: what follows decides
             kind = Kind.AT_OF if preposition else Kind.SIDE_OF
             return Item(kind, " ".join(tokens[start:end]), cell), end - start
-        end = _skip(tokens, end + 1, ("the", "this", "aerial")) + 1
-    if alone and article and _KIND_OF.get("".join(tokens[end : end + 1]), Kind.STOP) not in _AFTER_POSITION:
+        end, alone = _skip(tokens, end + 1, ("the", "this", "aerial")) + 1, False
+    if alone and article and _kind_at(tokens, end) not in _AFTER_POSITION:
         return None, 0  # "the left car", "the center line"
     return Item(kind, " ".join(tokens[start:end]), cell), end - start
+
+
+def _kind_at(tokens: Sequence[str], at: int) -> Kind:
+    """The kind of a small word; the end of the text is a stop."""
+    return _KIND_OF.get(tokens[at], Kind.WORD) if at < len(tokens) else Kind.STOP
 
 
 def _skip(tokens: Sequence[str], at: int, group: Container[str]) -> int:
@@ -262,7 +269,7 @@ def _small_word(tokens: Sequence[str], at: int) -> Item:
     if not token.isalpha() and (number := count_of(quantity_of(token) or "")) is not None:
         return Item(Kind.NUMBER, token, number=number)
     kind = _KIND_OF.get(token, Kind.WORD)
-    if token == "other" and _KIND_OF.get("".join(tokens[at + 1 : at + 2]), Kind.STOP) in _AFTER_OTHER:
+    if token == "other" and _kind_at(tokens, at + 1) in _AFTER_OTHER:
         kind = Kind.ONES  # "the other is blue"
     if token == "that" and words.COPULAS.isdisjoint(tokens[at + 1 : at + 2]):
         kind = Kind.OTHER

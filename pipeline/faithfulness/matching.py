@@ -53,6 +53,7 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
         if known is not None:
             indices.setdefault(known, []).append(index)
     by_name: dict[str, list[Mention]] = {}
+    scene = vocabulary.name_of(graph.scene or "")
     for mention in mentions:
         if mention.name not in indices:
             if not mention.short:
@@ -60,7 +61,7 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
         elif mention.negated:
             if any(_could_be(mention, graph.groups[index], vocabulary) for index in indices[mention.name]):
                 result.denied.append(mention)
-        elif not mention.short or mention.definite:
+        elif not mention.short or mention.definite or not mention.first or mention.name == scene:
             by_name.setdefault(mention.name, []).append(mention)
     for name, named in by_name.items():
         if len(indices[name]) == 1:

@@ -7,6 +7,7 @@ from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
 from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
 from pipeline.faithfulness.items import Item
+from pipeline.faithfulness.scenes import squeezed
 from pipeline.graph.plurals import pluralise
 
 
@@ -22,7 +23,9 @@ def find_mentions(passage: Passage) -> None:
         if match.re is NOUN_PHRASE:
             if _is_scene(passage, match.end() - 1):
                 continue
-            name = passage.items[match.end() - 1].value
+            name = _full_name(passage, match.end() - 1)
+            if name is None:
+                continue
         elif mentions:
             name = mentions[-1].name
         else:
@@ -30,6 +33,15 @@ def find_mentions(passage: Passage) -> None:
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
+
+
+def _full_name(passage: Passage, at: int) -> str | None:
+    """The name at an item; "courts" are those named last: tennis courts, or basketball courts."""
+    item = passage.items[at]
+    if item.phrase is None or not item.phrase.short or " " in item.value:
+        return item.value
+    longer = (mention.name for mention in reversed(passage.mentions) if mention.name.endswith(f" {item.value}"))
+    return next(longer, None)
 
 
 def _may_be_one(mention: Mention, other: Mention) -> bool:
@@ -40,8 +52,11 @@ def _may_be_one(mention: Mention, other: Mention) -> bool:
 
 def _is_scene(passage: Passage, at: int) -> bool:
     """Whether a name is a scene's, as in "A tennis court scene", or "A building scene" of "buildings"."""
-    name, after, scenes = passage.items[at].text, passage.items[at + 1 : at + 2], passage.vocabulary.scenes
-    return bool(after) and after[0].text == "scene" and (name in scenes or pluralise(name) in scenes)
+    items, scenes = passage.items[at : at + 2], passage.vocabulary.scenes
+    if len(items) < 2 or items[1].text not in words.SCENE_NOUNS:
+        return False
+    letters = {squeezed(items[0].text), squeezed(pluralise(items[0].text))}
+    return not letters.isdisjoint(map(squeezed, scenes))
 
 
 def _counted(passage: Passage, match: re.Match[str], name: str) -> Mention:
@@ -79,7 +94,7 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     mention.negation = negation.text if negation else None
     mention.short = noun.phrase is not None and noun.phrase.short
     mention.claims = _attributes(passage, first, end)
-    if side := last.get("side"):
+    if side := last.get("side") or last.get("place"):
         mention.claims.append(Claim("position", side.value))
     return mention
 

@@ -199,9 +199,10 @@ class Vocabulary:
                     if tokens not in known:
                         yield from _name_forms(tokens, used[0])
         for head, longer in heads.items():
-            if len(longer) == 1 and (head,) not in known:
-                for phrase in _name_forms((head,), longer[0]):
-                    yield Phrase(phrase.tokens, Kind.NAME, longer[0], phrase.plural, short=True)
+            if (head,) not in known:
+                name = longer[0] if len(longer) == 1 else head  # of several, the text decides
+                for phrase in _name_forms((head,), name):
+                    yield Phrase(phrase.tokens, Kind.NAME, name, phrase.plural, short=True)
 
     def _attributes(self) -> Iterable[Phrase]:
         meaning = self.attribute_of

@@ -38,6 +38,10 @@ COLLECTIVES: dict[str, int | str | None] = {
     "piece": None, "total": None, "variety": None, "mix": None, "block": None, "blocks": None,
 }  # fmt: skip
 
+CONTRACTIONS = {
+    "they're": ("they", "are"), "it's": ("it", "is"), "there's": ("there", "is"), "that's": ("that", "is"),
+    "here's": ("here", "is"), "which's": ("which", "is"), "there're": ("there", "are"),
+}  # fmt: skip
 COPULAS = _words("is are was were be being been 's appear appears look looks seem seems remain remains")
 PLURAL_COPULAS = _words("are were appear look seem remain")
 RELATIVES = _words("that which who")
@@ -70,7 +74,8 @@ VERBS = _words(
     "stood standing sitting lying occupies occupy dominates visible present dotted scattered lined spread "
     "painted coloured colored grouped clustered gathered moored docked growing grow runs run running"
     " spans span spanning stretches stretch stretching fills fill filling rests rest resting extends extend"
-    " extending float floats floating rise rises rising occupying aligned installed built distributed"
+    " extending float floats floating rise rises rising occupying share shares line lines lining border flank hold holds holding"
+    " hosts host boasts boast aligned installed built distributed"
 )
 LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
@@ -101,9 +106,9 @@ EDITS = _words(
     "modify edit edited editing update updated changed changes change changing moved relocated recolored "
     "recoloured repainted resized swapped substituted became becomes become introduced eliminated erased "
     "transformed converted altered adjusted unchanged previously formerly originally original anymore "
-    "disappeared vanished gone instead now used rather"
+    "disappeared vanished gone instead now used rather taken cut torn demolished"
 )
-EDITS_BEFORE = {"used": ["to"], "rather": ["than"]}  # edits only with this word after them
+EDITS_BEFORE = {"used": ["to"], "rather": ["than"], "taken": ["away"], "cut": ["down"], "torn": ["down"]}  # edits only with this word after them
 HEDGES = _words(
     "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
     "potentially supposedly unclear uncertain seems seem whether"
@@ -122,6 +127,7 @@ COMMON_SCENES = (
     "golf course", "parking lot", "marina", "railway station",
 )
 SCENE_SPELLINGS = (("harbor", "harbour"), ("center", "centre"), ("storey", "story"))
+SCENE_NOUNS = _words("scene area setting site complex facility")  # "a tennis court area"
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")
 
 ATTRIBUTE_SYNONYMS = (
