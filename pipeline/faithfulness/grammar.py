@@ -74,6 +74,7 @@ CLASSES = {
     "JOINT": "&,/",  # between two attributes
     "SEPARATOR": "&,:;(/e",
     "UNKNOWN": "?v",  # an adjective, if an OPENER is before it
+    "NUMBERED": ",&.()",
     "ADJECTIVE": "A?v",
     "JOINED": ",&",
     "OPENER": "1VtsblaA",
@@ -130,6 +131,9 @@ COUNT = rule(
     r"(?: THE )? NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )"
 )
 
+# a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
+NUMBER_APART = rule(r"(?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
+
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
     "(?<=COPULA) | (?<=RELATIVE) | (?<=NAME) | (?<=NEGATION)"
@@ -166,7 +170,7 @@ CLAIM = rule(
 
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
-FOREIGN_PHRASE = rule("(?: QUANTITY | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PICTURE)")
+FOREIGN_PHRASE = rule("(?: QUANTITY (?! NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PICTURE)")
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it

@@ -97,6 +97,8 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     for before, item, after in zip(items, items[1:], [*items[2:], None], strict=False):
         if item.text == "one" and before.kind == Kind.ATTRIBUTE and (after is None or after.kind in _AFTER_OTHER):
             item.kind, item.number = Kind.ONES, None  # "the blue one"
+        elif item.kind == Kind.THESE and (after is None or after.kind in (Kind.COMMA, Kind.STOP, Kind.AND)):
+            item.kind = Kind.PRONOUN  # "below these"
         elif item.text in words.COLLECTIVE_NAMES and (
             before.kind == Kind.NAME or (after is not None and after.kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF))
         ):
@@ -157,10 +159,13 @@ def _relates(phrase: Phrase, tokens: Sequence[str], at: int, vocabulary: Vocabul
 
 
 def _without_idle(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """Without "size" of "medium size" and "in color" of "red in color"."""
+    """Without "size" of "medium size", "in color" of "red in color", "the color" of "the color red"."""
     out: list[str] = []
     for token in tokens:
         if token in words.LOOKS_NOUNS and out:
+            if out[-1] == "the":
+                out.pop()
+                continue
             if out[-1] == "in" and len(out) > 1:
                 out.pop()
                 continue
@@ -205,6 +210,9 @@ def _position(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tupl
     preposition = tokens[start] in words.PREPOSITIONS
     determiner = "".join(tokens[start + preposition : start + preposition + 1])
     article = determiner == "the" or (preposition and determiner in _POSSESSIVES)
+    owner = tokens[start + preposition + 1 : start + preposition + 2]
+    if determiner == "the" and owner and owner[0].endswith("'s") and _is_picture((owner[0][:-2],), 0, vocabulary):
+        start += 1  # "in the airport's top left corner"
     first = _skip(tokens, start + preposition + article, words.POSITION_DEGREES)
     last = _skip(tokens, first, words.POSITION_WORDS)
     if first == last:
@@ -269,7 +277,7 @@ def _small_word(tokens: Sequence[str], at: int) -> Item:
     if not token.isalpha() and (number := count_of(quantity_of(token) or "")) is not None:
         return Item(Kind.NUMBER, token, number=number)
     kind = _KIND_OF.get(token, Kind.WORD)
-    if token == "other" and _kind_at(tokens, at + 1) in _AFTER_OTHER:
+    if token in words.ONE - {"one"} and _kind_at(tokens, at + 1) in _AFTER_OTHER:
         kind = Kind.ONES  # "the other is blue"
     if token == "that" and words.COPULAS.isdisjoint(tokens[at + 1 : at + 2]):
         kind = Kind.OTHER

@@ -43,7 +43,7 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
     text, kind = items[at].text, items[at].kind
     before = items[at - 1].text if at else ""
     after = [item.text for item in items[at + 1 : at + 3]]
-    opens = at == 0 or items[at - 1].kind in (Kind.STOP, Kind.COLON)
+    opens = at == 0 or items[at - 1].kind in (Kind.STOP, Kind.COLON, Kind.COMMA)
     if text in words.PROMPT_LABELS and after[:1] == [":"] and (opens or text not in words.PICTURE_WORDS):
         return "echo of"
     if text in words.TASK or (opens and text in words.IMPERATIVES and _has_object(passage, at)):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
-from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
+from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, NUMBER_APART, PREDICATED, Kind
 from pipeline.faithfulness.items import Item
 from pipeline.faithfulness.scenes import squeezed
 from pipeline.graph.plurals import pluralise
@@ -31,17 +31,24 @@ def find_mentions(passage: Passage) -> None:
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
+        if mention.number is None and mention.vague is None and not mention.negation:
+            apart = NUMBER_APART.match(passage.kinds, mention.end)
+            mention.number = passage.items[apart.end() - 1].number if apart else None
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
 
 
 def _full_name(passage: Passage, at: int) -> str | None:
-    """The name at an item; "courts" are those named last: tennis courts, or basketball courts."""
+    """The name at an item; "courts" are those named last, and "homes" are mobile homes if these are."""
     item = passage.items[at]
-    if item.phrase is None or not item.phrase.short or " " in item.value:
+    head_alone = item.phrase is not None and item.phrase.short and " " not in item.value
+    if not head_alone and item.text in (item.value, pluralise(item.value)):
         return item.value
-    longer = (mention.name for mention in reversed(passage.mentions) if mention.name.endswith(f" {item.value}"))
-    return next(longer, None)
+    for mention in reversed(passage.mentions):
+        head = mention.name.split()[-1]
+        if head != mention.name and item.text in (head, pluralise(head)):
+            return mention.name
+    return None if head_alone else item.value
 
 
 def _may_be_one(mention: Mention, other: Mention) -> bool:

@@ -69,7 +69,7 @@ def _objects(passage: Passage, at: int, after: list[Mention], before: list[Menti
     """The objects of the relation at item `at`; a pronoun is none of its subjects."""
     if passage.kinds[at] == Kind.ASIDE or passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
         pronoun = at if passage.kinds[at] == Kind.ASIDE else at + 1
-        return passage.antecedents(pronoun, besides=passage.listed(reversed(before)))
+        return passage.antecedents(pronoun, besides=_one_clause(passage, passage.listed(reversed(before))))
     if after and after[0].start == at + 1:
         return _one_clause(passage, passage.listed(after))
     return []
