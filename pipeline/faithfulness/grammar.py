@@ -196,7 +196,7 @@ NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?:
 
 # before a relation that is said before its subject, and after its object
 FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")
-INVERSION = rule("COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING )")
+INVERSION = rule("COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )")
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")

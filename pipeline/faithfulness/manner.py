@@ -16,7 +16,8 @@ SHORTEST_SENTENCE = 3  # items of a sentence that a text must not say again
 def faults(passage: Passage) -> Iterator[str]:
     """What the text does that no caption does, in words; a word that a graph's label has is no fault."""
     for at, item in enumerate(passage.items):
-        if item.text == "?":
+        starts = at == 0 or passage.kinds[at - 1] == Kind.STOP
+        if item.text == "?" or (starts and item.text in words.QUESTIONS):
             yield "a question"
         elif item.phrase is None and (fault := _fault_of_word(passage, at)):
             yield f"{fault} '{item.text}'"

@@ -83,12 +83,14 @@ def _denied_list(passage: Passage, mentions: list[Mention]) -> list[Mention]:
 def _says_gone(passage: Passage, at: int) -> bool:
     """Whether an item says that what is before it is not there: "missing", "not visible"."""
     text = passage.items[at].text
+    if text not in words.GONE and text not in words.PRESENCE:
+        return False
     if any(mention.start == at + 1 for mention in passage.mentions):
         return False
     if text in words.GONE:
         return True
     before = passage.kinds[max(at - 4, 0) : at]
-    return text in words.PRESENCE and any(kind in CLASSES["NEGATION"] for kind in before)
+    return any(kind in CLASSES["NEGATION"] for kind in before)
 
 
 def _subjects(passage: Passage, at: int) -> list[Mention]:

@@ -27,7 +27,7 @@ def find_mentions(passage: Passage) -> None:
             if name is None:
                 continue
         elif mentions:
-            name = mentions[-1].name
+            name = _name_meant(passage)
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
@@ -49,6 +49,14 @@ def _full_name(passage: Passage, at: int) -> str | None:
         if head != mention.name and item.text in (head, pluralise(head)):
             return mention.name
     return None if head_alone else item.value
+
+
+def _name_meant(passage: Passage) -> str:
+    """What "the white ones" are: the last thing named that is not only what another is next to."""
+    for mention in reversed(passage.mentions):
+        if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:
+            return mention.name
+    return passage.mentions[-1].name
 
 
 def _may_be_one(mention: Mention, other: Mention) -> bool:

@@ -169,7 +169,7 @@ class Vocabulary:
                 heads.setdefault(tokens[0], []).append(begins)
         return heads
 
-    @property
+    @cached_property
     def _name_tokens(self) -> list[tuple[str, ...]]:
         return [tokens for tokens, phrase in self.phrases.items() if phrase.kind == Kind.NAME]
 

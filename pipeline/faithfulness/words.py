@@ -109,6 +109,7 @@ EDITS = _words(
     "disappeared vanished gone instead now used rather taken cut torn demolished"
 )
 EDITS_BEFORE = {"used": ["to"], "rather": ["than"], "taken": ["away"], "cut": ["down"], "torn": ["down"]}  # edits only with this word after them
+QUESTIONS = _words("does do did is are was were can has have what where how why who")  # as first words
 HEDGES = _words(
     "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
     "potentially supposedly unclear uncertain seems seem whether"
