@@ -6,16 +6,16 @@ from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Request, Result, one_line
 
-PLAIN_STOPS = ("\nInput:", "\n\n")
+_NEXT = "\nInput:"  # opens the next turn of the plain template
 MAX_LATE_ROWS = 3  # rows for which the template may take too long; then no other row is rendered
 
 
 class ChatRenderer:
     """Renders for one tokenizer.
 
-    A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them, and
-    stops at the next `Input:` or blank line (`stops`). A template that takes no system turn gets it at the
-    head of the first user turn.
+    A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them. It
+    knows no end of a turn and would go on with further examples, so its answer stops where those of the
+    prompt end (`stops`). A template that takes no system turn gets it at the head of the first user turn.
     """
 
     def __init__(
@@ -31,7 +31,10 @@ class ChatRenderer:
         self._system_taken: bool | None = None
         self._late = 0
         self._specials = _special_texts(tokenizer)
-        self.stops: tuple[str, ...] = PLAIN_STOPS if self._plain else ()
+
+    def stops(self, messages: list[Message]) -> tuple[str, ...]:
+        """The texts that end an answer to these messages, beside the model's own end."""
+        return plain_stops(messages) if self._plain else ()
 
     def token_ids(self, messages: list[Message]) -> list[int]:
         """The prompt's tokens, special tokens included.
@@ -117,6 +120,14 @@ def plain_text(messages: list[Message]) -> str:
         prefix = {"system": "", "user": "Input: ", "assistant": "Output: "}[message["role"]]
         lines.append(prefix + message["content"] + ("\n" if message["role"] != "user" else ""))
     return "\n".join([*lines, "Output:"])
+
+
+def plain_stops(messages: list[Message]) -> tuple[str, ...]:
+    """Where an answer ends that is like the examples: at the end of its line, or at a blank line, or later."""
+    examples = [message["content"] for message in messages if message["role"] == "assistant"]
+    if examples and not any("\n" in example for example in examples):
+        return (_NEXT, "\n")
+    return (_NEXT,) if any("\n\n" in example for example in examples) else (_NEXT, "\n\n")
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

@@ -70,7 +70,11 @@ def _check_variables(given: dict[str, Any], reads: set[str], templates: bool) ->
     for name in sorted(given.keys() - reads):
         own = reads - {"messages", "add_generation_prompt", "raise_exception", "strftime_now"}
         known = f"It reads {', '.join(sorted(own))}. " if own else ""
-        reason = "the model's chat template reads no such variable" if templates else "the model has no chat template"
+        reason = (
+            "the model's chat template reads no such variable"
+            if templates
+            else "the model has no chat template"
+        )
         raise parameter_error(reason, f"{known}Remove it", "llm.chat_template_kwargs", name)
 
 

@@ -198,7 +198,6 @@ class EndpointEngine(Engine):
             cached_tokens=_tokens(details, "cached_tokens"),
         )
 
-
     async def _owner(self, tries: int) -> Any:
         """Who the server says that the model is owned by; None where it says nothing.
 

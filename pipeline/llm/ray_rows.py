@@ -32,7 +32,6 @@ _FIELDS: list[Any] = [  # what the processor reads, and the key, which it carrie
                 "repetition_penalty": pa.float64(),
                 "presence_penalty": pa.float64(),
                 "frequency_penalty": pa.float64(),
-                "skip_special_tokens": pa.bool_(),
                 "structured_outputs": pa.struct({"json": pa.string()}),
             }
         ),
@@ -72,7 +71,7 @@ class RayRows:
             return tokens
         sampling = {
             **NEUTRAL,
-            **request.sampling_arguments(self._chat.stops),
+            **request.sampling_arguments(self._chat.stops(request.messages)),
             "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
         }
         row = {"key": request.key, "tokenized_prompt": tokens, "sampling_params": sampling}
@@ -101,11 +100,11 @@ class RayRows:
 
     def _finish_reason(self, request: Request, tokens: list[int], prompt: int) -> str | None:
         """The processor drops vLLM's finish reason; it follows from the tokens, as vLLM itself finds it."""
-        asked = NEUTRAL | request.sampling_arguments(self._chat.stops)
+        asked = NEUTRAL | request.sampling_arguments(self._chat.stops(request.messages))
         if tokens and tokens[-1] in {*self._ends, *asked["stop_token_ids"]}:
             return "stop"
         if asked["stop"]:
-            said = self._tokenizer.decode(tokens, skip_special_tokens=asked["skip_special_tokens"])
+            said = self._tokenizer.decode(tokens)
             if any(stop in said for stop in asked["stop"]):
                 return "stop"
         if len(tokens) >= request.max_tokens or prompt + len(tokens) >= self._context:

@@ -166,7 +166,7 @@ class VllmEngine(Engine):
         schema = request.json_schema
         try:
             sampling = SamplingParams(
-                **request.sampling_arguments(self._chat.stops),
+                **request.sampling_arguments(self._chat.stops(request.messages)),
                 structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             )
             (name,) = self._llm.enqueue(

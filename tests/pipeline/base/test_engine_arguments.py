@@ -11,7 +11,8 @@ from tests.project import ROOT
 
 PARAMS = load_params(ROOT / "params.yaml")
 # vLLM's own, of speed, memory, machines, caches and logs: a new version brings new ones, to be judged
-OTHERS = set("""
+OTHERS = set(
+    """
     aggregate_engine_logging all2all_backend async_scheduling attention_backend attention_config
     aux_output_config block_size collect_detailed_traces compilation_config cp_kv_cache_interleave_size
     cpu_distributed_timeout_seconds cpu_offload_gb cpu_offload_params cudagraph_capture_sizes
@@ -51,7 +52,8 @@ OTHERS = set("""
     sleep_mode_offload_cudagraph sleep_preserve_parameter_names sparse_indexer_topk_backend
     specialize_active_lora stream_interval swa_bounded_replay tensor_parallel_size ubatch_size
     use_replayssm use_tqdm_on_load watermark worker_cls worker_extension_cls
-""".split())
+""".split()
+)
 NOT_OF_VLLM = {"chat_template", "lora"}  # in `TEXT`: this project's own
 BY = {  # what makes an argument of `TEXT` have an effect
     **dict.fromkeys(
@@ -110,7 +112,8 @@ def test_one_of_speed_is_taken_in_both_places(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("engine_args", {"dtype": "float32"}), ("revision", "v1"), ("trust_remote_code", True)]
+    ("field", "value"),
+    [("engine_args", {"dtype": "float32"}), ("revision", "v1"), ("trust_remote_code", True)],
 )
 def test_what_a_server_was_started_with_is_refused_beside_it(field: str, value: Any) -> None:
     server = {"engine": "endpoint", "endpoint": "http://localhost:8000/v1"}

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from pipeline.llm.chat import PLAIN_STOPS, ChatRenderer
+from pipeline.llm.chat import ChatRenderer, plain_stops
 from tests.pipeline.llm.tiny_llama import TEMPLATE, make_tiny_llama
 
 MESSAGES = [
@@ -46,7 +46,22 @@ def test_a_base_model_gets_plain_turns_and_stops(tmp_path: Path) -> None:
     renderer = ChatRenderer(tokenizer)
     text = _text(tokenizer, renderer.token_ids(MESSAGES))
     assert text == "Be brief.\n\nInput: one\nOutput: two\n\nInput: three\nOutput:"
-    assert renderer.stops == PLAIN_STOPS and not ChatRenderer(tokenizer, TEMPLATE).stops
+    assert renderer.stops(MESSAGES) == ("\nInput:", "\n")
+    assert not ChatRenderer(tokenizer, TEMPLATE).stops(MESSAGES)
+
+
+@pytest.mark.parametrize(
+    ("answers", "stops"),
+    [
+        ([], ("\nInput:", "\n\n")),
+        (["two"], ("\nInput:", "\n")),
+        (["two", "a line\nand another"], ("\nInput:", "\n\n")),
+        (["two", "a part\n\nand another"], ("\nInput:",)),
+    ],
+)
+def test_a_base_models_answer_ends_where_the_examples_end(answers: list[str], stops: tuple[str, ...]) -> None:
+    turns = [{"role": "assistant", "content": answer} for answer in answers]
+    assert plain_stops([MESSAGES[0], *turns, MESSAGES[-1]]) == stops
 
 
 def test_a_name_that_spells_a_special_token_does_not_become_one(tokenizer: Any) -> None:
