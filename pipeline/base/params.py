@@ -141,11 +141,14 @@ class LlmParams(_Section):
     tries: Count
     max_failed_share: Share
     fallback: Literal["none", "rules"]
+    thought_tokens: FromZero
     output: Literal["text", "json"]
     max_groups: FromTwo
     max_relations: FromZero
     sampling: Annotated[dict[str, Any], AfterValidator(checked_sampling)] = {}
     chat_template_kwargs: Variables = {}
+    images: TrueOrFalse
+    image_side: Annotated[int, Field(ge=16, le=10**5, strict=True)]
     engine_args: EngineArguments
     trust_remote_code: TrueOrFalse = False  # whether the model's own code may run
 
@@ -184,6 +187,10 @@ class LlmParams(_Section):
 class LanguageParams(_Section):
     prompt: Name
     max_tokens: Count
+
+
+class InterpretParams(LanguageParams):
+    prompt_without_graph: Name
 
 
 class CaptionParams(LanguageParams):
@@ -366,7 +373,7 @@ class Params(_Section):
     corpus: CorpusParams
     pairs: PairsParams
     llm: LlmParams
-    interpret: LanguageParams
+    interpret: InterpretParams
     caption: CaptionParams
     vlm: VlmParams
     embed: EmbedParams

@@ -31,7 +31,9 @@ from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.base.sampling import NEUTRAL, changes
 from pipeline.llm.endpoint_http import Answer, Server, Unanswered
-from pipeline.llm.types import Engine, Request, Result, one_line
+from pipeline.llm.pictures import Picture, data_url
+from pipeline.llm.prompt import Message
+from pipeline.llm.types import Engine, Request, Result, Sampling, one_line
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ LONGEST_WAIT_S = 30.0
 CLOSE_S = 2.0
 MODELS_S = 10.0
 FAILURES_IN_A_ROW = 20  # of the service, or as many as are sent at once: then it is down
+TRIAL_SIDE = 64  # pixels of the image that is sent before all others
+_TRIAL: list[Message] = [{"role": "user", "content": "What is this?"}]
 _PASSING = {408, 409, 425, 429}  # statuses below 500 that are worth another try
 _MOST_TOKENS = 2**31 - 1
 _VLLM = "vllm"  # what vLLM's server says as `owned_by` of its models
@@ -69,6 +73,7 @@ class EndpointEngine(Engine):
             wait=_wait,
             retry_error_callback=_last_try,
         )
+        self._images_taken = not params.images  # whether it need not be asked any more
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
         self._thread.start()
@@ -93,8 +98,9 @@ class EndpointEngine(Engine):
 
         Raises:
             UserError: the service failed so many requests in a row that it must be down, or refuses a field
-                that every request has.
+                that every request has, or a request with an image, of which one is sent before all others.
         """
+        self._try_image()
         source = iter(requests)
         pending: set[Future[Result]] = set()
         failures, most = 0, max(FAILURES_IN_A_ROW, self._concurrency)
@@ -139,11 +145,32 @@ class EndpointEngine(Engine):
         finally:
             self._loop.stop()
 
+    def _try_image(self) -> None:
+        if self._images_taken:
+            return
+        from PIL import Image
+
+        grey = data_url(Image.new("RGB", (TRIAL_SIDE, TRIAL_SIDE), "grey"))
+        body = {"model": self._model, "messages": with_image(_TRIAL, grey), "max_tokens": 1}
+        trial = Request("trial", _TRIAL, Sampling.of(0, 1, 0), 1, None)
+        result = asyncio.run_coroutine_threadsafe(self._send(trial, body), self._loop).result()
+        if result.permanent:
+            remedy = "Serve a model that takes images, or set llm.images to false"
+            reason = f"the server {self._shown} refuses a request with an image"
+            raise parameter_error(reason, remedy, "llm.model", f"{self._model}: {result.error}")
+        self._images_taken = True
+
     async def _ask(self, request: Request) -> Result:
         """Send a request until an answer counts, or its tries are used up."""
+        messages: list[Any] = request.messages
+        if request.picture is not None:
+            try:
+                messages = with_image(messages, await asyncio.to_thread(_url, request.picture))
+            except ValueError as error:
+                return Result.without_picture(request.key, error)
         body: dict[str, Any] = {
             "model": self._model,
-            "messages": request.messages,
+            "messages": messages,
             **self._defaults,
             **{name: value for name, value in request.sampling_arguments().items() if value is not None},
         }
@@ -152,6 +179,9 @@ class EndpointEngine(Engine):
         if request.json_schema is not None:
             schema = {"name": "caption", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return await self._send(request, body)
+
+    async def _send(self, request: Request, body: dict[str, Any]) -> Result:
         tried: tuple[Result, float | None] = await self._retrying.copy()(self._try, request, body)
         return tried[0]
 
@@ -183,6 +213,8 @@ class EndpointEngine(Engine):
         """The result of a chat completion; another value raises whatever comes of reading it."""
         choice, usage = answer.value["choices"][0], answer.value.get("usage")
         text, reason = choice["message"].get("content"), choice.get("finish_reason")
+        if text is None and reason == "length":
+            text = ""  # the server keeps the thoughts to itself, and there was nothing else yet
         if text is None or reason not in ("stop", "length"):
             ended = self._server.hidden(one_line(str(reason)))
             return Result(request.key, error=f"the server ended the request: {ended}")
@@ -213,6 +245,13 @@ class EndpointEngine(Engine):
                     raise _unasked(self._shown, error) from None
                 await asyncio.sleep(min(FIRST_WAIT_S * 2 ** (done - 1), LONGEST_WAIT_S))
         return next((entry.get("owned_by") for entry in entries if entry["id"] == self._model), None)
+
+
+def with_image(messages: list[Message], url: str) -> list[Any]:
+    """Messages as OpenAI's API takes them, with an image before the text of the last one."""
+    *others, last = messages
+    image = {"type": "image_url", "image_url": {"url": url}}
+    return [*others, {**last, "content": [image, {"type": "text", "text": last["content"]}]}]
 
 
 def reported_model(params: LlmParams, cache: Path) -> dict[str, Any]:
@@ -312,6 +351,10 @@ def _field_error(field: str, failure: str, url: str | None) -> UserError:
 def _identity(entry: dict[str, Any], server: Server) -> dict[str, Any]:
     fields = {name: entry[name] for name in _IDENTITY_FIELDS if entry.get(name)}
     return {name: server.hidden(str(value)) for name, value in fields.items() if isinstance(value, str | int)}
+
+
+def _url(picture: Picture) -> str:
+    return data_url(picture.load())
 
 
 def _wait(state: RetryCallState) -> float:

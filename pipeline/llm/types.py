@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.base.sampling import changes
+from pipeline.llm.pictures import Picture
 from pipeline.llm.prompt import Message
 
 
@@ -37,7 +38,8 @@ class Sampling:
 class Request:
     """One prompt. `key` names it in the row cache; `seed` is the request's own, made from the key.
 
-    `json_schema` is the schema of a JSON answer, or None for any text.
+    `json_schema` is the schema of a JSON answer, or None for any text. `picture` stands before the text of
+    the last message.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Request:
     max_tokens: int
     seed: int | None
     json_schema: dict[str, Any] | None = None
+    picture: Picture | None = None
 
     def sampling_arguments(self, stops: Sequence[str] = ()) -> dict[str, Any]:
         """By the names that vLLM and OpenAI's API give them; `stops` are texts that stop an answer too."""
@@ -80,6 +83,11 @@ class Result:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None  # of the prompt, taken from the engine's prefix cache
+
+    @staticmethod
+    def without_picture(key: str, error: ValueError) -> "Result":
+        """The failure of a request whose image cannot be used: the file may be restored."""
+        return Result(key, error=one_line(str(error)), permanent=True, external=True)
 
     @staticmethod
     def too_long(key: str, tokens: int, context: int, limited_by_memory: bool = False) -> "Result":

@@ -15,6 +15,7 @@ from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text
 from pipeline.llm.model_files import check_llm_files, local_folder
 from pipeline.llm.types import one_line
+from pipeline.llm.vllm_images import IMAGE_DEFAULTS
 
 # docs/parameters.md has the figures; on other devices vLLM's own defaults are right
 CPU_DEFAULTS: dict[str, Any] = {
@@ -92,6 +93,8 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
         arguments["structured_outputs_config"] = {
             "backend": "xgrammar", "disable_any_whitespace": True, **given
         }  # fmt: skip
+    if params.images:
+        arguments = IMAGE_DEFAULTS | arguments
     if lora:
         arguments["enable_lora"] = True
         arguments.setdefault("max_lora_rank", _lora_rank(str(lora)))

@@ -16,16 +16,23 @@ END, BLANK = 2, 9
 class Plain(RayRows):
     """A model of 12 tokens of context; token 9 is a blank line, at which a model without a template stops."""
 
+    opening = ""  # of the thoughts
+
     def __init__(self, stops: tuple[str, ...] = (), adapter: str | None = None) -> None:
         self._tokenizer = SimpleNamespace(
             decode=lambda ids: "".join("\n\n" if i == BLANK else "a" for i in ids)
         )
         self._context = 12
         self._ends = {END}
-        self._chat: Any = SimpleNamespace(stops=lambda _: stops, token_ids=self._token_ids)
+        self._chat: Any = SimpleNamespace(
+            stops=lambda _: stops, token_ids=self._token_ids, answer=self._answer
+        )
         self._adapter = adapter
 
-    def _token_ids(self, messages: list[dict[str, str]]) -> list[int]:
+    def _answer(self, request: Request, text: str) -> str:
+        return self.opening + text
+
+    def _token_ids(self, messages: list[dict[str, str]], with_image: bool = False) -> list[int]:
         if messages[0]["content"] == "refused":
             raise ValueError("a template\nrefuses it")
         return [5] * len(messages[0]["content"])
@@ -55,7 +62,7 @@ def test_a_row_holds_the_tokens_and_the_sampling_of_its_request() -> None:
     assert isinstance(row, dict)
     (back,) = rows.table([row])[ROW].to_pylist()
     sampling = {"temperature": 0.5, "top_p": 0.9, "seed": 7, "max_tokens": 3, "stop": ["\n\n"]}
-    unbound = {**NEUTRAL, **sampling, "structured_outputs": None}
+    unbound = {**NEUTRAL, **sampling, "skip_special_tokens": False, "structured_outputs": None}
     assert back == {"key": "k", "tokenized_prompt": [5, 5, 5, 5], "sampling_params": unbound}
     under = rows.row(replace(_request(), json_schema={"type": "object"}))
     assert isinstance(under, dict)
@@ -131,6 +138,12 @@ def test_the_finish_reason_follows_from_the_tokens(
     result = Plain(stops).result(_request(), _answer(tokens, num_input_tokens=prompt))
     assert (result.text, result.finish_reason, result.output_tokens) == ("a text", reason, len(tokens))
     assert result.prompt_tokens == prompt and result.error is None
+
+
+def test_a_text_has_the_mark_of_the_thoughts_that_its_prompt_opened() -> None:
+    rows = Plain()
+    rows.opening = "<think>"
+    assert rows.result(_request(), _answer([END])).text == "<think>a text"
 
 
 def test_an_error_or_a_row_cut_short_is_a_failure_that_may_pass() -> None:
