@@ -225,7 +225,14 @@ def test_further_sampling_is_in_a_key_where_it_changes_the_text() -> None:
     def key(temperature: float, **further: object) -> str:
         return row_key({"m": 1}, MESSAGES, Sampling.of(temperature, 0.9, 0, further))
 
-    warm = [{}, {"top_k": 5}, {"min_p": 0.1}, {"stop": "x"}, {"repetition_penalty": 1.1}, {"bad_words": ["x"]}]
+    warm = [
+        {},
+        {"top_k": 5},
+        {"min_p": 0.1},
+        {"stop": "x"},
+        {"repetition_penalty": 1.1},
+        {"bad_words": ["x"]},
+    ]
     assert len({key(0.7, **further) for further in warm}) == len(warm)
     assert key(0.7, stop="x") == key(0.7, stop=["x", "x"])
     assert key(0, top_k=5, min_p=0.1) == key(0) != key(0, stop="x")

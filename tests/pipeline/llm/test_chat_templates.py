@@ -126,7 +126,9 @@ def test_a_variable_that_no_template_reads_is_refused(folder: Path) -> None:
     def given(**variables: Any) -> Any:
         return PARAMS.llm.model_copy(update={"chat_template_kwargs": variables})
 
-    with pytest.raises(UserError, match=r"llm\.chat_template_kwargs'.*has no chat template.*'enable_thinking'"):
+    with pytest.raises(
+        UserError, match=r"llm\.chat_template_kwargs'.*has no chat template.*'enable_thinking'"
+    ):
         try_chat_templates(given(enable_thinking=False), [folder], ROW)
     reads = "{% if enable_thinking is defined %}{{ budget }}{% endif %}{% set own = 1 %}{{ own }}"
     (folder / "chat_template.jinja").write_text(TEMPLATE + reads)

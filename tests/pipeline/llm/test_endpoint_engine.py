@@ -154,7 +154,9 @@ def test_sampling_and_variables_of_the_template_are_sent(
     body = server.bodies[-1]
     assert FURTHER | {"stop": ["\n"]} == {name: body[name] for name in FURTHER}
     assert body["chat_template_kwargs"] == variables and "repetition_penalty" not in body
-    assert "whether it uses llm.sampling.top_k and llm.sampling.min_p and llm.sampling.bad_words" in caplog.text
+    assert (
+        "whether it uses llm.sampling.top_k and llm.sampling.min_p and llm.sampling.bad_words" in caplog.text
+    )
     assert "llm.chat_template_kwargs, only its documentation says" in caplog.text
 
 
@@ -179,8 +181,8 @@ def test_a_server_of_vllm_gets_every_value_that_it_would_else_take_from_the_mode
         ({"message": "Unrecognized request argument supplied: top_k"}, r"llm\.sampling\.top_k'.*Remove it"),
         ({"message": "Invalid value", "param": "stop"}, r"llm\.sampling\.stop'"),
         (
-            {"message": "[{'loc': ('body', 'chat_template_kwargs')}]"},
-            r"llm\.chat_template_kwargs'.*another|llm\.chat_template_kwargs'.*or use a server that takes it",
+            {"message": "extra field 'chat_template_kwargs'"},
+            r"llm\.chat_template_kwargs'.*or use a server that takes it",
         ),
     ],
 )
@@ -191,7 +193,7 @@ def test_a_field_that_the_server_refuses_ends_the_run_and_is_named(
     server.answers = {"answer": http({"error": error}, "400 Bad Request")}
     with pytest.raises(UserError, match=rf"{said}") as caught:
         _asked(server, 0.7, *map(str, range(100)), chat_template_kwargs={"a": 1})
-    assert "the server refuses the field" in str(caught.value) and error["message"][:20] in str(caught.value)
+    assert "the server refuses the field" in str(caught.value) and "HTTP 400" in str(caught.value)
     assert len(server.bodies) <= 8
 
 
