@@ -1,4 +1,6 @@
 from dataclasses import replace
+import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +87,26 @@ def test_an_answer_gets_the_mark_of_the_thoughts_that_its_prompt_opened(tokenize
         renderer.token_ids(MESSAGES)
         assert renderer.answer(free, "One.</think>Two.") == opening + "One.</think>Two."
         assert renderer.answer(replace(free, json_schema={}), "{}") == "{}"
+
+
+def test_a_tokenizer_that_writes_prompts_by_itself_does(tokenizer: Any, tmp_path: Path) -> None:
+    from vllm.tokenizers.deepseek_v32 import get_deepseek_v32_tokenizer
+    from vllm.tokenizers.mistral import MistralTokenizer
+
+    config = {
+        "pattern": r"\p{L}+|\s+|[^\p{L}\s]+", "num_vocab_tokens": 256, "default_vocab_size": 1256,
+        "default_num_special_tokens": 1000, "version": "v3",
+    }  # fmt: skip
+    vocabulary = [
+        {"rank": i, "token_bytes": b64encode(bytes([i])).decode(), "token_str": None} for i in range(256)
+    ]
+    (tmp_path / "tekken.json").write_text(json.dumps({"config": config, "vocab": vocabulary}))
+    mistral = MistralTokenizer.from_pretrained(str(tmp_path))
+    renderer = ChatRenderer(mistral)
+    text = mistral.decode(renderer.token_ids(MESSAGES))
+    assert text == "<s>[INST]one[/INST]two</s>[INST]Be brief.\n\nthree[/INST]"
+    assert not renderer.stops(MESSAGES)
+    for thinking, end in ((False, "</think>"), (True, "<think>")):
+        renderer = ChatRenderer(get_deepseek_v32_tokenizer(tokenizer), None, {"thinking": thinking})
+        text = _text(tokenizer, renderer.token_ids(MESSAGES))
+        assert "Be brief.<\uff5cUser\uff5c>one<\uff5cAssistant\uff5c>" in text and text.endswith(end)
