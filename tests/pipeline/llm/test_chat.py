@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from pipeline.base.errors import UserError
 from pipeline.llm.chat import ChatRenderer, plain_stops
 from pipeline.llm.types import Request, Sampling
 from tests.pipeline.llm.tiny_llama import TEMPLATE, make_tiny_llama
@@ -106,6 +107,8 @@ def test_a_tokenizer_that_writes_prompts_by_itself_does(tokenizer: Any, tmp_path
     text = mistral.decode(renderer.token_ids(MESSAGES))
     assert text == "<s>[INST]one[/INST]two</s>[INST]Be brief.\n\nthree[/INST]"
     assert not renderer.stops(MESSAGES)
+    with pytest.raises(UserError, match=r"engine_args\.chat_template.*writes prompts by itself"):
+        ChatRenderer(mistral, TEMPLATE)
     for thinking, end in ((False, "</think>"), (True, "<think>")):
         renderer = ChatRenderer(get_deepseek_v32_tokenizer(tokenizer), None, {"thinking": thinking})
         text = _text(tokenizer, renderer.token_ids(MESSAGES))
