@@ -47,7 +47,7 @@ INTERJECTION = _compiled(
 _GROUNDS = _any("based on", "given", "according to", "from", "after", "for", "with", "using", "as requested")
 _HERE = _any("here(?:'s| is| are)", "below is", "this is", "the following is", "i would write")
 _JOINING = _any("of", "for", "that", "with", "in", "at", "on", "by", "near", "and", "or", "to")
-_NOUN = rf"(?:(?!{_JOINING} )[\w\x27\u2019-]+ ){{0,6}}"  # what stands before it, which is no place or second thing
+_NOUN = rf"(?:(?!{_JOINING} )[\w\x27\u2019-]+ ){{0,6}}"  # what stands before it: no place, no second thing
 _ABOUT = _any(
     "of", "for", "that", "which", "with", "in", "based", "as", "to", "describing", "using", "after",
     "according", "following", "given", "from", "where", "stating", "you", "reflecting", "incorporating",
