@@ -27,9 +27,10 @@ STAGE = (sys.executable, "-m", "lempo.cli", "caption")
 
 
 class Serve:
-    """The server: one port, any number of starts."""
+    """The server: one port, any number of starts; `further` arguments are vLLM's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: Path = ROOT / "models/captioner", *further: str) -> None:
+        self._model, self._further = model, further
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -40,10 +41,11 @@ class Serve:
     def start(self) -> None:
         command = [
             sys.executable, "-m", "vllm.entrypoints.openai.api_server",  # the CPU wheel has no `vllm serve`
-            "--model", str(ROOT / "models/captioner"),
-            "--served-model-name", "captioner", "--host", "127.0.0.1", "--port", str(self.port),
+            "--model", str(self._model), "--served-model-name", self._model.name,
+            "--host", "127.0.0.1", "--port", str(self.port),
             "--dtype", "float32", "--max-model-len", "512", "--no-enable-chunked-prefill", "--enforce-eager",
             "--block-size", "32", "--kv-cache-memory-bytes", "64000000", "--max-num-seqs", "16",
+            *self._further,
         ]  # fmt: skip
         environment = os.environ | {
             "VLLM_NO_USAGE_STATS": "1",
