@@ -197,7 +197,7 @@ def _tokens(project: _Project, stage: LanguageStage) -> str:
         values = {"modification": modification, "difference": modification, "style": ""}
         values |= {"graph": serialise(graph), "graph_json": as_json(graph)}
         prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
-    answer = f"an answer has at most {section.max_tokens} tokens"
+    answer = f"an answer has at most {section.max_tokens + params.llm.thought_tokens} tokens"
     if params.llm.images and stage.pictures:
         answer = f"and an image of at most {params.llm.image_side} pixels a side, {answer}"
     row = "" if examples else " beside its row"

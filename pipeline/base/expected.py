@@ -38,9 +38,9 @@ from pipeline.base.tables import as_table, content_hash, table_provenance, write
 MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
 _LANGUAGE = (
     "seed", "llm.model", "llm.revision", "llm.temperature", "llm.top_p", "llm.repairs",
-    "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
-    "llm.images", "llm.image_side", "llm.engine_args", "llm.trust_remote_code", "vlm.model",
-    "vlm.trust_remote_code",
+    "llm.repair_temperature", "llm.fallback", "llm.thought_tokens", "llm.output", "llm.max_groups",
+    "llm.max_relations", "llm.sampling", "llm.chat_template_kwargs", "llm.images", "llm.image_side",
+    "llm.engine_args", "llm.trust_remote_code", "vlm.model", "vlm.trust_remote_code",
 )  # fmt: skip
 _PAIRS = (
     "seed", "pairs.within", "pairs.max_facts", "pairs.per_image", "pairs.most", "pairs.beside_brought",
@@ -48,7 +48,9 @@ _PAIRS = (
 )  # fmt: skip
 _WRITER = (  # where the language model writes modifications
     "pairs.max_tokens", "pairs.fallback", "llm.model", "llm.revision", "llm.temperature", "llm.top_p",
-    "llm.repairs", "llm.repair_temperature", "llm.output", "llm.engine_args", "llm.trust_remote_code",
+    "llm.repairs", "llm.repair_temperature", "llm.thought_tokens", "llm.output", "llm.sampling",
+    "llm.chat_template_kwargs",
+    "llm.engine_args", "llm.trust_remote_code",
 )  # fmt: skip
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")

@@ -70,7 +70,7 @@ class Entry(Result):
     def stored(row: dict[str, Any]) -> "Entry":
         """The entry of a row of `ENTRIES`; one of an earlier version may hold an answer without a caption."""
         entry = Entry(**row)
-        if entry.text is None or entry.text.strip():
+        if entry.text is None or entry.text.strip() or entry.finish_reason == "length":
             return entry
         return replace(entry, text=None, error=NO_CAPTION, tries=1)
 
@@ -113,6 +113,8 @@ def row_key(
         "seed": sampling.seed,
         "output_schema": output_schema,
     }
+    if sampling.further:
+        content["sampling"] = dict(sampling.further)
     if attempt:
         content["attempt"] = attempt
     if picture is not None:

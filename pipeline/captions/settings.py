@@ -68,6 +68,11 @@ class Settings:
         """The schema of every answer; None where answers are plain text."""
         return SCHEMA if self.llm.output == "json" else None
 
+    @property
+    def limit(self) -> int:
+        """The most tokens of an answer, its thoughts included."""
+        return self.section.max_tokens + self.llm.thought_tokens
+
     def attempts(self) -> list[Attempt]:
         """The first text and its repairs, in their order."""
         return [FIRST, *(Attempt("repair", number) for number in range(1, self.llm.repairs + 1))]
@@ -83,7 +88,7 @@ class Settings:
             temperature = self.llm.repair_temperature
         elif attempt.kind == "sample" and isinstance(self.section, CaptionParams):
             temperature = self.section.sample_temperature
-        return Sampling.of(temperature, self.llm.top_p, self.params.seed)
+        return Sampling.of(temperature, self.llm.top_p, self.params.seed, self.llm.sampling)
 
     def messages(self, graph: GroupGraph | None = None, **values: str) -> list[Message]:
         """The prompt with the placeholders filled in, those of the graph in the forms that it asks for."""
@@ -111,7 +116,7 @@ class Settings:
             key=key,
             messages=row.messages,
             sampling=sampling,
-            max_tokens=self.section.max_tokens,
+            max_tokens=self.limit,
             seed=None if sampling.seed is None else seed_of(key),
             json_schema=self.json_schema,
             picture=row.picture,

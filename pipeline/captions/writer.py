@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipeline.base.interrupts import Interrupted
+from pipeline.captions.answer import caption_of
 from pipeline.captions.failures import Failures
-from pipeline.captions.judging import Judge, Outcome, caption_of
+from pipeline.captions.judging import Judge, Outcome
 from pipeline.captions.row_cache import NO_CAPTION, Entry, RowCache
 from pipeline.captions.rows import Row
 from pipeline.captions.session import EngineSession
@@ -99,7 +100,7 @@ class TextWriter:
 
     def _entries(self, outcomes: dict[str, Outcome], attempt: Attempt, leave: bool) -> dict[str, Entry]:
         """An entry for every key: from the cache, else from the engine by way of the cache."""
-        settings, max_tokens = self._settings, self._settings.section.max_tokens
+        settings, max_tokens = self._settings, self._settings.limit
         with self.speed.timed("cache"):
             entries = {key: self._failed[key] for key in outcomes.keys() & self._failed.keys()}
             entries |= self._cache.lookup(outcomes, max_tokens)
@@ -117,7 +118,7 @@ class TextWriter:
         since = time.monotonic()
         try:
             for result in self._session.generate(requests, len(missing), attempt, leave):
-                if result.text is not None and caption_of(result.text, settings) == (None, False):
+                if result.finish_reason != "length" and self._says_nothing(result.text):
                     result = replace(result, text=None, error=NO_CAPTION)
                 known = entries.get(result.key)
                 entry = Entry.of(
@@ -140,6 +141,11 @@ class TextWriter:
         if unanswered := outcomes.keys() - entries.keys():
             raise RuntimeError(f"the engine left {len(unanswered)} requests without a result")
         return entries
+
+    def _says_nothing(self, answer: str | None) -> bool:
+        """Whether a whole answer has neither a caption nor thoughts that never end."""
+        reading = None if answer is None else caption_of(answer, self._settings.json_schema is not None)
+        return reading is not None and reading.text is None and not reading.thinking
 
     def _asks_again(self, entry: Entry) -> bool:
         """Whether an entry is a failure that may be temporary and has tries left."""

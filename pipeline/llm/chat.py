@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
 from pipeline.llm.contents import Contents
 from pipeline.llm.prompt import Message
+from pipeline.llm.thoughts import opened_thoughts
 from pipeline.llm.types import Request, Result, one_line
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
@@ -16,7 +17,8 @@ class ChatRenderer:
 
     A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them, and
     stops at the next `Input:` or blank line (`stops`). A template that takes no system turn gets it at the
-    head of the first user turn.
+    head of the first user turn. Where the template opens the thoughts of an answer, `opening` holds the mark
+    for it, which the answer itself lacks.
 
     Args:
         image_placeholder: stands for an image in prompts of the model; None where it takes no images.
@@ -35,6 +37,7 @@ class ChatRenderer:
         self._plain = chat_template is None and not getattr(tokenizer, "chat_template", None)
         self._system_taken: bool | None = None
         self._late = 0
+        self.opening = ""
         self._placeholder = image_placeholder
         self._contents = Contents(self._write, image_placeholder)
         self._specials = _special_texts(tokenizer)
@@ -58,6 +61,7 @@ class ChatRenderer:
                 safe[-1]["content"] = self._contents.with_placeholder(safe[-1]["content"])
             return list(self._tokenizer(plain_text(safe))["input_ids"])
         text = self._bounded(safe, with_image)
+        self.opening = opened_thoughts(text)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def before_image(self, tokens: list[int]) -> int:
@@ -114,6 +118,10 @@ class ChatRenderer:
             if special in content:
                 content = content.replace(special, special[0] + " " + special[1:])
         return content
+
+    def answer(self, request: Request, text: str) -> str:
+        """What a model wrote, with the mark of the thoughts that its prompt opened; a schema allows none."""
+        return text if request.json_schema is not None else self.opening + text
 
 
 def prompt_tokens(

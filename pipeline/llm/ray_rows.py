@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.base.sampling import NEUTRAL
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
 from pipeline.llm.types import Request, Result, one_line
 from pipeline.llm.vllm_arguments import VllmArguments, load_error
@@ -25,6 +26,14 @@ _FIELDS: list[Any] = [  # what the processor reads, and the key, which it carrie
                 "seed": pa.int64(),
                 "max_tokens": pa.int64(),
                 "stop": pa.list_(pa.string()),
+                "stop_token_ids": pa.list_(pa.int64()),
+                "bad_words": pa.list_(pa.string()),
+                "top_k": pa.int64(),
+                "min_p": pa.float64(),
+                "repetition_penalty": pa.float64(),
+                "presence_penalty": pa.float64(),
+                "frequency_penalty": pa.float64(),
+                "skip_special_tokens": pa.bool_(),
                 "structured_outputs": pa.struct({"json": pa.string()}),
             }
         ),
@@ -67,8 +76,9 @@ class RayRows:
         if isinstance(tokens, Result):
             return tokens
         sampling = {
-            **request.sampling_arguments(),
-            "stop": list(self._chat.stops),
+            **NEUTRAL,
+            **request.sampling_arguments(self._chat.stops),
+            "skip_special_tokens": False,  # with them some models mark their thoughts
             "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
         }
         row: dict[str, Any] = {"key": request.key, "tokenized_prompt": tokens, "sampling_params": sampling}
@@ -99,24 +109,27 @@ class RayRows:
         if row[ERROR]:
             return Result(request.key, error=one_line(row[ERROR]))
         tokens, prompt = row["generated_tokens"], row["num_input_tokens"]
-        reason = self._finish_reason(tokens, prompt, request.max_tokens)
+        reason = self._finish_reason(request, tokens, prompt)
         if reason is None:
             return Result(request.key, error=f"the engine ended the request after {len(tokens)} tokens")
         return Result(
             request.key,
-            text=row["generated_text"],
+            text=self._chat.answer(request, row["generated_text"]),
             finish_reason=reason,
             prompt_tokens=prompt,
             output_tokens=len(tokens),
         )
 
-    def _finish_reason(self, tokens: list[int], prompt: int, max_tokens: int) -> str | None:
+    def _finish_reason(self, request: Request, tokens: list[int], prompt: int) -> str | None:
         """The processor drops vLLM's finish reason; it follows from the tokens, as vLLM itself finds it."""
-        if tokens and tokens[-1] in self._ends:
+        asked = NEUTRAL | request.sampling_arguments(self._chat.stops)
+        if tokens and tokens[-1] in {*self._ends, *asked["stop_token_ids"]}:
             return "stop"
-        if self._chat.stops and any(stop in self._tokenizer.decode(tokens) for stop in self._chat.stops):
-            return "stop"
-        if len(tokens) >= max_tokens or prompt + len(tokens) >= self._context:
+        if asked["stop"]:
+            said = self._tokenizer.decode(tokens)
+            if any(stop in said for stop in asked["stop"]):
+                return "stop"
+        if len(tokens) >= request.max_tokens or prompt + len(tokens) >= self._context:
             return "length"
         return None
 

@@ -143,7 +143,7 @@ class VllmEngine(Engine):
             for output in outputs:
                 if output.finished and output.request_id in in_flight:
                     crashes = 0
-                    yield _result(in_flight.pop(output.request_id).request, output)
+                    yield self._result(in_flight.pop(output.request_id).request, output)
 
     def shared_tokens(self) -> int:
         """Tokens in the full blocks of the head that all prompts so far have in common."""
@@ -189,8 +189,8 @@ class VllmEngine(Engine):
         schema = request.json_schema
         try:
             sampling = SamplingParams(
-                **request.sampling_arguments(),
-                stop=list(self._chat.stops),
+                **request.sampling_arguments(self._chat.stops),
+                skip_special_tokens=False,  # with them some models mark their thoughts
                 structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             )
             (name,) = self._llm.enqueue(prompt, sampling, lora_request=self._lora, use_tqdm=False)
@@ -202,19 +202,18 @@ class VllmEngine(Engine):
         self._shared.add(tokens[:shared])
         return name.rpartition("-")[0]  # outputs come without the suffix
 
-
-def _result(request: Request, output: Any) -> Result:
-    completion = output.outputs[0]
-    if completion.finish_reason not in ("stop", "length"):
-        return Result(request.key, error=f"the engine ended the request: {completion.finish_reason}")
-    return Result(
-        request.key,
-        text=completion.text,
-        finish_reason=completion.finish_reason,
-        prompt_tokens=len(output.prompt_token_ids or ()),
-        output_tokens=len(completion.token_ids),
-        cached_tokens=output.num_cached_tokens,
-    )
+    def _result(self, request: Request, output: Any) -> Result:
+        completion = output.outputs[0]
+        if completion.finish_reason not in ("stop", "length"):
+            return Result(request.key, error=f"the engine ended the request: {completion.finish_reason}")
+        return Result(
+            request.key,
+            text=self._chat.answer(request, completion.text),
+            finish_reason=completion.finish_reason,
+            prompt_tokens=len(output.prompt_token_ids or ()),
+            output_tokens=len(completion.token_ids),
+            cached_tokens=output.num_cached_tokens,
+        )
 
 
 def _lora_request(adapter: str) -> Any:

@@ -26,7 +26,7 @@ from pipeline.llm import endpoint_engine
 from pipeline.llm.endpoint_engine import EndpointEngine, reported_model
 from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Request, Result, Sampling
-from tests.faulty_server import FAULTS, KEY, FaultyServer, http, right_text
+from tests.faulty_server import FAULTS, KEY, Fault, FaultyServer, http, right_text
 
 ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -167,6 +167,19 @@ def test_what_a_later_run_asks_again(server: FaultyServer) -> None:
     results = _ask(_engine(server, endpoint_retries=0, endpoint_timeout_s=0.2), *words)
     assert [results[word].external for word in words] == [True] * 5 + [False]
     assert [results[word].permanent for word in words] == [False] * 3 + [True] + [False] * 2
+
+
+def test_thoughts_that_a_server_keeps_and_the_limit_cut_leave_no_text(
+    server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "Two boats, or"}
+    choice = {"index": 0, "finish_reason": "length", "message": message}
+    answer = {"choices": [choice], "usage": {"completion_tokens": 40}}
+    monkeypatch.setitem(FAULTS, "cut", Fault(lambda word: [http(json.dumps(answer).encode())], None, False))
+    server.choose = lambda word, count: word
+    assert _ask(_engine(server), "cut")["cut"] == Result(
+        "cut", text="", finish_reason="length", output_tokens=40
+    )
 
 
 def test_a_server_that_is_down_ends_the_run_with_a_remedy(server: FaultyServer) -> None:
