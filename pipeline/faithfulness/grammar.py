@@ -127,9 +127,10 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 ELLIPSIS = rule(_MODIFIED + "ONES")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
-COUNT = rule(
-    r"(?: THE )? NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )"
-)
+COUNT = rule(r"""
+    (?: THE )? NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )
+  | THE NUMBER (?= SEPARATOR | RELATION | STOP | \Z)
+""")
 
 # a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
 NUMBER_APART = rule(r"(?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
@@ -140,8 +141,8 @@ PREDICATED = rule(
     "| (?<=COPULA OF) | (?<=RELATIVE OF) | (?<=NAME OF) | (?<=NEGATION OF)"
 )
 
-# between the noun phrases of a list: "a car, a bus and a hangar"
-LIST = rule("SEPARATOR+")
+# between the noun phrases of a list: "a car, a bus and, below it, a hangar"
+LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
 
 CLAUSE_JOINT = rule("COMMA AND")
 
@@ -159,7 +160,7 @@ LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
 SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
-_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? POSITION ) )*"
+_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? FUNCTION* POSITION ) )*"
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"

@@ -11,7 +11,12 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
     mentions = passage.mentions
     fronted = {claim.subjects[0]: claim.fronted for claim in relations if claim.fronted is not None}
-    subjects = {claim.objects[0]: claim.subjects for claim in relations if _leaves_place_open(passage, claim)}
+    # "The cars are below the hangar, at the left": the place may be the cars' or the hangar's
+    subjects = {
+        claim.objects[0]: claim.subjects
+        for claim in relations
+        if claim.fronted is None and len(claim.objects) == 1 and claim.objects[0].start > claim.subjects[0].end
+    }
     opening: dict[Mention, str] = {}
     trailing: dict[Mention, str] = {}
     for index, mention in enumerate(mentions):
@@ -39,17 +44,6 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
                     earlier.claims.append(claim._replace(force="possible"))
     _share_places(passage, opening, trailing)
     _read_pronouns(passage)
-
-
-def _leaves_place_open(passage: Passage, claim: RelationClaim) -> bool:
-    """Whether a position after a relation may be its subject's or its object's.
-
-    As in "The cars are below the hangar at the left", and "a car next to a hangar, at the left".
-    """
-    if claim.fronted is not None or len(claim.objects) != 1 or claim.objects[0].end <= claim.subjects[0].end:
-        return False
-    last = claim.objects[0]
-    return last.definite or passage.kinds[last.end : last.end + 1] == Kind.COMMA
 
 
 def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Mapping[Mention, str]) -> None:
