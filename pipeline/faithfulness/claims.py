@@ -79,6 +79,7 @@ class RelationClaim:
     text: str
     sure: bool
     fronted: tuple[int, int] | None = None
+    denied: bool = False
 
 
 class Place(NamedTuple):
@@ -144,6 +145,13 @@ class Passage:
                     break
             members.append(mention)
         return members
+
+    def located(self, mention: Mention) -> list[Mention]:
+        """What is said to be in or on a mention: the boat of "a boat in the water"."""
+        if self.kinds[max(mention.start - 1, 0)] != Kind.PREPOSITION:
+            return []
+        before = [other for other in self.mentions if other.end < mention.start][-1:]
+        return [other for other in before if other.sentence == mention.sentence]
 
     def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
         """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.

@@ -44,7 +44,7 @@ class Comparison:
             known = relation[1] is not None and all(
                 self._match.names[end] is not None for end in (subject, object_)
             )
-            stated = any(self._holds(claim, relation) for claim in self._reading.relations)
+            stated = any(self._holds(claim, relation) for claim in self._reading.relations if not claim.denied)
             fact = f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}"
             yield fact, stated if known else None
 
@@ -166,12 +166,14 @@ class Comparison:
                     yield f"not {value} {group.name}"
 
     def _invented_relations(self) -> Iterator[str]:
-        """Relations claimed for sure between groups of the graph, where it holds none of their readings."""
+        """Relations claimed for sure between groups of the graph that it lacks, and those denied that it has."""
         for claim in self._reading.relations:
-            if not claim.sure or any(self._holds(claim, relation) for relation in self._relations):
+            held = any(self._holds(claim, relation) for relation in self._relations)
+            if not claim.sure or held is not claim.denied:
                 continue
             subjects = self._match.groups_of(claim.subjects[0])
             objects = self._match.groups_of(claim.objects[0])
             if subjects and objects:
                 subject, object_ = self._graph.groups[subjects[0]], self._graph.groups[objects[0]]
-                yield f"{subject.name} {claim.text} {object_.name}"
+                denied = "not " if claim.denied else ""
+                yield f"{denied}{subject.name} {claim.text} {object_.name}"

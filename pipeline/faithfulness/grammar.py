@@ -117,7 +117,7 @@ _MODIFIED = r"""
       | (?: (?<=ATTRIBUTE) | (?<=OPENER UNKNOWN) | (?<=JOINED UNKNOWN) ) (?P<loose> COMMA)
         (?= ADJECTIVE{1,3} (?: JOINED ADJECTIVE{1,2} )? NAME )
       | (?<=ATTRIBUTE) (?P<and> AND) (?= UNKNOWN ATTRIBUTE* NAME )
-      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) | (?<=JOINED) ) UNKNOWN
+      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) | (?<=JOINED) | (?<=JOINED UNKNOWN) ) UNKNOWN
     )* )
     (?P<side> BARE_POSITION)?
 """
@@ -194,6 +194,8 @@ FRONTED_POSITION = rule(_FRONTED)
 
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
 NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
+
+DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 
 # before a relation that is said before its subject, and after its object
 FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")

@@ -1,5 +1,6 @@
 """A caption as a row of labelled items: known phrases, numbers, positions, small words."""
 
+from collections import defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,10 @@ _POSSESSIVES = ("its", "their")
 _AFTER_POSITION = (*CLASSES["SEPARATOR"], *CLASSES["COPULA"], Kind.STOP, Kind.LINK, Kind.RELATIVE, Kind.VERB, Kind.FUNCTION)
 _AFTER_OTHER = (*_AFTER_POSITION, *CLASSES["POSITION"], Kind.RELATION, Kind.PREPOSITION)
 MOST_JOINED = 4  # words of a text that one word of a label may stand for
-_CONJUNCTION_STARTS = {phrase[0] for phrase in words.CONJUNCTION_PHRASES}
+_FIXED_PHRASES: dict[str, list[tuple[tuple[str, ...], Kind]]] = defaultdict(list)
+for _kind, _phrases in ((Kind.AND, words.CONJUNCTION_PHRASES), (Kind.FUNCTION, words.IDLE_PHRASES)):
+    for _text in _phrases:
+        _FIXED_PHRASES[_text.split()[0]].append((tuple(_text.split()), _kind))
 _KIND_OF = {word: kind for kind, group in reversed(_SMALL_WORDS) for word in group}
 _ASIDE = {"left": ("left", "of"), "right": ("right", "of"), "top": ("above",), "bottom": ("below",)}
 _VALUE_OF = words.VAGUE | {word: words.cell_of([word]) or "" for word in words.POSITION_WORDS}
@@ -75,9 +79,9 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     at = 0
     while at < len(tokens):
         token = tokens[at]
-        if length := _conjunction(tokens, at):
-            items.append(Item(Kind.AND, " ".join(tokens[at : at + length])))
-            at += length
+        if (fixed := _fixed_phrase(tokens, at)) is not None:
+            items.append(fixed)
+            at += fixed.text.count(" ") + 1
             continue
         phrase = _phrase(tokens, at, vocabulary) if token in vocabulary.lengths else None
         item, length = _position(tokens, at, vocabulary) if token in words.POSITION_STARTS else (None, 0)
@@ -106,12 +110,12 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
     return items
 
 
-def _conjunction(tokens: Sequence[str], at: int) -> int:
-    """The length of "as well as" and the like; 0 where none stands here."""
-    if tokens[at] not in _CONJUNCTION_STARTS:
-        return 0
-    phrases = (phrase for phrase in words.CONJUNCTION_PHRASES if tuple(tokens[at : at + len(phrase)]) == phrase)
-    return len(next(phrases, ()))
+def _fixed_phrase(tokens: Sequence[str], at: int) -> Item | None:
+    """Words that are read as one small word: "as well as" as "and"."""
+    for phrase, kind in _FIXED_PHRASES.get(tokens[at], ()):
+        if tuple(tokens[at : at + len(phrase)]) == phrase:
+            return Item(kind, " ".join(phrase))
+    return None
 
 
 def _spelt_otherwise(

@@ -27,7 +27,7 @@ def find_mentions(passage: Passage) -> None:
             if name is None:
                 continue
         elif mentions:
-            name = _name_meant(passage)
+            name = _name_meant(passage, match.start())
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
@@ -51,12 +51,15 @@ def _full_name(passage: Passage, at: int) -> str | None:
     return None if head_alone else item.value
 
 
-def _name_meant(passage: Passage) -> str:
+def _name_meant(passage: Passage, start: int) -> str:
     """What "the white ones" are: the last thing named that is not only what another is next to."""
+    latest = passage.mentions[-1]
+    if passage.kinds[latest.end : start] == Kind.COMMA:  # "next to the dock, a wooden one"
+        return latest.name
     for mention in reversed(passage.mentions):
         if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:
             return mention.name
-    return passage.mentions[-1].name
+    return latest.name
 
 
 def _may_be_one(mention: Mention, other: Mention) -> bool:

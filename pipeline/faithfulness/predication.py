@@ -11,12 +11,7 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
     mentions = passage.mentions
     fronted = {claim.subjects[0]: claim.fronted for claim in relations if claim.fronted is not None}
-    # "The cars are below the hangar, at the left": the place may be the cars' or the hangar's
-    subjects = {
-        claim.objects[0]: claim.subjects
-        for claim in relations
-        if claim.fronted is None and len(claim.objects) == 1 and claim.objects[0].start > claim.subjects[0].end
-    }
+    subjects = {claim.objects[0]: claim.subjects for claim in relations if len(claim.objects) == 1}
     opening: dict[Mention, str] = {}
     trailing: dict[Mention, str] = {}
     for index, mention in enumerate(mentions):
@@ -28,10 +23,16 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
         if (relation := fronted.get(following) if following else None) is not None:
             # "Below the hangar, at the left, are two cars": the cars are
             end = max(mention.end, relation[0] if relation[0] > mention.start else relation[1])
-        for claim, several in _claims_after(passage, mention.end, end, following, bool(mention.positions)):
+        others = subjects.get(mention) or passage.located(mention)
+        for claim, several, pronoun in _claims_after(
+            passage, mention.end, end, following, bool(mention.positions)
+        ):
             if mention.distributes:
                 claim = claim._replace(force="denied")
-            if claim == Claim("position", claim.value) and (others := subjects.get(mention)):
+            if pronoun is not None:
+                passage.places.append(Place(claim.value, [mention, *passage.antecedents(pronoun)]))
+            elif claim == Claim("position", claim.value) and others:
+                # "The cars are below the hangar at the left", "a boat in the water at the left"
                 passage.places.append(Place(claim.value, [mention, *others]))
                 claim = claim._replace(force="possible")
                 for other in others:
@@ -114,8 +115,10 @@ def _relates(passage: Passage, at: int) -> bool:
 
 def _claims_after(
     passage: Passage, start: int, end: int, following: Mention | None, placed: bool
-) -> Iterator[tuple[Claim, bool]]:
+) -> Iterator[tuple[Claim, bool, int | None]]:
     """The claims from item `start` up to `end`, and whether a plural verb is before them.
+
+    Third, where a pronoun is that the claim may be about as well: "below it, at the left".
 
     Args:
         following: the next noun phrase.
@@ -131,7 +134,7 @@ def _claims_after(
         force: Force = "denied" if grammar.DENIAL.search(before) else "stated"
         if item.kind == Kind.ATTRIBUTE:
             if not foreign:
-                yield Claim("attribute", item.value, force), Kind.ARE in before
+                yield Claim("attribute", item.value, force), Kind.ARE in before, None
             continue
         if _relates(passage, at):
             return
@@ -143,11 +146,12 @@ def _claims_after(
                 return
         if at > start and grammar.STRAY_POSITION.match(kinds, at):
             continue
-        if foreign or item.kind == Kind.ASIDE or grammar.LOOSE.search(before):
-            yield Claim("position", item.value, "possible"), False
+        loose = grammar.LOOSE.search(kinds, start, at)
+        if foreign or item.kind == Kind.ASIDE or loose:
+            yield Claim("position", item.value, "possible"), False, loose.end() - 1 if loose else None
         else:
             placed = placed or force == "stated"
-            yield Claim("position", item.value, force), Kind.ARE in before
+            yield Claim("position", item.value, force), Kind.ARE in before, None
 
 
 def _read_pronouns(passage: Passage) -> None:
@@ -156,7 +160,7 @@ def _read_pronouns(passage: Passage) -> None:
         meant = passage.antecedents(at)
         following = next((mention for mention in passage.mentions if mention.start > at), None)
         end = len(passage.kinds) if following is None else following.start
-        claims = [claim for claim, _ in _claims_after(passage, at + 1, end, following, placed=False)]
+        claims = [claim for claim, *_ in _claims_after(passage, at + 1, end, following, placed=False)]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]
         else:

@@ -1,11 +1,14 @@
 """Relations that a text claims: a predicate, what stands before it, and what after it."""
 
+from dataclasses import replace
+
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention, Passage, RelationClaim
 from pipeline.faithfulness.grammar import (
     ASSERTED_RELATION,
     CLASSES,
     CLAUSE_JOINT,
+    DENIED_RELATION,
     FRONTED_RELATION,
     INVERSION,
     Kind,
@@ -13,12 +16,16 @@ from pipeline.faithfulness.grammar import (
 
 
 def relations(passage: Passage) -> list[RelationClaim]:
-    """The relations claimed, from left to right."""
+    """The relations claimed, from left to right, then those denied."""
     claims: list[RelationClaim] = []
     for match in ASSERTED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), claims[-1] if claims else None)
         if claim.subjects and claim.objects:
             claims.append(claim)
+    for match in DENIED_RELATION.finditer(passage.kinds):
+        claim = _relation(passage, match.start(), None)
+        if claim.subjects and claim.objects and claim.sure:
+            claims.append(replace(claim, denied=True, fronted=None))
     return claims
 
 
@@ -51,6 +58,8 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         sure = sure and len(subjects) == 1
     elif before:
         subjects = _one_clause(passage, passage.listed(reversed(before)))
+        if located := passage.located(before[-1]):  # "boats in the water, left of the dock"
+            subjects, sure = subjects + located, False
         if last is not None and before[-1] in last.objects and last.subjects[0].sentence == sentence:
             subjects = last.subjects + subjects  # "... next to the hangar and left of the trees"
     else:

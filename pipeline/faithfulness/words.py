@@ -56,11 +56,10 @@ NEGATIONS = _words(
     "wasn't weren't won't"
 )
 CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
-# read as one "and"
-CONJUNCTION_PHRASES = tuple(
-    tuple(phrase.split())
-    for phrase in ("as well as", "along with", "together with", "in addition to", "and also", "but also")
-)
+CONJUNCTION_PHRASES = (
+    "as well as", "along with", "together with", "in addition to", "and also", "but also", "accompanied by",
+)  # fmt: skip
+IDLE_PHRASES = ("from left to right", "from top to bottom", "side by side", "in total", "next to each other")
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
 )
