@@ -70,6 +70,7 @@ class RelationClaim:
     """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented.
 
     Attributes:
+        at: the item of its predicate.
         fronted: from and to which item it stands before its subject: "Below the hangar" are two cars.
     """
 
@@ -78,6 +79,7 @@ class RelationClaim:
     objects: list[Mention]
     text: str
     sure: bool
+    at: int
     fronted: tuple[int, int] | None = None
     denied: bool = False
 

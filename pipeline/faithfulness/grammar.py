@@ -133,7 +133,7 @@ COUNT = rule(r"""
 """)
 
 # a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
-NUMBER_APART = rule(r"(?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
+NUMBER_APART = rule(r"POSITION? (?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(

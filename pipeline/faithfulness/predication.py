@@ -11,7 +11,11 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
     mentions = passage.mentions
     fronted = {claim.subjects[0]: claim.fronted for claim in relations if claim.fronted is not None}
-    subjects = {claim.objects[0]: claim.subjects for claim in relations if len(claim.objects) == 1}
+    subjects = {
+        claim.objects[0]: claim.subjects
+        for claim in relations
+        if len(claim.objects) == 1 and claim.objects[0].start == claim.at + 1
+    }
     opening: dict[Mention, str] = {}
     trailing: dict[Mention, str] = {}
     for index, mention in enumerate(mentions):

@@ -42,7 +42,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     if kinds[at] not in CLASSES["RELATING"]:
         verb = at > 0 and kinds[at - 1] in CLASSES["COPULA"]
         sure = verb and bool(after) and after[0].start == at + 1
-        return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure)
+        return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure, at)
     end = _end_of_object(passage, at, after)
     sure = end > at + 1 and kinds[at + 1] != Kind.PRONOUN and phrase.value not in words.LOOSE_PREDICATES
     following = [mention for mention in after if mention.start >= end]
@@ -50,7 +50,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         objects, subjects = _objects(passage, at, after, []), passage.listed(following)
         while kinds[end] in CLASSES["POSITION"]:
             end += 1  # of the object: "Below the hangar at the left are two cars"
-        return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, fronted=(at, end))
+        return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at, fronted=(at, end))
     objects = _objects(passage, at, after, before)
     pronouns = [i for i in passage.subjects if i < at and passage.sentence_of(i) == sentence]
     if pronouns and (not before or before[-1].end <= pronouns[-1]):
@@ -64,7 +64,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
             subjects = last.subjects + subjects  # "... next to the hangar and left of the trees"
     else:
         subjects = [mention for mention in after if mention not in objects][:1]
-    return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure)
+    return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at)
 
 
 def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:
