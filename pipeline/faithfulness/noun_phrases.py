@@ -23,7 +23,7 @@ def find_mentions(passage: Passage) -> None:
         if match.re is NOUN_PHRASE:
             if _is_scene(passage, match.end() - 1):
                 continue
-            name = _full_name(passage, match.end() - 1)
+            name = _full_name(passage, match)
             if name is None:
                 continue
         elif mentions:
@@ -38,17 +38,21 @@ def find_mentions(passage: Passage) -> None:
         mentions.append(mention)
 
 
-def _full_name(passage: Passage, at: int) -> str | None:
-    """The name at an item; "courts" are those named last, and "homes" are mobile homes if these are."""
-    item = passage.items[at]
-    head_alone = item.phrase is not None and item.phrase.short and " " not in item.value
-    if not head_alone and item.text in (item.value, pluralise(item.value)):
-        return item.value
+def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
+    """The name that a noun phrase ends with; None for a head of several names, "courts", before any of them.
+
+    After "fuel trucks", "the trucks" are these, unless the text has named trucks as well.
+    """
+    item, name = passage.items[match.end() - 1], passage.items[match.end() - 1].value
+    head_alone = item.phrase is not None and item.phrase.short and " " not in name
+    exact = not head_alone and item.text in (name, pluralise(name))
+    if exact and (not match["article"] or any(mention.name == name for mention in passage.mentions)):
+        return name
     for mention in reversed(passage.mentions):
         head = mention.name.split()[-1]
         if head != mention.name and item.text in (head, pluralise(head)):
             return mention.name
-    return None if head_alone else item.value
+    return None if head_alone else name
 
 
 def _name_meant(passage: Passage, start: int) -> str:
