@@ -85,7 +85,7 @@ class RelationClaim:
 
 
 class Place(NamedTuple):
-    """A position that a text says of one of several mentions: "the cars are below the hangar, at the left"."""
+    """A position that is of one of several mentions: "the cars are below the hangar, at the left"."""
 
     position: str
     mentions: list[Mention]

@@ -44,12 +44,14 @@ class Comparison:
             known = relation[1] is not None and all(
                 self._match.names[end] is not None for end in (subject, object_)
             )
-            stated = any(self._holds(claim, relation) for claim in self._reading.relations if not claim.denied)
+            stated = any(
+                self._holds(claim, relation) for claim in self._reading.relations if not claim.denied
+            )
             fact = f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}"
             yield fact, stated if known else None
 
     def _says_scene(self) -> bool:
-        """Whether the scene is named, or the object that it has its name of: an airplane scene's airplanes."""
+        """Whether the scene is named, or the objects it is named after: an airplane scene's airplanes."""
         name = self._vocabulary.name_of(self._scene or "")
         named = zip(self._match.names, self._match.mentions, strict=True)
         return bool(self._own_scene) or any(mentions and other == name for other, mentions in named)
@@ -166,7 +168,7 @@ class Comparison:
                     yield f"not {value} {group.name}"
 
     def _invented_relations(self) -> Iterator[str]:
-        """Relations claimed for sure between groups of the graph that it lacks, and those denied that it has."""
+        """Relations that are claimed for sure and the graph lacks, and those denied that it has."""
         for claim in self._reading.relations:
             held = any(self._holds(claim, relation) for relation in self._relations)
             if not claim.sure or held is not claim.denied:

@@ -86,6 +86,9 @@ CLASSES = {
     "LITTLE": "ijv_ch@ftsbla?oIrw",
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
+    "AFTER_POSITION": "&,:;(/eij.chv_",
+    "AFTER_ONE": "&,:;(/eij.chv_PQpqzR@",
+    "UNFINISHED_KIND": "tfij&e@c,:",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
 }
@@ -112,7 +115,9 @@ _MODIFIED = r"""
     (?! (?: UNCOUNTED* QUANTITY ){2} )  # one at most
     (?! (?: KNOWN* UNKNOWN ){4} )  # three at most
     (?P<modifiers> (?:
-        ATTRIBUTE | (?P<place> BARE_POSITION) (?= [A1]* [?v]? NAME) | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE) | (?<=QUANTITY) OTHER
+        ATTRIBUTE | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE)
+      | (?<=QUANTITY) OTHER  # two other
+      | (?P<place> BARE_POSITION) (?= (?: ATTRIBUTE | NUMBER )* UNKNOWN? NAME )
       | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
       | (?: (?<=ATTRIBUTE) | (?<=OPENER UNKNOWN) | (?<=JOINED UNKNOWN) ) (?P<loose> COMMA)
         (?= ADJECTIVE{1,3} (?: JOINED ADJECTIVE{1,2} )? NAME )
@@ -128,7 +133,8 @@ ELLIPSIS = rule(_MODIFIED + "ONES")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
 COUNT = rule(r"""
-    (?: THE )? NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )
+    (?: THE )? NUMBER
+    (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )
   | THE NUMBER (?= SEPARATOR | RELATION | STOP | \Z)
 """)
 
@@ -144,6 +150,7 @@ PREDICATED = rule(
 # between the noun phrases of a list: "a car, a bus and, below it, a hangar"
 LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
 
+# between two clauses rather than two members of a list: "near the hangar, and a car"
 CLAUSE_JOINT = rule("COMMA AND")
 
 # between two items of a list whose "and" is not the last: "..., and a car and a bus", "... are left, a car"
@@ -160,7 +167,9 @@ LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
 SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
-_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? FUNCTION* POSITION ) )*"
+_REST = (
+    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? FUNCTION* POSITION ) )*"
+)
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
@@ -175,7 +184,10 @@ FOREIGN_PHRASE = rule("(?: QUANTITY (?! NUMBERED ) | ARTICLE | (?<!COPULA) OTHER
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
-STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) (?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION")
+STRAY_POSITION = rule(
+    "(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL)"
+    "(?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION"
+)
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
 POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
@@ -199,10 +211,12 @@ DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 
 # before a relation that is said before its subject, and after its object
 FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")
-INVERSION = rule("COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )")
+INVERSION = rule(
+    "COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
+)
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")
 
 # a text that breaks off: "... the boats are left of the"
-UNFINISHED = rule("[tfij&e@c,:] \\Z")
+UNFINISHED = rule(r"UNFINISHED_KIND \Z")

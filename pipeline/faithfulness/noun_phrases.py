@@ -161,7 +161,9 @@ def _quantity(last: Mapping[str, Item], collective: list[Item]) -> tuple[int | N
     vague = last["vague"].value if "vague" in last else None
     if "partitive" in last:
         return None, vague  # "one of the cars" says nothing of how many there are
-    if number is None and any(last[group].kind == Kind.BOTH for group in ("determiner", "whole") if group in last):
+    if number is None and any(
+        last[group].kind == Kind.BOTH for group in ("determiner", "whole") if group in last
+    ):
         number = 2
     if collective and number is None and vague is None:
         number, vague = collective[-1].number, collective[-1].value or None

@@ -82,16 +82,16 @@ def _together(passage: Passage, mentions: Sequence[Mention]) -> list[Mention]:
     first = members[-1]
     if len(members) == 1 or Kind.AND not in kinds[members[1].end : last.start]:
         return members[:1]
-    since = max([kinds.rfind(Kind.STOP, 0, first.start), *(m.end - 1 for m in mentions if m.end <= first.start)])
+    since = max(
+        [kinds.rfind(Kind.STOP, 0, first.start), *(m.end - 1 for m in mentions if m.end <= first.start)]
+    )
     if kinds[since] == Kind.STOP or since < 0 or grammar.NEW_ITEM.search(kinds, since, first.start):
         return members
     continues = grammar.NEXT_ITEM.match(kinds, last.end)
     return members if continues else members[:1]
 
 
-def _position_before(
-    passage: Passage, index: int, fronted: Mapping[Mention, tuple[int, int]]
-) -> str | None:
+def _position_before(passage: Passage, index: int, fronted: Mapping[Mention, tuple[int, int]]) -> str | None:
     """As in "At the top left there are two cars": the position goes to the noun phrase after it."""
     mention, previous = passage.mentions[index], passage.mentions[index - 1] if index else None
     if (relation := fronted.get(mention)) is not None:

@@ -68,7 +68,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
 
 
 def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:
-    """The item after the first object of the relation at item `at`, or after the relation if none is there."""
+    """The item after the first object of the relation at item `at`; without an object, after the relation."""
     if passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
         return at + 2
     return after[0].end if after and after[0].start == at + 1 else at + 1
