@@ -11,7 +11,8 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.brought import BroughtTexts
-from pipeline.captions.rows import Row
+from pipeline.captions.pictures import Pictures
+from pipeline.captions.rows import Given, Row
 from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION
@@ -20,11 +21,14 @@ from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects
 from pipeline.graph.summary import summarised
 from pipeline.graph.table import GraphTable
+from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Engine
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
     """Write `data/pseudo_captions/<dataset>.parquet` and `metrics/caption.json`: one row for every query.
+
+    With `llm.images` the reference image stands beside its graph.
 
     Args:
         engine: opens another engine than the one that the parameters name.
@@ -42,15 +46,20 @@ def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
     for dataset in datasets:
         brought = BroughtTexts(dataset.expected, dataset.name, "pseudo_caption")
         for query in dataset.queries():
+            nothing_known = not query.graph.groups
+            of_image_alone = nothing_known and query.picture is not None
+            beside: Given = "graph" if query.picture is None else "graph and image"
             yield Row(
                 dataset=dataset.name,
                 id=query.id,
                 messages=settings.messages(query.graph, modification=query.modification),
-                graph=query.wanted,
+                graph=None if of_image_alone else query.wanted,
                 checker=dataset.checker,
                 summarised=query.summarised,
-                empty=not query.graph.groups and not (query.wanted and query.wanted.groups),
+                empty=nothing_known and not of_image_alone and not (query.wanted and query.wanted.groups),
                 brought=brought.of(query.id),
+                picture=query.picture,
+                given="image" if of_image_alone else beside,
             )
         brought.finish()
 
@@ -59,6 +68,7 @@ class _Query(NamedTuple):
     """A query and its reference's graph, as the prompt states it; `summarised` if groups were left out.
 
     `wanted` is `graph` after the edits: what the pseudo caption must say; None where the query has no edits.
+    `picture` is the reference image, if the model sees images.
     """
 
     id: str
@@ -66,6 +76,7 @@ class _Query(NamedTuple):
     graph: GroupGraph
     summarised: bool
     wanted: GroupGraph | None
+    picture: Picture | None
 
 
 class _Dataset:
@@ -78,6 +89,7 @@ class _Dataset:
         graphs = expected.paths.scene_graphs(name)
         table_provenance(graphs, SCENE_GRAPHS, expected.corpus(name))
         self._graphs = GraphTable(graphs)
+        self._pictures = Pictures(expected, name) if expected.params.llm.images else None
         wanted = (query.wanted for query in self.queries() if query.wanted is not None)
         self.checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))
 
@@ -89,11 +101,15 @@ class _Dataset:
         """
         for batch in read_batches(self._path, PAIRS, expect=self._expect):
             queries = batch.to_pylist()
-            references = self._graphs.of([query["reference_id"] for query in queries])
+            ids = [query["reference_id"] for query in queries]
+            references = self._graphs.of(ids)
+            pictures = {} if self._pictures is None else self._pictures.of(ids)
             for query in queries:
-                yield self._query(query, references)
+                yield self._query(query, references, pictures.get(query["reference_id"]))
 
-    def _query(self, query: Mapping[str, Any], references: Mapping[str, SceneGraph]) -> _Query:
+    def _query(
+        self, query: Mapping[str, Any], references: Mapping[str, SceneGraph], picture: Picture | None
+    ) -> _Query:
         reference = references.get(query["reference_id"])
         if reference is None:
             reason = "the query's reference has no scene graph"
@@ -107,4 +123,4 @@ class _Dataset:
             reason = "the edits do not fit the reference's scene graph"
             remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
             raise UserError(reason, remedy, file=self._path, field="edits", value=error) from None
-        return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted)
+        return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted, picture)

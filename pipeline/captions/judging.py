@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
+from pipeline.captions.answer import caption_of
 from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import BROUGHT, FIRST, Attempt, Settings
 from pipeline.faithfulness.check import Check
+from pipeline.llm.thoughts import ends_thoughts, thinks_aloud
 from pipeline.llm.types import Result
 
 EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
@@ -104,15 +105,12 @@ class Judge:
     """Reads the captions in answers and checks them.
 
     Once an answer has held the end of thoughts, an answer that was cut without one is a thought: where a
-    prompt opens the thoughts, nothing else shows it.
+    prompt at a server opens the thoughts, nothing else shows it.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._cut = (
-            f"the model was still thinking when it had written {settings.section.max_tokens} tokens: raise "
-            f"{settings.stage.name}.max_tokens"
-        )
+        self._in_json = settings.json_schema is not None
         self._thinks = False
 
     def judge(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt) -> None:
@@ -128,17 +126,28 @@ class Judge:
         """The caption in an answer, None if there is none, and why there is none, if that is known."""
         if entry.text is None:
             return None, None
+        reading = caption_of(entry.text, self._in_json)
         cut = entry.finish_reason == "length"
-        text, endless = caption_of(entry.text, self._settings)
-        if cut and self._thinks and not ends_thoughts(entry.text):
-            text, endless = None, True
-        if text is not None or not endless:
+        text, thinking = reading.text, reading.thinking or not entry.text.strip()
+        seems_thought = self._thinks or thinks_aloud(entry.text)
+        if cut and seems_thought and not self._in_json and not ends_thoughts(entry.text):
+            text, thinking = None, True
+        if text is not None:
             return text, None
-        return None, self._cut if cut else "the model's thoughts have no end"
+        if cut:
+            return None, self._cut(entry, thinking)
+        return None, "the model's thoughts have no end" if thinking else None
 
-
-def caption_of(answer: str, settings: Settings) -> tuple[str | None, bool]:
-    """The caption in an answer, None where it holds none, and whether thoughts in it never end."""
-    rest, endless = without_thoughts(answer)
-    text = clean_text((caption_in(rest) or "") if settings.json_schema is not None else rest)
-    return text or None, endless
+    def _cut(self, entry: Entry, thinking: bool) -> str:
+        """Why an answer that was cut holds no caption, and which parameter gives it more room."""
+        limit = f"{self._settings.stage.name}.max_tokens"
+        if thinking:
+            state, limit = "was still thinking", f"llm.thought_tokens or {limit}"
+        elif self._in_json or "{" in (entry.text or ""):
+            state = "had not ended its JSON"
+        else:
+            state = "had not come to the caption"
+        length = entry.max_tokens if entry.output_tokens is None else entry.output_tokens
+        if length < entry.max_tokens:
+            limit = f"max_model_len in llm.engine_args: the context was full before {limit}"
+        return f"the model {state} when it had written {length} tokens: raise {limit}"

@@ -1,11 +1,14 @@
 """The rows that a language stage writes about."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pipeline.faithfulness.check import Check
 from pipeline.graph.scene_graph import GroupGraph
+from pipeline.llm.pictures import Picture
 from pipeline.llm.prompt import Message
+
+Given = Literal["graph", "image", "graph and image"]
 
 
 class TextChecker(Protocol):
@@ -20,7 +23,8 @@ class Row:
 
     `graph` is what the text must say, or None where that is not known. `summarised`: the prompt states less
     than the whole scene graph. `empty`: there is nothing to say, so the row is not sent to a model.
-    `brought`: the text that a person wrote for the row, which no model is asked for.
+    `brought`: the text that a person wrote for the row, which no model is asked for. `picture` stands beside
+    the prompt; `given` says what a model's text is made from.
     """
 
     dataset: str
@@ -31,3 +35,5 @@ class Row:
     summarised: bool
     empty: bool
     brought: str | None = None
+    picture: Picture | None = None
+    given: Given = "graph"

@@ -78,6 +78,8 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
         phrases.append(f"{damaged} damaged part{'s' * (damaged > 1)} of the cache set aside")
     if brought := metrics.get("brought"):
         phrases.append(f"{brought} brought")
+    if alone := metrics.get("of_images_alone"):
+        phrases.append(f"{alone} of images alone")
     if metrics["empty"]:
         phrases.append(f"{metrics['empty']} of empty graphs")
     if metrics["all_right_rate"] is not None:

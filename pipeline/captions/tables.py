@@ -73,6 +73,7 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "error": best.error if text is None else None,
         "finish_reason": finish_reason,
         "source": source,
+        "given": "graph" if source == "rules" else None if row.brought or row.empty else row.given,
         "prompt_tokens": best.answer.prompt_tokens,
         "output_tokens": output_tokens,
         "facts": facts,
@@ -86,7 +87,7 @@ def _table_row(outcome: Outcome, settings: Settings) -> dict[str, Any]:
             for alternative in outcome.alternatives
         ],
         "model": settings.llm.model,
-        "prompt_hash": settings.template.hash,
+        "prompt_hash": settings.prompt_hash(row),
         "row_key": outcome.row_key,
     }
 
@@ -117,11 +118,14 @@ def _figures(files: list[Path], context_length: int) -> dict[str, int | float | 
         hallucination_rate=(pl.col("invented").list.len() > 0).filter(made).mean(),
         all_right_rate=all_right.filter(known & made).mean(),
         first_pass_all_right_rate=pl.col("first_pass_all_right").mean(),
+        of_images_alone=(pl.col("given") == "image").sum(),
         fallback_rate=(pl.col("source") == "rules").filter((status != "empty") & made).mean(),
         brought=(~made).sum(),
         brought_all_right_rate=all_right.filter(known & ~made).mean(),
     )
     (row,) = figures.collect(engine="streaming").to_dicts()
+    if not row["of_images_alone"]:
+        del row["of_images_alone"]
     if not row["brought"]:
         del row["brought"], row["brought_all_right_rate"]
     unchecked = table.select((pl.col("unchecked").list.len() > 0).sum()).collect(engine="streaming").item()
