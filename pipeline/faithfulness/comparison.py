@@ -140,7 +140,12 @@ class Comparison:
 
     def _invented_scenes(self) -> Iterator[str]:
         text, vocabulary = self._text, self._vocabulary
-        common = (span for span in _common.find(text) if is_scene(text, span))
+        kin = {name for names in words.KINDRED_SCENES if self._graph.scene in names for name in names}
+        common = (
+            (start, end)
+            for start, end in _common.find(text)
+            if text[start:end] not in kin and is_scene(text, (start, end))
+        )
         for start, end in (*vocabulary.other_scenes.find(text), *common):
             words_said = text[start:end]
             if is_denied(text, (start, end)) or vocabulary.names_object(words_said):

@@ -100,7 +100,7 @@ def _is_fronted(passage: Passage, at: int, end: int, opens: bool) -> bool:
         end: the item after its object.
         opens: whether no object is named before it in its sentence.
     """
-    if opens:
-        return not any(passage.sentence_of(i) == passage.sentence_of(at) and i < at for i in passage.subjects)
-    match = FRONTED_RELATION.search(passage.kinds, 0, at)
-    return match is not None and INVERSION.match(passage.kinds, end) is not None
+    if opens and any(passage.sentence_of(i) == passage.sentence_of(at) for i in passage.subjects if i < at):
+        return False
+    clause = opens or FRONTED_RELATION.search(passage.kinds, 0, at) is not None
+    return clause and INVERSION.match(passage.kinds, end) is not None

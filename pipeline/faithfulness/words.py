@@ -59,7 +59,10 @@ CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
 CONJUNCTION_PHRASES = (
     "as well as", "along with", "together with", "in addition to", "and also", "but also", "accompanied by",
 )  # fmt: skip
-IDLE_PHRASES = ("from left to right", "from top to bottom", "side by side", "in total", "next to each other")
+IDLE_PHRASES = (
+    "from left to right", "from top to bottom", "side by side", "in total", "next to each other", "each other",
+    "one another",
+)  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
 )
@@ -148,6 +151,11 @@ COMMON_SCENES = (
     "marina",
     "railway station",
 )
+# of one kind: not invented by a text about another of them
+KINDRED_SCENES = (
+    ("airport", "airfield", "airplane", "runway"), ("farmland", "agricultural", "farm"),
+    ("harbor", "harbour", "marina"), ("forest", "woodland"),
+)  # fmt: skip
 SCENE_SPELLINGS = (("harbor", "harbour"), ("center", "centre"), ("storey", "story"))
 SCENE_NOUNS = _words("scene area setting site complex facility")  # "a tennis court area"
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")
