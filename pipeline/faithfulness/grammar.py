@@ -63,6 +63,7 @@ class Kind(StrEnum):
 
 CLASSES = {
     "POSITION": "PQpqz",
+    "PLACE": "PQpq",
     "POSITION_OF": "Qq",
     "BARE_POSITION": "pq",
     "QUANTITY": "1V",
@@ -199,18 +200,20 @@ OPENING_POSITION = rule(r"(?P<position> POSITION) (?: LITTLE | COMMA | COLON )* 
 _FRONTED = r"""
     (?: (?: AND | LINK | WITH | SEMICOLON ) COMMA*
       | SEMICOLON (?: LITTLE | COMMA )*
-      | (?<!COMMA) COMMA (?= POSITION COPULA) )
+      | (?<!COMMA) COMMA (?= POSITION COMMA? COPULA) )
     (?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z
 """
 FRONTED_POSITION = rule(_FRONTED)
 
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
-NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
+NEXT_POSITION = rule(_FRONTED.replace("COMMA? COPULA)", r"(?: COMMA? COPULA | LITTLE* \Z ))"))
 
 DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 
 # before a relation that is said before its subject, and after its object
-FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")
+FRONTED_RELATION = rule(r"""
+    (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* (?P<front> (?: PLACE COMMA )? FUNCTION* ) \Z
+""")
 INVERSION = rule(
     "COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
 )

@@ -28,14 +28,15 @@ def faults(passage: Passage) -> Iterator[str]:
 
 
 def repeated_sentences(passage: Passage) -> dict[str, int]:
-    """Sentences that stand more than once in a text, and how often."""
+    """Sentences that stand more than once in a text, alone or as the beginning of another, and how often."""
     texts = [item.text for item in passage.items]
     ends = [at for at, kind in enumerate(passage.kinds) if kind == Kind.STOP]
     sentences = (
         texts[start:end]
         for start, end in zip([0, *[end + 1 for end in ends]], [*ends, len(texts)], strict=True)
     )
-    counts = Counter(" ".join(said) for said in sentences if len(said) >= SHORTEST_SENTENCE)
+    said = [" ".join(sentence) for sentence in sentences if len(sentence) >= SHORTEST_SENTENCE]
+    counts = Counter({one: sum(f"{other} ".startswith(f"{one} ") for other in said) for one in said})
     return {sentence: count for sentence, count in counts.items() if count > 1}
 
 

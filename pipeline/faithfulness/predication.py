@@ -4,17 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.faithfulness import grammar
 from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
-from pipeline.faithfulness.grammar import Kind
+from pipeline.faithfulness.grammar import CLASSES, Kind
 
 
 def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> None:
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
     mentions = passage.mentions
-    fronted = {claim.subjects[0]: claim.fronted for claim in relations if claim.fronted is not None}
+    fronted = {said.subjects[0]: said.fronted for said in relations if said.fronted is not None}
+    begins: dict[Mention, int] = {}  # what is said before its subject, by the first thing that it names
+    ends: dict[Mention, int] = {}
+    for said in relations:
+        if said.fronted is not None:
+            named = said.objects[0] if said.objects[0].start == said.at + 1 else said.subjects[0]
+            begins[named], ends[named] = said.fronted
     subjects = {
-        claim.objects[0]: claim.subjects
-        for claim in relations
-        if len(claim.objects) == 1 and claim.objects[0].start == claim.at + 1
+        said.objects[0]: said.subjects
+        for said in relations
+        if len(said.objects) == 1 and said.objects[0].start == said.at + 1
     }
     opening: dict[Mention, str] = {}
     trailing: dict[Mention, str] = {}
@@ -24,9 +30,10 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
             opening[mention] = position
         following = mentions[index + 1] if index + 1 < len(mentions) else None
         end = len(passage.kinds) if following is None else max(following.start, mention.end)
-        if (relation := fronted.get(following) if following else None) is not None:
-            # "Below the hangar, at the left, are two cars": the cars are
-            end = max(mention.end, relation[0] if relation[0] > mention.start else relation[1])
+        if following in begins:
+            end = max(mention.end, begins[following])
+        elif mention in ends and mention not in fronted:
+            end = max(mention.end, ends[mention])  # "Below the hangar, at the left, are two cars": they are
         others = subjects.get(mention) or passage.located(mention)
         for claim, several, pronoun in _claims_after(
             passage, mention.end, end, following, bool(mention.positions)
@@ -96,10 +103,8 @@ def _position_before(passage: Passage, index: int, fronted: Mapping[Mention, tup
     mention, previous = passage.mentions[index], passage.mentions[index - 1] if index else None
     if (relation := fronted.get(mention)) is not None:
         rule, since = grammar.OPENING_POSITION, relation[1]
-        if rule.search(passage.kinds, since, mention.start) is None:  # "At the left, below the hangar, are"
-            start = passage.kinds.rfind(Kind.STOP, 0, relation[0]) + 1
-            match = rule.search(passage.kinds, start, relation[0])
-            return passage.items[match.start("position")].value if match else None
+        if passage.kinds[relation[0]] in CLASSES["PLACE"]:  # "At the left, below the hangar, are"
+            return passage.items[relation[0]].value
     elif previous is not None and previous.sentence == mention.sentence:
         rule, since = grammar.NEXT_POSITION if previous.positions else grammar.FRONTED_POSITION, previous.end
     else:

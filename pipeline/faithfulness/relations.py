@@ -11,6 +11,7 @@ from pipeline.faithfulness.grammar import (
     DENIED_RELATION,
     FRONTED_RELATION,
     INVERSION,
+    OPENING_POSITION,
     Kind,
 )
 
@@ -46,11 +47,11 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     end = _end_of_object(passage, at, after)
     sure = end > at + 1 and kinds[at + 1] != Kind.PRONOUN and phrase.value not in words.LOOSE_PREDICATES
     following = [mention for mention in after if mention.start >= end]
-    if following and _is_fronted(passage, at, end, opens=not before):
+    if following and (front := _front(passage, at, end, opens=not before)) is not None:
         objects, subjects = _objects(passage, at, after, []), passage.listed(following)
         while kinds[end] in CLASSES["POSITION"]:
             end += 1  # of the object: "Below the hangar at the left are two cars"
-        return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at, fronted=(at, end))
+        return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at, fronted=(front, end))
     objects = _objects(passage, at, after, before)
     pronouns = [i for i in passage.subjects if i < at and passage.sentence_of(i) == sentence]
     if pronouns and (not before or before[-1].end <= pronouns[-1]):
@@ -93,14 +94,21 @@ def _one_clause(passage: Passage, listed: list[Mention]) -> list[Mention]:
     return listed
 
 
-def _is_fronted(passage: Passage, at: int, end: int, opens: bool) -> bool:
-    """Whether a relation is said before its subject: "Below the hangar are two cars", "to its left, a car".
+def _front(passage: Passage, at: int, end: int, opens: bool) -> int | None:
+    """Where a relation's clause begins, if it is said before its subject; else None.
+
+    As in "Below the hangar are two cars", and "and, at the left, below it, a car".
 
     Args:
         end: the item after its object.
         opens: whether no object is named before it in its sentence.
     """
-    if opens and any(passage.sentence_of(i) == passage.sentence_of(at) for i in passage.subjects if i < at):
-        return False
-    clause = opens or FRONTED_RELATION.search(passage.kinds, 0, at) is not None
-    return clause and INVERSION.match(passage.kinds, end) is not None
+    kinds, since = passage.kinds, passage.kinds.rfind(Kind.STOP, 0, at) + 1
+    if INVERSION.match(kinds, end) is None:
+        return None
+    if opens:
+        position = OPENING_POSITION.search(kinds, since, at)
+        pronoun = any(since <= subject < at for subject in passage.subjects)
+        return None if pronoun else position.start("position") if position else at
+    joint = FRONTED_RELATION.search(kinds, since, at)
+    return joint.start("front") if joint else None

@@ -42,8 +42,10 @@ CONTRACTIONS = {
     "they're": ("they", "are"), "it's": ("it", "is"), "there's": ("there", "is"), "that's": ("that", "is"),
     "here's": ("here", "is"), "which's": ("which", "is"), "there're": ("there", "are"),
 }  # fmt: skip
-COPULAS = _words("is are was were be being been 's appear appears look looks seem seems remain remains")
-PLURAL_COPULAS = _words("are were appear look seem remain")
+COPULAS = _words(
+    "is are was were be being been 's appear appears look looks seem seems remain remains number"
+)
+PLURAL_COPULAS = _words("are were appear look seem remain number")
 RELATIVES = _words("that which who")
 PRONOUNS = {"it": False, "they": True, "them": True, "these": True, "those": True, "both": True}
 DETERMINERS = _words(
@@ -60,8 +62,8 @@ CONJUNCTION_PHRASES = (
     "as well as", "along with", "together with", "in addition to", "and also", "but also", "accompanied by",
 )  # fmt: skip
 IDLE_PHRASES = (
-    "from left to right", "from top to bottom", "side by side", "in total", "next to each other", "each other",
-    "one another",
+    "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
+    "each other", "one another",
 )  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
@@ -124,7 +126,7 @@ EDITS_BEFORE = {
 QUESTIONS = _words("does do did is are was were can has have what where how why who")  # as first words
 HEDGES = _words(
     "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
-    "potentially supposedly unclear uncertain seems seem whether"
+    "potentially supposedly unclear uncertain seems seem whether if"
 )
 HEDGES_AFTER = {
     "appears": (["to", "be"],), "appear": (["to", "be"],), "looks": (["like", "a"], ["like", "an"]),
