@@ -83,6 +83,11 @@ class RelationClaim:
     fronted: tuple[int, int] | None = None
     denied: bool = False
 
+    @property
+    def names_one(self) -> bool:
+        """Whether the predicate is followed by its object's name, and not by a pronoun."""
+        return self.objects[0].start == self.at + 1
+
 
 class Place(NamedTuple):
     """A position that is of one of several mentions: "the cars are below the hangar, at the left"."""

@@ -1,6 +1,7 @@
 """What is said of an object outside its noun phrase: "... are red", "... at the left", "They are small"."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from pipeline.faithfulness import grammar
 from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
@@ -9,18 +10,10 @@ from pipeline.faithfulness.grammar import CLASSES, Kind
 
 def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> None:
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
-    mentions = passage.mentions
+    mentions, ends = passage.mentions, _ends_of_remarks(passage, relations)
     fronted = {said.subjects[0]: said.fronted for said in relations if said.fronted is not None}
-    begins: dict[Mention, int] = {}  # what is said before its subject, by the first thing that it names
-    ends: dict[Mention, int] = {}
-    for said in relations:
-        if said.fronted is not None:
-            named = said.objects[0] if said.objects[0].start == said.at + 1 else said.subjects[0]
-            begins[named], ends[named] = said.fronted
     subjects = {
-        said.objects[0]: said.subjects
-        for said in relations
-        if len(said.objects) == 1 and said.objects[0].start == said.at + 1
+        said.objects[0]: said.subjects for said in relations if said.names_one and len(said.objects) == 1
     }
     opening: dict[Mention, str] = {}
     trailing: dict[Mention, str] = {}
@@ -28,21 +21,13 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
         if (position := _position_before(passage, index, fronted)) is not None:
             mention.claims.append(Claim("position", position))
             opening[mention] = position
-        following = mentions[index + 1] if index + 1 < len(mentions) else None
-        end = len(passage.kinds) if following is None else max(following.start, mention.end)
-        if following in begins:
-            end = max(mention.end, begins[following])
-        elif mention in ends and mention not in fronted:
-            end = max(mention.end, ends[mention])  # "Below the hangar, at the left, are two cars": they are
         others = subjects.get(mention) or passage.located(mention)
-        for claim, several, pronoun in _claims_after(
-            passage, mention.end, end, following, bool(mention.positions)
-        ):
+        for claim, several, pronoun in _claims_after(passage, index, ends[index]):
             if mention.distributes:
                 claim = claim._replace(force="denied")
             if pronoun is not None:
                 passage.places.append(Place(claim.value, [mention, *passage.antecedents(pronoun)]))
-            elif claim == Claim("position", claim.value) and others:
+            elif others and claim == Claim("position", claim.value):
                 # "The cars are below the hangar at the left", "a boat in the water at the left"
                 passage.places.append(Place(claim.value, [mention, *others]))
                 claim = claim._replace(force="possible")
@@ -56,6 +41,25 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
                     earlier.claims.append(claim._replace(force="possible"))
     _share_places(passage, opening, trailing)
     _read_pronouns(passage)
+
+
+def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> list[int]:
+    """For each mention, the item before which a remark about it ends: the next mention, or what is before it.
+
+    After "Below the hangar, at the left, are two cars" nothing is said of the hangar.
+    """
+    begins: dict[Mention, int] = {}  # clauses that begin with a relation, by the first thing they name
+    ends: dict[Mention, int] = {}
+    for said in relations:
+        if said.fronted is not None and said.names_one:
+            begins[said.objects[0]], ends[said.objects[0]] = said.fronted
+        elif said.fronted is not None:
+            begins[said.subjects[0]] = said.fronted[0]
+    found = []
+    for mention, following in zip_longest(passage.mentions, passage.mentions[1:]):
+        end = len(passage.kinds) if following is None else begins.get(following, following.start)
+        found.append(max(mention.end, min(end, ends.get(mention, end))))
+    return found
 
 
 def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Mapping[Mention, str]) -> None:
@@ -122,7 +126,13 @@ def _relates(passage: Passage, at: int) -> bool:
     return match is not None and passage.items[match.end() - 1].text not in passage.vocabulary.scenes
 
 
-def _claims_after(
+def _claims_after(passage: Passage, index: int, end: int) -> Iterator[tuple[Claim, bool, int | None]]:
+    """The claims in the remark about a mention that ends at item `end`."""
+    mention, following = passage.mentions[index], passage.mentions[index + 1 : index + 2]
+    return _claims(passage, mention.end, end, following[0] if following else None, bool(mention.positions))
+
+
+def _claims(
     passage: Passage, start: int, end: int, following: Mention | None, placed: bool
 ) -> Iterator[tuple[Claim, bool, int | None]]:
     """The claims from item `start` up to `end`, and whether a plural verb is before them.
@@ -169,7 +179,7 @@ def _read_pronouns(passage: Passage) -> None:
         meant = passage.antecedents(at)
         following = next((mention for mention in passage.mentions if mention.start > at), None)
         end = len(passage.kinds) if following is None else following.start
-        claims = [claim for claim, *_ in _claims_after(passage, at + 1, end, following, placed=False)]
+        claims = [claim for claim, *_ in _claims(passage, at + 1, end, following, placed=False)]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]
         else:
