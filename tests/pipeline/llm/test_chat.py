@@ -1,6 +1,6 @@
-from dataclasses import replace
 import json
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

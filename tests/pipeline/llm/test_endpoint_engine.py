@@ -152,7 +152,7 @@ def test_sampling_and_variables_of_the_template_are_sent(
     variables = {"enable_thinking": False}
     _asked(server, 0.7, "hello", chat_template_kwargs=variables)
     body = server.bodies[-1]
-    assert FURTHER | {"stop": ["\n"]} == {name: body[name] for name in FURTHER}
+    assert {name: body[name] for name in FURTHER} == FURTHER | {"stop": ["\n"]}
     assert body["chat_template_kwargs"] == variables and "repetition_penalty" not in body
     assert (
         "whether it uses llm.sampling.top_k and llm.sampling.min_p and llm.sampling.bad_words" in caplog.text
