@@ -33,26 +33,32 @@ RECOMMENDED = {"do_sample": True, "top_k": 1, "repetition_penalty": 2.0, "presen
 
 
 class Serve:
-    """The server: one port, any number of starts. Its model is the embedded one, with `RECOMMENDED`."""
+    """The server: one port, any number of starts; `further` arguments are vLLM's.
 
-    def __init__(self, folder: Path) -> None:
+    Its model is a copy with `RECOMMENDED`.
+    """
+
+    def __init__(self, folder: Path, model: Path = ROOT / "models/captioner", *further: str) -> None:
+        self._further = further
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self._log = folder / "serve.log"
-        self._model = Path(shutil.copytree(ROOT / "models/captioner", folder / "captioner"))
-        config = json.loads((self._model / "generation_config.json").read_text())
-        (self._model / "generation_config.json").write_text(json.dumps(config | RECOMMENDED))
+        self._model = Path(shutil.copytree(model, folder / model.name))
+        config = self._model / "generation_config.json"
+        own = json.loads(config.read_text()) if config.is_file() else {}
+        config.write_text(json.dumps(own | RECOMMENDED))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [
             sys.executable, "-m", "vllm.entrypoints.openai.api_server",  # the CPU wheel has no `vllm serve`
-            "--model", str(self._model),
-            "--served-model-name", "captioner", "--host", "127.0.0.1", "--port", str(self.port),
+            "--model", str(self._model), "--served-model-name", self._model.name,
+            "--host", "127.0.0.1", "--port", str(self.port),
             "--dtype", "float32", "--max-model-len", "512", "--no-enable-chunked-prefill", "--enforce-eager",
             "--block-size", "32", "--kv-cache-memory-bytes", "64000000", "--max-num-seqs", "16",
+            *self._further,
         ]  # fmt: skip
         environment = os.environ | {
             "VLLM_NO_USAGE_STATS": "1",
