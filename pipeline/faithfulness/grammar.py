@@ -221,5 +221,8 @@ INVERSION = rule(
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")
 
+# where a phrase begins that a text may not say again at once
+PHRASE_START = rule("SEPARATOR | (?<! OPENER) (?<! UNKNOWN) (?! PLACE) (?: BEGINNING | PICTURE )")
+
 # a text that breaks off: "... the boats are left of the"
 UNFINISHED = rule(r"UNFINISHED_KIND \Z")
