@@ -9,6 +9,7 @@ from pipeline.llm.thoughts import opened_thoughts
 from pipeline.llm.types import Request, Result, one_line
 
 _NEXT = "\nInput:"  # opens the next turn of the plain template
+_APPLY = "apply_chat_template"
 MAX_LATE_ROWS = 3  # rows for which the template may take too long; then no other row is rendered
 
 
@@ -163,11 +164,15 @@ def plain_text(messages: list[Message]) -> str:
 
 
 def _writes_prompts(tokenizer: Any) -> bool:
-    """Whether it has code of its own for this, in place of a template."""
+    """Whether it has code of its own for this, in place of a template.
+
+    vLLM's engine wraps each tokenizer in a pool, whose class only hands the call on.
+    """
     from transformers import PreTrainedTokenizerBase
 
-    own = getattr(type(tokenizer), "apply_chat_template", None)
-    return own is not None and own is not PreTrainedTokenizerBase.apply_chat_template
+    classes = [one for one in type(tokenizer).__mro__ if not one.__name__.startswith("TokenizerPool")]
+    own = next((vars(one)[_APPLY] for one in classes if _APPLY in vars(one)), None)
+    return own is not None and own is not vars(PreTrainedTokenizerBase)[_APPLY]
 
 
 def plain_stops(messages: list[Message]) -> tuple[str, ...]:
