@@ -7,10 +7,12 @@ from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
+from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
+from pipeline.captions.figures import all_right
 from pipeline.captions.stages import INTERPRET, STAGES, LanguageStage
 from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
 
@@ -24,7 +26,8 @@ def show_captions(
 
     Args:
         stage: interpret or caption; with caption, the modification is printed under the graph.
-        worst: print first the rows that failed, then the texts with most missed and invented facts.
+        worst: print first the rows that the model failed, then its texts with most missed and invented facts,
+            also where a rule wrote in their place.
         limit: how many rows.
 
     Raises:
@@ -50,6 +53,10 @@ def show_captions(
     for name, row in shown:
         print("\n".join(_lines(name, row[id_column], row, graphs[name].get(row[id_column], ""))), end="\n\n")
     print(f"{len(shown)} of {len(rows)} rows")
+    metrics = read_metrics(paths.metrics(stage))
+    for name in tables:
+        if right := all_right(metrics.get(name, {})):
+            print(f"{name}: {right}")
 
 
 def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str, Path]:
@@ -71,9 +78,11 @@ def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str
 
 
 def _badness(row: dict[str, Any]) -> float:
-    if row["status"] == "failed":
+    """How bad the model's text is, or the brought one; what a rule wrote instead does not mend it."""
+    text = row["replaced"] or row
+    if text["text"] is None and row["status"] != "empty":
         return 1e9
-    return len(row["missed"] or ()) + len(row["invented"] or ()) + 0.5 * (row["finish_reason"] == "length")
+    return len(text["missed"] or ()) + len(text["invented"] or ()) + 0.5 * (row["finish_reason"] == "length")
 
 
 def _graphs(expected: Expected, dataset: str, stage: LanguageStage, ids: set[str]) -> dict[str, str]:
@@ -106,11 +115,20 @@ def _lines(dataset: str, id: str, row: dict[str, Any], graph: str) -> Iterator[s
     summarised = ", of a graph summarised for the prompt" if row["summarised"] else ""
     yield f"{dataset} {_plain(id)} · {row['source']}, {row['status']}{cut}, {facts}{summarised}"
     yield from (f"    {_plain(line)}" for line in graph.splitlines())
-    yield f"  > {_plain(row['text'])}" if row["text"] is not None else f"  ! {_plain(row['error'] or '')}"
-    yield from (f"    missed:   {_plain(fact)}" for fact in row["missed"] or ())
-    yield from (f"    invented: {_plain(fact)}" for fact in row["invented"] or ())
+    yield from _text_lines(row, "  ")
+    if row["replaced"] is not None:
+        yield "  in the place of the model's text:"
+        yield from _text_lines(row["replaced"], "    ")
     yield from (f"    not checked: {_plain(fact)}" for fact in row["unchecked"] or ())
     yield from (f"  > {_plain(other['text'])}" for other in row.get("alternatives", ()))
+
+
+def _text_lines(text: dict[str, Any], indent: str) -> Iterator[str]:
+    """A text, or why there is none, and what it misses and invents."""
+    said, error = text["text"], text["error"]
+    yield f"{indent}! {_plain(error or '')}" if said is None else f"{indent}> {_plain(said)}"
+    yield from (f"{indent}  missed:   {_plain(fact)}" for fact in text["missed"] or ())
+    yield from (f"{indent}  invented: {_plain(fact)}" for fact in text["invented"] or ())
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
 from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
-from pipeline.captions.settings import BROUGHT, FIRST, Attempt, Settings
+from pipeline.captions.settings import BROUGHT, FIRST, RULES, Attempt, Settings
 from pipeline.faithfulness.check import Check
 from pipeline.llm.types import Result
 
@@ -79,6 +79,11 @@ class Outcome:
             self.candidates.append(Candidate(FIRST, error, None, None))
 
     @property
+    def first(self) -> Candidate:
+        """The model's first answer, or the brought text."""
+        return self.candidates[0]
+
+    @property
     def best(self) -> Candidate:
         """The candidate with the fewest wrong facts, the first one on a tie."""
         return min(self.candidates, key=lambda candidate: candidate.badness)
@@ -87,6 +92,13 @@ class Outcome:
     def needs_repair(self) -> bool:
         """Whether something is wrong with the best candidate, and the error is not permanent."""
         return not self.best.final and not self.best.answer.permanent
+
+    def by_rule(self, text: str) -> Candidate:
+        """A text by rule, which is checked like any other."""
+        row = self.row
+        check = None if row.graph is None else row.checker.check(text, row.graph)
+        answer = Result(self.row_key, text=text, prompt_tokens=self.best.answer.prompt_tokens)
+        return Candidate(RULES, answer, text, check)
 
     def add(self, candidate: Candidate) -> None:
         """Add a text. A sample that failed, was truncated, or equals another text is left out."""

@@ -18,10 +18,10 @@ from pipeline.llm.types import Request, Sampling
 class Attempt:
     """Which text of a row: repairs are numbered from 1, samples from 2, as the first text is sample 1.
 
-    A brought text is no attempt of a model; it stands alone.
+    A brought text and one by rule are no attempts of a model; they stand alone.
     """
 
-    kind: Literal["first", "repair", "sample", "brought"]
+    kind: Literal["first", "repair", "sample", "brought", "rules"]
     number: int = 1
 
     @property
@@ -30,10 +30,10 @@ class Attempt:
         return {"first": 0, "repair": self.number, "sample": 1 - self.number}[self.kind]
 
     def __str__(self) -> str:
-        return self.kind if self.kind in ("first", "brought") else f"{self.kind} {self.number}"
+        return f"{self.kind} {self.number}" if self.kind in ("repair", "sample") else self.kind
 
 
-FIRST, BROUGHT = Attempt("first"), Attempt("brought")
+FIRST, BROUGHT, RULES = Attempt("first"), Attempt("brought"), Attempt("rules")
 
 
 @dataclass(frozen=True)

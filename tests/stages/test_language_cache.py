@@ -64,13 +64,13 @@ def test_a_higher_limit_redoes_only_what_was_cut(toy: Toy) -> None:
 
     toy.run(answer)
     cut = [row["finish_reason"] == "length" for row in toy.rows()]
-    assert sum(cut) == 1 and toy.metrics()["toy"]["truncated"] == 1
+    assert sum(cut) == 1 and toy.metrics()["toy"]["final"]["truncated"] == 1
     toy.with_params(llm__repairs=0, interpret__max_tokens=400)
     assert len(toy.run(answer).asked) == 2  # one a dataset
-    assert toy.metrics()["all"]["truncated"] == 0
+    assert toy.metrics()["all"]["final"]["truncated"] == 0
     toy.with_params(llm__repairs=0, interpret__max_tokens=30)
     assert len(toy.run(answer).asked) == 0
-    assert toy.metrics()["toy"]["truncated"] == 1
+    assert toy.metrics()["toy"]["final"]["truncated"] == 1
 
 
 def test_a_bad_row_fails_alone_and_is_tried_again_on_later_runs_up_to_three(toy: Toy) -> None:

@@ -43,8 +43,10 @@ def test_further_samples_are_seeded_checked_and_cached(toy: Toy, capsys: pytest.
     others = [other for row in rows for other in row["alternatives"]]
     assert others and all("lake" in other["text"] and other["missed"] for other in others)
     metrics = toy.metrics("caption")["toy"]
-    assert metrics["alternatives"] == len(others) and metrics["alternatives_all_right_rate"] == 0.0
-    assert metrics["all_right_rate"] == 1.0
+    assert (
+        metrics["alternatives"]["texts"] == len(others) and metrics["alternatives"]["all_right_rate"] == 0.0
+    )
+    assert metrics["model"]["all_right_rate"] == 1.0
     assert all(
         other["missed"] is None for row in toy.rows("free", "caption") for other in row["alternatives"]
     )
@@ -177,7 +179,7 @@ def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest
     assert [row["facts"] for row in rows[:2]] == [rows[2]["facts"], None] and rows[1]["fact_recall"] is None
     assert all(row["missed"] == row["invented"] == [] for row in rows)
     metrics = toy.metrics("interpret")
-    assert metrics["toy"]["unchecked"] == 2 and metrics["toy"]["all_right_rate"] == 1.0
+    assert metrics["toy"]["unchecked"] == 2 and metrics["toy"]["model"]["all_right_rate"] == 1.0
     assert "unchecked" not in metrics["free"]
     show_captions(toy.params, toy.paths, "toy", "interpret", worst=False, limit=2)
     assert "not checked: 2 the" in capsys.readouterr().out
