@@ -14,7 +14,8 @@ from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
 from pipeline.captions.figures import all_right
 from pipeline.captions.stages import INTERPRET, STAGES, LanguageStage
-from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import graph_from_row, group_objects
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -4,7 +4,7 @@ Finds in seconds what would stop a long run, and says what it will cost. Nothing
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,10 @@ from lempo.costs import costs
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
+from pipeline.captions.stages import CAPTION, INTERPRET, PAIRS
 from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE, missing_files
 from pipeline.corpus.json_rows import read_rows
+from pipeline.llm.prompt import Placeholder, load_prompt
 from stages.sources import WORLD_FILE, check_source
 
 _FIRST_ROWS = 100
@@ -51,9 +53,12 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
         yield f"dataset {dataset}", partial(_dataset, paths.root / params.corpus.root / dataset, params)
         yield from archive_checks(params, paths, dataset)
     if params.pairs.write == "llm":
-        yield "prompt of pairs", partial(_prompt, paths.root / params.pairs.prompt, "difference", "style")
-    yield "prompt of interpret", partial(_prompt, paths.root / params.interpret.prompt, "graph")
-    yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, "graph", "modification")
+        yield "prompt of pairs", partial(_prompt, paths.root / params.pairs.prompt, PAIRS.placeholders)
+    yield (
+        "prompt of interpret",
+        partial(_prompt, paths.root / params.interpret.prompt, INTERPRET.placeholders),
+    )
+    yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, CAPTION.placeholders)
     yield "language model", partial(_language_model, params, paths)
     yield "vision language model", partial(_vision_language_model, params, paths)
     for dataset in params.datasets:
@@ -82,9 +87,7 @@ def _dataset(folder: Path, params: Params) -> str:
     return f"{folder}, the first rows of its files are valid JSON; `lempo corpus` checks every row"
 
 
-def _prompt(path: Path, *placeholders: str) -> str:
-    from pipeline.llm.prompt import load_prompt
-
+def _prompt(path: Path, placeholders: Sequence[Placeholder]) -> str:
     return f"{path}, {len(load_prompt(path, placeholders).turns)} turns"
 
 
@@ -95,13 +98,13 @@ def _language_model(params: Params, paths: Paths) -> str:
         return f"{params.llm.model} at {params.llm.endpoint}: {reported_model(params.llm, paths.cache)}"
     from pipeline.llm.chat_templates import try_chat_templates
     from pipeline.llm.model_files import check_llm_files, local_folder
-    from pipeline.llm.prompt import load_prompt
     from pipeline.llm.vllm_arguments import check_names
 
     check_names(params.llm, params.speed.llm)
     folders = check_llm_files(params.llm, paths.root, local_only=True)
-    prompt = load_prompt(paths.root / params.caption.prompt, ("graph", "modification"))
-    row = prompt.render(graph="\n".join(["a red car at the top left"] * 20), modification="make the car blue")
+    prompt = load_prompt(paths.root / params.caption.prompt, CAPTION.placeholders)
+    graph = "\n".join(["a red car at the top left"] * 20)
+    row = prompt.render(graph=graph, graph_json=graph, modification="make the car blue")
     try_chat_templates(params.llm, folders, row)
     trusted = _trusted("llm", params.llm.trust_remote_code)
     folder = local_folder(params.llm.model, paths.root)

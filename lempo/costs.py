@@ -23,7 +23,8 @@ from pipeline.base.schemas import PAIRS, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
-from pipeline.graph.scene_graph import graph_from_row, serialise
+from pipeline.graph.notation import as_json, serialise
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row
 from pipeline.graph.summary import summarised
 from pipeline.llm.model_files import local_folder
 from stages.sources import brought, image_files
@@ -191,8 +192,9 @@ def _tokens(project: _Project, stage: LanguageStage) -> str:
     template = load_prompt(project.paths.root / section.prompt, stage.placeholders)
     examples = list(_examples(project))
     prompts = []
-    for graph, modification in examples or [("", "")]:
-        values = {"graph": graph, "modification": modification, "difference": modification, "style": ""}
+    for graph, modification in examples or [(GroupGraph(None, (), ()), "")]:
+        values = {"modification": modification, "difference": modification, "style": ""}
+        values |= {"graph": serialise(graph), "graph_json": as_json(graph)}
         prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
     answer = f"an answer has at most {section.max_tokens} tokens"
     row = "" if examples else " beside its row"
@@ -215,7 +217,7 @@ def _tokenizer(file: Path) -> Any:
         return None
 
 
-def _examples(project: _Project) -> Iterator[tuple[str, str]]:
+def _examples(project: _Project) -> Iterator[tuple[GroupGraph, str]]:
     """Graphs and modifications of a few rows as a prompt states them; they need not belong together."""
     params, paths = project.params, project.paths
     if not project.tables:
@@ -229,7 +231,7 @@ def _examples(project: _Project) -> Iterator[tuple[str, str]]:
         modifications = [] if batch is None else batch["modification"].to_pylist()
         for number, row in enumerate([] if graphs is None else graphs.slice(0, each).to_pylist()):
             graph, _ = summarised(graph_from_row(row), *limits)
-            yield serialise(graph), modifications[number] if number < len(modifications) else ""
+            yield graph, modifications[number] if number < len(modifications) else ""
 
 
 def _embed(project: _Project) -> str:

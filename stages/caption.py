@@ -17,7 +17,7 @@ from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
-from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects, serialise
+from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects
 from pipeline.graph.summary import summarised
 from pipeline.graph.table import GraphTable
 from pipeline.llm.types import Engine
@@ -45,7 +45,7 @@ def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
             yield Row(
                 dataset=dataset.name,
                 id=query.id,
-                messages=settings.messages(graph=serialise(query.graph), modification=query.modification),
+                messages=settings.messages(query.graph, modification=query.modification),
                 graph=query.wanted,
                 checker=dataset.checker,
                 summarised=query.summarised,

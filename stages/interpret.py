@@ -13,7 +13,7 @@ from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import INTERPRET
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.scene_graph import GroupGraph, graph_from_row, serialise
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row
 from pipeline.graph.summary import summarised
 from pipeline.llm.types import Engine
 
@@ -42,7 +42,7 @@ def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) 
             yield Row(
                 dataset=dataset,
                 id=image_id,
-                messages=settings.messages(graph=serialise(graph)),
+                messages=settings.messages(graph),
                 graph=graph,
                 checker=checker,
                 summarised=is_summarised,

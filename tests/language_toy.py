@@ -19,7 +19,8 @@ from pipeline.base.tables import read_table
 from pipeline.captions.run import row_cache
 from pipeline.captions.stages import STAGES as LANGUAGE_STAGES
 from pipeline.graph.edits import Edit, apply_edits, edit_to_row
-from pipeline.graph.scene_graph import Group, GroupGraph, graph_from_row, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import Group, GroupGraph, graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
 from pipeline.llm.prompt import load_prompt
 from pipeline.llm.types import Engine, Request, Result, Sampling

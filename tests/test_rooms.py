@@ -48,7 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "embedded": (),
     "embedded/world": ("pipeline/graph", "pipeline/corpus"),
-    "embedded/captioner": ("embedded", "embedded/world", "pipeline/graph"),
+    "embedded/captioner": ("embedded", "embedded/world", "pipeline/graph", "pipeline/pairs"),
     "embedded/vlm": ("embedded", "embedded/world", "pipeline/graph"),
     "stages": ("trainer/*", "pipeline/*", "embedded/world"),
     "lempo/search": (

@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.base.schemas import PAIRS
 from pipeline.base.tables import read_table
 from pipeline.captions.row_cache import RowCache
-from pipeline.graph.scene_graph import group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import group_objects
 from pipeline.graph.table import GraphTable
 from pipeline.llm.chat import ChatRenderer
 from pipeline.llm.prompt import Message, load_prompt

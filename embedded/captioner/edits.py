@@ -18,8 +18,9 @@ from embedded.captioner.group_phrases import (
 from embedded.captioner.random_graphs import Names, quantity, relatable, same_but_number
 from embedded.world.model import POSITION_NAMES
 from pipeline.graph.edits import Edit, apply_edits
+from pipeline.graph.plurals import pluralise
 from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, mention, phrase
-from pipeline.graph.verbalise import is_plural, number_word, pluralise
+from pipeline.graph.verbalise import is_plural, number_word
 
 Change = tuple[GroupGraph, str]  # the graph after one change, and the clause that asks for it
 

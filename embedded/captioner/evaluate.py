@@ -68,6 +68,7 @@ def tasks() -> dict[str, Source]:
         "world pseudo caption, held-out combinations": partial(edited_scene, held_out=True),
         "open interpretation": partial(open_example, names=names, edited=False),
         "open pseudo caption, 1-3 changes": partial(open_example, names=names, edited=True),
+        "open pseudo caption, worded by rule": partial(open_example, names=names, edited=True, by_rule=True),
         **{f"open pseudo caption, {kind}": partial(_open_edit, names, kind) for kind in kinds},
     }
 

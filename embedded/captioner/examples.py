@@ -14,10 +14,15 @@ from embedded.world.model import Scene
 from embedded.world.phrasings import phrase_modification
 from embedded.world.vocabulary import DATASETS
 from pipeline.graph.edits import apply_edits
-from pipeline.graph.scene_graph import GroupGraph, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import GroupGraph
 from pipeline.graph.verbalise import verbalise
+from pipeline.pairs.difference import difference
+from pipeline.pairs.wording import STYLES, worded
 
 WORLD_GROUPS = 5  # scenes of the world join once graphs are as big as theirs
+BY_RULE = 0.25  # of the modifications of open graphs: the share worded as `pairs` words those it makes
+MOST_FACTS = 3  # of such a modification
 
 
 class Example(NamedTuple):
@@ -37,8 +42,14 @@ def user_message(graph: GroupGraph, modification: str | None = None) -> str:
     return text if modification is None else f"{text}\nModification: {modification}"
 
 
-def open_example(rng: Random, names: Names, *, edited: bool, most_groups: int = 12) -> Example:
-    """A graph over an open vocabulary, with a modification if `edited`; no combination in it is held out."""
+def open_example(
+    rng: Random, names: Names, *, edited: bool, by_rule: bool = False, most_groups: int = 12
+) -> Example:
+    """A graph over an open vocabulary, with a modification if `edited`; no combination in it is held out.
+
+    Args:
+        by_rule: the modification is worded by the rules of `pipeline.pairs`.
+    """
     while True:
         graph = random_graph(rng, names, most_groups)
         if has_held_out(graph):
@@ -46,8 +57,15 @@ def open_example(rng: Random, names: Names, *, edited: bool, most_groups: int = 
         if not edited:
             return Example(user_message(graph), verbalise(graph))
         change = modify(rng, graph, names)
-        if change is not None and not has_held_out(change[0]):
-            return Example(user_message(graph, change[1]), verbalise(change[0]), verbalise(graph))
+        if change is None or has_held_out(change[0]):
+            continue
+        after, text = change
+        if by_rule:
+            changes = difference(graph, after, MOST_FACTS)
+            if changes is None:
+                continue
+            text = worded(changes, rng.choice(STYLES))
+        return Example(user_message(graph, text), verbalise(after), verbalise(graph))
 
 
 def _sample(rng: Random) -> tuple[np.random.Generator, Scene, GroupGraph]:
@@ -103,7 +121,9 @@ def examples(rng: Random, groups: int, world: float, edited: float) -> Iterator[
     names, on_world = Names(), world if groups >= WORLD_GROUPS else 0.0
 
     def open_source(edited: bool) -> Source:
-        return lambda rng: open_example(rng, names, edited=edited, most_groups=groups)
+        return lambda rng: open_example(
+            rng, names, edited=edited, by_rule=edited and rng.random() < BY_RULE, most_groups=groups
+        )
 
     sources = (open_source(False), open_source(True), plain_scene, edited_scene)
     shares = [share * kind for share in (1 - on_world, on_world) for kind in (1 - edited, edited)]

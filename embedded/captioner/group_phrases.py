@@ -5,8 +5,9 @@ from random import Random
 from typing import NamedTuple
 
 from embedded.captioner import wording
+from pipeline.graph.plurals import pluralise
 from pipeline.graph.scene_graph import Group, GroupGraph
-from pipeline.graph.verbalise import is_plural, number_word, pluralise
+from pipeline.graph.verbalise import is_plural, number_word
 
 
 class Reference(NamedTuple):

@@ -10,8 +10,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.graph.plurals import pluralise
 from pipeline.graph.scene_graph import Group, GroupGraph, mention
-from pipeline.graph.verbalise import is_plural, number_word, pluralise
+from pipeline.graph.verbalise import is_plural, number_word
 
 SCENE_RATE = 0.04
 

@@ -14,7 +14,7 @@ from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.writer import TextWriter
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.scene_graph import GroupGraph, SceneGraph, serialise
+from pipeline.graph.scene_graph import GroupGraph, SceneGraph
 from pipeline.graph.summary import summarised
 from pipeline.llm.engines import open_engine
 from pipeline.llm.prompt import Message
@@ -42,7 +42,7 @@ class Language:
             UserError: the prompt or the model cannot be used.
         """
         settings, (groups, cut) = self._read(INTERPRET), self._summarised(graph)
-        messages = settings.messages(graph=serialise(groups))
+        messages = settings.messages(groups)
         return self._write(settings, messages, groups, groups, cut)
 
     def pseudo_caption(self, graph: SceneGraph, modification: str) -> tuple[str | None, str | None]:
@@ -52,7 +52,7 @@ class Language:
             UserError: the prompt or the model cannot be used.
         """
         settings, (groups, cut) = self._read(CAPTION), self._summarised(graph)
-        messages = settings.messages(graph=serialise(groups), modification=modification)
+        messages = settings.messages(groups, modification=modification)
         return self._write(settings, messages, groups, None, cut)  # which facts it must state is not known
 
     def close(self) -> None:

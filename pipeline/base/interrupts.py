@@ -63,16 +63,37 @@ def received() -> int:
     return _received
 
 
+class held:
+    """While it lasts a signal waits, for a few steps that must not be left half done; then it is raised."""
+
+    def __enter__(self) -> None:
+        global _holding
+        if threading.current_thread() is threading.main_thread():  # the only one that signals interrupt
+            _holding += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _holding, _waiting
+        if threading.current_thread() is threading.main_thread():
+            _holding -= 1
+            if _waiting and not _holding and _raised is not None:
+                _waiting = False
+                raise _raised
+
+
 _received = 0
 _raised: Interrupted | None = None
+_holding = 0
+_waiting = False
 
 
 def _interrupt(number: int, _: object) -> None:
-    global _received, _raised
+    global _received, _raised, _waiting
     _received = _received or number
     if _raised is None:  # later ones are for the thread
         _raised = Interrupted(_received)
-        raise _raised
+        if not _holding:
+            raise _raised
+        _waiting = True
 
 
 def _raise_again(lost: "sys.UnraisableHookArgs") -> None:

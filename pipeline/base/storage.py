@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.base.errors import UserError
+from pipeline.base.interrupts import held
 
 _KEPT = "what was written before is kept, so run the same command again after that"
 _MEANINGS = {
@@ -99,12 +100,16 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     After a kill the next writer in that folder deletes it.
     """
     remove_leftovers(path.parent)
-    folder, descriptor = _locked_folder(path)
+    made: tuple[Path, int] | None = None
     try:
-        yield folder
+        with held():
+            made = _locked_folder(path)
+        yield made[0]
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        with held():
+            if made is not None:
+                shutil.rmtree(made[0], ignore_errors=True)
+                os.close(made[1])
 
 
 def _locked_folder(path: Path) -> tuple[Path, int]:

@@ -12,20 +12,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from pipeline.graph.verbalise import pluralise
+from pipeline.graph.plurals import IRREGULAR
 
 LONGEST = 100  # characters of a name
 
-IRREGULAR = {
-    "man": "men", "woman": "women", "person": "people", "child": "children", "goose": "geese", "foot": "feet",
-    "mouse": "mice", "leaf": "leaves", "roof": "roofs", "half": "halves", "shelf": "shelves",
-    "wharf": "wharves", "calf": "calves", "wolf": "wolves", "loaf": "loaves", "axis": "axes",
-    "aircraft": "aircraft", "watercraft": "watercraft", "hovercraft": "hovercraft",
-    "spacecraft": "spacecraft", "sheep": "sheep", "deer": "deer", "fish": "fish", "cattle": "cattle",
-    "series": "series", "silo": "silos", "bus": "buses", "gas": "gases", "lens": "lenses",
-    "quay": "quays", "potato": "potatoes", "tomato": "tomatoes", "volcano": "volcanoes",
-    "crisis": "crises", "oasis": "oases", "basis": "bases", "quiz": "quizzes",
-}  # fmt: skip
 # classes of what nobody looked at, or could name
 NO_OBJECTS = frozenset(
     (
@@ -82,12 +72,6 @@ def singular(name: str) -> str:
         words = ["class", *words]
     words[-1] = _one(words[-1])
     return " ".join(words)[:LONGEST].strip()
-
-
-def plural_of(name: str) -> str:
-    """The plural of a name that `singular` made: irregular where that is known, else by the regular rules."""
-    *first, last = name.split(" ")
-    return " ".join([*first, last if last in _SAME else IRREGULAR.get(last) or pluralise(last)])
 
 
 def has_plural(name: str) -> bool:

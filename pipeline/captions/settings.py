@@ -8,10 +8,14 @@ from pipeline.base.paths import Paths
 from pipeline.captions.answer import SCHEMA, asking_for_json
 from pipeline.captions.row_cache import row_key, seed_of
 from pipeline.captions.stages import LanguageStage
+from pipeline.graph.notation import as_json, serialise
+from pipeline.graph.scene_graph import GroupGraph
 from pipeline.llm.identity import model_identity
 from pipeline.llm.model_files import check_llm_files
 from pipeline.llm.prompt import Message, PromptTemplate, load_prompt
 from pipeline.llm.types import Request, Sampling
+
+_FORMS = {"graph": serialise, "graph_json": as_json}
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,10 @@ class Settings:
             temperature = self.section.sample_temperature
         return Sampling.of(temperature, self.llm.top_p, self.params.seed)
 
-    def messages(self, **values: str) -> list[Message]:
-        """The prompt with the placeholders filled in."""
+    def messages(self, graph: GroupGraph | None = None, **values: str) -> list[Message]:
+        """The prompt with the placeholders filled in, those of the graph in the forms that it asks for."""
+        if graph is not None:
+            values |= {name: say(graph) for name, say in _FORMS.items() if name in self.template.placeholders}
         messages = self.template.render(**values)
         return messages if self.json_schema is None else asking_for_json(messages)
 

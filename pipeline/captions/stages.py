@@ -13,6 +13,9 @@ from pipeline.base.expected import Expected
 from pipeline.base.params import LanguageParams, Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
+from pipeline.llm.prompt import Placeholder
+
+GRAPH = ("graph", "graph_json")  # the graph in natural lines, or as JSON
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class LanguageStage:
     """`name` is that of the command, of its section in params.yaml and of its metrics."""
 
     name: str
-    placeholders: tuple[str, ...]  # in the prompt's last turn
+    placeholders: tuple[Placeholder, ...]  # in the prompt's last turn
     id_column: str
     schema: pa.Schema
     source: Callable[[Paths, str], Path]  # the table of a dataset; each of its rows gets a text
@@ -44,7 +47,7 @@ class LanguageStage:
 
 INTERPRET = LanguageStage(
     "interpret",
-    ("graph",),
+    (GRAPH,),
     "image_id",
     INTERPRETATIONS,
     Paths.scene_graphs,
@@ -53,7 +56,7 @@ INTERPRET = LanguageStage(
 )
 CAPTION = LanguageStage(
     "caption",
-    ("graph", "modification"),
+    (GRAPH, "modification"),
     "query_id",
     PSEUDO_CAPTIONS,
     Paths.pairs,

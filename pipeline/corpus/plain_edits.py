@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.graph.edits import Edit
+from pipeline.graph.plurals import pluralise
 from pipeline.graph.scene_graph import NUMBER_WORDS, VAGUE_QUANTITIES, Group, GroupGraph
-from pipeline.graph.verbalise import pluralise
 
 _CLAUSE = re.compile(r"(?:,| and)\s+(?=(?:add|remove|change to) )")
 _QUANTITIES = sorted((*NUMBER_WORDS, *VAGUE_QUANTITIES), key=len, reverse=True)

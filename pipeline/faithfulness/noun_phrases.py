@@ -7,7 +7,7 @@ from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
 from pipeline.faithfulness.grammar import CLASSES, COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
 from pipeline.faithfulness.items import Item
-from pipeline.graph.verbalise import pluralise
+from pipeline.graph.plurals import pluralise
 
 
 def find_mentions(passage: Passage) -> None:

@@ -17,8 +17,8 @@ from pipeline.faithfulness.labels import (
     words_of_scene,
 )
 from pipeline.faithfulness.scenes import Scenes, squeezed
+from pipeline.graph.plurals import IRREGULAR, pluralise
 from pipeline.graph.scene_graph import GroupGraph
-from pipeline.graph.verbalise import pluralise
 
 _WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of"), Kind.WEAK)
 _RELATIONS = (Kind.RELATION, Kind.WEAK, Kind.WITH)
@@ -238,11 +238,11 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
     if not tokens:
         return
     last = tokens[-1]
-    plurals = {pluralise(last), words.IRREGULAR_PLURALS.get(last, pluralise(last))}
+    plurals = {pluralise(last)}
     for ending, plural in (("fe", "ves"), ("f", "ves")):
-        if last.endswith(ending) and last not in words.IRREGULAR_PLURALS:
+        if last.endswith(ending) and last not in IRREGULAR:
             plurals.add(last.removesuffix(ending) + plural)
-    singulars = {one for one, many in words.IRREGULAR_PLURALS.items() if many == last and one != last}
+    singulars = {one for one, many in IRREGULAR.items() if many == last and one != last}
     if last.endswith("ies"):
         singulars.add(last[:-3] + "y")
     elif last.endswith("s") and not last.endswith(("ss", "us", "is")):

@@ -85,13 +85,6 @@ NAME_SYNONYMS = (
     ("roundabout", "traffic circle"), ("storage tank", "tank"), ("bare soil", "bare ground", "bare earth"),
     ("sea", "ocean"), ("mobile home", "trailer"), ("tennis court", "tennis-court"),
 )  # fmt: skip
-IRREGULAR_PLURALS = {
-    "man": "men", "woman": "women", "person": "people", "child": "children", "goose": "geese", "foot": "feet",
-    "mouse": "mice", "leaf": "leaves", "roof": "roofs", "half": "halves", "shelf": "shelves",
-    "wharf": "wharves",
-    "aircraft": "aircraft", "sheep": "sheep", "axis": "axes", "silo": "silos",
-}  # fmt: skip
-
 _ROWS = {
     "top": "top", "upper": "top", "topmost": "top", "uppermost": "top", "north": "top", "northern": "top",
     "bottom": "bottom", "lower": "bottom", "bottommost": "bottom", "south": "bottom", "southern": "bottom",

@@ -1,4 +1,4 @@
-"""Scene graphs: from objects in Visual Genome's shape to groups of like objects, and their text in a prompt.
+"""Scene graphs: from objects in Visual Genome's shape to groups of like objects.
 
 A graph lists single objects, but people and captions speak of groups ("three red cars at the left").
 A group holds the objects that share name, attributes and position; its fields are the facts of a caption.
@@ -150,30 +150,3 @@ def mention(graph: GroupGraph, index: int) -> str:
     group = graph.groups[index]
     unique = sum(other.name == group.name for other in graph.groups) == 1
     return group.name if unique else phrase(group)
-
-
-def serialise(graph: GroupGraph) -> str:
-    """A graph as lines of a prompt: every fact once, in the order of the graph.
-
-    Example:
-        scene: airport
-        objects:
-        - 3 car: red, small; at top left
-        - 1 hangar: white; at center
-        relations:
-        - car next to hangar
-    """
-    lines = [f"scene: {graph.scene}"] if graph.scene else []
-    lines.append("objects:")
-    for group in graph.groups:
-        line = "- " + " ".join(filter(None, (group.quantity, group.name)))
-        if group.attributes:
-            line += ": " + ", ".join(group.attributes)
-        if group.position:
-            line += f"; at {group.position}"
-        lines.append(line)
-    if graph.relations:
-        lines.append("relations:")
-        for subject, predicate, object_ in graph.relations:
-            lines.append(f"- {mention(graph, subject)} {predicate} {mention(graph, object_)}")
-    return "\n".join(lines)

@@ -7,6 +7,7 @@ parameters allow it. Each fact has one form, so a caption can be checked word by
     trees. The planes are next to the hangar.
 """
 
+from pipeline.graph.plurals import pluralise
 from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph, mention
 
 _WORD_OF = {str(number): word for word, number in NUMBER_WORDS.items()}
@@ -16,20 +17,6 @@ _VOWELS = "aeiou"
 def number_word(n: int) -> str:
     """1 to 12 in words, any other number in digits."""
     return _WORD_OF.get(str(n), str(n))
-
-
-def pluralise(name: str) -> str:
-    """The plural of a name's last word, by the regular rules alone.
-
-    Consonant + y becomes -ies; s, x, z, ch and sh take -es; everything else takes -s. A word that ends with a
-    single s (but not -us or -is) is taken for a plural already and stays.
-    """
-    lower = name.lower()
-    if lower.endswith("y") and lower[-2:-1].isalpha() and lower[-2] not in _VOWELS:
-        return name[:-1] + "ies"
-    if lower.endswith("s") and not lower.endswith(("ss", "us", "is")):
-        return name
-    return name + ("es" if lower.endswith(("s", "x", "z", "ch", "sh")) else "s")
 
 
 def is_plural(quantity: str) -> bool:

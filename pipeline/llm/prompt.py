@@ -16,6 +16,7 @@ ROLES = ("system", "user", "assistant")
 _HEADING = re.compile(r"^##[ \t]+(\S+)[ \t]*$", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
+Placeholder = str | tuple[str, ...]
 Message = dict[str, str]  # {"role": ..., "content": ...}, as chat templates and OpenAI's API take it
 
 
@@ -26,6 +27,11 @@ class PromptTemplate:
     turns: tuple[tuple[str, str], ...]
     hash: str
 
+    @property
+    def placeholders(self) -> set[str]:
+        """Names in braces in the last turn."""
+        return set(_PLACEHOLDER.findall(self.turns[-1][1]))
+
     def render(self, **values: str) -> list[Message]:
         """Messages with the placeholders filled in, in one pass: braces inside a value stay as they are."""
         return [
@@ -34,12 +40,13 @@ class PromptTemplate:
         ]
 
 
-def load_prompt(path: Path, placeholders: Sequence[str]) -> PromptTemplate:
+def load_prompt(path: Path, placeholders: Sequence[Placeholder]) -> PromptTemplate:
     """Read a prompt file and check that it can be used.
 
     Args:
         path: the text file.
-        placeholders: names that the last turn must hold in braces, the only ones allowed anywhere.
+        placeholders: names that the last turn must hold in braces, the only ones allowed anywhere. Of a tuple
+            of names it must hold one.
 
     Raises:
         UserError: the file is missing or no UTF-8, a role is unknown, the turns are in an order that no chat
@@ -85,14 +92,24 @@ def _check_roles(turns: tuple[tuple[str, str], ...], path: Path) -> None:
         raise UserError("the turns are in the wrong order", remedy, file=path, value=value)
 
 
-def _check_placeholders(turns: tuple[tuple[str, str], ...], allowed: Sequence[str], path: Path) -> None:
+def _check_placeholders(
+    turns: tuple[tuple[str, str], ...], wanted: Sequence[Placeholder], path: Path
+) -> None:
     in_last = set(_PLACEHOLDER.findall(turns[-1][1]))
-    for name in allowed:
-        if name not in in_last:
+    alternatives = [(one,) if isinstance(one, str) else one for one in wanted]
+    for names in alternatives:
+        if in_last.isdisjoint(names):
             reason = "a placeholder is missing from the last turn"
-            raise UserError(reason, f"Write {{{name}}} there", file=path, field=name)
+            raise UserError(
+                reason, f"Write {' or '.join(map(_braced, names))} there", file=path, field=names[0]
+            )
+    allowed = [name for names in alternatives for name in names]
     for _, body in turns:
         for name in _PLACEHOLDER.findall(body):
             if name not in allowed:
-                remedy = "Use " + " and ".join(f"{{{known}}}" for known in allowed)
-                raise UserError("the placeholder is unknown", remedy, file=path, value=f"{{{name}}}")
+                remedy = "Use " + " and ".join(map(_braced, allowed))
+                raise UserError("the placeholder is unknown", remedy, file=path, value=_braced(name))
+
+
+def _braced(name: str) -> str:
+    return f"{{{name}}}"

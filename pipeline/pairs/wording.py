@@ -8,9 +8,9 @@ comparison   the same but without the two red cars at the left and with one hang
 import hashlib
 from collections.abc import Sequence
 
-from pipeline.faithfulness.words import IRREGULAR_PLURALS
+from pipeline.graph.plurals import pluralise
 from pipeline.graph.scene_graph import Group
-from pipeline.graph.verbalise import is_plural, number_word, pluralise
+from pipeline.graph.verbalise import is_plural, number_word
 from pipeline.pairs.difference import COLOURS, SIZES, Change
 
 STYLES = ("command", "wish", "comparison")
@@ -45,21 +45,13 @@ def listed(clauses: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(clauses[:-1]), clauses[-1])))
 
 
-def plural_of(name: str) -> str:
-    """The plural of a name's last word; one that is a plural already stays."""
-    *first, last = name.split(" ")
-    if last.lower() in IRREGULAR_PLURALS.values():
-        return name
-    return " ".join([*first, IRREGULAR_PLURALS.get(last.lower()) or pluralise(last)])
-
-
 def noun(group: Group, *, number: bool = True, without: Sequence[str] = (), place: bool = True) -> str:
     """A group without an article: "two small cars at the left".
 
     Args:
         without: attributes that are left out.
     """
-    name = plural_of(group.name) if is_plural(group.quantity) else group.name
+    name = pluralise(group.name) if is_plural(group.quantity) else group.name
     attributes = [attribute for attribute in group.attributes if attribute not in without]
     quantity = _number(group) if number else ""
     where = f"at the {group.position}" if place and group.position else ""
@@ -68,7 +60,8 @@ def noun(group: Group, *, number: bool = True, without: Sequence[str] = (), plac
 
 def the(group: Group, *, without: Sequence[str] = (), place: bool = True) -> str:
     """A group that is there: "the two small cars at the left", "the hangar"."""
-    return "the " + noun(group, number=group.quantity != "1", without=without, place=place)
+    number = group.quantity not in ("1", "some", "a few")
+    return "the " + noun(group, number=number, without=without, place=place)
 
 
 def _number(group: Group) -> str:
@@ -96,7 +89,7 @@ def _ends(change: Change) -> tuple[str, str, str]:
     assert change.relation is not None and change.ends is not None
     subject, predicate, object_ = change.relation
     said = (
-        f"the {plural_of(name) if is_plural(group.quantity) else name}"
+        f"the {pluralise(name) if is_plural(group.quantity) else name}"
         for name, group in zip((subject, object_), change.ends, strict=True)
     )
     first, second = said

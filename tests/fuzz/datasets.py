@@ -16,7 +16,8 @@ from pipeline.corpus.folder import read_folder
 from pipeline.corpus.tables import Corpus, Rejects
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
-from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.graph.summary import summarised
 from pipeline.graph.verbalise import verbalise
 from tests.fuzz.target import Target, of_file

@@ -18,7 +18,8 @@ from pipeline.corpus.checks import Rejected
 from pipeline.corpus.plain_edits import EditReader
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits
-from pipeline.graph.scene_graph import POSITIONS, Group, GroupGraph, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import POSITIONS, Group, GroupGraph
 from pipeline.graph.verbalise import verbalise
 from pipeline.llm.endpoint_engine import EndpointEngine
 from pipeline.llm.prompt import load_prompt

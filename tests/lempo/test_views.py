@@ -15,7 +15,7 @@ def test_captions_are_shown_worst_first(toy: Toy, capsys: pytest.CaptureFixture[
     )
     show_captions(toy.params, toy.paths, "toy", "interpret", worst=True, limit=2)
     shown = capsys.readouterr().out
-    assert shown.startswith("toy toy-0001") and "- 1 car: blue; at left" in shown
+    assert shown.startswith("toy toy-0001") and "- one blue car at the left" in shown
     assert "missed:   blue car" in shown and "invented: pink car" in shown and "2 of 8 rows" in shown
     toy.run(stage="caption")
     capsys.readouterr()

@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,18 @@ def _private_shared_memory() -> bool:
     return all(subprocess.run(command, capture_output=True).returncode == 0 for command in commands)
 
 
+def _own_resource_tracker() -> None:
+    """A command's semaphores are unlinked when its tracker loses it, which this process's one never does."""
+    tracker: Any = resource_tracker._resource_tracker  # type: ignore[attr-defined]
+    if tracker._fd is not None:
+        os.close(tracker._fd)
+        tracker._fd = tracker._pid = None
+
+
 def _command(argv: list[str], folder: str, limits: dict[str, int], starting: int) -> None:
     """In the fork: run the command and end; `starting` is closed when it starts."""
     os.setsid()
+    _own_resource_tracker()
     os.chdir(folder)
     log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)

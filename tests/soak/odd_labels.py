@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.check import Check, check, vocabulary_of
-from pipeline.graph.scene_graph import GroupGraph, Node, SceneGraph, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import GroupGraph, Node, SceneGraph, group_objects
 from pipeline.graph.verbalise import verbalise
 from tests.pipeline.faithfulness.test_cases import CASES, GRAPHS, OTHERS
 from tests.soak.trial import Outcome, each

@@ -8,7 +8,8 @@ from lempo.captions import show_captions
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.answer import SCHEMA
-from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
 from pipeline.llm.types import Request, Result
 from stages import interpret

@@ -24,7 +24,8 @@ from embedded.world.edits import sample_scene
 from embedded.world.phrasings import HELD_OUT, TRAIN_PHRASINGS
 from embedded.world.scene import scene_graph
 from embedded.world.vocabulary import DATASETS
-from pipeline.graph.scene_graph import Group, GroupGraph, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import Group, GroupGraph, group_objects
 from pipeline.graph.verbalise import say_group, verbalise
 
 WAYS = [value for value in vars(wording).values() if isinstance(value, list)]
@@ -174,16 +175,16 @@ def test_the_template_puts_the_modification_first_and_marks_what_it_names() -> N
         "port", (Group("2", "body", (), "left"), Group("", "car"), Group("a few", "ship")), ((0, "near", 1),)
     )
     assert render(user_message(graph, "remove the bodies and all ships")) == (
-        "<|mod|> remove the bodies and all ships<|graph|> scene: port<|g1|><|named|> 2 body; at left"
-        "<|g2|> car<|g3|><|named|> a few ship<|r|> body near car<|answer|>"
+        "<|mod|> remove the bodies and all ships<|graph|> scene: port<|g1|><|named|> two bodies at the left"
+        "<|g2|> car<|g3|><|named|> a few ships<|r|> the bodies are near the car<|answer|>"
     )
     cars = GroupGraph(
         None, (Group("2", "car", ("red", "old"), "top left"), Group("1", "car", ("red",), "top")), ()
     )
     assert render(user_message(cars, "Move the old, red cars at the top left to the left.")) == (
         "<|mod|> move the old, red cars at the top left to the left<|graph|>"
-        "<|g1|><|named|> 2 car: red<|named|>, old<|named|>; at top left<|named|>"
-        "<|g2|><|named|> 1 car: red<|named|>; at top<|answer|>"
+        "<|g1|><|named|> two red<|named|> old<|named|> cars at the top left<|named|>"
+        "<|g2|><|named|> one red<|named|> car at the top<|answer|>"
     )
 
 

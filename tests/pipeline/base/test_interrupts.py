@@ -41,9 +41,9 @@ def _hear_all() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _start(body: str, *before: str, **environment: str) -> subprocess.Popen[str]:
+def _start(body: str, *before: str, folder: Path | None = None, **environment: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [*before, sys.executable, "-c", PROGRAM.format(body=body)],
+        [*before, sys.executable, "-c", PROGRAM.format(body=body), str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -64,6 +64,35 @@ def test_a_signal_raises_one_exception_and_a_second_soon_after_is_the_same(numbe
     said, errors = process.communicate(timeout=10)
     assert process.returncode == 128 + number and not errors
     assert said in (f"interrupted {number}\n", f"ended by {number.name} {number}\n")
+
+
+HELD = """
+    with interrupts.held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("done", flush=True)
+    print("too late", flush=True)
+"""
+FOLDERS = """
+    from pathlib import Path
+    from pipeline.base.storage import temporary_folder
+    while True:
+        with temporary_folder(Path(sys.argv[1]) / "table"):
+            pass
+"""
+
+
+def test_a_signal_waits_while_it_is_held_and_is_raised_then() -> None:
+    process = _start(HELD)
+    assert process.communicate(timeout=10) == ("done\nended by SIGTERM 15\n", "")
+    assert process.returncode == 143
+
+
+def test_no_moment_of_a_signal_leaves_a_temporary_folder(tmp_path: Path) -> None:
+    for _ in range(5):
+        process = _start(FOLDERS, folder=tmp_path)
+        process.terminate()
+        assert process.wait(timeout=10) == 143
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_what_swallows_everything_is_ended_by_force() -> None:

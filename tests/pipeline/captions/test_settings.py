@@ -9,6 +9,7 @@ from pipeline.base.paths import Paths
 from pipeline.captions.row_cache import row_key
 from pipeline.captions.settings import FIRST, Attempt, read_settings
 from pipeline.captions.stages import CAPTION, INTERPRET
+from pipeline.graph.scene_graph import Group, GroupGraph
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,7 +43,7 @@ def test_attempts_and_samples_follow_the_parameters(tmp_path: Path) -> None:
     assert list(caption.attempts()) == [FIRST, Attempt("repair", 1), Attempt("repair", 2)]
     assert list(caption.samples()) == [Attempt("sample", 2), Attempt("sample", 3)]
     assert list(read_settings(INTERPRET, params, Paths(tmp_path)).samples()) == []
-    messages = caption.messages(graph="a graph", modification="a modification")
+    messages = caption.messages(GroupGraph(None, (Group("2", "car"),), ()), modification="a modification")
     for attempt, temperature in (
         (FIRST, params.llm.temperature),
         (Attempt("repair", 1), params.llm.repair_temperature),

@@ -12,7 +12,8 @@ from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.scene_graphs import graph_row
 from pipeline.corpus.tables import Notes
-from pipeline.graph.scene_graph import graph_from_row, group_objects, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import graph_from_row, group_objects
 
 GRAPH: dict[str, Any] = {
     "image_id": "a",

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.faithfulness.check import MOST_READ, check, vocabulary_of
 from pipeline.faithfulness.labels import attribute_words, name_words, predicate_words, words_of_scene
-from pipeline.graph.scene_graph import Group, GroupGraph, serialise
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import Group, GroupGraph
 from pipeline.graph.verbalise import verbalise
 from tests.pipeline.faithfulness.test_cases import GRAPHS, OTHERS
 from tests.soak import odd_labels

@@ -5,29 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.graph.scene_graph import NUMBER_WORDS, Group, GroupGraph
-from pipeline.graph.verbalise import number_word, pluralise, say_group, say_relation, verbalise
-
-
-@pytest.mark.parametrize(
-    ("name", "plural"),
-    [
-        ("car", "cars"),
-        ("box", "boxes"),
-        ("body", "bodies"),
-        ("highway", "highways"),
-        ("branch", "branches"),
-        ("brush", "brushes"),
-        ("bus", "buses"),
-        ("grass", "grasses"),
-        ("house", "houses"),
-        ("storage tank", "storage tanks"),
-        ("tennis", "tennises"),
-        ("stairs", "stairs"),
-        ("y", "ys"),
-    ],
-)
-def test_pluralise_follows_the_regular_rules(name: str, plural: str) -> None:
-    assert pluralise(name) == plural
+from pipeline.graph.verbalise import number_word, say_group, say_relation, verbalise
 
 
 def test_number_words_end_at_twelve() -> None:
@@ -94,11 +72,6 @@ def test_every_fact_is_in_the_caption(members: list[Group]) -> None:
         assert say_group(group) in caption
         assert all(attribute in caption for attribute in group.attributes)
     assert caption.count("\n") == 0
-
-
-@given(names)
-def test_a_plural_begins_as_its_singular(name: str) -> None:
-    assert pluralise(name).startswith(name[:-1])
 
 
 def test_every_number_word_has_its_number() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.captions.stages import CAPTION, STAGES
 from pipeline.llm.prompt import load_prompt
 
 ROOT = Path(__file__).parents[3]
@@ -38,13 +39,18 @@ def test_the_hash_is_of_the_text(tmp_path: Path) -> None:
     assert len(first) == 64 and first != second
 
 
-@pytest.mark.parametrize(
-    ("name", "fields"), [("interpret", ("graph",)), ("caption", ("graph", "modification"))]
-)
-def test_the_shipped_prompts_ask_with_the_row_alone(name: str, fields: tuple[str, ...]) -> None:
-    template = load_prompt(ROOT / f"prompts/{name}.txt", fields)
+@pytest.mark.parametrize("name", ["interpret", "caption"])
+def test_the_shipped_prompts_ask_with_the_row_alone(name: str) -> None:
+    template = load_prompt(ROOT / f"prompts/{name}.txt", STAGES[name].placeholders)
     asked = template.render(graph="G", modification="M")[-1]
     assert asked == {"role": "user", "content": "G" if name == "interpret" else "G\nModification: M"}
+
+
+def test_one_of_several_placeholders_is_enough(tmp_path: Path) -> None:
+    path = _write(tmp_path, GOOD.replace("{graph}", "{graph_json}"))
+    assert load_prompt(path, CAPTION.placeholders).placeholders == {"graph_json", "modification"}
+    with pytest.raises(UserError, match=r"missing.*{graph} or {graph_json}"):
+        load_prompt(_write(tmp_path, GOOD.replace("{graph}", "")), CAPTION.placeholders)
 
 
 @pytest.mark.parametrize(
