@@ -1,6 +1,11 @@
 """`lempo interpret`: scene graphs to captions of the images (scene graph interpretation, SGI)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
 
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
@@ -13,8 +18,8 @@ from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import INTERPRET
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.scene_graph import GroupGraph, graph_from_row
-from pipeline.graph.summary import summarised
+from pipeline.graph.scene_graph import graph_from_row
+from pipeline.graph.summary import Limits, summarised
 from pipeline.llm.types import Engine
 
 
@@ -28,34 +33,48 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         UserError: the prompt, the model or a table is missing; raised before a model is loaded.
     """
     settings, expected = read_settings(INTERPRET, params, paths), Expected(params, paths)
-    checkers = {
-        dataset: Checker(vocabulary_of(graph for _, graph, _ in _images(dataset, expected)))
-        for dataset in params.datasets
-    }
-    write_captions(_rows(checkers, settings, expected), settings, paths, engine)
+    datasets = [_Dataset(name, settings, expected) for name in params.datasets]
+    rows = (row for dataset in datasets for row in dataset.rows())
+    write_captions(rows, settings, paths, engine)
 
 
-def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) -> Iterator[Row]:
-    for dataset, checker in checkers.items():
-        brought = BroughtTexts(expected, dataset, "interpretation")
-        for image_id, graph, is_summarised in _images(dataset, expected):
-            yield Row(
-                dataset=dataset,
-                id=image_id,
-                messages=settings.messages(graph),
-                graph=graph,
-                checker=checker,
-                summarised=is_summarised,
-                empty=not graph.groups,
-                brought=brought.of(image_id),
-            )
+class _Dataset:
+    """The graphs of a dataset, and the checker of their interpretations."""
+
+    def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
+        self._name, self._settings, self._expected = name, settings, expected
+        self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
+        graphs = (summarised(graph_from_row(row), *self._limits)[0] for _, _, row in self._graphs())
+        self._checker = Checker(vocabulary_of(graphs))
+
+    def rows(self) -> Iterator[Row]:
+        brought = BroughtTexts(self._expected, self._name, "interpretation")
+        for batch, index, row in self._graphs():
+            again = partial(self._again, batch, index)
+            yield replace(self._row(row, self._limits), brought=brought.of(row["image_id"]), again=again)
         brought.finish()
 
+    def _graphs(self) -> Iterator[tuple[pa.RecordBatch, int, dict[str, Any]]]:
+        """Every row of the table, and where it stands."""
+        file = self._expected.paths.scene_graphs(self._name)
+        for batch in read_batches(file, SCENE_GRAPHS, expect=self._expected.corpus(self._name)):
+            for index, row in enumerate(batch.to_pylist()):
+                yield batch, index, row
 
-def _images(dataset: str, expected: Expected) -> Iterator[tuple[str, GroupGraph, bool]]:
-    """Every image, its scene graph as the prompt states it, and whether that is not all of it."""
-    limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
-    file = expected.paths.scene_graphs(dataset)
-    for batch in read_batches(file, SCENE_GRAPHS, expect=expected.corpus(dataset)):
-        for row in batch.to_pylist():
-            yield row["image_id"], *summarised(graph_from_row(row), *limits)
+    def _row(self, row: dict[str, Any], limits: Limits) -> Row:
+        graph, is_summarised = summarised(graph_from_row(row), *limits)
+        return Row(
+            dataset=self._name,
+            id=row["image_id"],
+            messages=self._settings.messages(graph),
+            graph=graph,
+            checker=self._checker,
+            summarised=is_summarised,
+            empty=not graph.groups,
+            shown=graph,
+        )
+
+    def _again(self, batch: pa.RecordBatch, index: int, limits: Limits) -> Row:
+        """A row anew. It is read again: few are asked for, and all would fill the memory."""
+        (row,) = batch.slice(index, 1).to_pylist()
+        return replace(self._row(row, limits), again=partial(self._again, batch, index))

@@ -1,15 +1,17 @@
 """The texts that the model gives for a row, each checked against the row's graph, and the best of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
 from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import BROUGHT, FIRST, RULES, Attempt, Settings
 from pipeline.faithfulness.check import Check
+from pipeline.graph.verbalise import verbalise
 from pipeline.llm.types import Result
 
+CHARACTERS = 4  # of a token, about, where an answer without a caption is not kept
 EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 
 
@@ -67,6 +69,7 @@ class Outcome:
     candidates: list[Candidate] = field(default_factory=list)
     alternatives: list[Candidate] = field(default_factory=list)
     lost_sample: str | None = None
+    _cut_text: Candidate | None = None  # the first answer, where a shorter prompt took the place of the row's
 
     def __post_init__(self) -> None:
         row = self.row
@@ -81,12 +84,37 @@ class Outcome:
     @property
     def first(self) -> Candidate:
         """The model's first answer, or the brought text."""
-        return self.candidates[0]
+        return self._cut_text or self.candidates[0]
 
     @property
     def best(self) -> Candidate:
         """The candidate with the fewest wrong facts, the first one on a tie."""
         return min(self.candidates, key=lambda candidate: candidate.badness)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the prompt is too long, or the answer was cut since there is too much to say.
+
+        The latter is so if the sentences by rule about the prompt's graph are longer than half of what the
+        model could write: a model that is cut while it rambles about a small graph would ramble again.
+        """
+        first, shown = self.candidates[0], self.row.shown
+        answer = first.answer
+        if shown is None or answer.permanent:
+            return answer.permanent
+        cut = answer.finish_reason == "length" and not (first.text is None and answer.text)  # no thought
+        written = len(answer.text or "") or CHARACTERS * (answer.output_tokens or 0)
+        return cut and first.all_right is not True and 2 * len(verbalise(shown)) > written
+
+    def shorten(self, shorter: "Outcome") -> None:
+        """Take over the answer to a prompt with less of the graph, if it is better than one too long."""
+        (old,), (new,) = self.candidates, shorter.candidates
+        if old.text is None and new.text is None and shorter.too_long:
+            self.candidates = [replace(old, answer=new.answer)]
+        elif old.text is None or (new.text is not None and not shorter.too_long):
+            if self._cut_text is None and old.text is not None:
+                self._cut_text = old
+            self.row, self.row_key, self.candidates = shorter.row, shorter.row_key, [new]
 
     @property
     def needs_repair(self) -> bool:

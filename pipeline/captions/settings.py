@@ -34,9 +34,12 @@ class Attempt:
         return {"first": 0, "repair": self.number, "sample": 1 - self.number}[self.kind]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.number}" if self.kind in ("repair", "sample") else self.kind
+        if self.kind in ("repair", "sample"):
+            return f"{self.kind} {self.number}"
+        return self.kind if self.number == 1 else "shorter prompts"
 
 
+SHORTER = Attempt("first", 2)  # a first answer to a prompt that says less of the graph
 FIRST, BROUGHT, RULES = Attempt("first"), Attempt("brought"), Attempt("rules")
 
 
@@ -62,9 +65,9 @@ class Settings:
         """The schema of every answer; None where answers are plain text."""
         return SCHEMA if self.llm.output == "json" else None
 
-    def attempts(self) -> list[Attempt]:
-        """The first text and its repairs, in their order."""
-        return [FIRST, *(Attempt("repair", number) for number in range(1, self.llm.repairs + 1))]
+    def repairs(self) -> list[Attempt]:
+        """The further attempts of a text with a fault, in their order."""
+        return [Attempt("repair", number) for number in range(1, self.llm.repairs + 1)]
 
     def samples(self) -> list[Attempt]:
         """The further samples of a row, beyond its first text."""
