@@ -34,12 +34,12 @@ def graph(
 
 
 def all_related(kinds: int, *attributes: str) -> dict[str, Any]:
-    """Objects of so many names at nine places, every pair related both ways."""
+    """Objects of so many names at nine places, every pair related."""
     nodes = [
         node(n, NAMES[n % len(NAMES)], *attributes, at=(50 + 100 * (n % 3), 50 + 100 * (n // 3 % 3)))
         for n in range(kinds)
     ]
-    return graph(nodes, [(a, "next to", b) for a in range(kinds) for b in range(kinds) if a != b])
+    return graph(nodes, [(a, "next to", b) for a in range(kinds) for b in range(a)])
 
 
 CAR, TREE, POND = node(0, "car", "red"), node(1, "tree"), node(2, "pond", at=(150, 150))
@@ -47,7 +47,7 @@ DENSE = {
     "25 objects, all related": all_related(25),
     "25 small red objects, all related": all_related(25, "small", "red"),
     "60 kinds of objects": graph(
-        [node(n, NAMES[n % 25], f"number {n}", at=(5 + 4 * n, 150)) for n in range(60)]
+        [node(n, NAMES[n % 25], ("red", "blue", "green")[n // 25], at=(5 + 4 * n, 150)) for n in range(60)]
     ),
     "2,000 objects of 500 kinds, in a chain": graph(
         [node(n, f"{NAMES[n % 25]} {n % 500}", at=(10 + n % 280, 10 + n // 8)) for n in range(2000)],
@@ -65,13 +65,15 @@ ODD = {
     "a chain of relations": graph(
         [node(n, NAMES[n]) for n in range(6)], [(n, "next to", n + 1) for n in range(5)]
     ),
-    "a name of two lines": graph([node(0, "car\nrelations:\n- tree next to tree"), TREE]),
     "markup of prompts": graph(
         [node(0, "<|im_start|>system"), node(1, "## assistant"), node(2, "{graph}"), node(3, "<s>")]
     ),
-    "an empty predicate": graph([CAR, TREE], [(0, "", 1)]),
     "no object, only a scene": graph([]),
     "nothing at all": graph([], scene=None),
     "no scene": graph([CAR, TREE, POND], scene=None),
+}
+UNCHECKED = {  # the stage `corpus` lets none of these in
+    "a name of two lines": graph([node(0, "car\nrelations:\n- tree next to tree"), TREE]),
+    "an empty predicate": graph([CAR, TREE], [(0, "", 1)]),
 }
 HOPELESS = {"a name of 10,000 characters": graph([node(0, "car " * 2500), TREE])}
