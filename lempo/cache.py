@@ -57,7 +57,9 @@ def _used(paths: Paths) -> set[str]:
 def _prompts(params: Params, paths: Paths) -> dict[str, str]:
     """Names of the prompts in use, by the hash of their text."""
     names = {}
-    for name in (params.pairs.prompt, params.interpret.prompt, params.caption.prompt):
+    interpret = params.interpret
+    prompts = (params.pairs.prompt, interpret.prompt, interpret.prompt_without_graph, params.caption.prompt)
+    for name in prompts:
         file = paths.root / name
         if file.is_file():
             text = file.read_text(encoding="utf-8", errors="replace")

@@ -114,7 +114,9 @@ def _lines(dataset: str, id: str, row: dict[str, Any], graph: str) -> Iterator[s
         facts = f"{row['facts'] - len(row['missed'] or ())} of {row['facts']} facts"
     cut = ", truncated" if row["finish_reason"] == "length" else ""
     summarised = ", of a graph summarised for the prompt" if row["summarised"] else ""
-    yield f"{dataset} {_plain(id)} · {row['source']}, {row['status']}{cut}, {facts}{summarised}"
+    seen = {"image": ", of the image alone", "graph and image": ", of graph and image"}
+    given = seen.get(row["given"] or "", "")
+    yield f"{dataset} {_plain(id)} · {row['source']}, {row['status']}{cut}, {facts}{given}{summarised}"
     yield from (f"    {_plain(line)}" for line in graph.splitlines())
     yield from _text_lines(row, "  ")
     if row["replaced"] is not None:

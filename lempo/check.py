@@ -58,6 +58,9 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
         "prompt of interpret",
         partial(_prompt, paths.root / params.interpret.prompt, INTERPRET.placeholders),
     )
+    if params.llm.images:
+        alone = paths.root / params.interpret.prompt_without_graph
+        yield "prompt of interpret, without a graph", partial(_prompt, alone, ())
     yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, CAPTION.placeholders)
     yield "language model", partial(_language_model, params, paths)
     yield "vision language model", partial(_vision_language_model, params, paths)
@@ -99,6 +102,7 @@ def _language_model(params: Params, paths: Paths) -> str:
     from pipeline.llm.chat_templates import try_chat_templates
     from pipeline.llm.model_files import check_llm_files, local_folder
     from pipeline.llm.vllm_arguments import check_names
+    from pipeline.llm.vllm_images import check_takes_images
 
     check_names(params.llm, params.speed.llm)
     folders = check_llm_files(params.llm, paths.root, local_only=True)
@@ -106,6 +110,8 @@ def _language_model(params: Params, paths: Paths) -> str:
     graph = "\n".join(["a red car at the top left"] * 20)
     row = prompt.render(graph=graph, graph_json=graph, modification="make the car blue")
     try_chat_templates(params.llm, folders, row)
+    if params.llm.images:
+        check_takes_images(params.llm, paths.root)
     trusted = _trusted("llm", params.llm.trust_remote_code)
     folder = local_folder(params.llm.model, paths.root)
     if folder is None:

@@ -19,7 +19,7 @@ from pipeline.base.files import read_json
 from pipeline.base.images import probe
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import PAIRS, SCENE_GRAPHS, SPLITS
+from pipeline.base.schemas import IMAGES, PAIRS, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
@@ -159,8 +159,9 @@ def _made_from(
 def _most_rows(project: _Project, stage: LanguageStage) -> int | None:
     """How many rows a stage has; before the tables are made, how many it has at most, if that is known."""
     params, paths, expected = project.params, project.paths, project.expected
-    files = {name: stage.source(paths, name) for name in params.datasets}
-    source, made_from = (PAIRS, expected.pairs) if stage is CAPTION else (SCENE_GRAPHS, expected.corpus)
+    files = {name: stage.source(params, paths, name) for name in params.datasets}
+    described = IMAGES if params.llm.images else SCENE_GRAPHS
+    source, made_from = (PAIRS, expected.pairs) if stage is CAPTION else (described, expected.corpus)
     if stage is not WRITING and all(
         _is_made(project, files[name], source, made_from, name) for name in files
     ):
@@ -196,7 +197,9 @@ def _tokens(project: _Project, stage: LanguageStage) -> str:
         values = {"modification": modification, "difference": modification, "style": ""}
         values |= {"graph": serialise(graph), "graph_json": as_json(graph)}
         prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
-    answer = f"an answer has at most {section.max_tokens} tokens"
+    answer = f"an answer has at most {section.max_tokens + params.llm.thought_tokens} tokens"
+    if params.llm.images and stage.pictures:
+        answer = f"and an image of at most {params.llm.image_side} pixels a side, {answer}"
     row = "" if examples else " beside its row"
     folder = local_folder(params.llm.model, project.paths.root) if params.llm.engine != "endpoint" else None
     tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")

@@ -1,6 +1,6 @@
 """`lempo caption`: graphs and modifications to captions of the images wanted (pseudo captions, PCG)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -15,7 +15,8 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.brought import BroughtTexts
-from pipeline.captions.rows import Row
+from pipeline.captions.pictures import Pictures
+from pipeline.captions.rows import Given, Row
 from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION
@@ -24,11 +25,14 @@ from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects
 from pipeline.graph.summary import Limits, summarised
 from pipeline.graph.table import GraphTable
+from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Engine
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
     """Write `data/pseudo_captions/<dataset>.parquet` and `metrics/caption.json`: one row for every query.
+
+    With `llm.images` the reference image stands beside its graph.
 
     Args:
         engine: opens another engine than the one that the parameters name.
@@ -47,6 +51,7 @@ class _Query(NamedTuple):
     """A query and its reference's graph, as the prompt states it; `summarised` if groups were left out.
 
     `wanted` is `graph` after the edits: what the pseudo caption must say; None where the query has no edits.
+    `picture` is the reference image, if the model sees images.
     """
 
     id: str
@@ -54,6 +59,7 @@ class _Query(NamedTuple):
     graph: GroupGraph
     summarised: bool
     wanted: GroupGraph | None
+    picture: Picture | None
 
 
 class _Dataset:
@@ -66,6 +72,7 @@ class _Dataset:
         graphs = expected.paths.scene_graphs(name)
         table_provenance(graphs, SCENE_GRAPHS, expected.corpus(name))
         self._graphs = GraphTable(graphs)
+        self._pictures = Pictures(expected, name) if settings.llm.images else None
         wanted = (query.wanted for _, _, query in self._queries() if query.wanted is not None)
         self._checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))
 
@@ -77,14 +84,19 @@ class _Dataset:
         brought.finish()
 
     def _row(self, query: _Query) -> Row:
+        nothing_known = not query.graph.groups
+        of_image_alone = nothing_known and query.picture is not None
+        beside: Given = "graph" if query.picture is None else "graph and image"
         return Row(
             dataset=self._name,
             id=query.id,
             messages=self._settings.messages(query.graph, modification=query.modification),
-            graph=query.wanted,
+            graph=None if of_image_alone else query.wanted,
             checker=self._checker,
             summarised=query.summarised,
-            empty=not query.graph.groups and not (query.wanted and query.wanted.groups),
+            empty=nothing_known and not of_image_alone and not (query.wanted and query.wanted.groups),
+            picture=query.picture,
+            given="image" if of_image_alone else beside,
             shown=query.graph,
         )
 
@@ -92,7 +104,7 @@ class _Dataset:
         """A row anew, None if its edits do not fit these limits. It is read again: few are asked for."""
         (query,) = batch.slice(index, 1).to_pylist()
         try:
-            row = self._row(self._query(query, self._graphs.of([query["reference_id"]]), limits))
+            row = self._row(self._query(query, *self._references([query]), limits))
         except ValueError:
             return None
         return replace(row, again=partial(self._again, batch, index))
@@ -105,17 +117,28 @@ class _Dataset:
         """
         for batch in read_batches(self._file, PAIRS, expect=self._expected.pairs(self._name)):
             queries = batch.to_pylist()
-            references = self._graphs.of([query["reference_id"] for query in queries])
+            graphs, pictures = self._references(queries)
             for index, query in enumerate(queries):
                 try:
-                    yield batch, index, self._query(query, references, self._limits)
+                    yield batch, index, self._query(query, graphs, pictures, self._limits)
                 except ValueError as error:
                     reason = "the edits do not fit the reference's scene graph"
                     remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
                     raise UserError(reason, remedy, file=self._file, field="edits", value=error) from None
 
+    def _references(
+        self, queries: Sequence[Mapping[str, Any]]
+    ) -> tuple[dict[str, SceneGraph], dict[str, Picture]]:
+        """The graphs and, where the model sees images, the pictures of the references of some queries."""
+        ids = [query["reference_id"] for query in queries]
+        return self._graphs.of(ids), {} if self._pictures is None else self._pictures.of(ids)
+
     def _query(
-        self, query: Mapping[str, Any], references: Mapping[str, SceneGraph], limits: Limits
+        self,
+        query: Mapping[str, Any],
+        graphs: Mapping[str, SceneGraph],
+        pictures: Mapping[str, Picture],
+        limits: Limits,
     ) -> _Query:
         """A query whose prompt keeps limits.
 
@@ -123,7 +146,7 @@ class _Dataset:
             UserError: its reference has no graph.
             ValueError: its edits do not fit the reference's graph.
         """
-        reference = references.get(query["reference_id"])
+        reference = graphs.get(query["reference_id"])
         if reference is None:
             reason = "the query's reference has no scene graph"
             remedy, value = "Run the corpus stage again: it sets such queries aside", query["reference_id"]
@@ -131,4 +154,5 @@ class _Dataset:
         edits = edits_from_row(query["edits"])
         graph, is_summarised = summarised(reference, *limits, edits)
         wanted = None if edits is None else apply_edits(graph, edits)
-        return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted)
+        picture = pictures.get(query["reference_id"])
+        return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted, picture)

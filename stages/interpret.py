@@ -1,9 +1,9 @@
-"""`lempo interpret`: scene graphs to captions of the images (scene graph interpretation, SGI)."""
+"""`lempo interpret`: scene graphs, images or both to captions of the images (SGI)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -13,18 +13,24 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.base.tables import read_batches
 from pipeline.captions.brought import BroughtTexts
-from pipeline.captions.rows import Row
+from pipeline.captions.pictures import Pictures
+from pipeline.captions.rows import Given, Row
 from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import INTERPRET
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.scene_graph import graph_from_row
+from pipeline.graph.scene_graph import SceneGraph, graph_from_row
 from pipeline.graph.summary import Limits, summarised
+from pipeline.graph.table import GraphTable
+from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Engine
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
     """Write `data/interpretations/<dataset>.parquet` and `metrics/interpret.json`: one row for every graph.
+
+    With `llm.images` it is one row for every image; those without a graph, or with an empty one, are
+    described from their pixels alone.
 
     Args:
         engine: opens another engine than the one that the parameters name.
@@ -38,43 +44,74 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     write_captions(rows, settings, paths, engine)
 
 
+class _Image(NamedTuple):
+    """An image to describe. `read` reads its graph again: all graphs at once would fill the memory."""
+
+    id: str
+    graph: SceneGraph | None
+    picture: Picture | None
+    read: Callable[[], SceneGraph]
+
+
 class _Dataset:
-    """The graphs of a dataset, and the checker of their interpretations."""
+    """The images of a dataset, and the checker of their interpretations."""
 
     def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
         self._name, self._settings, self._expected = name, settings, expected
         self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
-        graphs = (summarised(graph_from_row(row), *self._limits)[0] for _, _, row in self._graphs())
+        graphs = (summarised(image.graph, *self._limits)[0] for image in self._images() if image.graph)
         self._checker = Checker(vocabulary_of(graphs))
 
     def rows(self) -> Iterator[Row]:
         brought = BroughtTexts(self._expected, self._name, "interpretation")
-        for batch, index, row in self._graphs():
-            again = partial(self._again, batch, index)
-            yield replace(self._row(row, self._limits), brought=brought.of(row["image_id"]), again=again)
+        for image in self._images():
+            again = partial(self._again, image.id, image.read, image.picture)
+            row = self._row(image.id, image.graph, image.picture, self._limits)
+            yield replace(row, brought=brought.of(image.id), again=again)
         brought.finish()
 
-    def _graphs(self) -> Iterator[tuple[pa.RecordBatch, int, dict[str, Any]]]:
-        """Every row of the table, and where it stands."""
-        file = self._expected.paths.scene_graphs(self._name)
-        for batch in read_batches(file, SCENE_GRAPHS, expect=self._expected.corpus(self._name)):
-            for index, row in enumerate(batch.to_pylist()):
-                yield batch, index, row
-
-    def _row(self, row: dict[str, Any], limits: Limits) -> Row:
-        graph, is_summarised = summarised(graph_from_row(row), *limits)
+    def _row(self, id: str, whole: SceneGraph | None, picture: Picture | None, limits: Limits) -> Row:
+        graph, is_summarised = (None, False) if whole is None else summarised(whole, *limits)
+        given: Given = "graph" if picture is None else "graph and image"
+        if picture is not None and (graph is None or not graph.groups):
+            graph, is_summarised, given = None, False, "image"
+        settings = self._settings
         return Row(
             dataset=self._name,
-            id=row["image_id"],
-            messages=self._settings.messages(graph),
+            id=id,
+            messages=settings.messages_without_graph() if graph is None else settings.messages(graph),
             graph=graph,
             checker=self._checker,
             summarised=is_summarised,
-            empty=not graph.groups,
+            empty=graph is not None and not graph.groups,
+            picture=picture,
+            given=given,
             shown=graph,
         )
 
-    def _again(self, batch: pa.RecordBatch, index: int, limits: Limits) -> Row:
-        """A row anew. It is read again: few are asked for, and all would fill the memory."""
-        (row,) = batch.slice(index, 1).to_pylist()
-        return replace(self._row(row, limits), again=partial(self._again, batch, index))
+    def _again(self, id: str, read: Callable[[], SceneGraph], picture: Picture | None, limits: Limits) -> Row:
+        row = self._row(id, read(), picture, limits)
+        return replace(row, again=partial(self._again, id, read, picture))
+
+    def _images(self) -> Iterator[_Image]:
+        """Every image that has a graph; where the model sees images, every image."""
+        file, expected = self._expected.paths.scene_graphs(self._name), self._expected
+        if not self._settings.llm.images:
+            for batch in read_batches(file, SCENE_GRAPHS, expect=expected.corpus(self._name)):
+                for index, row in enumerate(batch.to_pylist()):
+                    yield _Image(row["image_id"], graph_from_row(row), None, partial(_graph_at, batch, index))
+            return
+        graphs = GraphTable(file)
+        for some in Pictures(expected, self._name):
+            known = graphs.of(list(some))
+            for id, picture in some.items():
+                yield _Image(id, known.get(id), picture, partial(_graph_of, graphs, id))
+
+
+def _graph_at(batch: pa.RecordBatch, index: int) -> SceneGraph:
+    (row,) = batch.slice(index, 1).to_pylist()
+    return graph_from_row(row)
+
+
+def _graph_of(graphs: GraphTable, id: str) -> SceneGraph:
+    return graphs.of([id])[id]

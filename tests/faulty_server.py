@@ -250,7 +250,9 @@ class FaultyServer:
                 self.at_once += 1
                 self.most_at_once = max(self.at_once, self.most_at_once)
                 try:
-                    if not await self._answer(body["messages"][-1]["content"], writer):
+                    content = body["messages"][-1]["content"]
+                    word = content if isinstance(content, str) else content[-1]["text"]
+                    if not await self._answer(word, writer):
                         break
                 finally:
                     self.at_once -= 1

@@ -38,7 +38,8 @@ from pipeline.base.tables import as_table, content_hash, table_provenance, write
 MANIFEST_NAME, RECORD_NAME = "manifest.json", "lempo.json"  # of a folder of features, of a tuned folder
 _LANGUAGE = (
     "seed", "llm.model", "llm.revision", "llm.temperature", "llm.top_p", "llm.repairs",
-    "llm.repair_temperature", "llm.fallback", "llm.output", "llm.max_groups", "llm.max_relations",
+    "llm.repair_temperature", "llm.fallback", "llm.thought_tokens", "llm.output", "llm.max_groups",
+    "llm.max_relations", "llm.sampling", "llm.chat_template_kwargs", "llm.images", "llm.image_side",
     "llm.engine_args", "llm.trust_remote_code", "vlm.model", "vlm.trust_remote_code",
 )  # fmt: skip
 _PAIRS = (
@@ -47,7 +48,9 @@ _PAIRS = (
 )  # fmt: skip
 _WRITER = (  # where the language model writes modifications
     "pairs.max_tokens", "pairs.fallback", "llm.model", "llm.revision", "llm.temperature", "llm.top_p",
-    "llm.repairs", "llm.repair_temperature", "llm.output", "llm.engine_args", "llm.trust_remote_code",
+    "llm.repairs", "llm.repair_temperature", "llm.thought_tokens", "llm.output", "llm.sampling",
+    "llm.chat_template_kwargs",
+    "llm.engine_args", "llm.trust_remote_code",
 )  # fmt: skip
 _VLM = ("vlm.model", "vlm.pretrained", "vlm.precision", "vlm.trust_remote_code")
 _METHOD = ("seed", *_VLM, "method.reference", "method.choose", "method.weights", "method.mixture")
@@ -124,7 +127,12 @@ class Expected:
     def interpretations(self, dataset: str) -> dict[str, Any]:
         """Without `llm`, the identity of the model, which only the stage itself knows."""
         corpus = self.corpus(dataset)
+        images = {}
+        if self.params.llm.images:
+            images["prompt_without_graph"] = self._prompt(self.params.interpret.prompt_without_graph)
+            images["images"] = corpus["images"]
         return self._of("interpret", dataset) | {
+            **images,
             "prompt": self._prompt(self.params.interpret.prompt),
             "scene_graphs": corpus["scene_graphs"],
             "brought_captions": corpus["brought_captions"],
@@ -137,6 +145,8 @@ class Expected:
             "pairs": self._pairs_hash(dataset),
             "brought_captions": self.corpus(dataset)["brought_captions"],
         }
+        if self.params.llm.images:
+            hashes["images"] = self.corpus(dataset)["images"]
         prompt = self._prompt(self.params.caption.prompt)
         return self._of("caption", dataset) | {"prompt": prompt, **hashes}
 

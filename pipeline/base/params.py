@@ -9,27 +9,26 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from pipeline.base.engine_arguments import TEXT, checked_arguments, without_effect
 from pipeline.base.model_folder import code_requests
+from pipeline.base.sampling import checked_sampling
 from pipeline.base.yaml_file import read_mapping, validated
 
 _ALLOWED = "docs/parameters.md lists what is allowed"
+LOWEST_TEMPERATURE = 0.01  # of drawing a token; vLLM would raise a lower one to it
 LEARNED_TEMPERATURE = (0.01, 1.0)  # trainer.tuning.losses keeps a learned temperature within these bounds
 
-# vLLM's engine arguments that can change texts: the keys of the row cache hold those of llm.engine_args
-_TEXT_ARGUMENTS = {
-    "chat_template", "chat_template_kwargs", "code_revision", "dtype", "generation_config", "hf_config_path",
-    "hf_overrides", "kv_cache_dtype", "load_format", "logits_processors", "lora", "max_lora_rank",
-    "max_model_len", "override_generation_config", "quantization", "quantization_config",
-    "speculative_config", "structured_outputs_config", "tokenizer", "tokenizer_mode", "tokenizer_revision",
-}  # fmt: skip
-_OWN_PARAMETERS = {
-    "model": "llm.model", "revision": "llm.revision", "seed": "seed",
-    "trust_remote_code": "llm.trust_remote_code",
+# what a renderer of chat templates gives a template itself, or takes as an argument of its own
+_RENDERERS = {
+    "messages", "conversation", "tools", "documents", "chat_template", "add_generation_prompt",
+    "continue_final_message", "tokenize", "padding", "truncation", "max_length", "return_tensors",
+    "return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs", "processor_kwargs",
 }  # fmt: skip
 
 
@@ -45,10 +44,18 @@ def _printable(value: str) -> str:
     return value
 
 
-def _no_own_parameter(value: dict[str, Any]) -> dict[str, Any]:
-    for name, parameter in _OWN_PARAMETERS.items():
-        if name in value:
-            raise ValueError(f"'{name}' is a parameter of its own: set {parameter}")
+def _temperature(value: float) -> float:
+    if 0 < value < LOWEST_TEMPERATURE:
+        raise ValueError(f"above 0 it must be at least {LOWEST_TEMPERATURE:g}, which is as good as greedy")
+    return value
+
+
+def _variables(value: dict[str, Any]) -> dict[str, Any]:
+    for name in value:
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} cannot be the name of a template's variable")
+        if name in _RENDERERS:
+            raise ValueError(f"'{name}' is given to the template by whoever renders it")
     return value
 
 
@@ -63,7 +70,10 @@ TrueOrFalse = Annotated[bool, Field(strict=True)]
 FromTwo = Annotated[int, Field(ge=2, strict=True)]
 Text = Annotated[str, Field(strict=True)]  # YAML's !!binary is none
 Name = Annotated[Text, Field(min_length=1), AfterValidator(_printable)]  # of a model, file, folder or server
-EngineArguments = Annotated[dict[str, Any], AfterValidator(_no_own_parameter)]
+Temperature = Annotated[Number, Field(ge=0, le=2), AfterValidator(_temperature)]  # 0 is greedy
+AboveZero = Annotated[Temperature, Field(gt=0)]
+EngineArguments = Annotated[dict[str, Any], AfterValidator(checked_arguments)]
+Variables = Annotated[dict[Text, JsonValue], AfterValidator(_variables)]  # of a chat template
 
 
 class _Section(BaseModel):
@@ -124,16 +134,21 @@ class LlmParams(_Section):
     revision: Name | None
     engine: Literal["vllm", "ray", "endpoint"]
     endpoint: Name | None
-    temperature: NotNegative
+    temperature: Temperature
     top_p: Annotated[Number, Field(gt=0, le=1)]
     repairs: FromZero
-    repair_temperature: Positive
+    repair_temperature: AboveZero
     tries: Count
     max_failed_share: Share
     fallback: Literal["none", "rules"]
+    thought_tokens: FromZero
     output: Literal["text", "json"]
     max_groups: FromTwo
     max_relations: FromZero
+    sampling: Annotated[dict[str, Any], AfterValidator(checked_sampling)] = {}
+    chat_template_kwargs: Variables = {}
+    images: TrueOrFalse
+    image_side: Annotated[int, Field(ge=16, le=10**5, strict=True)]
     engine_args: EngineArguments
     trust_remote_code: TrueOrFalse = False  # whether the model's own code may run
 
@@ -152,15 +167,35 @@ class LlmParams(_Section):
             raise ValueError("engine 'endpoint' needs llm.endpoint, the server's base URL")
         return self
 
+    @model_validator(mode="after")
+    def _all_is_used(self) -> "LlmParams":
+        if found := without_effect(self.engine_args, self.output, self.trust_remote_code):
+            raise ValueError(f"'{found[0]}' in engine_args would have no effect: {found[1]}")
+        if self.engine == "endpoint":
+            server = {
+                "engine_args": self.engine_args, "revision": self.revision,
+                "trust_remote_code": self.trust_remote_code,
+            }  # fmt: skip
+            for name in filter(server.get, server):
+                raise ValueError(
+                    f"llm.{name} would have no effect with engine 'endpoint': the server was started with "
+                    "its own. Remove it, and give it to the server"
+                )
+        return self
+
 
 class LanguageParams(_Section):
     prompt: Name
     max_tokens: Count
 
 
+class InterpretParams(LanguageParams):
+    prompt_without_graph: Name
+
+
 class CaptionParams(LanguageParams):
     samples: Count
-    sample_temperature: Positive
+    sample_temperature: AboveZero
 
 
 class PairsParams(LanguageParams):
@@ -322,7 +357,7 @@ class SpeedParams(_Section):
     @field_validator("llm")
     @classmethod
     def _no_text_argument(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in sorted(value.keys() & _TEXT_ARGUMENTS):
+        for name in sorted(value.keys() & TEXT):
             raise ValueError(f"'{name}' can change texts: move it to llm.engine_args")
         return value
 
@@ -338,7 +373,7 @@ class Params(_Section):
     corpus: CorpusParams
     pairs: PairsParams
     llm: LlmParams
-    interpret: LanguageParams
+    interpret: InterpretParams
     caption: CaptionParams
     vlm: VlmParams
     embed: EmbedParams

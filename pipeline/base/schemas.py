@@ -118,6 +118,7 @@ _CAPTION_FIELDS = (
     ("error", _TEXT),
     ("finish_reason", _TEXT),  # stop | length
     _required("source", _TEXT),  # first | repair | rules | brought: where the text comes from
+    ("given", _TEXT),  # graph | image | graph and image: what it is made from; null if brought or empty
     ("prompt_tokens", _INT32),
     ("output_tokens", _INT32),
     ("clip_tokens", _INT32),  # tokens of the text, start and end included, uncut

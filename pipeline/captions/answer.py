@@ -2,21 +2,19 @@
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
+from pipeline.captions.wrapping import KEY, begins_json, caption_in_json, unwrapped
 from pipeline.llm.prompt import Message
+from pipeline.llm.thoughts import without_thoughts
 
-KEY = "caption"
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {KEY: {"type": "string", "minLength": 1, "maxLength": 1200}},
     "required": [KEY],
     "additionalProperties": False,
 }
-_TAG = r"(?:\w{1,20}:)?(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis)\s{0,9}>"
-_THOUGHTS_START = re.compile(rf"<{_TAG}|\[think\]|◁think▷|<\|channel\|>analysis<\|message\|>", re.IGNORECASE)
-_THOUGHTS_END = re.compile(rf"</{_TAG}|\[/think\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
-_QUOTES = {'"': '"', "“": "”", "'": "'"}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # JSON can name half a character
 _INSTRUCTION = f'\nAnswer with a JSON object that has one key, "{KEY}": a text.'
 
@@ -35,32 +33,21 @@ def asking_for_json(messages: list[Message]) -> list[Message]:
     ]
 
 
-def caption_in(answer: str) -> str | None:
-    """The caption in an answer, or None where the answer does not fit the schema."""
-    try:
-        value = json.loads(answer, strict=False)  # grammars allow control characters inside texts
-    except (ValueError, RecursionError):  # ValueError also for a number of thousands of digits
-        return None
-    caption = value.get(KEY) if isinstance(value, dict) else None
-    return caption if isinstance(caption, str) else None
+@dataclass(frozen=True)
+class Reading:
+    """The caption in an answer, None where there is none; `thinking`: there are thoughts that never end."""
+
+    text: str | None
+    thinking: bool = False
 
 
-def ends_thoughts(answer: str) -> bool:
-    """Whether thoughts end in an answer, wherever they began: some prompts open them."""
-    return _THOUGHTS_END.search(answer) is not None
+def caption_of(answer: str, in_json: bool = False) -> Reading:
+    """Read an answer.
 
-
-def without_thoughts(answer: str) -> tuple[str, bool]:
-    """What follows the last end of thoughts, and whether further thoughts begin there that never end."""
-    end = max((match.end() for match in _THOUGHTS_END.finditer(answer)), default=0)
-    start = _THOUGHTS_START.search(answer, end)
-    return (answer[end:], False) if start is None else (answer[end : start.start()], True)
-
-
-def clean_text(caption: str) -> str:
-    """A caption without surrounding quotes, line breaks and control characters."""
-    text = _UNPRINTABLE.sub("", caption)
-    text = " ".join(text.split())
-    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
-        text = text[1:-1].strip()
-    return text
+    Args:
+        in_json: whether a caption outside of JSON counts for none.
+    """
+    rest, thinking = without_thoughts(_UNPRINTABLE.sub("", answer))
+    text = (caption_in_json(rest) or "") if in_json else rest
+    text = unwrapped(_UNPRINTABLE.sub("", text))
+    return Reading(None if not text or begins_json(text) else text, thinking)

@@ -111,6 +111,7 @@ class TableFigures:
         counts["over_clip_context"] += (row["clip_tokens"] or 0) > clip_context
         counts["summarised"] += row["summarised"]
         counts["unchecked"] += bool(row["unchecked"])
+        counts["of_images_alone"] += row["given"] == "image"
         if row["status"] != "empty":
             counts["made"] += row["source"] != "brought"
             counts["by rule"] += row["source"] == "rules"
@@ -123,10 +124,10 @@ class TableFigures:
     def figures(self) -> Figures:
         counts = self._counts
         names = ("rows", "ok", "failed", "empty", "over_clip_context", "summarised")
-        unchecked = {"unchecked": counts["unchecked"]} if counts["unchecked"] else {}
+        rare = ("unchecked", "of_images_alone")
         return {
             **{name: counts[name] for name in names},
-            **unchecked,
+            **{name: counts[name] for name in rare if counts[name]},
             "fallback_rate": _share(counts["by rule"], counts["made"]),
             **self._qualities.figures(),
         }

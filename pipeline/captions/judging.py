@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.captions.answer import caption_in, clean_text, ends_thoughts, without_thoughts
+from pipeline.captions.answer import caption_of
 from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import BROUGHT, FIRST, RULES, Attempt, Settings
 from pipeline.faithfulness.check import Check
 from pipeline.graph.verbalise import verbalise
+from pipeline.llm.thoughts import ends_thoughts, thinks_aloud
 from pipeline.llm.types import Result
 
-CHARACTERS = 4  # of a token, about, where an answer without a caption is not kept
 EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 
 
@@ -19,7 +19,7 @@ EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 class Candidate:
     """One answer about a row: the caption in it, if there is one, and its check where the facts are known.
 
-    `fault` says why the answer holds no caption, where that is known.
+    `fault` says why the answer holds no caption, where that is known; `thinking`: it ends in thoughts.
     """
 
     attempt: Attempt
@@ -27,6 +27,7 @@ class Candidate:
     text: str | None
     check: Check | None
     fault: str | None = None
+    thinking: bool = False
 
     @property
     def error(self) -> str | None:
@@ -96,21 +97,21 @@ class Outcome:
         """Whether the prompt is too long, or the answer was cut since there is too much to say.
 
         The latter is so if the sentences by rule about the prompt's graph are longer than half of what the
-        model could write: a model that is cut while it rambles about a small graph would ramble again.
+        model wrote: a model that is cut while it rambles about a small graph would ramble again.
         """
         first, shown = self.candidates[0], self.row.shown
         answer = first.answer
         if shown is None or answer.permanent:
             return answer.permanent
-        cut = answer.finish_reason == "length" and not (first.text is None and answer.text)  # no thought
-        written = len(answer.text or "") or CHARACTERS * (answer.output_tokens or 0)
-        return cut and first.all_right is not True and 2 * len(verbalise(shown)) > written
+        if answer.finish_reason != "length" or first.thinking or first.all_right:
+            return False
+        return 2 * len(verbalise(shown)) > len(first.text or answer.text or "")
 
     def shorten(self, shorter: "Outcome") -> None:
         """Take over the answer to a prompt with less of the graph, if it is better than one too long."""
         (old,), (new,) = self.candidates, shorter.candidates
         if old.text is None and new.text is None and shorter.too_long:
-            self.candidates = [replace(old, answer=new.answer)]
+            self.candidates = [replace(old, answer=new.answer, fault=new.fault)]
         elif old.text is None or (new.text is not None and not shorter.too_long):
             if self._cut_text is None and old.text is not None:
                 self._cut_text = old
@@ -144,41 +145,49 @@ class Judge:
     """Reads the captions in answers and checks them.
 
     Once an answer has held the end of thoughts, an answer that was cut without one is a thought: where a
-    prompt opens the thoughts, nothing else shows it.
+    prompt at a server opens the thoughts, nothing else shows it.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._cut = (
-            f"the model was still thinking when it had written {settings.section.max_tokens} tokens: raise "
-            f"{settings.stage.name}.max_tokens"
-        )
+        self._in_json = settings.json_schema is not None
         self._thinks = False
 
     def judge(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt) -> None:
         """Give each row the candidate that its answer is."""
         self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
         for outcome, entry in zip(outcomes, entries, strict=True):
-            text, fault = self._caption(entry)
+            text, fault, thinking = self._caption(entry)
             row = outcome.row
             check = None if row.graph is None else row.checker.check(text or "", row.graph)
-            outcome.add(Candidate(attempt, entry, text, check, fault))
+            outcome.add(Candidate(attempt, entry, text, check, fault, thinking))
 
-    def _caption(self, entry: Entry) -> tuple[str | None, str | None]:
-        """The caption in an answer, None if there is none, and why there is none, if that is known."""
+    def _caption(self, entry: Entry) -> tuple[str | None, str | None, bool]:
+        """The caption in an answer, None if there is none; why, if known; whether it ends in thoughts."""
         if entry.text is None:
-            return None, None
+            return None, None, False
+        reading = caption_of(entry.text, self._in_json)
         cut = entry.finish_reason == "length"
-        text, endless = caption_of(entry.text, self._settings)
-        if cut and self._thinks and not ends_thoughts(entry.text):
-            text, endless = None, True
-        if text is not None or not endless:
-            return text, None
-        return None, self._cut if cut else "the model's thoughts have no end"
+        text, thinking = reading.text, reading.thinking or not entry.text.strip()
+        seems_thought = self._thinks or thinks_aloud(entry.text)
+        if cut and seems_thought and not self._in_json and not ends_thoughts(entry.text):
+            text, thinking = None, True
+        if text is not None:
+            return text, None, False
+        if cut:
+            return None, self._cut(entry, thinking), thinking
+        return None, "the model's thoughts have no end" if thinking else None, thinking
 
-
-def caption_of(answer: str, settings: Settings) -> tuple[str | None, bool]:
-    """The caption in an answer, None where it holds none, and whether thoughts in it never end."""
-    rest, endless = without_thoughts(answer)
-    text = clean_text((caption_in(rest) or "") if settings.json_schema is not None else rest)
-    return text or None, endless
+    def _cut(self, entry: Entry, thinking: bool) -> str:
+        """Why an answer that was cut holds no caption, and which parameter gives it more room."""
+        limit = f"{self._settings.stage.name}.max_tokens"
+        if thinking:
+            state, limit = "was still thinking", f"llm.thought_tokens or {limit}"
+        elif self._in_json or "{" in (entry.text or ""):
+            state = "had not ended its JSON"
+        else:
+            state = "had not come to the caption"
+        length = entry.max_tokens if entry.output_tokens is None else entry.output_tokens
+        if length < entry.max_tokens:
+            limit = f"max_model_len in llm.engine_args: the context was full before {limit}"
+        return f"the model {state} when it had written {length} tokens: raise {limit}"

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from pipeline.base.files import canonical_json, hash_is_name, is_whole, replacing, set_aside
 from pipeline.base.storage import remove_leftovers
+from pipeline.llm.pictures import Picture
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Result, Sampling
 
@@ -69,7 +70,7 @@ class Entry(Result):
     def stored(row: dict[str, Any]) -> "Entry":
         """The entry of a row of `ENTRIES`; one of an earlier version may hold an answer without a caption."""
         entry = Entry(**row)
-        if entry.text is None or entry.text.strip():
+        if entry.text is None or entry.text.strip() or entry.finish_reason == "length":
             return entry
         return replace(entry, text=None, error=NO_CAPTION, tries=1)
 
@@ -101,8 +102,9 @@ def row_key(
     sampling: Sampling,
     output_schema: dict[str, Any] | None = None,
     attempt: int = 0,
+    picture: Picture | None = None,
 ) -> str:
-    """sha256 over all that a text depends on: model, prompt, sampling, output schema, attempt's number."""
+    """sha256 over all that a text depends on: model, prompt, sampling, schema, attempt's number, image."""
     content: dict[str, Any] = {
         "model": identity,
         "messages": messages,
@@ -111,8 +113,12 @@ def row_key(
         "seed": sampling.seed,
         "output_schema": output_schema,
     }
+    if sampling.further:
+        content["sampling"] = dict(sampling.further)
     if attempt:
         content["attempt"] = attempt
+    if picture is not None:
+        content["image"] = picture.key()
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 

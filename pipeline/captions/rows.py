@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pipeline.faithfulness.check import Check
 from pipeline.graph.scene_graph import GroupGraph
 from pipeline.graph.summary import Limits
+from pipeline.llm.pictures import Picture
 from pipeline.llm.prompt import Message
+
+Given = Literal["graph", "image", "graph and image"]
 
 
 class TextChecker(Protocol):
@@ -22,9 +25,9 @@ class Row:
 
     `graph` is what the text must say, or None where that is not known. `summarised`: the prompt states less
     than the whole scene graph. `empty`: there is nothing to say, so the row is not sent to a model.
-    `brought`: the text that a person wrote for the row, which no model is asked for. `shown`: the graph in
-    the prompt; `again` makes the row anew with a graph within limits. Both are None where a prompt has no
-    graph.
+    `brought`: the text that a person wrote for the row, which no model is asked for. `picture` stands beside
+    the prompt; `given` says what a model's text is made from. `shown`: the graph in the prompt; `again` makes
+    the row anew with a graph within limits. Both are None where a prompt has no graph.
     """
 
     dataset: str
@@ -35,6 +38,8 @@ class Row:
     summarised: bool
     empty: bool
     brought: str | None = None
+    picture: Picture | None = None
+    given: Given = "graph"
     shown: GroupGraph | None = None
     again: Callable[[Limits], "Row | None"] | None = None
 

@@ -81,6 +81,8 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
         phrases.append(f"{brought['texts']} brought")
     if metrics["fallback_rate"]:
         phrases.append(f"{metrics['fallback_rate']:.1%} by rule")
+    if alone := metrics.get("of_images_alone"):
+        phrases.append(f"{alone} of images alone")
     if metrics["empty"]:
         phrases.append(f"{metrics['empty']} of empty graphs")
     if right := all_right(metrics):

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.base.params import CaptionParams, LanguageParams, LlmParams, Params
+from pipeline.base.params import CaptionParams, InterpretParams, LanguageParams, LlmParams, Params
 from pipeline.base.paths import Paths
 from pipeline.captions.answer import SCHEMA, asking_for_json
 from pipeline.captions.row_cache import row_key, seed_of
+from pipeline.captions.rows import Row
 from pipeline.captions.stages import LanguageStage
 from pipeline.graph.notation import as_json, serialise
 from pipeline.graph.scene_graph import GroupGraph
@@ -14,6 +15,7 @@ from pipeline.llm.identity import model_identity
 from pipeline.llm.model_files import check_llm_files
 from pipeline.llm.prompt import Message, PromptTemplate, load_prompt
 from pipeline.llm.types import Request, Sampling
+from pipeline.llm.vllm_images import check_takes_images
 
 _FORMS = {"graph": serialise, "graph_json": as_json}
 
@@ -45,12 +47,16 @@ FIRST, BROUGHT, RULES = Attempt("first"), Attempt("brought"), Attempt("rules")
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters of a stage with its prompt and its model's identity; `read_settings` makes them."""
+    """The parameters of a stage with its prompts and its model's identity; `read_settings` makes them.
+
+    `without_graph` is the prompt for images without a graph; None where a stage gives no text to these.
+    """
 
     stage: LanguageStage
     params: Params
     template: PromptTemplate
     identity: dict[str, Any]
+    without_graph: PromptTemplate | None = None
 
     @property
     def section(self) -> LanguageParams:
@@ -64,6 +70,11 @@ class Settings:
     def json_schema(self) -> dict[str, Any] | None:
         """The schema of every answer; None where answers are plain text."""
         return SCHEMA if self.llm.output == "json" else None
+
+    @property
+    def limit(self) -> int:
+        """The most tokens of an answer, its thoughts included."""
+        return self.section.max_tokens + self.llm.thought_tokens
 
     def repairs(self) -> list[Attempt]:
         """The further attempts of a text with a fault, in their order."""
@@ -80,37 +91,61 @@ class Settings:
             temperature = self.llm.repair_temperature
         elif attempt.kind == "sample" and isinstance(self.section, CaptionParams):
             temperature = self.section.sample_temperature
-        return Sampling.of(temperature, self.llm.top_p, self.params.seed)
+        return Sampling.of(temperature, self.llm.top_p, self.params.seed, self.llm.sampling)
 
     def messages(self, graph: GroupGraph | None = None, **values: str) -> list[Message]:
         """The prompt with the placeholders filled in, those of the graph in the forms that it asks for."""
         if graph is not None:
             values |= {name: say(graph) for name, say in _FORMS.items() if name in self.template.placeholders}
-        messages = self.template.render(**values)
-        return messages if self.json_schema is None else asking_for_json(messages)
+        return self._rendered(self.template, **values)
 
-    def row_key(self, messages: list[Message], attempt: Attempt) -> str:
-        return row_key(self.identity, messages, self.sampling(attempt), self.json_schema, attempt.key_number)
+    def messages_without_graph(self) -> list[Message]:
+        """The prompt for an image without a graph."""
+        assert self.without_graph is not None, "llm.images is false"
+        return self._rendered(self.without_graph)
 
-    def request(self, key: str, messages: list[Message], attempt: Attempt) -> Request:
+    def prompt_hash(self, row: Row) -> str:
+        """Of the prompt that the row's messages come from."""
+        alone = self.without_graph if row.given == "image" else None
+        return (alone or self.template).hash
+
+    def row_key(self, row: Row, attempt: Attempt) -> str:
+        sampling, number = self.sampling(attempt), attempt.key_number
+        return row_key(self.identity, row.messages, sampling, self.json_schema, number, row.picture)
+
+    def request(self, key: str, row: Row, attempt: Attempt) -> Request:
         sampling = self.sampling(attempt)
         return Request(
             key=key,
-            messages=messages,
+            messages=row.messages,
             sampling=sampling,
-            max_tokens=self.section.max_tokens,
+            max_tokens=self.limit,
             seed=None if sampling.seed is None else seed_of(key),
             json_schema=self.json_schema,
+            picture=row.picture,
         )
+
+    def _rendered(self, template: PromptTemplate, **values: str) -> list[Message]:
+        messages = template.render(**values)
+        return messages if self.json_schema is None else asking_for_json(messages)
 
 
 def read_settings(stage: LanguageStage, params: Params, paths: Paths) -> Settings:
     """Read the prompt and identify the model; nothing is loaded.
 
     Raises:
-        UserError: the prompt or the model's folder is missing or cannot be used, or its files are refused.
+        UserError: the prompt or the model's folder is missing or cannot be used, or its files are refused, or
+            the model is to be given images and takes none.
     """
+    if not stage.pictures:
+        params = params.model_copy(update={"llm": params.llm.model_copy(update={"images": False})})
     if params.llm.engine != "endpoint":
         check_llm_files(params.llm, paths.root, local_only=True)
+        if params.llm.images:
+            check_takes_images(params.llm, paths.root)
     template = load_prompt(paths.root / stage.section(params).prompt, stage.placeholders)
-    return Settings(stage, params, template, model_identity(params.llm, paths.cache, paths.root))
+    without_graph = None
+    if params.llm.images and isinstance(section := stage.section(params), InterpretParams):
+        without_graph = load_prompt(paths.root / section.prompt_without_graph, ())
+    identity = model_identity(params.llm, paths.cache, paths.root)
+    return Settings(stage, params, template, identity, without_graph)

@@ -26,16 +26,18 @@ class LanguageStage:
     placeholders: tuple[Placeholder, ...]  # in the prompt's last turn
     id_column: str
     schema: pa.Schema
-    source: Callable[[Paths, str], Path]  # the table of a dataset; each of its rows gets a text
+    source: Callable[[Params, Paths, str], Path]  # the table of a dataset; each of its rows gets a text
     table: Callable[[Paths, str], Path]  # the table of these texts
     made_from: Callable[[Expected, str], dict[str, Any]]  # what this table is made from, the model apart
+    pictures: bool = True  # whether llm.images holds for it
 
     def section(self, params: Params) -> LanguageParams:
         return getattr(params, self.name)
 
     def count(self, params: Params, paths: Paths) -> int:
         """How many rows get a text."""
-        return sum(pq.read_metadata(self.source(paths, dataset)).num_rows for dataset in params.datasets)
+        tables = (self.source(params, paths, dataset) for dataset in params.datasets)
+        return sum(pq.read_metadata(table).num_rows for table in tables)
 
     def tables(self, paths: Paths) -> dict[str, Path]:
         """The tables of texts that exist, by dataset."""
@@ -45,12 +47,25 @@ class LanguageStage:
         return self.table(paths, "any").parent
 
 
+def _described(params: Params, paths: Paths, dataset: str) -> Path:
+    """What interpretations are of: with images, an image without a graph gets one too."""
+    return paths.images(dataset) if params.llm.images else paths.scene_graphs(dataset)
+
+
+def _pairs(params: Params, paths: Paths, dataset: str) -> Path:
+    return paths.pairs(dataset)
+
+
+def _queries(params: Params, paths: Paths, dataset: str) -> Path:
+    return paths.queries(dataset)
+
+
 INTERPRET = LanguageStage(
     "interpret",
     (GRAPH,),
     "image_id",
     INTERPRETATIONS,
-    Paths.scene_graphs,
+    _described,
     Paths.interpretations,
     Expected.interpretations,
 )
@@ -59,7 +74,7 @@ CAPTION = LanguageStage(
     (GRAPH, "modification"),
     "query_id",
     PSEUDO_CAPTIONS,
-    Paths.pairs,
+    _pairs,
     Paths.pseudo_captions,
     Expected.pseudo_captions,
 )
@@ -68,8 +83,9 @@ PAIRS = LanguageStage(  # where `pairs.write` is llm; its table holds queries, n
     ("difference", "style"),
     "query_id",
     schemas.PAIRS,
-    Paths.queries,
+    _queries,
     Paths.pairs,
     Expected.pairs,
+    pictures=False,  # what is said is how two graphs differ
 )
 STAGES = {stage.name: stage for stage in (INTERPRET, CAPTION)}

@@ -12,7 +12,8 @@ from pipeline.base.tables import open_table
 from pipeline.captions.clip_tokens import ClipTokens
 from pipeline.captions.figures import Figures, TableFigures
 from pipeline.captions.judging import Candidate, Outcome
-from pipeline.captions.settings import Settings
+from pipeline.captions.rows import Given, Row
+from pipeline.captions.settings import RULES, Settings
 from pipeline.graph.verbalise import verbalise
 
 
@@ -80,6 +81,7 @@ def _table_row(outcome: Outcome, final: Candidate, settings: Settings) -> dict[s
         "error": final.error,
         "finish_reason": final.answer.finish_reason,
         "source": final.attempt.kind,
+        "given": _given(final, row),
         "prompt_tokens": final.answer.prompt_tokens,
         "output_tokens": final.answer.output_tokens,
         "facts": known and known.facts,
@@ -91,9 +93,16 @@ def _table_row(outcome: Outcome, final: Candidate, settings: Settings) -> dict[s
         "summarised": row.summarised,
         "alternatives": [_checked(alternative) for alternative in outcome.alternatives],
         "model": settings.llm.model,
-        "prompt_hash": settings.template.hash,
+        "prompt_hash": settings.prompt_hash(row),
         "row_key": outcome.row_key,
     }
+
+
+def _given(final: Candidate, row: Row) -> Given | None:
+    """What a text is made from; None where no model was asked."""
+    if final.attempt is RULES:
+        return "graph"
+    return None if row.brought is not None or row.empty else row.given
 
 
 def _checked(candidate: Candidate) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipeline.base.interrupts import Interrupted
+from pipeline.captions.answer import caption_of
 from pipeline.captions.failures import Failures
-from pipeline.captions.judging import Judge, Outcome, caption_of
+from pipeline.captions.judging import Judge, Outcome
 from pipeline.captions.row_cache import NO_CAPTION, Entry, RowCache
 from pipeline.captions.rows import Row
 from pipeline.captions.session import EngineSession
@@ -54,16 +55,16 @@ class TextWriter:
     def write(self, rows: Sequence[Row]) -> list[Outcome]:
         """Give every row of a block a text or an error.
 
-        Rows with the same prompt share one request. Where the prompt or what there is to say is too long, a
-        row is asked again with less of its graph. One that failed, was cut, or misses or invents a fact gets
-        `llm.repairs` further attempts; the best one is kept. Then come the further samples. A row that is
-        empty or has a brought text is never sent to a model, and one with a permanent error not again.
+        Rows with the same prompt and image share one request. Where the prompt or what there is to say is too
+        long, a row is asked again with less of its graph. One that failed, was cut, or misses or invents a
+        fact gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. A row
+        that is empty or has a brought text is never sent to a model; one with a permanent error not again.
 
         Args:
             rows: in any order; the result has theirs.
         """
         settings = self._settings
-        outcomes = [Outcome(row, settings.row_key(row.messages, FIRST)) for row in rows]
+        outcomes = [Outcome(row, settings.row_key(row, FIRST)) for row in rows]
         self._first_texts -= len(rows)
         asked = [outcome for outcome in outcomes if not outcome.candidates]
         leave = len(rows) == self._count
@@ -88,7 +89,7 @@ class TextWriter:
         rows = [(outcome, outcome.row) for outcome in outcomes if outcome.too_long]
         while rows:
             trials = [
-                (outcome, Outcome(shorter, self._settings.row_key(shorter.messages, FIRST)))
+                (outcome, Outcome(shorter, self._settings.row_key(shorter, FIRST)))
                 for outcome, row in rows
                 if (shorter := row.shorter()) is not None
             ]
@@ -111,7 +112,7 @@ class TextWriter:
             return
         settings = self._settings
         keys = [
-            outcome.row_key if attempt is FIRST else settings.row_key(outcome.row.messages, attempt)
+            outcome.row_key if attempt is FIRST else settings.row_key(outcome.row, attempt)
             for outcome in outcomes
         ]
         entries = self._entries(dict(zip(keys, outcomes, strict=True)), attempt, leave)
@@ -120,7 +121,7 @@ class TextWriter:
 
     def _entries(self, outcomes: dict[str, Outcome], attempt: Attempt, leave: bool) -> dict[str, Entry]:
         """An entry for every key: from the cache, else from the engine by way of the cache."""
-        settings, max_tokens = self._settings, self._settings.section.max_tokens
+        settings, max_tokens = self._settings, self._settings.limit
         with self.speed.timed("cache"):
             entries = {key: self._failed[key] for key in outcomes.keys() & self._failed.keys()}
             entries |= self._cache.lookup(outcomes, max_tokens)
@@ -133,19 +134,19 @@ class TextWriter:
             self._session.expect(self._first_texts)
         if not missing:
             return entries
-        requests = (settings.request(key, outcomes[key].row.messages, attempt) for key in missing)
+        requests = (settings.request(key, outcomes[key].row, attempt) for key in missing)
         unsaved: list[Entry] = []
         since = time.monotonic()
         try:
             for result in self._session.generate(requests, len(missing), attempt, leave):
-                if result.text is not None and caption_of(result.text, settings) == (None, False):
+                if result.finish_reason != "length" and self._says_nothing(result.text):
                     result = replace(result, text=None, error=NO_CAPTION)
                 known = entries.get(result.key)
                 entry = Entry.of(
                     result,
                     row_key=outcomes[result.key].row_key,
                     model=settings.llm.model,
-                    prompt_hash=settings.template.hash,
+                    prompt_hash=settings.prompt_hash(outcomes[result.key].row),
                     max_tokens=max_tokens,
                     failures=known.tries if known is not None else 0,
                 )
@@ -161,6 +162,11 @@ class TextWriter:
         if unanswered := outcomes.keys() - entries.keys():
             raise RuntimeError(f"the engine left {len(unanswered)} requests without a result")
         return entries
+
+    def _says_nothing(self, answer: str | None) -> bool:
+        """Whether a whole answer has neither a caption nor thoughts that never end."""
+        reading = None if answer is None else caption_of(answer, self._settings.json_schema is not None)
+        return reading is not None and reading.text is None and not reading.thinking
 
     def _asks_again(self, entry: Entry) -> bool:
         """Whether an entry is a failure that may be temporary and has tries left."""

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from pipeline.faithfulness.claims import Passage, Reading
 from pipeline.faithfulness.comparison import Comparison
+from pipeline.faithfulness.manner import faults, repeated_sentences
+from pipeline.faithfulness.negation import read_denials
 from pipeline.faithfulness.noun_phrases import find_mentions
 from pipeline.faithfulness.predication import read_predications
 from pipeline.faithfulness.relations import relations
@@ -80,8 +82,12 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     """Read a caption. This needs no graph: the claims are compared with one afterwards."""
     passage = Passage(text[:MOST_READ], vocabulary)
     find_mentions(passage)
-    read_predications(passage)
-    return Reading(passage.mentions, relations(passage))
+    read_denials(passage)
+    claims = relations(passage)
+    read_predications(passage, claims)
+    return Reading(
+        passage.mentions, claims, passage.places, list(faults(passage)), repeated_sentences(passage)
+    )
 
 
 def _compare(text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> Check:

@@ -1,6 +1,6 @@
 """What a reader of captions finds: mentions of objects, claims of relations, and the text they stand in."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -36,7 +36,9 @@ class Mention:
     determiner: str | None = None  # "" where none is needed: a row of cars
     number: int | None = None
     vague: str | None = None
-    negated: bool = False
+    negation: str | None = None  # in the noun phrase
+    negated: bool = False  # the text says that there is none
+    distributes: bool = False  # the text denies what it says of it: "neither car is red"
     short: bool = False
     first: bool = True  # no earlier mention has its name
     claims: list[Claim] = field(default_factory=list)
@@ -65,21 +67,42 @@ class Mention:
 
 @dataclass(slots=True)
 class RelationClaim:
-    """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented."""
+    """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented.
+
+    Attributes:
+        fronted: from and to which item it stands before its subject: "Below the hangar" are two cars.
+    """
 
     readings: tuple[tuple[str, bool], ...]
     subjects: list[Mention]
     objects: list[Mention]
     text: str
     sure: bool
+    fronted: tuple[int, int] | None = None
+
+
+class Place(NamedTuple):
+    """A position that a text says of one of several mentions: "the cars are below the hangar, at the left"."""
+
+    position: str
+    mentions: list[Mention]
 
 
 @dataclass(slots=True)
 class Reading:
-    """What a text says."""
+    """What a text says.
+
+    Attributes:
+        places: positions of which it does not say whose they are.
+        faults: what it does that no caption does.
+        repeated: sentences that it says more than once, and how often.
+    """
 
     mentions: list[Mention]
     relations: list[RelationClaim]
+    places: list[Place] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    repeated: dict[str, int] = field(default_factory=dict)
 
 
 class Passage:
@@ -96,6 +119,12 @@ class Passage:
         self.kinds = "".join([item.kind for item in self.items])
         self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
         self.mentions: list[Mention] = []
+        self.places: list[Place] = []
+
+    def sentence_from(self, at: int) -> list[str]:
+        """The items from `at` to the end of its sentence, as texts."""
+        end = self.kinds.find(Kind.STOP, at)
+        return [item.text for item in self.items[at : None if end < 0 else end]]
 
     def sentence_of(self, at: int) -> int:
         """The number of an item's sentence."""
@@ -116,10 +145,16 @@ class Passage:
             members.append(mention)
         return members
 
-    def antecedents(self, at: int) -> list[Mention]:
-        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before."""
-        several = words.PRONOUNS.get(self.items[at].text, True)
+    def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
+        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.
+
+        Args:
+            besides: mentions that it does not refer to.
+        """
+        text = self.items[at].text
+        several = words.PRONOUNS.get(text, "its" not in text.split())  # "to its left"
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
+        earlier = [mention for mention in earlier if mention not in besides]
         latest = self.sentence_of(at)
         for sentence in (latest, latest - 1, latest - 2):
             if fitting := [mention for mention in earlier if mention.sentence == sentence]:

@@ -1,17 +1,19 @@
 """A text, once read, compared with a graph: facts found and claims that the graph contradicts."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 
+from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Reading, RelationClaim
 from pipeline.faithfulness.labels import plain, words_of_scene
 from pipeline.faithfulness.matching import match, number_conflict, states_quantity, vague_class
-from pipeline.faithfulness.scenes import Scenes
+from pipeline.faithfulness.scenes import Scenes, is_denied, is_scene, spellings
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
-_finder = lru_cache(1024)(lambda scene: Scenes([scene]))
+_finder = lru_cache(1024)(lambda scene: Scenes(spellings(scene)))
+_common = Scenes(words.COMMON_SCENES)
 
 
 class Comparison:
@@ -27,13 +29,14 @@ class Comparison:
         self._attributes = [vocabulary.meanings(group.attributes) for group in graph.groups]
         self._relations = [(s, vocabulary.predicate_of(said), o) for s, said, o in graph.relations]
         self._scene = graph.scene if graph.scene and words_of_scene(graph.scene) else None
-        self._own_scene = list(_finder(self._scene).find(self._text)) if self._scene else []
+        found = _finder(self._scene).find(self._text) if self._scene else ()
+        self._own_scene = [span for span in found if not is_denied(self._text, span)]
 
     def facts(self) -> Iterator[tuple[str, bool | None]]:
         """Every fact of the graph, and whether the text states it; None if it cannot be searched for."""
         graph = self._graph
         if graph.scene:
-            yield f"scene {graph.scene}", bool(self._own_scene) if self._scene else None
+            yield f"scene {graph.scene}", self._says_scene() if self._scene else None
         for index, group in enumerate(graph.groups):
             known = self._match.names[index] is not None
             yield from ((fact, stated if known else None) for fact, stated in self._facts_of(index, group))
@@ -44,6 +47,12 @@ class Comparison:
             stated = any(self._holds(claim, relation) for claim in self._reading.relations)
             fact = f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}"
             yield fact, stated if known else None
+
+    def _says_scene(self) -> bool:
+        """Whether the scene is named, or the object that it has its name of: an airplane scene's airplanes."""
+        name = self._vocabulary.name_of(self._scene or "")
+        named = zip(self._match.names, self._match.mentions, strict=True)
+        return bool(self._own_scene) or any(mentions and other == name for other, mentions in named)
 
     def _facts_of(self, index: int, group: Group) -> Iterator[tuple[str, bool | None]]:
         mentions = self._match.mentions[index]
@@ -72,6 +81,26 @@ class Comparison:
         for mention in self._match.denied:
             yield f"no {mention.name}"
         yield from self._invented_relations()
+        yield from self._invented_places()
+        yield from self._reading.faults
+        yield from self._repetitions()
+
+    def _invented_places(self) -> Iterator[str]:
+        """Positions that are of one of several objects, but of none in the graph."""
+        groups = self._graph.groups
+        for position, mentions in self._reading.places:
+            meant = [groups[index] for mention in mentions for index in self._match.groups_of(mention)]
+            if meant and all(group.position != position for group in meant):
+                yield f"{meant[0].name} at {position}"
+
+    def _repetitions(self) -> Iterator[str]:
+        """Sentences said too often: once for each relation that reads the same is right."""
+        groups = self._graph.groups
+        relations = Counter((groups[s].name, said, groups[o].name) for s, said, o in self._graph.relations)
+        allowed = max(relations.values(), default=1)
+        for sentence, count in self._reading.repeated.items():
+            if count > allowed:
+                yield f"repetition '{sentence}'"
 
     def _sums_up(self, index: int) -> bool:
         """Whether a text gives a group's number as a sum: "one big airplane and five small ones" are six."""
@@ -108,9 +137,14 @@ class Comparison:
         return False
 
     def _invented_scenes(self) -> Iterator[str]:
-        for start, end in self._vocabulary.other_scenes.find(self._text):
+        text, vocabulary = self._text, self._vocabulary
+        common = (span for span in _common.find(text) if is_scene(text, span))
+        for start, end in (*vocabulary.other_scenes.find(text), *common):
+            words_said = text[start:end]
+            if is_denied(text, (start, end)) or vocabulary.names_object(words_said):
+                continue
             if not any((a <= start and end <= b) or (start <= a and b <= end) for a, b in self._own_scene):
-                yield f"scene {self._text[start:end]}"
+                yield f"scene {words_said}"
 
     def _invented_of(self, index: int) -> Iterator[str]:
         """Wrong quantities, attributes and positions of a group, and facts of it that are denied."""

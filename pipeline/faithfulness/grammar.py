@@ -21,6 +21,7 @@ class Kind(StrEnum):
     AT_OF = "Q"  # the same before "of" and no word for the picture: of the hangar, of the airport
     SIDE = "p"  # the top left: without its preposition
     SIDE_OF = "q"
+    ASIDE = "z"  # to its left: a relation to something named before, or a place in the scene
 
     NUMBER = "1"
     VAGUE = "V"  # many, some, few
@@ -33,7 +34,7 @@ class Kind(StrEnum):
     OTHER = "a"  # every other determiner
 
     NO = "n"  # no, without
-    NEITHER = "k"  # neither, nor, lacks, lacking
+    NEITHER = "k"  # neither, nor
     NOT = "x"  # every other negation
 
     IS = "i"
@@ -48,18 +49,20 @@ class Kind(StrEnum):
     BRACKET = "("
     SLASH = "/"
     AND = "&"
+    OR = "e"
 
     OF = "f"
     PREPOSITION = "@"
     FUNCTION = "_"
     LINK = "c"  # with, where
     VERB = "v"
+    PICTURE = "I"  # image, scene, view
     ONES = "o"  # ones, others
     WORD = "?"  # unknown
 
 
 CLASSES = {
-    "POSITION": "PQpq",
+    "POSITION": "PQpqz",
     "POSITION_OF": "Qq",
     "BARE_POSITION": "pq",
     "QUANTITY": "1V",
@@ -69,15 +72,20 @@ CLASSES = {
     "NEGATION": "nkx",
     "COPULA": "ij",
     "JOINT": "&,/",  # between two attributes
-    "SEPARATOR": "&,:;(/",
+    "SEPARATOR": "&,:;(/e",
     "UNKNOWN": "?v",  # an adjective, if an OPENER is before it
+    "NUMBERED": ",&.()",
+    "ADJECTIVE": "A?v",
+    "JOINED": ",&",
     "OPENER": "1VtsblaA",
     "KNOWN": "ts1VA&,/",  # known words that may stand before a noun
     "UNCOUNTED": "tsA&,/?v",
     "AMOUNT": "1VA?",
     "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase
-    "NOUN": "?o",
-    "LITTLE": "ijv_ch@ftsbla?o",
+    "NOUN": "?oI",
+    "LITTLE": "ijv_ch@ftsbla?oIrw",
+    "RELATING": "Rz",
+    "CONTENT": "NAR?I",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
 }
@@ -102,11 +110,14 @@ _MODIFIED = r"""
       | (?P<determiner> CLOSING)
     )?
     (?! (?: UNCOUNTED* QUANTITY ){2} )  # one at most
-    (?! (?: KNOWN* UNKNOWN ){3} )  # two at most
+    (?! (?: KNOWN* UNKNOWN ){4} )  # three at most
     (?P<modifiers> (?:
-        ATTRIBUTE | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE)
+        ATTRIBUTE | (?P<place> BARE_POSITION) (?= [A1]* [?v]? NAME) | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE) | (?<=QUANTITY) OTHER
       | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
-      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) ) UNKNOWN
+      | (?: (?<=ATTRIBUTE) | (?<=OPENER UNKNOWN) | (?<=JOINED UNKNOWN) ) (?P<loose> COMMA)
+        (?= ADJECTIVE{1,3} (?: JOINED ADJECTIVE{1,2} )? NAME )
+      | (?<=ATTRIBUTE) (?P<and> AND) (?= UNKNOWN ATTRIBUTE* NAME )
+      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) | (?<=JOINED) ) UNKNOWN
     )* )
     (?P<side> BARE_POSITION)?
 """
@@ -116,7 +127,12 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 ELLIPSIS = rule(_MODIFIED + "ONES")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
-COUNT = rule(r"NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?=POSITION) )")
+COUNT = rule(
+    r"(?: THE )? NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )"
+)
+
+# a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
+NUMBER_APART = rule(r"(?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
@@ -127,22 +143,38 @@ PREDICATED = rule(
 # between the noun phrases of a list: "a car, a bus and a hangar"
 LIST = rule("SEPARATOR+")
 
+CLAUSE_JOINT = rule("COMMA AND")
+
+# between two items of a list whose "and" is not the last: "..., and a car and a bus", "... are left, a car"
+NEW_ITEM = rule("AND | SEMICOLON | COLON | WITH | LINK | COPULA | RELATIVE")
+NEXT_ITEM = rule("POSITION BRACKET? (?: COMMA | AND | SEMICOLON )")
+
+# the same in a denial: "no cars, trucks or boats"
+DENIED_LIST = rule("COMMA* (?: (?P<or> OR | NEITHER ) | (?P<and> AND ) )? (?: NOT | NEITHER )? COMMA*")
+
+# after a noun phrase that is one of several choices: ", trucks or boats"
+LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
+
 # a pronoun that opens a clause: "They are red", "Both are small"
 SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
-_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) )*"
+_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? POSITION ) )*"
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
-CLAIM = rule("POSITION | (?: (?<=COPULA) ATTRIBUTE | ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)")
+CLAIM = rule(
+    "POSITION | (?: (?: (?<=COPULA) | (?<=COPULA OTHER) | (?<=COPULA OTHER ATTRIBUTE) ) ATTRIBUTE"
+    "| ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)"
+)
 
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
-FOREIGN_PHRASE = rule("QUANTITY | ARTICLE | OTHER")
+FOREIGN_PHRASE = rule("(?: QUANTITY (?! NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PICTURE)")
+LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
-STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) BARE_POSITION")
+STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) (?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION")
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
 POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
@@ -153,6 +185,7 @@ OPENING_POSITION = rule(r"(?P<position> POSITION) (?: LITTLE | COMMA | COLON )* 
 # the same after another noun phrase: "and, at the bottom, one pond", ", on the right is a blue car"
 _FRONTED = r"""
     (?: (?: AND | LINK | WITH | SEMICOLON ) COMMA*
+      | SEMICOLON (?: LITTLE | COMMA )*
       | (?<!COMMA) COMMA (?= POSITION COPULA) )
     (?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z
 """
@@ -161,5 +194,12 @@ FRONTED_POSITION = rule(_FRONTED)
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
 NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
 
+# before a relation that is said before its subject, and after its object
+FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")
+INVERSION = rule("COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )")
+
 # a relation that is not denied: "is not next to", "not far left of"
-ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) RELATION | WEAK | WITH")
+ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")
+
+# a text that breaks off: "... the boats are left of the"
+UNFINISHED = rule("[tfij&e@c,:] \\Z")

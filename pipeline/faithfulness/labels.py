@@ -1,6 +1,6 @@
 """Labels of graphs as the words that a text is searched for; a label that cannot be searched for has none.
 
-Hyphens, underscores, slashes and other punctuation in a label are spaces. Articles and the like at its ends
+Hyphens, underscores, slashes and other punctuation in a label are spaces; so is the joint of CamelCase. Articles and the like at its ends
 do not count: "the car" is "car". A label cannot be searched for if nothing but words of the checker's own
 grammar is left of it ("the", "2", "near", "scene"), if it denies or joins things ("no cars", "cars and
 trees"), or if it is very long. Such words stand in captions of every image: looked for as a label of one
@@ -18,6 +18,7 @@ Words = tuple[str, ...]
 
 LONGEST = 200  # characters of a label that is searched for
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[&+]")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 
 _JOINING = words.CONJUNCTIONS | words.NEGATIONS | words.RELATIVES | {"or", "it", "they", "them"}
 _BEING = frozenset(("is", "are", "was", "were", "be", "been", "being"))
@@ -28,6 +29,12 @@ _PLACING = words.PREPOSITIONS | {
 _RELATING = frozenset(
     word for group in words.PREDICATE_CLASSES for form, _ in group for word in form.split()
 ) | frozenset(("has", "have", "having"))
+_JOINED = {
+    form.replace(" ", ""): tuple(form.split())
+    for group in words.PREDICATE_CLASSES
+    for form, _ in group
+    if form.count(" ") == 1
+}
 _LOOKS = words.COMMON_ATTRIBUTES | {
     word for group in words.ATTRIBUTE_SYNONYMS for form in group for word in words.HYPHEN.split(form)
 }
@@ -39,7 +46,7 @@ _GRAMMAR = frozenset(
         *words.POSITION_DEGREES, "ones", "others", "scenes",
     }
 )  # fmt: skip
-_NO_NAME = _GRAMMAR | _RELATING
+_NO_NAME = (_GRAMMAR | _RELATING) - words.COLLECTIVE_NAMES
 _NO_PREDICATE = _GRAMMAR - (_PLACING | (_RELATING - words.POSITION_WORDS - words.DETERMINERS - {"side"}))
 _BEFORE_ATTRIBUTE = words.DETERMINERS | _BEING | {"just", "mainly", "mostly", "quite", "rather", "very"}
 _AROUND_NAME = words.DETERMINERS | _BEING | _PLACING | (_JOINING - words.NEGATIONS)
@@ -50,6 +57,11 @@ _AFTER_NAME = _AROUND_NAME | {"scene", "scenes"}
 def plain(text: str) -> str:
     """A text in lower case, each character in its composed form: macOS writes é as two."""
     return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
+
+
+def plain_label(label: str) -> str:
+    """A label in lower case, CamelCase as words."""
+    return plain(_CAMEL.sub(" ", label))
 
 
 @lru_cache(4096)
@@ -92,7 +104,8 @@ def is_grammar(tokens: Words) -> bool:
 def _words(label: str) -> Words:
     if len(label) > LONGEST:
         return ()
-    return tuple(word.replace("’", "'") for word in _WORD.findall(plain(label)))
+    found = (word.replace("’", "'") for word in _WORD.findall(plain_label(label)))
+    return tuple(word for piece in found for word in _JOINED.get(piece, (piece,)))
 
 
 def _without_start(found: Words, group: Set[str]) -> Words:

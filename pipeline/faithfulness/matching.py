@@ -53,13 +53,15 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
         if known is not None:
             indices.setdefault(known, []).append(index)
     by_name: dict[str, list[Mention]] = {}
+    scene = vocabulary.name_of(graph.scene or "")
     for mention in mentions:
         if mention.name not in indices:
             if not mention.short:
                 result.unknown.append(mention)
         elif mention.negated:
-            result.denied.append(mention)
-        elif not mention.short or mention.definite:
+            if any(_could_be(mention, graph.groups[index], vocabulary) for index in indices[mention.name]):
+                result.denied.append(mention)
+        elif not mention.short or mention.definite or not mention.first or mention.name == scene:
             by_name.setdefault(mention.name, []).append(mention)
     for name, named in by_name.items():
         if len(indices[name]) == 1:
@@ -69,6 +71,14 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
         else:
             _match_several(named, indices[name], result, vocabulary)
     return result
+
+
+def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:
+    """Whether a group is among what a denied mention speaks of: "no red or green cars" are no blue ones."""
+    meanings = vocabulary.meanings(group.attributes)
+    return (not mention.attributes or any(value in meanings for value in mention.attributes)) and (
+        not mention.positions or group.position in mention.positions
+    )
 
 
 def _match_several(named: list[Mention], indices: list[int], result: Match, vocabulary: Vocabulary) -> None:
@@ -153,7 +163,7 @@ def states_quantity(group: Group, mention: Mention) -> bool:
         if mention.number is not None:
             return mention.number == count
         alone = mention.vague is None and mention.plural is not True and mention.first
-        return count == 1 and alone and mention.determiner in ("the", "this", "that")
+        return count == 1 and alone and mention.determiner in words.THE_ONE
     return mention.number is None and mention.vague is not None and mention.vague == vague_class(quantity)
 
 

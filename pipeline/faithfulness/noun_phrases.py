@@ -5,45 +5,82 @@ from collections.abc import Mapping
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
-from pipeline.faithfulness.grammar import CLASSES, COUNT, ELLIPSIS, NOUN_PHRASE, PREDICATED, Kind
+from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, NUMBER_APART, PREDICATED, Kind
 from pipeline.faithfulness.items import Item
+from pipeline.faithfulness.scenes import squeezed
 from pipeline.graph.plurals import pluralise
 
 
 def find_mentions(passage: Passage) -> None:
     """Find the noun phrases that name objects, from left to right."""
-    mentions, named = passage.mentions, set()
+    mentions = passage.mentions
     unknown = passage.kinds.replace(Kind.ONES, Kind.WORD)  # before a name, "ones" is a word like any other
-    matches = [
-        *NOUN_PHRASE.finditer(unknown),
-        *(ELLIPSIS.finditer(passage.kinds) if Kind.ONES in passage.kinds else ()),
-        *COUNT.finditer(passage.kinds),
-    ]
+    matches = list(NOUN_PHRASE.finditer(unknown))
+    inside = {at for match in matches for at in range(*match.span())}
+    matches += ELLIPSIS.finditer(passage.kinds) if Kind.ONES in passage.kinds else ()
+    matches += [match for match in COUNT.finditer(passage.kinds) if match.start() not in inside]
     for match in sorted(matches, key=re.Match.end):
         if match.re is NOUN_PHRASE:
             if _is_scene(passage, match.end() - 1):
                 continue
-            name = passage.items[match.end() - 1].value
+            name = _full_name(passage, match.end() - 1)
+            if name is None:
+                continue
         elif mentions:
-            name = mentions[-1].name
+            name = _name_meant(passage)
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
-        mention.first = name not in named
-        named.add(name)
+        if mention.number is None and mention.vague is None and not mention.negation:
+            apart = NUMBER_APART.match(passage.kinds, mention.end)
+            mention.number = passage.items[apart.end() - 1].number if apart else None
+        mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
+
+
+def _full_name(passage: Passage, at: int) -> str | None:
+    """The name at an item; "courts" are those named last, and "homes" are mobile homes if these are."""
+    item = passage.items[at]
+    head_alone = item.phrase is not None and item.phrase.short and " " not in item.value
+    if not head_alone and item.text in (item.value, pluralise(item.value)):
+        return item.value
+    for mention in reversed(passage.mentions):
+        head = mention.name.split()[-1]
+        if head != mention.name and item.text in (head, pluralise(head)):
+            return mention.name
+    return None if head_alone else item.value
+
+
+def _name_meant(passage: Passage) -> str:
+    """What "the white ones" are: the last thing named that is not only what another is next to."""
+    for mention in reversed(passage.mentions):
+        if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:
+            return mention.name
+    return passage.mentions[-1].name
+
+
+def _may_be_one(mention: Mention, other: Mention) -> bool:
+    """Whether two mentions may be of the same objects, by their names and attributes."""
+    one, two = mention.attributes, other.attributes
+    return mention.name == other.name and (not one or not two or not set(one).isdisjoint(two))
 
 
 def _is_scene(passage: Passage, at: int) -> bool:
     """Whether a name is a scene's, as in "A tennis court scene", or "A building scene" of "buildings"."""
-    name, after, scenes = passage.items[at].text, passage.items[at + 1 : at + 2], passage.vocabulary.scenes
-    return bool(after) and after[0].text == "scene" and (name in scenes or pluralise(name) in scenes)
+    items, scenes = passage.items[at : at + 2], passage.vocabulary.scenes
+    if len(items) < 2 or items[1].text not in words.SCENE_NOUNS:
+        return False
+    letters = {squeezed(items[0].text), squeezed(pluralise(items[0].text))}
+    return not letters.isdisjoint(map(squeezed, scenes))
 
 
 def _counted(passage: Passage, match: re.Match[str], name: str) -> Mention:
     """What a match of `COUNT` says."""
     start, end = match.span()
-    mention = Mention(name, start, end, passage.sentence_of(start), number=passage.items[start].number)
+    number = next(item.number for item in passage.items[start:end] if item.kind == Kind.NUMBER)
+    mention = Mention(name, start, end, passage.sentence_of(start), number=number)
+    if passage.kinds[start] == Kind.THE:
+        mention.determiner = passage.items[start].text
     mention.claims = _attributes(passage, start, end)
     return mention
 
@@ -56,24 +93,49 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     determiner = opening.text if opening else None
     number, vague = _quantity(last, items[slice(*match.span("collective"))])
     negation = last.get("negation")
-    negated = negation is not None and (negation.kind == Kind.NO or determiner is not None)
     if collective := last.get("collective"):
         determiner = determiner or ("" if collective.number is None and not collective.value else None)
     first = match.start("modifiers")
-    phrase = items[end - 1].phrase
-    plural = phrase.plural if phrase else None
-    if number is None and vague is None:
-        if "joint" in last and not determiner and PREDICATED.match(passage.kinds, first):
-            start = first = match.end("joint")
-        if determiner in ("a", "an", "another") and not plural:
-            number = 1
+    noun = items[end - 1]
+    plural = noun.phrase.plural if noun.phrase else None
+    if noun.text in words.ONE and number is None and vague is None:
+        number = 1
+    if (joint := _foreign_up_to(passage, match, determiner, number, vague, plural)) is not None:
+        start = first = joint
+        determiner = number = vague = negation = None
+    if number is None and vague is None and determiner in ("a", "an", "another") and not plural:
+        number = 1
     mention = Mention(name, start, end, passage.sentence_of(start), plural, determiner, number, vague)
-    mention.negated = _negated(passage, mention, negated)
-    mention.short = phrase is not None and phrase.short
+    mention.negation = negation.text if negation else None
+    mention.short = noun.phrase is not None and noun.phrase.short
     mention.claims = _attributes(passage, first, end)
-    if side := last.get("side"):
+    if side := last.get("side") or last.get("place"):
         mention.claims.append(Claim("position", side.value))
     return mention
+
+
+def _foreign_up_to(
+    passage: Passage,
+    match: re.Match[str],
+    determiner: str | None,
+    number: int | None,
+    vague: str | None,
+    plural: bool | None,
+) -> int | None:
+    """Where the noun phrase begins in truth, if the words before a joint belong to something else.
+
+    As in "The car is white and green trees", and "a fence, white cars".
+    """
+    joints = [match.end(group) for group in ("joint", "loose", "and") if match[group]]
+    if not joints:
+        return None
+    counted = number is not None or vague is not None
+    if not (counted or determiner) and PREDICATED.match(passage.kinds, match.start("modifiers")):
+        return max(joints)
+    one = determiner in ("a", "an", "another") or number == 1
+    if match["loose"] and ((one and plural) or (number not in (None, 1) and plural is False)):
+        return match.end("loose")
+    return None
 
 
 def _attributes(passage: Passage, start: int, end: int) -> list[Claim]:
@@ -92,27 +154,10 @@ def _quantity(last: Mapping[str, Item], collective: list[Item]) -> tuple[int | N
     vague = last["vague"].value if "vague" in last else None
     if "partitive" in last:
         return None, vague  # "one of the cars" says nothing of how many there are
-    if number is None and "determiner" in last and last["determiner"].kind == Kind.BOTH:
+    if number is None and any(last[group].kind == Kind.BOTH for group in ("determiner", "whole") if group in last):
         number = 2
     if collective and number is None and vague is None:
         number, vague = collective[-1].number, collective[-1].value or None
         if vague == "some" and any(item.text in ("large", "great", "big") for item in collective):
             vague = "many"
     return number, vague
-
-
-def _negated(passage: Passage, mention: Mention, negated: bool) -> bool:
-    """Whether it is denied, as in "There are no cars", "is free of cars", "there is not a single car"."""
-    at = mention.start - 1
-    if at < 0:
-        return negated
-    before, earlier = passage.items[at], passage.items[max(at - 1, 0)]
-    if before.kind in CLASSES["NEGATION"]:
-        return True
-    if before.kind == Kind.OF:
-        return earlier.text in words.ABSENCE
-    if before.text == "any":
-        return earlier.kind in CLASSES["NEGATION"]
-    if before.text in ("or", ",") and passage.mentions and passage.mentions[-1].end == at:
-        return passage.mentions[-1].negated and not mention.determiner
-    return negated

@@ -1,42 +1,115 @@
 """What is said of an object outside its noun phrase: "... are red", "... at the left", "They are small"."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.faithfulness import grammar
-from pipeline.faithfulness.claims import Claim, Force, Mention, Passage
+from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
 from pipeline.faithfulness.grammar import Kind
 
 
-def read_predications(passage: Passage) -> None:
+def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> None:
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
     mentions = passage.mentions
+    fronted = {claim.subjects[0]: claim.fronted for claim in relations if claim.fronted is not None}
+    subjects = {claim.objects[0]: claim.subjects for claim in relations if _leaves_place_open(passage, claim)}
+    opening: dict[Mention, str] = {}
+    trailing: dict[Mention, str] = {}
     for index, mention in enumerate(mentions):
-        _read_before(passage, index)
+        if (position := _position_before(passage, index, fronted)) is not None:
+            mention.claims.append(Claim("position", position))
+            opening[mention] = position
         following = mentions[index + 1] if index + 1 < len(mentions) else None
-        claims = _claims_after(passage, mention.end, following, bool(mention.positions))
-        for claim, several in claims:
+        end = len(passage.kinds) if following is None else max(following.start, mention.end)
+        if (relation := fronted.get(following) if following else None) is not None:
+            # "Below the hangar, at the left, are two cars": the cars are
+            end = max(mention.end, relation[0] if relation[0] > mention.start else relation[1])
+        for claim, several in _claims_after(passage, mention.end, end, following, bool(mention.positions)):
+            if mention.distributes:
+                claim = claim._replace(force="denied")
+            if claim == Claim("position", claim.value) and (others := subjects.get(mention)):
+                passage.places.append(Place(claim.value, [mention, *others]))
+                claim = claim._replace(force="possible")
+                for other in others:
+                    other.claims.append(claim)
             mention.claims.append(claim)
+            if claim.aspect == "position" and claim.force == "stated":
+                trailing[mention] = claim.value
             if several:  # "The car and the hangar are white"
                 for earlier in passage.listed(mentions[index::-1])[1:]:
                     earlier.claims.append(claim._replace(force="possible"))
+    _share_places(passage, opening, trailing)
     _read_pronouns(passage)
 
 
-def _read_before(passage: Passage, index: int) -> None:
+def _leaves_place_open(passage: Passage, claim: RelationClaim) -> bool:
+    """Whether a position after a relation may be its subject's or its object's.
+
+    As in "The cars are below the hangar at the left", and "a car next to a hangar, at the left".
+    """
+    if claim.fronted is not None or len(claim.objects) != 1 or claim.objects[0].end <= claim.subjects[0].end:
+        return False
+    last = claim.objects[0]
+    return last.definite or passage.kinds[last.end : last.end + 1] == Kind.COMMA
+
+
+def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Mapping[Mention, str]) -> None:
+    """Objects without a place of their own may have that of a neighbour.
+
+    As in "a car and two buses at the right", and "At the right are a car, which is red, and two buses".
+    """
+    mentions = passage.mentions
+    for index, mention in enumerate(mentions):
+        if mention in trailing:
+            for earlier in _together(passage, mentions[: index + 1])[1:]:
+                earlier.claims.append(Claim("position", trailing[mention], "possible"))
+        if mention in opening:
+            for later in mentions[index + 1 :]:
+                if later.positions or Kind.STOP in passage.kinds[mention.end : later.start]:
+                    break
+                later.claims.append(Claim("position", opening[mention], "possible"))
+
+
+def _together(passage: Passage, mentions: Sequence[Mention]) -> list[Mention]:
+    """The last of these mentions and those before it that are one item with it: "a car and two buses".
+
+    Not the car of "two boats at the top, a car and two buses at the right", where the "and" ends the list.
+    """
+    kinds, last = passage.kinds, mentions[-1]
+    members = [last]
+    for mention in passage.listed(reversed(mentions))[1:]:
+        if mention.positions:
+            break
+        members.append(mention)
+    first = members[-1]
+    if len(members) == 1 or Kind.AND not in kinds[members[1].end : last.start]:
+        return members[:1]
+    since = max([kinds.rfind(Kind.STOP, 0, first.start), *(m.end - 1 for m in mentions if m.end <= first.start)])
+    if kinds[since] == Kind.STOP or since < 0 or grammar.NEW_ITEM.search(kinds, since, first.start):
+        return members
+    continues = grammar.NEXT_ITEM.match(kinds, last.end)
+    return members if continues else members[:1]
+
+
+def _position_before(
+    passage: Passage, index: int, fronted: Mapping[Mention, tuple[int, int]]
+) -> str | None:
     """As in "At the top left there are two cars": the position goes to the noun phrase after it."""
     mention, previous = passage.mentions[index], passage.mentions[index - 1] if index else None
-    if previous is not None and previous.sentence == mention.sentence:
+    if (relation := fronted.get(mention)) is not None:
+        rule, since = grammar.OPENING_POSITION, relation[1]
+        if rule.search(passage.kinds, since, mention.start) is None:  # "At the left, below the hangar, are"
+            start = passage.kinds.rfind(Kind.STOP, 0, relation[0]) + 1
+            match = rule.search(passage.kinds, start, relation[0])
+            return passage.items[match.start("position")].value if match else None
+    elif previous is not None and previous.sentence == mention.sentence:
         rule, since = grammar.NEXT_POSITION if previous.positions else grammar.FRONTED_POSITION, previous.end
     else:
         rule, since = grammar.OPENING_POSITION, passage.kinds.rfind(Kind.STOP, 0, mention.start) + 1
     match = rule.search(passage.kinds, since, mention.start)
     if match is None or mention.positions or _relates(passage, match.start("position")):
-        return
-    position = passage.items[match.start("position")].value
-    mention.claims.append(Claim("position", position))
-    for later in passage.listed(passage.mentions[index:])[1:]:
-        if not later.positions:
-            later.claims.append(Claim("position", position, "possible"))
+        return None
+    item = passage.items[match.start("position")]
+    return None if item.kind == Kind.ASIDE else item.value
 
 
 def _relates(passage: Passage, at: int) -> bool:
@@ -46,22 +119,21 @@ def _relates(passage: Passage, at: int) -> bool:
 
 
 def _claims_after(
-    passage: Passage, start: int, following: Mention | None, placed: bool
+    passage: Passage, start: int, end: int, following: Mention | None, placed: bool
 ) -> Iterator[tuple[Claim, bool]]:
-    """The claims from item `start` on, and whether a plural verb is before them.
+    """The claims from item `start` up to `end`, and whether a plural verb is before them.
 
     Args:
-        following: the next noun phrase, which ends them.
+        following: the next noun phrase.
         placed: whether the position of their object is known already.
     """
     kinds = passage.kinds
-    end = max(start, following.start) if following else len(kinds)
     remark = grammar.REMARK.match(kinds, start, end)
     assert remark is not None
     for match in grammar.CLAIM.finditer(kinds, start, remark.end()):
         at, item = match.start(), passage.items[match.start()]
         before = kinds[start:at]
-        foreign = bool(grammar.FOREIGN_PHRASE.search(before))
+        foreign = bool(grammar.FOREIGN_PHRASE.search(kinds, start, at))
         force: Force = "denied" if grammar.DENIAL.search(before) else "stated"
         if item.kind == Kind.ATTRIBUTE:
             if not foreign:
@@ -77,7 +149,7 @@ def _claims_after(
                 return
         if at > start and grammar.STRAY_POSITION.match(kinds, at):
             continue
-        if foreign:
+        if foreign or item.kind == Kind.ASIDE or grammar.LOOSE.search(before):
             yield Claim("position", item.value, "possible"), False
         else:
             placed = placed or force == "stated"
@@ -89,7 +161,8 @@ def _read_pronouns(passage: Passage) -> None:
     for at in passage.subjects:
         meant = passage.antecedents(at)
         following = next((mention for mention in passage.mentions if mention.start > at), None)
-        claims = [claim for claim, _ in _claims_after(passage, at + 1, following, placed=False)]
+        end = len(passage.kinds) if following is None else following.start
+        claims = [claim for claim, _ in _claims_after(passage, at + 1, end, following, placed=False)]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]
         else:

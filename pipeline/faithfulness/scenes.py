@@ -3,8 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from pipeline.faithfulness import words
+
 _WORD = re.compile(r"[^\W_]+")
 _JOINT = re.compile(r"[\s\-_]")
+_DENIED = re.compile(r"\b(?:no|not|never|isn't|without|neither|nor)\s+(?:an?\s+|the\s+)?\Z")
+_BEFORE_SCENE = re.compile(r"\b(?:an?|the|this|in|at|of)\s+\Z")
+_AFTER_SCENE = re.compile(
+    r"\s*(?:[.,;:!?()]|\Z)|\s+(?:scene|area|setting|with|where|in|at|and|has|contains|features|featuring|shows|is|"
+    r"seen|from|that|which|there|containing)\b"
+)
 _ENDINGS = ("s", "es", "")
 
 Span = tuple[int, int]  # from and to, in characters
@@ -54,6 +62,24 @@ class Scenes:
                 if letters.endswith(ending) and len(word[0]) > len(ending) and scene in self._rank:
                     ends.append((self._rank[scene], -before))
         return -min(ends)[1] if ends else None
+
+
+def is_denied(text: str, span: Span) -> bool:
+    """Whether a scene in a lower-case text is denied: "no harbor", "not a harbor"."""
+    return _DENIED.search(text, 0, span[0]) is not None
+
+
+def is_scene(text: str, span: Span) -> bool:
+    """Whether the words of a scene name one here: "in the park", "A park with"; not "a park bench"."""
+    return _BEFORE_SCENE.search(text, 0, span[0]) is not None and _AFTER_SCENE.match(text, span[1]) is not None
+
+
+def spellings(scene: str) -> list[str]:
+    """A scene and the other spellings of its words: "harbour" of "harbor"."""
+    found = [scene]
+    for one, other in words.SCENE_SPELLINGS:
+        found += [scene.lower().replace(a, b) for a, b in ((one, other), (other, one)) if a in scene.lower()]
+    return found
 
 
 def squeezed(text: str) -> str:

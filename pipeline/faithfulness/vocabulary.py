@@ -13,6 +13,7 @@ from pipeline.faithfulness.labels import (
     is_grammar,
     name_words,
     plain,
+    plain_label,
     predicate_words,
     words_of_scene,
 )
@@ -22,6 +23,7 @@ from pipeline.graph.scene_graph import GroupGraph
 
 _WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of"), Kind.WEAK)
 _RELATIONS = (Kind.RELATION, Kind.WEAK, Kind.WITH)
+SHORTEST_JOINED = 6  # letters of a phrase that is found whether its words are joined or not
 _PUNCTUATED = re.compile(r"[^\W_][/.:][^\W_]|[/(]")  # "ship/boat", "court (tennis)", but no list
 
 
@@ -68,7 +70,7 @@ class Vocabulary:
         return self._meaning(predicate_words(predicate), _RELATIONS)
 
     def _meaning(self, found: tuple[str, ...], kinds: Collection[Kind]) -> str | None:
-        phrase = self.phrases.get(found)
+        phrase = self.phrases.get(found) or self.joined.get("".join(found))
         if not found or phrase is None:
             return " ".join(found) or None
         return phrase.value if phrase.kind in kinds and not phrase.short else None
@@ -89,6 +91,23 @@ class Vocabulary:
             lengths.setdefault(tokens[0], set()).add(len(tokens))
         return {first: sorted(sizes, reverse=True) for first, sizes in lengths.items()}
 
+    @cached_property
+    def joined_heads(self) -> frozenset[str]:
+        """The first one, two and three letters of `joined` and of `scene_letters`."""
+        return frozenset(
+            letters[:size] for letters in (*self.joined, *self.scene_letters) for size in (1, 2, 3)
+        )
+
+    @cached_property
+    def joined(self) -> Mapping[str, Phrase]:
+        """Phrases by their letters alone: "tenniscourt" may be "tennis court" in a text, and the other way."""
+        index: dict[str, Phrase] = {}
+        for tokens, phrase in self.phrases.items():
+            letters = "".join(tokens)
+            if len(letters) >= SHORTEST_JOINED and not phrase.short and letters.isalnum():
+                index.setdefault(letters, phrase)
+        return index
+
     def phrases_at(self, tokens: Sequence[str], at: int) -> Iterator[Phrase]:
         """The phrases that stand in a text from the token number `at` on, long ones first."""
         for length in self.lengths.get(tokens[at], ()):
@@ -101,8 +120,10 @@ class Vocabulary:
         attributes = _spoken(self.attributes, attribute_words)
         meaning = {attribute: attribute for attribute in attributes}
         for synonyms in words.ATTRIBUTE_SYNONYMS:
-            group = [" ".join(attribute_words(word)) for word in synonyms]
+            group = [" ".join(attribute_words(word)) or word for word in synonyms]
             used = [word for word in group if word in attributes]
+            if not used and words.COMMON_ATTRIBUTES.isdisjoint(group):
+                continue
             if len(used) <= 1:
                 meaning |= dict.fromkeys(group, used[0] if used else group[0])
             else:
@@ -123,6 +144,16 @@ class Vocabulary:
             and tuple(tokenise(scene)) not in self.phrases
         )
 
+    def names_object(self, text: str) -> bool:
+        """Whether these words are a phrase of the graphs, as an object's name is, or its beginning."""
+        tokens = tuple(tokenise(text))
+        return tokens in self.phrases or any(name[: len(tokens)] == tokens for name in self._name_tokens)
+
+    @cached_property
+    def scene_letters(self) -> frozenset[str]:
+        """The letters of scenes that are no phrase: "parkinglot", of which "lot" may be an object."""
+        return frozenset(map(squeezed, self.scenes)) - self.joined.keys()
+
     @cached_property
     def scene_heads(self) -> Mapping[str, list[tuple[str, ...]]]:
         """How scenes begin, by their first word, where no object's name starts with it.
@@ -138,7 +169,7 @@ class Vocabulary:
                 heads.setdefault(tokens[0], []).append(begins)
         return heads
 
-    @property
+    @cached_property
     def _name_tokens(self) -> list[tuple[str, ...]]:
         return [tokens for tokens, phrase in self.phrases.items() if phrase.kind == Kind.NAME]
 
@@ -168,9 +199,10 @@ class Vocabulary:
                     if tokens not in known:
                         yield from _name_forms(tokens, used[0])
         for head, longer in heads.items():
-            if len(longer) == 1 and (head,) not in known:
-                for phrase in _name_forms((head,), longer[0]):
-                    yield Phrase(phrase.tokens, Kind.NAME, longer[0], phrase.plural, short=True)
+            if (head,) not in known:
+                name = longer[0] if len(longer) == 1 else head  # of several, the text decides
+                for phrase in _name_forms((head,), name):
+                    yield Phrase(phrase.tokens, Kind.NAME, name, phrase.plural, short=True)
 
     def _attributes(self) -> Iterable[Phrase]:
         meaning = self.attribute_of
@@ -216,17 +248,22 @@ def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
         if graph.scene:
             scenes.add(" ".join(words_of_scene(graph.scene)))
         for group in graph.groups:
-            names.add(plain(group.name))
-            attributes.update(map(plain, group.attributes))
-        predicates.update(plain(predicate) for _, predicate, _ in graph.relations)
+            names.add(plain_label(group.name))
+            attributes.update(map(plain_label, group.attributes))
+        predicates.update(plain_label(predicate) for _, predicate, _ in graph.relations)
     return Vocabulary(
         frozenset(names), frozenset(attributes), frozenset(predicates), frozenset(scenes - {""})
     )
 
 
 def _spoken(labels: Iterable[str], words_of: Callable[[str], tuple[str, ...]]) -> set[str]:
-    """The labels that are searched for, as their words, joined by spaces."""
-    return {" ".join(found) for found in map(words_of, labels) if found}
+    """The labels that are searched for, as their words, joined by spaces.
+
+    Of "tenniscourt" and "tennis court" only the second.
+    """
+    spoken = {" ".join(found) for found in map(words_of, labels) if found}
+    parted = {label.replace(" ", "") for label in spoken if " " in label}
+    return {label for label in spoken if label not in parted}
 
 
 def _as_written(label: str) -> tuple[str, ...]:

@@ -38,6 +38,10 @@ COLLECTIVES: dict[str, int | str | None] = {
     "piece": None, "total": None, "variety": None, "mix": None, "block": None, "blocks": None,
 }  # fmt: skip
 
+CONTRACTIONS = {
+    "they're": ("they", "are"), "it's": ("it", "is"), "there's": ("there", "is"), "that's": ("that", "is"),
+    "here's": ("here", "is"), "which's": ("which", "is"), "there're": ("there", "are"),
+}  # fmt: skip
 COPULAS = _words("is are was were be being been 's appear appears look looks seem seems remain remains")
 PLURAL_COPULAS = _words("are were appear look seem remain")
 RELATIVES = _words("that which who")
@@ -45,21 +49,86 @@ PRONOUNS = {"it": False, "they": True, "them": True, "these": True, "those": Tru
 DETERMINERS = _words(
     "a an the this that these those its their both all each every another other such any our"
 )
+THE_ONE = _words("the this that its their")  # before a noun in the singular
 DEFINITE = _words("the this that these those its their both all each every other")
-NEGATIONS = _words("no not without neither nor never none lacks lacking lack isn't aren't hasn't")
+NEGATIONS = _words(
+    "no not without neither nor never none lacks lacking lack isn't aren't hasn't haven't doesn't don't didn't "
+    "wasn't weren't won't"
+)
 CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
-PREPOSITIONS = _words("at in on near toward towards to along from by within inside around into")
+# read as one "and"
+CONJUNCTION_PHRASES = tuple(
+    tuple(phrase.split())
+    for phrase in ("as well as", "along with", "together with", "in addition to", "and also", "but also")
+)
+PREPOSITIONS = _words(
+    "at in on near toward towards to along from by within inside around into across throughout through"
+)
 FUNCTION_WORDS = _words(
     "there here with without where as well along also of for then too only just very quite rather mostly "
     "mainly all has have having had contains contain containing features feature featuring shows show "
-    "includes include including can see seen visible be we you one's while whereas but or"
+    "includes include including can see seen visible be we you one's while whereas but or alone together only"
 )
 VERBS = _words(
     "sits sit stands stand lies lie located situated parked placed positioned set arranged found seen shown "
     "stood standing sitting lying occupies occupy dominates visible present dotted scattered lined spread "
     "painted coloured colored grouped clustered gathered moored docked growing grow runs run running"
+    " spans span spanning stretches stretch stretching fills fill filling rests rest resting extends extend"
+    " extending float floats floating rise rises rising occupying share shares line lines lining border flank hold holds holding"
+    " hosts host boasts boast aligned installed built distributed"
 )
-ABSENCE = _words("free empty devoid clear")  # of objects
+LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
+ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
+LACKING = _words("lacks lack lacking missing")  # before what is not there
+ONE = _words("one other another")  # "the blue one", "the other"
+INDEFINITE = _words("a an any")
+# after "not": "does not have", "is not visible"
+HAVING = _words("have has had having contain contains containing show shows feature features include includes "
+                "hold holds")  # fmt: skip
+PRESENCE = _words("exist exists present visible seen found shown there depicted")
+GONE = _words("absent missing gone nonexistent non-existent disappeared vanished nowhere lacking")  # of objects
+
+# What no caption says, whatever the graph.
+SPEAKER = _words(
+    "i i'm i'd i'll i've me my you your user sorry please ai assistant unable unfortunately apologies apologize "
+    "sure certainly okay ok yes note let's let hello thanks hope cannot can't couldn't"
+)
+SEERS = _words("i you")  # "you can see", "I see"
+CANNOT = _words("cannot can't couldn't")  # "cannot be seen"
+TASK = _words("caption captions prompt graph description sentence sentences instruction instructions instructed request requested")
+IMPERATIVES = _words(
+    "add remove delete replace change move make insert turn put place keep draw caption describe write "
+    "generate imagine ensure state give take increase decrease convert create swap set note caption"
+)
+EDITS = _words(
+    "add added adding adds addition remove removed removing removes removal delete deleted deleting insert "
+    "inserted inserting replace replaced replacing replaces replacement modification modifications modified "
+    "modify edit edited editing update updated changed changes change changing moved relocated recolored "
+    "recoloured repainted resized swapped substituted became becomes become introduced eliminated erased "
+    "transformed converted altered adjusted unchanged previously formerly originally original anymore "
+    "disappeared vanished gone instead now used rather taken cut torn demolished"
+)
+EDITS_BEFORE = {"used": ["to"], "rather": ["than"], "taken": ["away"], "cut": ["down"], "torn": ["down"]}  # edits only with this word after them
+QUESTIONS = _words("does do did is are was were can has have what where how why who")  # as first words
+HEDGES = _words(
+    "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
+    "potentially supposedly unclear uncertain seems seem whether"
+)
+HEDGES_AFTER = {
+    "appears": (["to", "be"],), "appear": (["to", "be"],), "looks": (["like", "a"], ["like", "an"]),
+    "look": (["like", "a"], ["like", "an"]),
+}  # fmt: skip
+PROMPT_LABELS = _words(
+    "scene object objects relation relations relationship relationships modification caption image style "
+    "difference edit graph description answer input output attributes user assistant system"
+)
+# scenes that a text may invent although no graph of the dataset has them
+COMMON_SCENES = (
+    "airport", "airfield", "park", "harbor", "harbour", "beach", "forest", "farmland", "stadium", "desert",
+    "golf course", "parking lot", "marina", "railway station",
+)
+SCENE_SPELLINGS = (("harbor", "harbour"), ("center", "centre"), ("storey", "story"))
+SCENE_NOUNS = _words("scene area setting site complex facility")  # "a tennis court area"
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")
 
 ATTRIBUTE_SYNONYMS = (
@@ -67,14 +136,13 @@ ATTRIBUTE_SYNONYMS = (
     ("round", "circular"), ("wood", "wooden"), ("rectangular", "rectangle-shaped"),
     ("oval", "elliptical"), ("curved", "curving", "curvy"), ("beige", "tan"),
     ("purple", "violet"), ("dense", "densely-packed", "thick"), ("empty", "vacant"),
-    ("colourful", "colorful"),
+    ("colourful", "colorful"), ("lined-up", "in a row", "in rows", "in a line", "in lines", "in neat rows"),
 )  # fmt: skip
 COMMON_ATTRIBUTES = _words(
     "red blue green yellow white black gray brown orange purple pink beige silver golden turquoise small "
     "large "
     "medium long short tall wide narrow round square rectangular oval straight curved wooden dense sparse "
-    "dark "
-    "bright empty"
+    "dark bright empty colourful"
 )
 NAME_SYNONYMS = (
     ("airplane", "aeroplane", "plane", "aircraft", "jet", "airliner"), ("ship", "vessel"),
@@ -85,6 +153,10 @@ NAME_SYNONYMS = (
     ("roundabout", "traffic circle"), ("storage tank", "tank"), ("bare soil", "bare ground", "bare earth"),
     ("sea", "ocean"), ("mobile home", "trailer"), ("tennis court", "tennis-court"),
 )  # fmt: skip
+NO_NAME_BEFORE = {"home": "to"}  # "the park is home to three trees"
+# collectives that are names of classes too
+COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array")
+
 _ROWS = {
     "top": "top", "upper": "top", "topmost": "top", "uppermost": "top", "north": "top", "northern": "top",
     "bottom": "bottom", "lower": "bottom", "bottommost": "bottom", "south": "bottom", "southern": "bottom",
@@ -151,6 +223,7 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
+LOOSE_PREDICATES = _words("alongside by")  # may say no more than "and"
 # a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it
 COMMON_PREDICATES = (
     "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",

@@ -3,7 +3,9 @@
 from typing import Any
 
 from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
+from pipeline.llm.contents import Contents
 from pipeline.llm.prompt import Message
+from pipeline.llm.thoughts import opened_thoughts
 from pipeline.llm.types import Request, Result, one_line
 
 PLAIN_STOPS = ("\nInput:", "\n\n")
@@ -15,7 +17,11 @@ class ChatRenderer:
 
     A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them, and
     stops at the next `Input:` or blank line (`stops`). A template that takes no system turn gets it at the
-    head of the first user turn.
+    head of the first user turn. Where the template opens the thoughts of an answer, `opening` holds the mark
+    for it, which the answer itself lacks.
+
+    Args:
+        image_placeholder: stands for an image in prompts of the model; None where it takes no images.
     """
 
     def __init__(
@@ -23,6 +29,7 @@ class ChatRenderer:
         tokenizer: Any,
         chat_template: str | None = None,
         template_arguments: dict[str, Any] | None = None,
+        image_placeholder: str | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._template = chat_template
@@ -30,28 +37,46 @@ class ChatRenderer:
         self._plain = chat_template is None and not getattr(tokenizer, "chat_template", None)
         self._system_taken: bool | None = None
         self._late = 0
+        self.opening = ""
+        self._placeholder = image_placeholder
+        self._contents = Contents(self._write, image_placeholder)
         self._specials = _special_texts(tokenizer)
         self.stops: tuple[str, ...] = PLAIN_STOPS if self._plain else ()
 
-    def token_ids(self, messages: list[Message]) -> list[int]:
+    def token_ids(self, messages: list[Message], with_image: bool = False) -> list[int]:
         """The prompt's tokens, special tokens included.
+
+        Args:
+            with_image: an image stands before the text of the last message: of its tokens there is one here,
+                or few, and the engine puts the others in.
 
         Raises:
             Exception: whatever the template raises for messages that it refuses.
-            TimeoutError, ValueError: it takes more than 10 s for them, or makes them longer than any prompt.
+            TimeoutError, ValueError: it takes more than 10 s for them, makes them longer than any prompt, or
+                has no place for an image.
         """
         safe = [{**message, "content": self._defused(message["content"])} for message in messages]
         if self._plain:
+            if with_image:
+                safe[-1]["content"] = self._contents.with_placeholder(safe[-1]["content"])
             return list(self._tokenizer(plain_text(safe))["input_ids"])
-        text = self._bounded(safe)
+        text = self._bounded(safe, with_image)
+        self.opening = opened_thoughts(text)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _bounded(self, messages: list[Message]) -> str:
+    def before_image(self, tokens: list[int]) -> int:
+        """How many tokens of a prompt stand before its image; all, where that is not known."""
+        if self._placeholder is None:
+            return len(tokens)
+        first = self._tokenizer(self._placeholder, add_special_tokens=False)["input_ids"][0]
+        return len(tokens) - 1 - tokens[::-1].index(first) if first in tokens else len(tokens)
+
+    def _bounded(self, messages: list[Message], with_image: bool) -> str:
         if self._late >= MAX_LATE_ROWS:
             raise TimeoutError(f"the chat template took too long for {self._late} rows: no other is rendered")
         try:
             with within(ROW_SECONDS):
-                text = self._templated(messages)
+                text = self._templated(messages, with_image)
         except TimeoutError:
             self._late += 1
             raise TimeoutError(f"the chat template took longer than {ROW_SECONDS:g} s for this row") from None
@@ -59,15 +84,18 @@ class ChatRenderer:
             raise ValueError(f"the chat template made a prompt of {len(text):,} characters")
         return text
 
-    def _templated(self, messages: list[Message]) -> str:
+    def _write(self, turns: list[Any]) -> str:
+        return self._tokenizer.apply_chat_template(
+            turns,
+            chat_template=self._template,
+            tokenize=False,
+            add_generation_prompt=True,
+            **self._arguments,
+        )
+
+    def _templated(self, messages: list[Message], with_image: bool) -> str:
         def apply(turns: list[Message]) -> str:
-            return self._tokenizer.apply_chat_template(
-                turns,
-                chat_template=self._template,
-                tokenize=False,
-                add_generation_prompt=True,
-                **self._arguments,
-            )
+            return self._write(self._contents.taken(turns, with_image))
 
         if messages[0]["role"] != "system" or self._system_taken:
             return apply(messages)
@@ -91,6 +119,10 @@ class ChatRenderer:
                 content = content.replace(special, special[0] + " " + special[1:])
         return content
 
+    def answer(self, request: Request, text: str) -> str:
+        """What a model wrote, with the mark of the thoughts that its prompt opened; a schema allows none."""
+        return text if request.json_schema is not None else self.opening + text
+
 
 def prompt_tokens(
     chat: ChatRenderer, request: Request, context: int, limited_by_memory: bool = False
@@ -102,7 +134,7 @@ def prompt_tokens(
         limited_by_memory: the model could take more; `context` is what the KV cache holds.
     """
     try:
-        tokens = chat.token_ids(request.messages)
+        tokens = chat.token_ids(request.messages, with_image=request.picture is not None)
     except Exception as error:
         return Result(request.key, error=one_line(error))
     if len(tokens) >= context:

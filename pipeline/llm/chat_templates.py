@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import chat_template_text
@@ -44,7 +44,8 @@ def try_chat_templates(params: LlmParams, folders: Sequence[Path], messages: Seq
 
     Raises:
         UserError: a template takes longer or more memory, writes more than 10 million characters, or asks for
-            what the sandbox forbids; or there are more than 20.
+            what the sandbox forbids; or there are more than 20; or none reads a variable that
+            `llm.chat_template_kwargs` sets.
     """
     found = [pair for folder in folders for pair in _templates(folder)]
     if given := params.engine_args.get("chat_template"):
@@ -56,13 +57,29 @@ def try_chat_templates(params: LlmParams, folders: Sequence[Path], messages: Seq
     variables: dict[str, Any] = {}
     for folder in reversed(folders):
         variables |= _special_tokens(folder)
-    variables |= params.engine_args.get("chat_template_kwargs") or {}
+    variables |= params.chat_template_kwargs
+    reads: set[str] = set()
     for template, where in templates.items():
-        _try(template, where, {"messages": list(messages), "variables": variables})
+        reads |= _try(template, where, {"messages": list(messages), "variables": variables})
+    if folders:
+        _check_variables(params.chat_template_kwargs, reads, bool(templates))
     return len(templates)
 
 
-def _try(template: str, where: str, given: dict[str, Any]) -> None:
+def _check_variables(given: dict[str, Any], reads: set[str], templates: bool) -> None:
+    for name in sorted(given.keys() - reads):
+        own = reads - {"messages", "add_generation_prompt", "raise_exception", "strftime_now"}
+        known = f"It reads {', '.join(sorted(own))}. " if own else ""
+        reason = (
+            "the model's chat template reads no such variable"
+            if templates
+            else "the model has no chat template"
+        )
+        raise parameter_error(reason, f"{known}Remove it", "llm.chat_template_kwargs", name)
+
+
+def _try(template: str, where: str, given: dict[str, Any]) -> set[str]:
+    """The names of the variables that the template reads."""
     child = Path(__file__).with_name("template_child.py")
     asked = {"template": template, "seconds": CPU_SECONDS, "bytes": MEMORY_BYTES, **given}
     try:
@@ -90,7 +107,7 @@ def _try(template: str, where: str, given: dict[str, Any]) -> None:
         elif (answer["length"] or 0) > MAX_CHARACTERS:
             reason = f"the chat template makes {answer['length']:,} characters of one row"
         else:
-            return
+            return set(answer["reads"])
     raise UserError(reason, _REMEDY, file=where)
 
 

@@ -8,7 +8,7 @@ from pipeline.base.files import file_hashes, refuse_lfs_pointers
 from pipeline.base.params import LlmParams
 from pipeline.llm.model_files import local_folder
 
-OWN_ARGUMENTS = ("lora", "chat_template_kwargs")  # of engine_args: this project's; the others are vLLM's
+OWN_ARGUMENTS = ("lora", "chat_template")  # of engine_args: this project's; the others are vLLM's
 _WEIGHTS = ("*.safetensors", "*.gguf")
 _CONTENT = (
     *_WEIGHTS, "*config*.json", "*.index.json", "tokenizer*.json", "vocab*.json", "special_tokens_map.json",
@@ -20,7 +20,8 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
     """A JSON object that is equal for equal models and differs for different ones.
 
     A folder is identified by the hashes of its files, a hub model by its name and commit, a served model by
-    its name and what the server reports. Engine arguments that can change texts and a LoRA adapter count too.
+    its name and what the server reports. Engine arguments that can change texts, a LoRA adapter and the
+    variables of the chat template count too.
 
     Args:
         params: names the model; nothing is loaded.
@@ -31,11 +32,13 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
         UserError: the model's folder is missing, holds no safetensors or a git-LFS pointer, or the server
             does not answer.
     """
+    variables = {"chat_template_kwargs": params.chat_template_kwargs} if params.chat_template_kwargs else {}
     if params.engine == "endpoint":
         from pipeline.llm.endpoint_engine import reported_model
 
-        return {"kind": "endpoint", "name": params.model, "reported": reported_model(params, cache)}
-    arguments = dict(params.engine_args)
+        served = {"kind": "endpoint", "name": params.model, "reported": reported_model(params, cache)}
+        return {**served, **variables}
+    arguments = params.engine_args | variables
     code = ("*.py",) if params.trust_remote_code else ()
     identity = _weights_identity(params.model, params.revision, cache, root, "llm.model", code)
     if lora := arguments.pop("lora", None):

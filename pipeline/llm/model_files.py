@@ -35,6 +35,10 @@ def check_llm_files(params: LlmParams, root: Path = Path("."), local_only: bool 
         folder = local_folder(name, root, field)
         if folder is not None and field == "llm.engine_args.lora":
             _check_adapter(folder)
+        if folder is not None and revision is not None:
+            where = "llm.revision" if field == "llm.model" else "llm.engine_args.tokenizer_revision"
+            remedy = "Remove it, or name a model of the hub"
+            raise parameter_error(f"the folder {name} has no revision", remedy, where, revision)
         if folder is None:
             folder = hub_files(name, revision, local_only)
         if folder is not None:
@@ -64,16 +68,18 @@ def _models(params: LlmParams) -> Iterator[tuple[str, str, str | None]]:
     """Every model that the parameters name: its name, the parameter, its revision."""
     yield params.model, "llm.model", params.revision
     arguments: dict[str, Any] = params.engine_args
+    of_tokenizer: str | None = arguments.get("tokenizer_revision")
     speculative = arguments.get("speculative_config") or {}
     others = {
         "lora": arguments.get("lora"),
-        "tokenizer": arguments.get("tokenizer"),
+        "tokenizer": arguments.get("tokenizer", params.model),
         "hf_config_path": arguments.get("hf_config_path"),
         "speculative_config.model": speculative.get("model") if isinstance(speculative, dict) else None,
     }
     for argument, name in others.items():
-        if isinstance(name, str) and name and name != params.model:
-            yield name, f"llm.engine_args.{argument}", None
+        revision = of_tokenizer if argument == "tokenizer" else None
+        if isinstance(name, str) and name and (name != params.model or revision is not None):
+            yield name, f"llm.engine_args.{argument}", revision
 
 
 def _check_adapter(folder: Path) -> None:

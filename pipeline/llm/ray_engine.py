@@ -28,6 +28,7 @@ from pipeline.llm.vllm_arguments import (
 )
 
 DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the engines again
+DATASET_IMAGE_BYTES = 4 * 2**30  # of the images of one Ray dataset, which Ray holds, on disk where need be
 BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again
 MAX_NUM_SEQS = 512  # where the parameters name none: vLLM's own default is 256 or 1,024, by the device
 _SECRET = ("VLLM_API_KEY",)  # Ray shows what it passes on
@@ -61,7 +62,7 @@ class RayEngine(Engine):
             on_cpu = self._on_cpus(speed)
             arguments = arguments.completed(on_cpu)
             self._effective = {"device": "cpu" if on_cpu else "gpu", **arguments.engine}
-            self._rows = RayRows(arguments)
+            self._rows = RayRows(arguments, params.images)
             self._processor = self._build(dict(arguments.engine), speed, on_cpu)
         except BaseException:
             self.close()
@@ -78,7 +79,8 @@ class RayEngine(Engine):
             dataset = chain([first], islice(source, DATASET_ROWS - 1))
             pending: dict[str, Request] = {}
             blocks: list[Any] = []
-            while batch := list(islice(dataset, BATCH_ROWS)):
+            image_bytes = 0
+            while image_bytes < DATASET_IMAGE_BYTES and (batch := list(islice(dataset, BATCH_ROWS))):
                 rows: list[dict[str, Any]] = []
                 for request in batch:
                     row = self._rows.row(request)
@@ -88,6 +90,7 @@ class RayEngine(Engine):
                         pending[request.key] = request
                         rows.append(row)
                 if rows:
+                    image_bytes += self._rows.image_bytes(rows)
                     blocks.append(self._ray.put(self._rows.table(rows)))
             if blocks:
                 yield from self._run(blocks, pending)

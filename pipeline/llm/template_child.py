@@ -12,10 +12,11 @@ def main() -> None:
     """Render the template of the input within its seconds and bytes, and print what came of it as JSON.
 
     `length`: characters of the text, null where the template refuses these messages. `forbidden`: what it
-    asked for that the sandbox does not allow, or null.
+    asked for that the sandbox does not allow, or null. `reads`: the names of the variables that it reads.
     """
     asked = json.load(sys.stdin)
     from jinja2.exceptions import SecurityError
+    from jinja2.meta import find_undeclared_variables
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
     spent = resource.getrusage(resource.RUSAGE_SELF)  # the imports are not the template's
@@ -23,9 +24,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_AS, (asked["bytes"], asked["bytes"]))
-    answer: dict[str, int | str | None] = {"length": None, "forbidden": None}
+    answer: dict[str, int | str | list[str] | None] = {"length": None, "forbidden": None, "reads": []}
     try:
         template = _compile_jinja_template(asked["template"])
+        answer["reads"] = sorted(find_undeclared_variables(template.environment.parse(asked["template"])))
         text = template.render(messages=asked["messages"], add_generation_prompt=True, **asked["variables"])
         answer["length"] = len(text)
     except MemoryError:

@@ -1,33 +1,45 @@
 """The contract between the language stages and an engine, whatever runs the model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.base.sampling import changes
+from pipeline.llm.pictures import Picture
 from pipeline.llm.prompt import Message
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn. Greedy decoding (temperature 0) draws nothing: it has no seed and no top_p."""
+    """How tokens are drawn. Greedy decoding (temperature 0) draws nothing: it has no seed and no top_p.
+
+    Attributes:
+        further: what of `llm.sampling` can change the text, by vLLM's names; nothing at its neutral value.
+    """
 
     temperature: float
     top_p: float
     seed: int | None
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(temperature: float, top_p: float, seed: int) -> "Sampling":
+    def of(
+        temperature: float, top_p: float, seed: int, further: Mapping[str, Any] | None = None
+    ) -> "Sampling":
+        """`further` is `llm.sampling`."""
+        rest = changes(further or {}, greedy=temperature == 0)
         if temperature == 0:
-            return Sampling(0.0, 1.0, None)
-        return Sampling(float(temperature), float(top_p), seed)
+            return Sampling(0.0, 1.0, None, rest)
+        return Sampling(float(temperature), float(top_p), seed, rest)
 
 
 @dataclass(frozen=True)
 class Request:
     """One prompt. `key` names it in the row cache; `seed` is the request's own, made from the key.
 
-    `json_schema` is the schema of a JSON answer, or None for any text.
+    `json_schema` is the schema of a JSON answer, or None for any text. `picture` stands before the text of
+    the last message.
     """
 
     key: str
@@ -36,15 +48,20 @@ class Request:
     max_tokens: int
     seed: int | None
     json_schema: dict[str, Any] | None = None
+    picture: Picture | None = None
 
-    def sampling_arguments(self) -> dict[str, Any]:
-        """By the names that vLLM and OpenAI's API give them."""
-        return {
+    def sampling_arguments(self, stops: Sequence[str] = ()) -> dict[str, Any]:
+        """By the names that vLLM and OpenAI's API give them; `stops` are texts that stop an answer too."""
+        arguments = {
             "temperature": self.sampling.temperature,
             "top_p": self.sampling.top_p,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
+            **self.sampling.further,
         }
+        if stops:
+            arguments["stop"] = list(dict.fromkeys([*arguments.get("stop", ()), *stops]))
+        return arguments
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,11 @@ class Result:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None  # of the prompt, taken from the engine's prefix cache
+
+    @staticmethod
+    def without_picture(key: str, error: ValueError) -> "Result":
+        """The failure of a request whose image cannot be used: the file may be restored."""
+        return Result(key, error=one_line(str(error)), permanent=True, external=True)
 
     @staticmethod
     def too_long(key: str, tokens: int, context: int, limited_by_memory: bool = False) -> "Result":

@@ -15,6 +15,7 @@ from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text
 from pipeline.llm.model_files import check_llm_files, local_folder
 from pipeline.llm.types import one_line
+from pipeline.llm.vllm_images import IMAGE_DEFAULTS
 
 # docs/parameters.md has the figures; on other devices vLLM's own defaults are right
 CPU_DEFAULTS: dict[str, Any] = {
@@ -41,7 +42,7 @@ class VllmArguments:
 
     engine: dict[str, Any]
     chat_template: str | None
-    template_arguments: dict[str, Any] | None
+    template_arguments: dict[str, Any]
     lora: str | None
 
     def completed(self, on_cpu: bool) -> "VllmArguments":
@@ -83,22 +84,24 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
     except ImportError as error:
         raise import_error("vLLM", "Install the extra `gpu` or `cpu`", "endpoint", error) from None
     arguments = {**params.engine_args, **speed}
-    lora, template_arguments = (arguments.pop(name, None) for name in OWN_ARGUMENTS)
+    lora, template = (arguments.pop(name, None) for name in OWN_ARGUMENTS)
     _check_names(arguments, EngineArgs.__dataclass_fields__)
-    template = arguments.pop("chat_template", None)
     arguments.setdefault("use_tqdm_on_load", False)
     arguments.setdefault("load_format", "auto" if arguments.get("quantization") == "gguf" else "safetensors")
     if params.output == "json":  # or a model may fill its answer with blanks
-        arguments.setdefault(
-            "structured_outputs_config", {"backend": "xgrammar", "disable_any_whitespace": True}
-        )
+        given = arguments.get("structured_outputs_config") or {}
+        arguments["structured_outputs_config"] = {
+            "backend": "xgrammar", "disable_any_whitespace": True, **given
+        }  # fmt: skip
+    if params.images:
+        arguments = IMAGE_DEFAULTS | arguments
     if lora:
         arguments["enable_lora"] = True
         arguments.setdefault("max_lora_rank", _lora_rank(str(lora)))
     arguments |= {"model": str(folder or params.model), "revision": params.revision, "seed": seed}
     arguments["trust_remote_code"] = params.trust_remote_code
     text = chat_template_text(template) if template else None
-    return VllmArguments(arguments, text, template_arguments, str(lora) if lora else None)
+    return VllmArguments(arguments, text, params.chat_template_kwargs, str(lora) if lora else None)
 
 
 def runs_on_cpu() -> bool:
@@ -155,7 +158,7 @@ def check_names(params: LlmParams, speed: dict[str, Any]) -> None:
 
 
 def _check_names(named: Iterable[str], known: Iterable[str]) -> None:
-    names = {*known, "chat_template", "compilation_config"}
+    names = {*known, "compilation_config"}
     for name in named:
         if name not in names:
             remedy, field = "Correct its spelling, or remove it", "llm.engine_args or speed.llm"

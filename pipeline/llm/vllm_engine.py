@@ -23,6 +23,7 @@ from pipeline.llm.vllm_arguments import (
     runs_on_cpu,
     vllm_arguments,
 )
+from pipeline.llm.vllm_images import image_placeholder
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,20 @@ class VllmEngine(Engine):
 
     def __init__(self, params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> None:
         self._model = params.model
+        self._images, self._placeholder = params.images, None
         self._arguments = vllm_arguments(params, speed, seed, root).completed(runs_on_cpu())
+        if params.images:
+            self._placeholder = image_placeholder(self._model_config(), self._model)
         self._start()
         self._shared = SharedPrefix(int(self._llm.llm_engine.vllm_config.cache_config.block_size))
+
+    def _model_config(self) -> Any:
+        from vllm import EngineArgs
+
+        try:
+            return EngineArgs(**self._arguments.engine).create_model_config()
+        except Exception as error:
+            raise load_error("read the model", self._model, error) from error
 
     def _start(self) -> None:
         from vllm import LLM
@@ -69,9 +81,14 @@ class VllmEngine(Engine):
         model = config.model_config
         self._context = int(model.max_model_len)
         self._limited_by_memory = self._context < model.get_and_verify_max_len(model.original_max_model_len)
-        self._window = IN_FLIGHT_PER_SEQUENCE * int(config.scheduler_config.max_num_seqs)
+        self._window = int(config.scheduler_config.max_num_seqs)  # with images, none waits: they take memory
+        if not self._images:
+            self._window *= IN_FLIGHT_PER_SEQUENCE
         self._chat = ChatRenderer(
-            self._llm.get_tokenizer(), arguments.chat_template, arguments.template_arguments
+            self._llm.get_tokenizer(),
+            arguments.chat_template,
+            arguments.template_arguments,
+            self._placeholder,
         )
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Result]:
@@ -126,7 +143,7 @@ class VllmEngine(Engine):
             for output in outputs:
                 if output.finished and output.request_id in in_flight:
                     crashes = 0
-                    yield _result(in_flight.pop(output.request_id).request, output)
+                    yield self._result(in_flight.pop(output.request_id).request, output)
 
     def shared_tokens(self) -> int:
         """Tokens in the full blocks of the head that all prompts so far have in common."""
@@ -163,36 +180,40 @@ class VllmEngine(Engine):
         tokens = prompt_tokens(self._chat, request, self._context, self._limited_by_memory)
         if isinstance(tokens, Result):
             return tokens
+        prompt: dict[str, Any] = {"prompt_token_ids": tokens}
+        if request.picture is not None:
+            try:
+                prompt["multi_modal_data"] = {"image": request.picture.load()}
+            except ValueError as error:
+                return Result.without_picture(request.key, error)
         schema = request.json_schema
         try:
             sampling = SamplingParams(
-                **request.sampling_arguments(),
-                stop=list(self._chat.stops),
+                **request.sampling_arguments(self._chat.stops),
+                skip_special_tokens=False,  # with them some models mark their thoughts
                 structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             )
-            (name,) = self._llm.enqueue(
-                {"prompt_token_ids": tokens}, sampling, lora_request=self._lora, use_tqdm=False
-            )
+            (name,) = self._llm.enqueue(prompt, sampling, lora_request=self._lora, use_tqdm=False)
         except EngineDeadError:
             raise
         except Exception as error:
             return Result(request.key, error=one_line(error))
-        self._shared.add(tokens)
+        shared = self._chat.before_image(tokens) if request.picture is not None else len(tokens)
+        self._shared.add(tokens[:shared])
         return name.rpartition("-")[0]  # outputs come without the suffix
 
-
-def _result(request: Request, output: Any) -> Result:
-    completion = output.outputs[0]
-    if completion.finish_reason not in ("stop", "length"):
-        return Result(request.key, error=f"the engine ended the request: {completion.finish_reason}")
-    return Result(
-        request.key,
-        text=completion.text,
-        finish_reason=completion.finish_reason,
-        prompt_tokens=len(output.prompt_token_ids or ()),
-        output_tokens=len(completion.token_ids),
-        cached_tokens=output.num_cached_tokens,
-    )
+    def _result(self, request: Request, output: Any) -> Result:
+        completion = output.outputs[0]
+        if completion.finish_reason not in ("stop", "length"):
+            return Result(request.key, error=f"the engine ended the request: {completion.finish_reason}")
+        return Result(
+            request.key,
+            text=self._chat.answer(request, completion.text),
+            finish_reason=completion.finish_reason,
+            prompt_tokens=len(output.prompt_token_ids or ()),
+            output_tokens=len(completion.token_ids),
+            cached_tokens=output.num_cached_tokens,
+        )
 
 
 def _lora_request(adapter: str) -> Any:

@@ -11,7 +11,7 @@ import httpx
 import pyarrow as pa
 
 from pipeline.base.params import load_params
-from pipeline.captions.answer import asking_for_json, caption_in, clean_text
+from pipeline.captions.answer import asking_for_json, caption_of
 from pipeline.captions.row_cache import ENTRIES, Entry
 from pipeline.corpus import checks
 from pipeline.corpus.checks import Rejected
@@ -60,9 +60,9 @@ def answers(folder: Path) -> Target:
 
 def _answer(data: bytes) -> None:
     answer, _, lines = data.decode("utf-8", "replace").partition("\0")
-    texts = [clean_text(answer)]
-    if (caption := caption_in(answer)) is not None:
-        texts.append(clean_text(caption))
+    readings = (caption_of(answer), caption_of(answer, in_json=True))
+    texts = [reading.text for reading in readings if reading.text is not None] or [""]
+    assert all(caption_of(text).text == text for text in texts if text)
     graph = _graph(lines)
     checker = Checker(vocabulary_of([graph]))
     reader = EditReader({group.name for group in graph.groups})

@@ -158,10 +158,71 @@ def test_a_thought_that_the_limit_cut_is_no_text(toy: Toy) -> None:
     assert [row["status"] for row in rows] == ["failed", "failed"] + ["ok"] * 6
     for row in rows[:2]:
         assert row["error"] == (
-            "the model was still thinking when it had written 60 tokens: raise interpret.max_tokens"
+            "the model was still thinking when it had written 60 tokens: "
+            "raise llm.thought_tokens or interpret.max_tokens"
         )
     assert all(row["text"] in toy.texts.values() and not row["missed"] for row in rows[2:])
     assert asked and not toy.run(answer).asked  # answers are kept as they came: judging them again is free
+
+
+def test_thoughts_have_room_of_their_own(toy: Toy) -> None:
+    toy.with_params(interpret__max_tokens=60, llm__repairs=0, llm__max_failed_share=1.0)
+
+    def answer(request: Request) -> Result:
+        return answered(request, f"<think>{'so many cars, ' * 30}</think>{toy.right(request).text}")
+
+    assert {request.max_tokens for request in toy.run(answer).asked} == {60}
+    assert {row["status"] for row in toy.rows()} == {"failed"}
+    toy.with_params(interpret__max_tokens=60, llm__thought_tokens=100, llm__repairs=0)
+    assert {request.max_tokens for request in toy.run(answer).asked} == {160}
+    assert [row["status"] for row in toy.rows()] == ["ok"] * 8
+    assert not toy.run(answer, "interpret").asked
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ('{"caption": "' + "car " * 99, "had not ended its JSON when it had written 60 tokens: raise {}"),
+        ("Here is the caption" + " of" * 99, None),  # what is cut may be a caption
+        ("", "was still thinking when it had written 60 tokens: raise llm.thought_tokens or {}"),
+        (
+            "Okay, the user " * 9,
+            "was still thinking when it had written 60 tokens: raise llm.thought_tokens or {}",
+        ),
+        ("```\n" * 99, "had not come to the caption when it had written 60 tokens: raise {}"),
+    ],
+)
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_an_answer_that_the_limit_cut_says_which_limit(
+    toy: Toy, answers: str, reason: str | None, output: str
+) -> None:
+    toy.with_params(interpret__max_tokens=60, llm__repairs=1, llm__max_failed_share=1.0, llm__output=output)
+
+    def answer(request: Request) -> Result:
+        return Result(request.key, text=answers, finish_reason="length", output_tokens=60)
+
+    assert len(toy.run(answer).asked) == 2 * 14  # the repair too
+    if output == "json" and answers:
+        reason = "had not ended its JSON when it had written 60 tokens: raise {}"
+    error = None if reason is None else f"the model {reason.format('interpret.max_tokens')}"
+    status = "ok" if error is None else "failed"
+    assert {(row["status"], row["finish_reason"], row["error"]) for row in toy.rows()} == {
+        (status, "length", error)
+    }
+    assert not toy.run(answer).asked
+
+
+def test_an_answer_that_the_context_cut_says_so(toy: Toy) -> None:
+    toy.with_params(interpret__max_tokens=60, llm__repairs=0, llm__max_failed_share=1.0)
+
+    def answer(request: Request) -> Result:
+        return Result(request.key, text="<think>Two", finish_reason="length", output_tokens=41)
+
+    toy.run(answer)
+    assert toy.rows()[0]["error"] == (
+        "the model was still thinking when it had written 41 tokens: raise max_model_len in llm.engine_args: "
+        "the context was full before llm.thought_tokens or interpret.max_tokens"
+    )
 
 
 def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:

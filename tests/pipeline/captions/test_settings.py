@@ -7,8 +7,10 @@ import pytest
 from pipeline.base.params import load_params
 from pipeline.base.paths import Paths
 from pipeline.captions.row_cache import row_key
+from pipeline.captions.rows import Row
 from pipeline.captions.settings import FIRST, Attempt, read_settings
 from pipeline.captions.stages import CAPTION, INTERPRET
+from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.scene_graph import Group, GroupGraph
 
 ROOT = Path(__file__).parents[3]
@@ -52,4 +54,5 @@ def test_attempts_and_samples_follow_the_parameters(tmp_path: Path) -> None:
         sampling = caption.sampling(attempt)
         assert sampling.temperature == temperature
         key = row_key(caption.identity, messages, sampling, attempt=attempt.key_number)
-        assert caption.row_key(messages, attempt) == key
+        row = Row("toy", "q1", messages, None, Checker(vocabulary_of([])), False, False)
+        assert caption.row_key(row, attempt) == key

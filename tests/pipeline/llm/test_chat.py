@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from pipeline.llm.chat import PLAIN_STOPS, ChatRenderer
+from pipeline.llm.types import Request, Sampling
 from tests.pipeline.llm.tiny_llama import TEMPLATE, make_tiny_llama
 
 MESSAGES = [
@@ -59,3 +61,12 @@ def test_a_name_that_spells_a_special_token_does_not_become_one(tokenizer: Any) 
 def test_template_arguments_are_passed(tokenizer: Any) -> None:
     renderer = ChatRenderer(tokenizer, "{{ mood }}" + TEMPLATE, {"mood": "calm"})
     assert _text(tokenizer, renderer.token_ids(MESSAGES)).startswith("calm<bos>")
+
+
+def test_an_answer_gets_the_mark_of_the_thoughts_that_its_prompt_opened(tokenizer: Any) -> None:
+    free = Request("k", MESSAGES, Sampling.of(0, 1, 0), 9, None)
+    for template, opening in ((TEMPLATE, ""), (TEMPLATE + "{{ '<think>\n' }}", "<think>\n")):
+        renderer = ChatRenderer(tokenizer, template)
+        renderer.token_ids(MESSAGES)
+        assert renderer.answer(free, "One.</think>Two.") == opening + "One.</think>Two."
+        assert renderer.answer(replace(free, json_schema={}), "{}") == "{}"

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Where each template stands that would be tried, and its text."""
     found: list[tuple[str, str]] = []
-    monkeypatch.setattr(chat_templates, "_try", lambda text, where, _: found.append((where, text)))
+    monkeypatch.setattr(chat_templates, "_try", lambda text, where, _: found.append((where, text)) or set())
     return found
 
 

@@ -1,5 +1,8 @@
 """Servers that answer, dawdle, fail and talk nonsense, on this machine."""
 
+import base64
+import hashlib
+import io
 import json
 import logging
 import os
@@ -9,18 +12,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, load_params
 from pipeline.llm import endpoint_engine
 from pipeline.llm.endpoint_engine import EndpointEngine, reported_model
+from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Request, Result, Sampling
-from tests.faulty_server import FAULTS, KEY, FaultyServer, http, right_text
+from tests.faulty_server import FAULTS, KEY, Fault, FaultyServer, http, right_text
 
 ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -75,6 +81,47 @@ def test_a_text_comes_back_with_its_figures(server: FaultyServer) -> None:
     assert server.keys == {f"Bearer {KEY}"}
 
 
+def _seeing(server: FaultyServer, file: Path) -> tuple[EndpointEngine, Request]:
+    Image.new("RGB", (80, 40), "red").save(file)
+    picture = Picture(file, hashlib.sha256(file.read_bytes()).hexdigest(), 40)
+    (request,) = _requests("hello")
+    speed = PARAMS.speed.model_copy(update={"endpoint_retries": 1, "endpoint_timeout_s": TIMEOUT_S})
+    llm = _llm(server.url).model_copy(update={"images": True})
+    return EndpointEngine(llm, speed), replace(request, picture=picture)
+
+
+def test_an_image_goes_before_the_text_of_its_row(server: FaultyServer, tmp_path: Path) -> None:
+    engine, request = _seeing(server, tmp_path / "a.png")
+    absent = replace(request, key="absent", picture=Picture(tmp_path / "b.png", "0", 40))
+    try:
+        results = {result.key: result for result in engine.generate([request, absent])}
+        assert [result.text for result in engine.generate([request])] == ["said hello"]
+    finally:
+        engine.close()
+    assert results["hello"].text == "said hello"
+    assert "cannot be read" in (results["absent"].error or "")
+    assert results["absent"].external and results["absent"].permanent
+    trial, *rows = server.bodies
+    assert trial["max_tokens"] == 1 and len(rows) == 2
+    image, text = rows[0]["messages"][-1]["content"]
+    assert text == {"type": "text", "text": "hello"} and image["type"] == "image_url"
+    sent = base64.b64decode(image["image_url"]["url"].removeprefix("data:image/png;base64,"))
+    assert Image.open(io.BytesIO(sent)).size == (40, 20)
+
+
+def test_a_server_that_takes_no_images_is_refused_before_any_row(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    engine, request = _seeing(server, tmp_path / "a.png")
+    server.choose = lambda word, count: "400"
+    try:
+        with pytest.raises(UserError, match=r"refuses a request with an image.*HTTP 400.*llm\.images"):
+            list(engine.generate([request]))
+    finally:
+        engine.close()
+    assert len(server.bodies) == 1 and server.bodies[0]["max_tokens"] == 1
+
+
 def test_greedy_requests_carry_no_seed(server: FaultyServer) -> None:
     _ask(_engine(server), "hello")
     assert "seed" not in server.bodies[-1] and server.bodies[-1]["temperature"] == 0.0
@@ -120,6 +167,19 @@ def test_what_a_later_run_asks_again(server: FaultyServer) -> None:
     results = _ask(_engine(server, endpoint_retries=0, endpoint_timeout_s=0.2), *words)
     assert [results[word].external for word in words] == [True] * 5 + [False]
     assert [results[word].permanent for word in words] == [False] * 3 + [True] + [False] * 2
+
+
+def test_thoughts_that_a_server_keeps_and_the_limit_cut_leave_no_text(
+    server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "Two boats, or"}
+    choice = {"index": 0, "finish_reason": "length", "message": message}
+    answer = {"choices": [choice], "usage": {"completion_tokens": 40}}
+    monkeypatch.setitem(FAULTS, "cut", Fault(lambda word: [http(json.dumps(answer).encode())], None, False))
+    server.choose = lambda word, count: word
+    assert _ask(_engine(server), "cut")["cut"] == Result(
+        "cut", text="", finish_reason="length", output_tokens=40
+    )
 
 
 def test_a_server_that_is_down_ends_the_run_with_a_remedy(server: FaultyServer) -> None:

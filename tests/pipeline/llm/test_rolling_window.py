@@ -18,6 +18,7 @@ class Crashing(VllmEngine):
 
     def __init__(self, window: int, crashes: int = 10**9) -> None:
         self._window = window
+        self._chat: Any = SimpleNamespace(answer=lambda request, text: text)
         self.starts = 0
         self.crashes = crashes
         self.number = 0

@@ -1,0 +1,88 @@
+"""How a text speaks: what no caption does, whatever its graph. It asks, refuses, guesses, tells of an edit,
+repeats itself, echoes the prompt, or ends in the middle of a sentence.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pipeline.faithfulness import words
+from pipeline.faithfulness.claims import Passage
+from pipeline.faithfulness.grammar import CLASSES, UNFINISHED, Kind
+
+LONGEST_LOOP = 24  # items of a phrase that is said again at once
+SHORTEST_SENTENCE = 3  # items of a sentence that a text must not say again
+
+
+def faults(passage: Passage) -> Iterator[str]:
+    """What the text does that no caption does, in words; a word that a graph's label has is no fault."""
+    for at, item in enumerate(passage.items):
+        starts = at == 0 or passage.kinds[at - 1] == Kind.STOP
+        if item.text == "?" or (starts and item.text in words.QUESTIONS):
+            yield "a question"
+        elif item.phrase is None and (fault := _fault_of_word(passage, at)):
+            yield f"{fault} '{item.text}'"
+    if phrase := _loop(passage):
+        yield f"repetition '{phrase}'"
+    if UNFINISHED.search(passage.kinds):
+        yield "an unfinished sentence"
+
+
+def repeated_sentences(passage: Passage) -> dict[str, int]:
+    """Sentences that stand more than once in a text, and how often."""
+    texts = [item.text for item in passage.items]
+    ends = [at for at, kind in enumerate(passage.kinds) if kind == Kind.STOP]
+    sentences = (
+        texts[start:end] for start, end in zip([0, *[end + 1 for end in ends]], [*ends, len(texts)], strict=True)
+    )
+    counts = Counter(" ".join(said) for said in sentences if len(said) >= SHORTEST_SENTENCE)
+    return {sentence: count for sentence, count in counts.items() if count > 1}
+
+
+def _fault_of_word(passage: Passage, at: int) -> str | None:
+    """What a word of no label says that no caption says."""
+    items = passage.items
+    text, kind = items[at].text, items[at].kind
+    before = items[at - 1].text if at else ""
+    after = [item.text for item in items[at + 1 : at + 3]]
+    opens = at == 0 or items[at - 1].kind in (Kind.STOP, Kind.COLON, Kind.COMMA)
+    if text in words.PROMPT_LABELS and after[:1] == [":"] and (opens or text not in words.PICTURE_WORDS):
+        return "echo of"
+    if text in words.TASK or (opens and text in words.IMPERATIVES and _has_object(passage, at)):
+        return "instruction"
+    if text in words.SPEAKER and not (text in words.SEERS and "see" in after):
+        return None if text in words.CANNOT and after == ["be", "seen"] else "speaker"
+    if text in words.HEDGES or after in words.HEDGES_AFTER.get(text, ()):
+        return "guess"
+    if kind == Kind.OR and not _denied(passage, at):
+        return "guess"
+    if text == "longer" and before in ("no", "any"):
+        return "edit"
+    if text in words.EDITS and before != "in" and after[:1] == words.EDITS_BEFORE.get(text, after[:1]):
+        return "edit"
+    return None
+
+
+def _has_object(passage: Passage, at: int) -> bool:
+    """Whether a noun phrase may follow: "Place a car", but not "Set in a park" or "A set of cars"."""
+    return passage.kinds[at + 1 : at + 2] in tuple(CLASSES["BEGINNING"] + Kind.PICTURE + Kind.PRONOUN + Kind.COLON)
+
+
+def _denied(passage: Passage, at: int) -> bool:
+    """Whether a denial stands before an item of its sentence: "no cars or boats"."""
+    start = passage.kinds.rfind(Kind.STOP, 0, at) + 1
+    return any(
+        item.kind in CLASSES["NEGATION"] or item.text in words.LACKING | words.ABSENCE
+        for item in passage.items[start:at]
+    )
+
+
+def _loop(passage: Passage) -> str | None:
+    """A phrase that is said again at once, if there is one: "two houses two houses", "car, car, car"."""
+    texts, kinds = [item.text for item in passage.items], passage.kinds
+    for size in range(1, min(LONGEST_LOOP, len(texts) // 2) + 1):
+        run, wanted = 0, size if size > 1 else 2
+        for at in range(len(texts) - size):
+            run = run + 1 if texts[at] == texts[at + size] and kinds[at] != Kind.STOP else 0
+            if run == wanted and any(kind in CLASSES["CONTENT"] for kind in kinds[at - run + 1 : at + 1]):
+                return " ".join(texts[at - size + 1 : at + 1])
+    return None
