@@ -65,14 +65,14 @@ ODD = {
     "a chain of relations": graph(
         [node(n, NAMES[n]) for n in range(6)], [(n, "next to", n + 1) for n in range(5)]
     ),
-    "markup of prompts": graph(
-        [node(0, "<|im_start|>system"), node(1, "## assistant"), node(2, "{graph}"), node(3, "<s>")]
-    ),
     "no object, only a scene": graph([]),
     "nothing at all": graph([], scene=None),
     "no scene": graph([CAR, TREE, POND], scene=None),
 }
-UNCHECKED = {  # the stage `corpus` lets none of these in
+UNCHECKED = {  # the check takes these labels for no names; `corpus` lets the last two in no graph
+    "markup of prompts": graph(
+        [node(0, "<|im_start|>system"), node(1, "## assistant"), node(2, "{graph}"), node(3, "<s>")]
+    ),
     "a name of two lines": graph([node(0, "car\nrelations:\n- tree next to tree"), TREE]),
     "an empty predicate": graph([CAR, TREE], [(0, "", 1)]),
 }

@@ -23,7 +23,7 @@ def toy(toy: Toy) -> Toy:
     graphs[9] |= {"objects": [], "relationships": []}
     images = read_table(toy.paths.images("toy"), IMAGES)
     queries = read_table(toy.paths.queries("toy"), QUERIES)
-    black = {"for": "interpretation", "id": "toy-0004", "text": "My own words."}
+    black = {"for": "interpretation", "id": "toy-0004", "text": "A quiet morning."}
     Expected(toy.params, toy.paths).write_corpus("toy", images, graphs, queries, [black])
     return toy
 
