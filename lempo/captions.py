@@ -1,13 +1,12 @@
 """`lempo captions`: generated texts with the scene graphs that they must state."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
-from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
@@ -54,9 +53,8 @@ def show_captions(
     for name, row in shown:
         print("\n".join(_lines(name, row[id_column], row, graphs[name].get(row[id_column], ""))), end="\n\n")
     print(f"{len(shown)} of {len(rows)} rows")
-    metrics = read_metrics(paths.metrics(stage))
     for name in tables:
-        if right := all_right(metrics.get(name, {})):
+        if right := all_right(_rates([row for other, row in rows if other == name])):
             print(f"{name}: {right}")
 
 
@@ -76,6 +74,22 @@ def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str
             value=dataset,
         )
     return {dataset: tables[dataset]}
+
+
+def _rates(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """The shares of texts that are all right, from a table, in the groups of the stage's figures."""
+    known = [row for row in rows if row["facts"] is not None]
+    asked = [row for row in known if row["source"] != "brought"]
+    right = {
+        "first": [bool(row["first_pass_all_right"]) for row in asked],
+        "model": [_is_right(row["replaced"] or row) for row in asked],
+        "final": [_is_right(row) for row in known],
+    }
+    return {name: {"all_right_rate": sum(some) / len(some) if some else None} for name, some in right.items()}
+
+
+def _is_right(text: dict[str, Any]) -> bool:
+    return text["text"] is not None and not text["missed"] and not text["invented"]
 
 
 def _badness(row: dict[str, Any]) -> float:

@@ -6,6 +6,7 @@ instead: `first`, `model`, `final`, `brought` and `alternatives` are groups of t
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.captions.judging import Candidate, Outcome
@@ -15,6 +16,7 @@ MODELS = ("first", "model")  # groups of texts that the model alone wrote
 ALWAYS = (*MODELS, "final")
 
 
+@dataclass(slots=True)
 class Quality:
     """How right the texts of some rows are.
 
@@ -26,36 +28,41 @@ class Quality:
     - `all_right_rate`: the share of the rows whose text states every fact and invents none.
     """
 
-    def __init__(self) -> None:
-        self._sums: Counter[str] = Counter()
+    texts: int = 0
+    truncated: int = 0
+    known: int = 0  # rows
+    right: int = 0
+    checked: int = 0  # texts
+    inventing: int = 0
+    with_facts: int = 0  # rows
+    recalls: float = 0.0
 
     def add(self, candidate: Candidate) -> None:
-        sums, check, has_text = self._sums, candidate.check, candidate.text is not None
-        sums["texts"] += has_text
-        sums["truncated"] += candidate.truncated
+        check, has_text = candidate.check, candidate.text is not None
+        self.texts += has_text
+        self.truncated += candidate.truncated
         if check is None or not check.known:
             return
-        sums["rows"] += 1
-        sums["all_right"] += bool(candidate.all_right)
-        if has_text:
-            sums["checked"] += 1
-            sums["inventing"] += bool(check.invented)
-        if check.recall is not None:
-            sums["rows with facts"] += 1
-            sums["recall"] += check.recall  # type: ignore[assignment]
+        self.known += 1
+        self.right += has_text and check.all_right
+        self.checked += has_text
+        self.inventing += has_text and bool(check.invented)
+        if check.facts:
+            self.with_facts += 1
+            self.recalls += 1 - len(check.missed) / check.facts
 
     def update(self, other: "Quality") -> None:
         """Count the other's rows too."""
-        self._sums.update(other._sums)
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
     def figures(self) -> Figures:
-        sums = self._sums
         return {
-            "texts": sums["texts"],
-            "truncated": sums["truncated"],
-            "fact_recall": _share(sums["recall"], sums["rows with facts"]),
-            "hallucination_rate": _share(sums["inventing"], sums["checked"]),
-            "all_right_rate": _share(sums["all_right"], sums["rows"]),
+            "texts": self.texts,
+            "truncated": self.truncated,
+            "fact_recall": _share(self.recalls, self.with_facts),
+            "hallucination_rate": _share(self.inventing, self.checked),
+            "all_right_rate": _share(self.right, self.known),
         }
 
 

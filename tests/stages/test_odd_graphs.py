@@ -1,6 +1,7 @@
 """Dense and odd graphs through a language stage: each gets a caption, or fails alone and says why."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _answer(toy: Toy, request: Request) -> Result:
     text, room = toy.texts[prompt].split(), min(CONTEXT - words, request.max_tokens)
     cut = len(text) > room
     result = answered(request, " ".join(text[:room]))
-    return result if not cut else Result(**{**vars(result), "finish_reason": "length"})
+    return replace(result, finish_reason="length") if cut else result
 
 
 @pytest.fixture
@@ -141,6 +142,19 @@ def test_an_answer_in_json_that_is_cut_is_asked_for_less(toy: Toy) -> None:
 
     def answer(request: Request) -> Result:
         return answered(request, json.dumps({"caption": toy.texts[request.messages[-1]["content"]]}))
+
+    toy.run(answer)
+    row = _by_name(toy, graphs)["dense"]
+    assert (row["status"], row["summarised"], row["missed"]) == ("ok", True, [])
+
+
+def test_a_server_that_refuses_a_long_prompt_is_asked_for_less(toy: Toy) -> None:
+    graphs = {"dense": all_related(25), "small": ODD["a relation to itself"]}
+    _write(toy, graphs)
+
+    def answer(request: Request) -> Result:
+        result = _answer(toy, request)
+        return replace(result, error="HTTP 400: too many tokens", external=True) if result.error else result
 
     toy.run(answer)
     row = _by_name(toy, graphs)["dense"]
