@@ -39,7 +39,10 @@ def make_results(paths: Paths, datasets: tuple[str, ...], text: str = "a red roo
     counts = {"rows": 7, "failed": 0, "over_clip_context": 1}
     for stage, recall in (("interpret", 0.987), ("caption", None)):
         quality = {"texts": 7, "truncated": 0, "fact_recall": recall}
-        groups = {writer: quality for writer in ("first", "model", "final")}
+        groups = {
+            writer: quality | {"all_right_rate": share}
+            for writer, share in (("first", 0.124), ("model", 0.235), ("final", 0.346), ("brought", None))
+        }
         write_metrics(paths.metrics(stage), dict.fromkeys(datasets, counts | groups))
     write_metrics(
         paths.metrics("embed"),
