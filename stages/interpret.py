@@ -66,8 +66,11 @@ class _Dataset:
         brought = BroughtTexts(self._expected, self._name, "interpretation")
         for image in self._images():
             again = partial(self._again, image.id, image.read, image.picture)
-            row = self._row(image.id, image.graph, image.picture, self._limits)
-            yield replace(row, brought=brought.of(image.id), again=again)
+            yield replace(
+                self._row(image.id, image.graph, image.picture, self._limits),
+                brought=brought.of(image.id),
+                again=again,
+            )
         brought.finish()
 
     def _row(self, id: str, whole: SceneGraph | None, picture: Picture | None, limits: Limits) -> Row:

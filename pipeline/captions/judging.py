@@ -108,14 +108,18 @@ class Outcome:
         return 2 * len(verbalise(shown)) > len(first.text or answer.text or "")
 
     def shorten(self, shorter: "Outcome") -> None:
-        """Take over the answer to a prompt with less of the graph, if it is better than one too long."""
+        """Take over the answer to a prompt with less of the graph if it is whole, or if there is no other."""
         (old,), (new,) = self.candidates, shorter.candidates
-        if old.text is None and new.text is None and shorter.too_long:
-            self.candidates = [replace(old, answer=new.answer, fault=new.fault)]
-        elif old.text is None or (new.text is not None and not shorter.too_long):
+        if new.text is None:
+            better = old.answer.permanent and not new.answer.permanent
+        else:
+            better = old.text is None or not new.truncated
+        if better:
             if self._cut_text is None and old.text is not None:
                 self._cut_text = old
             self.row, self.row_key, self.candidates = shorter.row, shorter.row_key, [new]
+        elif old.answer.permanent and new.answer.permanent:
+            self.candidates = [replace(old, answer=new.answer)]
 
     @property
     def needs_repair(self) -> bool:
