@@ -28,13 +28,15 @@ def faults(passage: Passage) -> Iterator[str]:
 
 
 def repeated_sentences(passage: Passage) -> dict[str, int]:
-    """Sentences that stand more than once in a text, and how often."""
+    """Sentences that stand more than once in a text, alone or as the beginning of another, and how often."""
     texts = [item.text for item in passage.items]
     ends = [at for at, kind in enumerate(passage.kinds) if kind == Kind.STOP]
     sentences = (
-        texts[start:end] for start, end in zip([0, *[end + 1 for end in ends]], [*ends, len(texts)], strict=True)
+        texts[start:end]
+        for start, end in zip([0, *[end + 1 for end in ends]], [*ends, len(texts)], strict=True)
     )
-    counts = Counter(" ".join(said) for said in sentences if len(said) >= SHORTEST_SENTENCE)
+    said = [" ".join(sentence) for sentence in sentences if len(sentence) >= SHORTEST_SENTENCE]
+    counts = Counter({one: sum(f"{other} ".startswith(f"{one} ") for other in said) for one in said})
     return {sentence: count for sentence, count in counts.items() if count > 1}
 
 
@@ -64,7 +66,9 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
 
 def _has_object(passage: Passage, at: int) -> bool:
     """Whether a noun phrase may follow: "Place a car", but not "Set in a park" or "A set of cars"."""
-    return passage.kinds[at + 1 : at + 2] in tuple(CLASSES["BEGINNING"] + Kind.PICTURE + Kind.PRONOUN + Kind.COLON)
+    return passage.kinds[at + 1 : at + 2] in tuple(
+        CLASSES["BEGINNING"] + Kind.PICTURE + Kind.PRONOUN + Kind.COLON
+    )
 
 
 def _denied(passage: Passage, at: int) -> bool:

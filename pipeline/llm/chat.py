@@ -8,17 +8,19 @@ from pipeline.llm.prompt import Message
 from pipeline.llm.thoughts import opened_thoughts
 from pipeline.llm.types import Request, Result, one_line
 
-PLAIN_STOPS = ("\nInput:", "\n\n")
+_NEXT = "\nInput:"  # opens the next turn of the plain template
 MAX_LATE_ROWS = 3  # rows for which the template may take too long; then no other row is rendered
 
 
 class ChatRenderer:
     """Renders for one tokenizer.
 
-    A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them, and
-    stops at the next `Input:` or blank line (`stops`). A template that takes no system turn gets it at the
-    head of the first user turn. Where the template opens the thoughts of an answer, `opening` holds the mark
-    for it, which the answer itself lacks.
+    A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them. It
+    knows no end of a turn and would go on with further examples, so its answer stops where those of the
+    prompt end (`stops`). A template that takes no system turn gets it at the head of the first user turn.
+    Where the template opens the thoughts of an answer, `opening` holds the mark for it, which the answer
+    itself lacks. A tokenizer that writes prompts by itself (`tokenizer_mode` mistral, deepseek_v32 ...) needs
+    no template.
 
     Args:
         image_placeholder: stands for an image in prompts of the model; None where it takes no images.
@@ -34,14 +36,18 @@ class ChatRenderer:
         self._tokenizer = tokenizer
         self._template = chat_template
         self._arguments = template_arguments or {}
-        self._plain = chat_template is None and not getattr(tokenizer, "chat_template", None)
+        self._writes = _writes_prompts(tokenizer)
+        self._plain = not (self._writes or chat_template or getattr(tokenizer, "chat_template", None))
         self._system_taken: bool | None = None
         self._late = 0
         self.opening = ""
         self._placeholder = image_placeholder
         self._contents = Contents(self._write, image_placeholder)
         self._specials = _special_texts(tokenizer)
-        self.stops: tuple[str, ...] = PLAIN_STOPS if self._plain else ()
+
+    def stops(self, messages: list[Message]) -> tuple[str, ...]:
+        """The texts that end an answer to these messages, beside the model's own end."""
+        return plain_stops(messages) if self._plain else ()
 
     def token_ids(self, messages: list[Message], with_image: bool = False) -> list[int]:
         """The prompt's tokens, special tokens included.
@@ -60,6 +66,11 @@ class ChatRenderer:
             if with_image:
                 safe[-1]["content"] = self._contents.with_placeholder(safe[-1]["content"])
             return list(self._tokenizer(plain_text(safe))["input_ids"])
+        if self._writes:
+            if with_image:
+                raise ValueError("a tokenizer that writes prompts by itself has no place for an image")
+            written = self._tokenizer.apply_chat_template(safe, add_generation_prompt=True, **self._arguments)
+            return list(written)
         text = self._bounded(safe, with_image)
         self.opening = opened_thoughts(text)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -149,6 +160,22 @@ def plain_text(messages: list[Message]) -> str:
         prefix = {"system": "", "user": "Input: ", "assistant": "Output: "}[message["role"]]
         lines.append(prefix + message["content"] + ("\n" if message["role"] != "user" else ""))
     return "\n".join([*lines, "Output:"])
+
+
+def _writes_prompts(tokenizer: Any) -> bool:
+    """Whether it has code of its own for this, in place of a template."""
+    from transformers import PreTrainedTokenizerBase
+
+    own = getattr(type(tokenizer), "apply_chat_template", None)
+    return own is not None and own is not PreTrainedTokenizerBase.apply_chat_template
+
+
+def plain_stops(messages: list[Message]) -> tuple[str, ...]:
+    """Where an answer ends that is like the examples: at the end of its line, at a blank line, or later."""
+    examples = [message["content"] for message in messages if message["role"] == "assistant"]
+    if examples and not any("\n" in example for example in examples):
+        return (_NEXT, "\n")
+    return (_NEXT,) if any("\n\n" in example for example in examples) else (_NEXT, "\n\n")
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

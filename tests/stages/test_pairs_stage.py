@@ -226,7 +226,7 @@ def test_the_model_writes_and_repairs(graphs: Make) -> None:
     project.write(_images((CAR,), (CAR, POND)))
     engine = _engine(
         {
-            ADD: "Please add a pond at the top.",
+            ADD: '<think>A pond.</think> Sure! Here is the request: "Please add a pond at the top."',
             REMOVE: ["add a pond at the top", "delete the pond at the top"],
         }
     )
