@@ -186,7 +186,7 @@ def test_thoughts_have_room_of_their_own(toy: Toy) -> None:
         ("Here is the caption" + " of" * 99, None),  # what is cut may be a caption
         ("", "was still thinking when it had written 60 tokens: raise llm.thought_tokens or {}"),
         (
-            "Okay, the user " * 9,
+            "Okay, the user " * 20,
             "was still thinking when it had written 60 tokens: raise llm.thought_tokens or {}",
         ),
         ("```\n" * 99, "had not come to the caption when it had written 60 tokens: raise {}"),
