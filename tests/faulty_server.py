@@ -200,6 +200,7 @@ class FaultyServer:
         self.choose = choose
         self.seen: Counter[str] = Counter()
         self.models: Part = http({"data": [{"id": "served", "root": "org/model", "revision": "r1"}]})
+        self.answers: dict[str, bytes] = {}  # faults of a test's own, by name
         self.keys: set[str] = set()  # values of the header `Authorization`
         self.bodies: list[dict[str, Any]] = []
         self.at_once = self.most_at_once = 0
@@ -265,7 +266,7 @@ class FaultyServer:
         if fault is None:
             writer.write(http(completion(word)))
             return True
-        for part in FAULTS[fault].parts(word):
+        for part in [self.answers[fault]] if fault in self.answers else FAULTS[fault].parts(word):
             if part is RESET:
                 writer.transport.abort()
             elif isinstance(part, bytes):

@@ -223,8 +223,8 @@ def test_params_are_leaves_that_exist(stage: str) -> None:
             assert key in value, f"{name} is not in params.yaml"
             value = value[key]
         free_form = name in (
-            "datasets", "llm.engine_args", "llm.sampling", "llm.chat_template_kwargs", "method.weights", "method.mixture", "corpus.stretch",
-            "corpus.split_shares",
+            "datasets", "llm.engine_args", "llm.sampling", "llm.chat_template_kwargs", "method.weights",
+            "method.mixture", "corpus.stretch", "corpus.split_shares",
         )  # fmt: skip
         assert free_form or not isinstance(value, dict | list), f"{name} is a section, not a leaf"
         assert not name.startswith("speed")

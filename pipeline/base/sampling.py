@@ -7,7 +7,7 @@ from typing import Any
 # each at the value that changes nothing
 NEUTRAL: dict[str, Any] = {
     "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
-    "stop": [], "stop_token_ids": [], "bad_words": [], "skip_special_tokens": True,
+    "stop": [], "stop_token_ids": [], "bad_words": [],
 }  # fmt: skip
 _RANDOM = ("top_k", "min_p")  # greedy decoding draws nothing, so these change nothing there
 _RANGES = {  # lowest and highest; the lowest itself is not allowed where the last value is false
@@ -64,8 +64,6 @@ def changes(sampling: Mapping[str, Any], greedy: bool) -> dict[str, Any]:
 
 def _wrong(name: str, value: Any) -> str | None:
     """What a value should be instead; None where it is right."""
-    if name == "skip_special_tokens":
-        return None if isinstance(value, bool) else "true or false"
     if name == "top_k":
         return None if _is(value, int) and value >= -1 else "an integer of at least 1, or 0 for all tokens"
     if name in _RANGES:

@@ -14,12 +14,11 @@ def _compiled(*parts: str) -> re.Pattern[str]:
 
 # What models call the text: words that a text about a picture hardly begins a list with, and all words.
 _CAPTION = _any(
-    "captions?", "descriptions?", "answer", "response", "output", "interpretation", "rewrite",
-    "modification", "json",
-)  # fmt: skip
+    "captions?", "descriptions?", "answer", "response", "output", "interpretation", "rewrite", "json"
+)
 _TEXT = _any(
-    _CAPTION, "text", "sentences?", "result", "version", "summary", "statement", "request", "command",
-    "instruction", "wish",
+    _CAPTION, "text", "sentences?", "result", "version", "summary", "statement", "modification", "request",
+    "command", "instruction", "wish",
 )  # fmt: skip
 _LATER = _any("final", "modified", "updated", "revised", "corrected", "new")
 _KIND = _any(
@@ -48,7 +47,7 @@ INTERJECTION = _compiled(
 _GROUNDS = _any("based on", "given", "according to", "from", "after", "for", "with", "using", "as requested")
 _HERE = _any("here(?:'s| is| are)", "below is", "this is", "the following is", "i would write")
 _JOINING = _any("of", "for", "that", "with", "in", "at", "on", "by", "near", "and", "or", "to")
-_NOUN = rf"(?:(?!{_JOINING} )[\w\x27\u2019-]+ ){{0,6}}"  # what stands before it, which is no place or second thing
+_NOUN = rf"(?:(?!{_JOINING} )[\w\x27\u2019-]+ ){{0,6}}"  # what stands before it: no place, no second thing
 _ABOUT = _any(
     "of", "for", "that", "which", "with", "in", "based", "as", "to", "describing", "using", "after",
     "according", "following", "given", "from", "where", "stating", "you", "reflecting", "incorporating",
@@ -65,7 +64,14 @@ PREFACE = _compiled(
     ),
     r"\s*",
 )
-ANNOUNCEMENT = _compiled(rf"(?:\A|(?<=[.!?,]) ){_HERE} {_NOUN}{_TEXT}{_MORE} ?:$")  # the end of a line
+ANNOUNCEMENT = _compiled(  # the same later on, where the words are surely of the caption, or end a line
+    r"(?:\A|(?<=[.!?,]) )",
+    _any(
+        rf"{_HERE} {_NOUN}{_TEXT}{_MORE} ?:$",
+        rf"{_HERE} {_NOUN}{_CAPTION}{_MORE} ?:\s*",
+        rf"(?:so |thus,? |therefore,? )?(?:the|my) (?:{_KIND} ){{0,4}}{_CAPTION}{_MORE}{_IS} ?:\s*",
+    ),
+)
 
 # Sentences to the reader, or about the text
 _SPEAKS = _any(
@@ -87,8 +93,8 @@ _REMARK = _any(
     r"if you(?:'d like| need| have| want| require| prefer| would like)\b",
     r"thank you\b",
     r"thanks for\b",
-    r"does this (?:help|work|meet)\b",
-    rf"(?:this|the above|my) {_TEXT} {_SPEAKS}\b",
+    r"does this (?:help|work|meet|capture|look|sound)\b",
+    rf"\(?(?:this|the above|my) {_TEXT} {_SPEAKS}\b",
     rf"the {_CAPTION} (?:above )?{_SPEAKS}\b",
     r"in this (?:caption|description)\b",
     rf"(?:please )?note:? (?:that )?(?:i|(?:this|the) {_CAPTION})\b",
@@ -98,6 +104,7 @@ _REMARK = _any(
     r"i (?:made|kept|used|tried|included|ensured|followed|trust)\b",
     r"i can (?:also )?(?:provide|give|write|make|help|adjust)\b",
     "alternatively,",
+    "(?:explanation|reasoning|rationale|justification):",
 )
 _SECTION = _any(  # of lines alone: within a line such words may belong to the text
     r"(?:important )?notes?(?: that\b| ?:)",

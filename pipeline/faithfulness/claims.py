@@ -70,6 +70,7 @@ class RelationClaim:
     """One of `readings` relates some `subjects` to some `objects`; only a `sure` claim can be invented.
 
     Attributes:
+        at: the item of its predicate.
         fronted: from and to which item it stands before its subject: "Below the hangar" are two cars.
     """
 
@@ -78,11 +79,18 @@ class RelationClaim:
     objects: list[Mention]
     text: str
     sure: bool
+    at: int
     fronted: tuple[int, int] | None = None
+    denied: bool = False
+
+    @property
+    def names_one(self) -> bool:
+        """Whether the predicate is followed by its object's name, and not by a pronoun."""
+        return self.objects[0].start == self.at + 1
 
 
 class Place(NamedTuple):
-    """A position that a text says of one of several mentions: "the cars are below the hangar, at the left"."""
+    """A position that is of one of several mentions: "the cars are below the hangar, at the left"."""
 
     position: str
     mentions: list[Mention]
@@ -144,6 +152,13 @@ class Passage:
                     break
             members.append(mention)
         return members
+
+    def located(self, mention: Mention) -> list[Mention]:
+        """What is said to be in or on a mention: the boat of "a boat in the water"."""
+        if self.kinds[max(mention.start - 1, 0)] != Kind.PREPOSITION:
+            return []
+        before = [other for other in self.mentions if other.end < mention.start][-1:]
+        return [other for other in before if other.sentence == mention.sentence]
 
     def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
         """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.

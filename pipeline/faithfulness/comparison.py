@@ -44,12 +44,14 @@ class Comparison:
             known = relation[1] is not None and all(
                 self._match.names[end] is not None for end in (subject, object_)
             )
-            stated = any(self._holds(claim, relation) for claim in self._reading.relations)
+            stated = any(
+                self._holds(claim, relation) for claim in self._reading.relations if not claim.denied
+            )
             fact = f"{graph.groups[subject].name} {predicate} {graph.groups[object_].name}"
             yield fact, stated if known else None
 
     def _says_scene(self) -> bool:
-        """Whether the scene is named, or the object that it has its name of: an airplane scene's airplanes."""
+        """Whether the scene is named, or the objects it is named after: an airplane scene's airplanes."""
         name = self._vocabulary.name_of(self._scene or "")
         named = zip(self._match.names, self._match.mentions, strict=True)
         return bool(self._own_scene) or any(mentions and other == name for other, mentions in named)
@@ -138,7 +140,12 @@ class Comparison:
 
     def _invented_scenes(self) -> Iterator[str]:
         text, vocabulary = self._text, self._vocabulary
-        common = (span for span in _common.find(text) if is_scene(text, span))
+        kin = {name for names in words.KINDRED_SCENES if self._graph.scene in names for name in names}
+        common = (
+            (start, end)
+            for start, end in _common.find(text)
+            if text[start:end] not in kin and is_scene(text, (start, end))
+        )
         for start, end in (*vocabulary.other_scenes.find(text), *common):
             words_said = text[start:end]
             if is_denied(text, (start, end)) or vocabulary.names_object(words_said):
@@ -166,12 +173,14 @@ class Comparison:
                     yield f"not {value} {group.name}"
 
     def _invented_relations(self) -> Iterator[str]:
-        """Relations claimed for sure between groups of the graph, where it holds none of their readings."""
+        """Relations that are claimed for sure and the graph lacks, and those denied that it has."""
         for claim in self._reading.relations:
-            if not claim.sure or any(self._holds(claim, relation) for relation in self._relations):
+            held = any(self._holds(claim, relation) for relation in self._relations)
+            if not claim.sure or held is not claim.denied:
                 continue
             subjects = self._match.groups_of(claim.subjects[0])
             objects = self._match.groups_of(claim.objects[0])
             if subjects and objects:
                 subject, object_ = self._graph.groups[subjects[0]], self._graph.groups[objects[0]]
-                yield f"{subject.name} {claim.text} {object_.name}"
+                denied = "not " if claim.denied else ""
+                yield f"{denied}{subject.name} {claim.text} {object_.name}"

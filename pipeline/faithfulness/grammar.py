@@ -63,6 +63,7 @@ class Kind(StrEnum):
 
 CLASSES = {
     "POSITION": "PQpqz",
+    "PLACE": "PQpq",
     "POSITION_OF": "Qq",
     "BARE_POSITION": "pq",
     "QUANTITY": "1V",
@@ -86,6 +87,9 @@ CLASSES = {
     "LITTLE": "ijv_ch@ftsbla?oIrw",
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
+    "AFTER_POSITION": "&,:;(/eij.chv_",
+    "AFTER_ONE": "&,:;(/eij.chv_PQpqzR@",
+    "UNFINISHED_KIND": "tfij&e@c,:",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
 }
@@ -112,12 +116,14 @@ _MODIFIED = r"""
     (?! (?: UNCOUNTED* QUANTITY ){2} )  # one at most
     (?! (?: KNOWN* UNKNOWN ){4} )  # three at most
     (?P<modifiers> (?:
-        ATTRIBUTE | (?P<place> BARE_POSITION) (?= [A1]* [?v]? NAME) | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE) | (?<=QUANTITY) OTHER
+        ATTRIBUTE | (?P<article> ARTICLE) | (?P<number> NUMBER) | (?P<vague> VAGUE)
+      | (?<=QUANTITY) OTHER  # two other
+      | (?P<place> BARE_POSITION) (?= (?: ATTRIBUTE | NUMBER )* UNKNOWN? NAME )
       | (?<=ATTRIBUTE) (?P<joint> JOINT) (?=ATTRIBUTE)
       | (?: (?<=ATTRIBUTE) | (?<=OPENER UNKNOWN) | (?<=JOINED UNKNOWN) ) (?P<loose> COMMA)
         (?= ADJECTIVE{1,3} (?: JOINED ADJECTIVE{1,2} )? NAME )
       | (?<=ATTRIBUTE) (?P<and> AND) (?= UNKNOWN ATTRIBUTE* NAME )
-      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) | (?<=JOINED) ) UNKNOWN
+      | (?: (?<=OPENER) | (?<=OPENER UNKNOWN) | (?<=JOINED) | (?<=JOINED UNKNOWN) ) UNKNOWN
     )* )
     (?P<side> BARE_POSITION)?
 """
@@ -127,12 +133,14 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 ELLIPSIS = rule(_MODIFIED + "ONES")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
-COUNT = rule(
-    r"(?: THE )? NUMBER (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )"
-)
+COUNT = rule(r"""
+    (?: THE )? NUMBER
+    (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )
+  | THE NUMBER (?= SEPARATOR | RELATION | STOP | \Z)
+""")
 
 # a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
-NUMBER_APART = rule(r"(?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
+NUMBER_APART = rule(r"POSITION? (?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
@@ -140,14 +148,15 @@ PREDICATED = rule(
     "| (?<=COPULA OF) | (?<=RELATIVE OF) | (?<=NAME OF) | (?<=NEGATION OF)"
 )
 
-# between the noun phrases of a list: "a car, a bus and a hangar"
-LIST = rule("SEPARATOR+")
+# between the noun phrases of a list: "a car, a bus and, below it, a hangar"
+LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
 
+# between two clauses rather than two members of a list: "near the hangar, and a car"
 CLAUSE_JOINT = rule("COMMA AND")
 
 # between two items of a list whose "and" is not the last: "..., and a car and a bus", "... are left, a car"
 NEW_ITEM = rule("AND | SEMICOLON | COLON | WITH | LINK | COPULA | RELATIVE")
-NEXT_ITEM = rule("POSITION BRACKET? (?: COMMA | AND | SEMICOLON )")
+NEXT_ITEM = rule("BRACKET? POSITION BRACKET? (?: COMMA | AND | SEMICOLON )")
 
 # the same in a denial: "no cars, trucks or boats"
 DENIED_LIST = rule("COMMA* (?: (?P<or> OR | NEITHER ) | (?P<and> AND ) )? (?: NOT | NEITHER )? COMMA*")
@@ -159,7 +168,9 @@ LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
 SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
-_REST = r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? POSITION ) )*"
+_REST = (
+    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? FUNCTION* POSITION ) )*"
+)
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
@@ -174,7 +185,10 @@ FOREIGN_PHRASE = rule("(?: QUANTITY (?! NUMBERED ) | ARTICLE | (?<!COPULA) OTHER
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
-STRAY_POSITION = rule("(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL) (?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION")
+STRAY_POSITION = rule(
+    "(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL)"
+    "(?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION"
+)
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
 POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
@@ -186,20 +200,29 @@ OPENING_POSITION = rule(r"(?P<position> POSITION) (?: LITTLE | COMMA | COLON )* 
 _FRONTED = r"""
     (?: (?: AND | LINK | WITH | SEMICOLON ) COMMA*
       | SEMICOLON (?: LITTLE | COMMA )*
-      | (?<!COMMA) COMMA (?= POSITION COPULA) )
+      | (?<!COMMA) COMMA (?= POSITION COMMA? COPULA) )
     (?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z
 """
 FRONTED_POSITION = rule(_FRONTED)
 
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
-NEXT_POSITION = rule(_FRONTED.replace("(?= POSITION COPULA)", r"(?= POSITION (?: COPULA | LITTLE* \Z ))"))
+NEXT_POSITION = rule(_FRONTED.replace("COMMA? COPULA)", r"(?: COMMA? COPULA | LITTLE* \Z ))"))
+
+DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 
 # before a relation that is said before its subject, and after its object
-FRONTED_RELATION = rule(r"(?: (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* ) FUNCTION* \Z")
-INVERSION = rule("COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )")
+FRONTED_RELATION = rule(r"""
+    (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* (?P<front> (?: PLACE COMMA )? FUNCTION* ) \Z
+""")
+INVERSION = rule(
+    "COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
+)
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")
 
+# where a phrase begins that a text may not say again at once
+PHRASE_START = rule("SEPARATOR | (?<! OPENER) (?<! UNKNOWN) (?! PLACE) (?: BEGINNING | PICTURE )")
+
 # a text that breaks off: "... the boats are left of the"
-UNFINISHED = rule("[tfij&e@c,:] \\Z")
+UNFINISHED = rule(r"UNFINISHED_KIND \Z")

@@ -1,10 +1,10 @@
 """Labels of graphs as the words that a text is searched for; a label that cannot be searched for has none.
 
-Hyphens, underscores, slashes and other punctuation in a label are spaces; so is the joint of CamelCase. Articles and the like at its ends
-do not count: "the car" is "car". A label cannot be searched for if nothing but words of the checker's own
-grammar is left of it ("the", "2", "near", "scene"), if it denies or joins things ("no cars", "cars and
-trees"), or if it is very long. Such words stand in captions of every image: looked for as a label of one
-graph, they would change what the check says of all the others.
+Hyphens, underscores, slashes and other punctuation in a label are spaces; so is the joint of CamelCase.
+Articles and the like at its ends do not count: "the car" is "car". A label cannot be searched for if nothing
+but words of the checker's own grammar is left of it ("the", "2", "near", "scene"), if it denies or joins
+things ("no cars", "cars and trees"), or if it is very long. Such words stand in captions of every image:
+looked for as a label of one graph, they would change what the check says of all the others.
 """
 
 import re

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Passage
-from pipeline.faithfulness.grammar import CLASSES, UNFINISHED, Kind
+from pipeline.faithfulness.grammar import CLASSES, PHRASE_START, UNFINISHED, Kind
 
 LONGEST_LOOP = 24  # items of a phrase that is said again at once
 SHORTEST_SENTENCE = 3  # items of a sentence that a text must not say again
@@ -28,13 +28,15 @@ def faults(passage: Passage) -> Iterator[str]:
 
 
 def repeated_sentences(passage: Passage) -> dict[str, int]:
-    """Sentences that stand more than once in a text, and how often."""
+    """Sentences that stand more than once in a text, alone or as the beginning of another, and how often."""
     texts = [item.text for item in passage.items]
     ends = [at for at, kind in enumerate(passage.kinds) if kind == Kind.STOP]
     sentences = (
-        texts[start:end] for start, end in zip([0, *[end + 1 for end in ends]], [*ends, len(texts)], strict=True)
+        texts[start:end]
+        for start, end in zip([0, *[end + 1 for end in ends]], [*ends, len(texts)], strict=True)
     )
-    counts = Counter(" ".join(said) for said in sentences if len(said) >= SHORTEST_SENTENCE)
+    said = [" ".join(sentence) for sentence in sentences if len(sentence) >= SHORTEST_SENTENCE]
+    counts = Counter({one: sum(f"{other} ".startswith(f"{one} ") for other in said) for one in said})
     return {sentence: count for sentence, count in counts.items() if count > 1}
 
 
@@ -64,7 +66,9 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
 
 def _has_object(passage: Passage, at: int) -> bool:
     """Whether a noun phrase may follow: "Place a car", but not "Set in a park" or "A set of cars"."""
-    return passage.kinds[at + 1 : at + 2] in tuple(CLASSES["BEGINNING"] + Kind.PICTURE + Kind.PRONOUN + Kind.COLON)
+    return passage.kinds[at + 1 : at + 2] in tuple(
+        CLASSES["BEGINNING"] + Kind.PICTURE + Kind.PRONOUN + Kind.COLON
+    )
 
 
 def _denied(passage: Passage, at: int) -> bool:
@@ -77,12 +81,18 @@ def _denied(passage: Passage, at: int) -> bool:
 
 
 def _loop(passage: Passage) -> str | None:
-    """A phrase that is said again at once, if there is one: "two houses two houses", "car, car, car"."""
+    """A phrase that is said again at once, if there is one: "two houses two houses", "car, car, car".
+
+    It begins where a phrase may: "one vertical car at the top, one car at the top, one" is none.
+    """
     texts, kinds = [item.text for item in passage.items], passage.kinds
     for size in range(1, min(LONGEST_LOOP, len(texts) // 2) + 1):
         run, wanted = 0, size if size > 1 else 2
         for at in range(len(texts) - size):
             run = run + 1 if texts[at] == texts[at + size] and kinds[at] != Kind.STOP else 0
-            if run == wanted and any(kind in CLASSES["CONTENT"] for kind in kinds[at - run + 1 : at + 1]):
+            start = at - wanted + 1
+            if run < wanted or not PHRASE_START.match(kinds, start):
+                continue
+            if any(kind in CLASSES["CONTENT"] for kind in kinds[start : at + 1]):
                 return " ".join(texts[at - size + 1 : at + 1])
     return None

@@ -6,7 +6,14 @@ from pipeline.faithfulness.grammar import CLASSES, DENIED_LIST, LAST_CHOICE, Kin
 
 # between a denying word and the noun phrase it denies
 _BETWEEN = (Kind.FUNCTION, Kind.OTHER, Kind.VERB, Kind.OF, Kind.WORD, Kind.COMMA, Kind.OR)
-_TO_VERB = (*_BETWEEN, *CLASSES["POSITION"], *CLASSES["COPULA"], Kind.RELATIVE, Kind.PREPOSITION, *CLASSES["NEGATION"])
+_TO_VERB = (
+    *_BETWEEN,
+    *CLASSES["POSITION"],
+    *CLASSES["COPULA"],
+    Kind.RELATIVE,
+    Kind.PREPOSITION,
+    *CLASSES["NEGATION"],
+)
 
 
 def read_denials(passage: Passage) -> None:
@@ -34,7 +41,9 @@ def _denied_before(passage: Passage, mention: Mention) -> bool:
     crossed, having = "", False  # kinds between the noun phrase and what denies it
     for at in range(mention.start - 1, -1, -1):
         item = items[at]
-        if item.text in words.LACKING or (item.kind == Kind.OF and at and items[at - 1].text in words.ABSENCE):
+        if item.text in words.LACKING or (
+            item.kind == Kind.OF and at and items[at - 1].text in words.ABSENCE
+        ):
             return _listed(passage, mention, crossed)
         if item.kind == Kind.NOT:
             mention.distributes = crossed.endswith(Kind.OF)
@@ -58,7 +67,11 @@ def _listed(passage: Passage, mention: Mention, crossed: str) -> bool:
     """
     if Kind.WORD in crossed and mention.definite:
         return False
-    return Kind.COMMA not in crossed or Kind.OR in crossed or LAST_CHOICE.match(passage.kinds, mention.end) is not None
+    return (
+        Kind.COMMA not in crossed
+        or Kind.OR in crossed
+        or LAST_CHOICE.match(passage.kinds, mention.end) is not None
+    )
 
 
 def _denied_list(passage: Passage, mentions: list[Mention]) -> list[Mention]:

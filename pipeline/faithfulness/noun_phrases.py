@@ -23,11 +23,11 @@ def find_mentions(passage: Passage) -> None:
         if match.re is NOUN_PHRASE:
             if _is_scene(passage, match.end() - 1):
                 continue
-            name = _full_name(passage, match.end() - 1)
+            name = _full_name(passage, match)
             if name is None:
                 continue
         elif mentions:
-            name = _name_meant(passage)
+            name = _name_meant(passage, match.start())
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
@@ -38,25 +38,32 @@ def find_mentions(passage: Passage) -> None:
         mentions.append(mention)
 
 
-def _full_name(passage: Passage, at: int) -> str | None:
-    """The name at an item; "courts" are those named last, and "homes" are mobile homes if these are."""
-    item = passage.items[at]
-    head_alone = item.phrase is not None and item.phrase.short and " " not in item.value
-    if not head_alone and item.text in (item.value, pluralise(item.value)):
-        return item.value
+def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
+    """The name that a noun phrase ends with; None for a head of several names, "courts", before any of them.
+
+    After "fuel trucks", "the trucks" are these, unless the text has named trucks as well.
+    """
+    item, name = passage.items[match.end() - 1], passage.items[match.end() - 1].value
+    head_alone = item.phrase is not None and item.phrase.short and " " not in name
+    exact = not head_alone and item.text in (name, pluralise(name))
+    if exact and (not match["article"] or any(mention.name == name for mention in passage.mentions)):
+        return name
     for mention in reversed(passage.mentions):
         head = mention.name.split()[-1]
         if head != mention.name and item.text in (head, pluralise(head)):
             return mention.name
-    return None if head_alone else item.value
+    return None if head_alone else name
 
 
-def _name_meant(passage: Passage) -> str:
+def _name_meant(passage: Passage, start: int) -> str:
     """What "the white ones" are: the last thing named that is not only what another is next to."""
+    latest = passage.mentions[-1]
+    if passage.kinds[latest.end : start] == Kind.COMMA:  # "next to the dock, a wooden one"
+        return latest.name
     for mention in reversed(passage.mentions):
         if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:
             return mention.name
-    return passage.mentions[-1].name
+    return latest.name
 
 
 def _may_be_one(mention: Mention, other: Mention) -> bool:
@@ -154,7 +161,9 @@ def _quantity(last: Mapping[str, Item], collective: list[Item]) -> tuple[int | N
     vague = last["vague"].value if "vague" in last else None
     if "partitive" in last:
         return None, vague  # "one of the cars" says nothing of how many there are
-    if number is None and any(last[group].kind == Kind.BOTH for group in ("determiner", "whole") if group in last):
+    if number is None and any(
+        last[group].kind == Kind.BOTH for group in ("determiner", "whole") if group in last
+    ):
         number = 2
     if collective and number is None and vague is None:
         number, vague = collective[-1].number, collective[-1].value or None

@@ -1,32 +1,34 @@
 """What is said of an object outside its noun phrase: "... are red", "... at the left", "They are small"."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from pipeline.faithfulness import grammar
 from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
-from pipeline.faithfulness.grammar import Kind
+from pipeline.faithfulness.grammar import CLASSES, Kind
 
 
 def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> None:
     """Give every mention the attributes and positions that the text claims outside its noun phrase."""
-    mentions = passage.mentions
-    fronted = {claim.subjects[0]: claim.fronted for claim in relations if claim.fronted is not None}
-    subjects = {claim.objects[0]: claim.subjects for claim in relations if _leaves_place_open(passage, claim)}
+    mentions, ends = passage.mentions, _ends_of_remarks(passage, relations)
+    fronted = {said.subjects[0]: said.fronted for said in relations if said.fronted is not None}
+    subjects = {
+        said.objects[0]: said.subjects for said in relations if said.names_one and len(said.objects) == 1
+    }
     opening: dict[Mention, str] = {}
     trailing: dict[Mention, str] = {}
     for index, mention in enumerate(mentions):
         if (position := _position_before(passage, index, fronted)) is not None:
             mention.claims.append(Claim("position", position))
             opening[mention] = position
-        following = mentions[index + 1] if index + 1 < len(mentions) else None
-        end = len(passage.kinds) if following is None else max(following.start, mention.end)
-        if (relation := fronted.get(following) if following else None) is not None:
-            # "Below the hangar, at the left, are two cars": the cars are
-            end = max(mention.end, relation[0] if relation[0] > mention.start else relation[1])
-        for claim, several in _claims_after(passage, mention.end, end, following, bool(mention.positions)):
+        others = subjects.get(mention) or passage.located(mention)
+        for claim, several, pronoun in _claims_after(passage, index, ends[index]):
             if mention.distributes:
                 claim = claim._replace(force="denied")
-            if claim == Claim("position", claim.value) and (others := subjects.get(mention)):
+            if pronoun is not None:
+                passage.places.append(Place(claim.value, [mention, *passage.antecedents(pronoun)]))
+            elif others and claim == Claim("position", claim.value):
+                # "The cars are below the hangar at the left", "a boat in the water at the left"
                 passage.places.append(Place(claim.value, [mention, *others]))
                 claim = claim._replace(force="possible")
                 for other in others:
@@ -41,15 +43,23 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
     _read_pronouns(passage)
 
 
-def _leaves_place_open(passage: Passage, claim: RelationClaim) -> bool:
-    """Whether a position after a relation may be its subject's or its object's.
+def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> list[int]:
+    """For each mention, the item before which a remark about it ends: the next mention, or what is before it.
 
-    As in "The cars are below the hangar at the left", and "a car next to a hangar, at the left".
+    After "Below the hangar, at the left, are two cars" nothing is said of the hangar.
     """
-    if claim.fronted is not None or len(claim.objects) != 1 or claim.objects[0].end <= claim.subjects[0].end:
-        return False
-    last = claim.objects[0]
-    return last.definite or passage.kinds[last.end : last.end + 1] == Kind.COMMA
+    begins: dict[Mention, int] = {}  # clauses that begin with a relation, by the first thing they name
+    ends: dict[Mention, int] = {}
+    for said in relations:
+        if said.fronted is not None and said.names_one:
+            begins[said.objects[0]], ends[said.objects[0]] = said.fronted
+        elif said.fronted is not None:
+            begins[said.subjects[0]] = said.fronted[0]
+    found = []
+    for mention, following in zip_longest(passage.mentions, passage.mentions[1:]):
+        end = len(passage.kinds) if following is None else begins.get(following, following.start)
+        found.append(max(mention.end, min(end, ends.get(mention, end))))
+    return found
 
 
 def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Mapping[Mention, str]) -> None:
@@ -83,24 +93,22 @@ def _together(passage: Passage, mentions: Sequence[Mention]) -> list[Mention]:
     first = members[-1]
     if len(members) == 1 or Kind.AND not in kinds[members[1].end : last.start]:
         return members[:1]
-    since = max([kinds.rfind(Kind.STOP, 0, first.start), *(m.end - 1 for m in mentions if m.end <= first.start)])
+    since = max(
+        [kinds.rfind(Kind.STOP, 0, first.start), *(m.end - 1 for m in mentions if m.end <= first.start)]
+    )
     if kinds[since] == Kind.STOP or since < 0 or grammar.NEW_ITEM.search(kinds, since, first.start):
         return members
     continues = grammar.NEXT_ITEM.match(kinds, last.end)
     return members if continues else members[:1]
 
 
-def _position_before(
-    passage: Passage, index: int, fronted: Mapping[Mention, tuple[int, int]]
-) -> str | None:
+def _position_before(passage: Passage, index: int, fronted: Mapping[Mention, tuple[int, int]]) -> str | None:
     """As in "At the top left there are two cars": the position goes to the noun phrase after it."""
     mention, previous = passage.mentions[index], passage.mentions[index - 1] if index else None
     if (relation := fronted.get(mention)) is not None:
         rule, since = grammar.OPENING_POSITION, relation[1]
-        if rule.search(passage.kinds, since, mention.start) is None:  # "At the left, below the hangar, are"
-            start = passage.kinds.rfind(Kind.STOP, 0, relation[0]) + 1
-            match = rule.search(passage.kinds, start, relation[0])
-            return passage.items[match.start("position")].value if match else None
+        if passage.kinds[relation[0]] in CLASSES["PLACE"]:  # "At the left, below the hangar, are"
+            return passage.items[relation[0]].value
     elif previous is not None and previous.sentence == mention.sentence:
         rule, since = grammar.NEXT_POSITION if previous.positions else grammar.FRONTED_POSITION, previous.end
     else:
@@ -118,10 +126,18 @@ def _relates(passage: Passage, at: int) -> bool:
     return match is not None and passage.items[match.end() - 1].text not in passage.vocabulary.scenes
 
 
-def _claims_after(
+def _claims_after(passage: Passage, index: int, end: int) -> Iterator[tuple[Claim, bool, int | None]]:
+    """The claims in the remark about a mention that ends at item `end`."""
+    mention, following = passage.mentions[index], passage.mentions[index + 1 : index + 2]
+    return _claims(passage, mention.end, end, following[0] if following else None, bool(mention.positions))
+
+
+def _claims(
     passage: Passage, start: int, end: int, following: Mention | None, placed: bool
-) -> Iterator[tuple[Claim, bool]]:
+) -> Iterator[tuple[Claim, bool, int | None]]:
     """The claims from item `start` up to `end`, and whether a plural verb is before them.
+
+    Third, where a pronoun is that the claim may be about as well: "below it, at the left".
 
     Args:
         following: the next noun phrase.
@@ -137,7 +153,7 @@ def _claims_after(
         force: Force = "denied" if grammar.DENIAL.search(before) else "stated"
         if item.kind == Kind.ATTRIBUTE:
             if not foreign:
-                yield Claim("attribute", item.value, force), Kind.ARE in before
+                yield Claim("attribute", item.value, force), Kind.ARE in before, None
             continue
         if _relates(passage, at):
             return
@@ -149,11 +165,12 @@ def _claims_after(
                 return
         if at > start and grammar.STRAY_POSITION.match(kinds, at):
             continue
-        if foreign or item.kind == Kind.ASIDE or grammar.LOOSE.search(before):
-            yield Claim("position", item.value, "possible"), False
+        loose = grammar.LOOSE.search(kinds, start, at)
+        if foreign or item.kind == Kind.ASIDE or loose:
+            yield Claim("position", item.value, "possible"), False, loose.end() - 1 if loose else None
         else:
             placed = placed or force == "stated"
-            yield Claim("position", item.value, force), Kind.ARE in before
+            yield Claim("position", item.value, force), Kind.ARE in before, None
 
 
 def _read_pronouns(passage: Passage) -> None:
@@ -162,7 +179,7 @@ def _read_pronouns(passage: Passage) -> None:
         meant = passage.antecedents(at)
         following = next((mention for mention in passage.mentions if mention.start > at), None)
         end = len(passage.kinds) if following is None else following.start
-        claims = [claim for claim, _ in _claims_after(passage, at + 1, end, following, placed=False)]
+        claims = [claim for claim, *_ in _claims(passage, at + 1, end, following, placed=False)]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]
         else:

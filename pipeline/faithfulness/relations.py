@@ -1,24 +1,32 @@
 """Relations that a text claims: a predicate, what stands before it, and what after it."""
 
+from dataclasses import replace
+
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention, Passage, RelationClaim
 from pipeline.faithfulness.grammar import (
     ASSERTED_RELATION,
     CLASSES,
     CLAUSE_JOINT,
+    DENIED_RELATION,
     FRONTED_RELATION,
     INVERSION,
+    OPENING_POSITION,
     Kind,
 )
 
 
 def relations(passage: Passage) -> list[RelationClaim]:
-    """The relations claimed, from left to right."""
+    """The relations claimed, from left to right, then those denied."""
     claims: list[RelationClaim] = []
     for match in ASSERTED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), claims[-1] if claims else None)
         if claim.subjects and claim.objects:
             claims.append(claim)
+    for match in DENIED_RELATION.finditer(passage.kinds):
+        claim = _relation(passage, match.start(), None)
+        if claim.subjects and claim.objects and claim.sure:
+            claims.append(replace(claim, denied=True, fronted=None))
     return claims
 
 
@@ -35,15 +43,15 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     if kinds[at] not in CLASSES["RELATING"]:
         verb = at > 0 and kinds[at - 1] in CLASSES["COPULA"]
         sure = verb and bool(after) and after[0].start == at + 1
-        return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure)
+        return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure, at)
     end = _end_of_object(passage, at, after)
     sure = end > at + 1 and kinds[at + 1] != Kind.PRONOUN and phrase.value not in words.LOOSE_PREDICATES
     following = [mention for mention in after if mention.start >= end]
-    if following and _is_fronted(passage, at, end, opens=not before):
+    if following and (front := _front(passage, at, end, opens=not before)) is not None:
         objects, subjects = _objects(passage, at, after, []), passage.listed(following)
         while kinds[end] in CLASSES["POSITION"]:
             end += 1  # of the object: "Below the hangar at the left are two cars"
-        return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, fronted=(at, end))
+        return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at, fronted=(front, end))
     objects = _objects(passage, at, after, before)
     pronouns = [i for i in passage.subjects if i < at and passage.sentence_of(i) == sentence]
     if pronouns and (not before or before[-1].end <= pronouns[-1]):
@@ -51,15 +59,17 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         sure = sure and len(subjects) == 1
     elif before:
         subjects = _one_clause(passage, passage.listed(reversed(before)))
+        if located := passage.located(before[-1]):  # "boats in the water, left of the dock"
+            subjects, sure = subjects + located, False
         if last is not None and before[-1] in last.objects and last.subjects[0].sentence == sentence:
             subjects = last.subjects + subjects  # "... next to the hangar and left of the trees"
     else:
         subjects = [mention for mention in after if mention not in objects][:1]
-    return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure)
+    return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at)
 
 
 def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:
-    """The item after the first object of the relation at item `at`, or after the relation if none is there."""
+    """The item after the first object of the relation at item `at`; without an object, after the relation."""
     if passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
         return at + 2
     return after[0].end if after and after[0].start == at + 1 else at + 1
@@ -84,14 +94,21 @@ def _one_clause(passage: Passage, listed: list[Mention]) -> list[Mention]:
     return listed
 
 
-def _is_fronted(passage: Passage, at: int, end: int, opens: bool) -> bool:
-    """Whether a relation is said before its subject: "Below the hangar are two cars", "to its left, a car".
+def _front(passage: Passage, at: int, end: int, opens: bool) -> int | None:
+    """Where a relation's clause begins, if it is said before its subject; else None.
+
+    As in "Below the hangar are two cars", and "and, at the left, below it, a car".
 
     Args:
         end: the item after its object.
         opens: whether no object is named before it in its sentence.
     """
+    kinds, since = passage.kinds, passage.kinds.rfind(Kind.STOP, 0, at) + 1
+    if INVERSION.match(kinds, end) is None:
+        return None
     if opens:
-        return not any(passage.sentence_of(i) == passage.sentence_of(at) and i < at for i in passage.subjects)
-    match = FRONTED_RELATION.search(passage.kinds, 0, at)
-    return match is not None and INVERSION.match(passage.kinds, end) is not None
+        position = OPENING_POSITION.search(kinds, since, at)
+        pronoun = any(since <= subject < at for subject in passage.subjects)
+        return None if pronoun else position.start("position") if position else at
+    joint = FRONTED_RELATION.search(kinds, since, at)
+    return joint.start("front") if joint else None

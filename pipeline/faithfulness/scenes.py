@@ -71,7 +71,9 @@ def is_denied(text: str, span: Span) -> bool:
 
 def is_scene(text: str, span: Span) -> bool:
     """Whether the words of a scene name one here: "in the park", "A park with"; not "a park bench"."""
-    return _BEFORE_SCENE.search(text, 0, span[0]) is not None and _AFTER_SCENE.match(text, span[1]) is not None
+    return (
+        _BEFORE_SCENE.search(text, 0, span[0]) is not None and _AFTER_SCENE.match(text, span[1]) is not None
+    )
 
 
 def spellings(scene: str) -> list[str]:

@@ -100,7 +100,7 @@ class Vocabulary:
 
     @cached_property
     def joined(self) -> Mapping[str, Phrase]:
-        """Phrases by their letters alone: "tenniscourt" may be "tennis court" in a text, and the other way."""
+        """Phrases by their letters alone: a text may part the words of "tenniscourt", or join others."""
         index: dict[str, Phrase] = {}
         for tokens, phrase in self.phrases.items():
             letters = "".join(tokens)

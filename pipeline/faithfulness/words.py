@@ -42,8 +42,10 @@ CONTRACTIONS = {
     "they're": ("they", "are"), "it's": ("it", "is"), "there's": ("there", "is"), "that's": ("that", "is"),
     "here's": ("here", "is"), "which's": ("which", "is"), "there're": ("there", "are"),
 }  # fmt: skip
-COPULAS = _words("is are was were be being been 's appear appears look looks seem seems remain remains")
-PLURAL_COPULAS = _words("are were appear look seem remain")
+COPULAS = _words(
+    "is are was were be being been 's appear appears look looks seem seems remain remains number"
+)
+PLURAL_COPULAS = _words("are were appear look seem remain number")
 RELATIVES = _words("that which who")
 PRONOUNS = {"it": False, "they": True, "them": True, "these": True, "those": True, "both": True}
 DETERMINERS = _words(
@@ -52,67 +54,79 @@ DETERMINERS = _words(
 THE_ONE = _words("the this that its their")  # before a noun in the singular
 DEFINITE = _words("the this that these those its their both all each every other")
 NEGATIONS = _words(
-    "no not without neither nor never none lacks lacking lack isn't aren't hasn't haven't doesn't don't didn't "
-    "wasn't weren't won't"
+    "no not without neither nor never none lacks lacking lack isn't aren't hasn't haven't doesn't don't "
+    "didn't wasn't weren't won't"
 )
 CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
-# read as one "and"
-CONJUNCTION_PHRASES = tuple(
-    tuple(phrase.split())
-    for phrase in ("as well as", "along with", "together with", "in addition to", "and also", "but also")
-)
+CONJUNCTION_PHRASES = (
+    "as well as", "along with", "together with", "in addition to", "and also", "but also", "accompanied by",
+)  # fmt: skip
+IDLE_PHRASES = (
+    "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
+    "each other", "one another",
+)  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
 )
 FUNCTION_WORDS = _words(
     "there here with without where as well along also of for then too only just very quite rather mostly "
     "mainly all has have having had contains contain containing features feature featuring shows show "
-    "includes include including can see seen visible be we you one's while whereas but or alone together only"
+    "includes include including can see seen visible be we you one's while whereas but or alone together"
 )
 VERBS = _words(
-    "sits sit stands stand lies lie located situated parked placed positioned set arranged found seen shown "
-    "stood standing sitting lying occupies occupy dominates visible present dotted scattered lined spread "
-    "painted coloured colored grouped clustered gathered moored docked growing grow runs run running"
-    " spans span spanning stretches stretch stretching fills fill filling rests rest resting extends extend"
-    " extending float floats floating rise rises rising occupying share shares line lines lining border flank hold holds holding"
-    " hosts host boasts boast aligned installed built distributed"
+    "sits sit stands stand lies lie located situated parked placed positioned set arranged found seen "
+    "shown stood standing sitting lying occupies occupy dominates visible present dotted scattered lined "
+    "spread painted coloured colored grouped clustered gathered moored docked growing grow runs run "
+    "running spans span spanning stretches stretch stretching fills fill filling rests rest resting "
+    "extends extend extending float floats floating rise rises rising occupying share shares line lines "
+    "lining border flank hold holds holding hosts host boasts boast aligned installed built distributed"
 )
 LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
-LACKING = _words("lacks lack lacking missing")  # before what is not there
+LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
 ONE = _words("one other another")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
-HAVING = _words("have has had having contain contains containing show shows feature features include includes "
-                "hold holds")  # fmt: skip
+HAVING = _words(
+    "have has had having contain contains containing show shows feature features include includes hold holds"
+)
 PRESENCE = _words("exist exists present visible seen found shown there depicted")
-GONE = _words("absent missing gone nonexistent non-existent disappeared vanished nowhere lacking")  # of objects
+GONE = _words("absent missing gone nonexistent non-existent disappeared vanished nowhere lacking")
 
 # What no caption says, whatever the graph.
 SPEAKER = _words(
-    "i i'm i'd i'll i've me my you your user sorry please ai assistant unable unfortunately apologies apologize "
-    "sure certainly okay ok yes note let's let hello thanks hope cannot can't couldn't"
+    "i i'm i'd i'll i've me my you your user sorry please ai assistant unable unfortunately apologies "
+    "apologize sure certainly okay ok yes note let's let hello thanks hope cannot can't couldn't"
 )
 SEERS = _words("i you")  # "you can see", "I see"
 CANNOT = _words("cannot can't couldn't")  # "cannot be seen"
-TASK = _words("caption captions prompt graph description sentence sentences instruction instructions instructed request requested")
+TASK = _words(
+    "caption captions prompt graph description sentence sentences instruction instructions instructed "
+    "request requested"
+)
 IMPERATIVES = _words(
     "add remove delete replace change move make insert turn put place keep draw caption describe write "
-    "generate imagine ensure state give take increase decrease convert create swap set note caption"
+    "generate imagine ensure state give take increase decrease convert create swap set note"
 )
 EDITS = _words(
-    "add added adding adds addition remove removed removing removes removal delete deleted deleting insert "
-    "inserted inserting replace replaced replacing replaces replacement modification modifications modified "
-    "modify edit edited editing update updated changed changes change changing moved relocated recolored "
-    "recoloured repainted resized swapped substituted became becomes become introduced eliminated erased "
-    "transformed converted altered adjusted unchanged previously formerly originally original anymore "
-    "disappeared vanished gone instead now used rather taken cut torn demolished"
+    "add added adding adds addition remove removed removing removes removal delete deleted deleting "
+    "insert inserted inserting replace replaced replacing replaces replacement modification modifications "
+    "modified modify edit edited editing update updated changed changes change changing moved relocated "
+    "recolored recoloured repainted resized swapped substituted became becomes become introduced "
+    "eliminated erased transformed converted altered adjusted unchanged previously formerly originally "
+    "original anymore disappeared vanished gone instead now used rather taken cut torn demolished"
 )
-EDITS_BEFORE = {"used": ["to"], "rather": ["than"], "taken": ["away"], "cut": ["down"], "torn": ["down"]}  # edits only with this word after them
+EDITS_BEFORE = {
+    "used": ["to"],
+    "rather": ["than"],
+    "taken": ["away"],
+    "cut": ["down"],
+    "torn": ["down"],
+}  # edits only with this word after them
 QUESTIONS = _words("does do did is are was were can has have what where how why who")  # as first words
 HEDGES = _words(
     "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
-    "potentially supposedly unclear uncertain seems seem whether"
+    "potentially supposedly unclear uncertain seems seem whether if"
 )
 HEDGES_AFTER = {
     "appears": (["to", "be"],), "appear": (["to", "be"],), "looks": (["like", "a"], ["like", "an"]),
@@ -124,9 +138,26 @@ PROMPT_LABELS = _words(
 )
 # scenes that a text may invent although no graph of the dataset has them
 COMMON_SCENES = (
-    "airport", "airfield", "park", "harbor", "harbour", "beach", "forest", "farmland", "stadium", "desert",
-    "golf course", "parking lot", "marina", "railway station",
+    "airport",
+    "airfield",
+    "park",
+    "harbor",
+    "harbour",
+    "beach",
+    "forest",
+    "farmland",
+    "stadium",
+    "desert",
+    "golf course",
+    "parking lot",
+    "marina",
+    "railway station",
 )
+# of one kind: not invented by a text about another of them
+KINDRED_SCENES = (
+    ("airport", "airfield", "airplane", "runway"), ("farmland", "agricultural", "farm"),
+    ("harbor", "harbour", "marina"), ("forest", "woodland"),
+)  # fmt: skip
 SCENE_SPELLINGS = (("harbor", "harbour"), ("center", "centre"), ("storey", "story"))
 SCENE_NOUNS = _words("scene area setting site complex facility")  # "a tennis court area"
 PICTURE_WORDS = _words("image scene picture photo photograph frame view area map tile shot aerial")

@@ -2,26 +2,32 @@
 
 from typing import Any
 
+from pipeline.base.errors import parameter_error
 from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
 from pipeline.llm.contents import Contents
 from pipeline.llm.prompt import Message
 from pipeline.llm.thoughts import opened_thoughts
 from pipeline.llm.types import Request, Result, one_line
 
-PLAIN_STOPS = ("\nInput:", "\n\n")
+_NEXT = "\nInput:"  # opens the next turn of the plain template
 MAX_LATE_ROWS = 3  # rows for which the template may take too long; then no other row is rendered
 
 
 class ChatRenderer:
     """Renders for one tokenizer.
 
-    A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them, and
-    stops at the next `Input:` or blank line (`stops`). A template that takes no system turn gets it at the
-    head of the first user turn. Where the template opens the thoughts of an answer, `opening` holds the mark
-    for it, which the answer itself lacks.
+    A base model has no chat template: it gets the turns as text, `Input:` and `Output:` before them. It
+    knows no end of a turn and would go on with further examples, so its answer stops where those of the
+    prompt end (`stops`). A template that takes no system turn gets it at the head of the first user turn.
+    Where the template opens the thoughts of an answer, `opening` holds the mark for it, which the answer
+    itself lacks. A tokenizer that writes prompts by itself (`tokenizer_mode` mistral, deepseek_v32 ...) needs
+    no template.
 
     Args:
         image_placeholder: stands for an image in prompts of the model; None where it takes no images.
+
+    Raises:
+        UserError: the tokenizer has no use for `chat_template`.
     """
 
     def __init__(
@@ -34,14 +40,22 @@ class ChatRenderer:
         self._tokenizer = tokenizer
         self._template = chat_template
         self._arguments = template_arguments or {}
-        self._plain = chat_template is None and not getattr(tokenizer, "chat_template", None)
+        self._writes = _writes_prompts(tokenizer)
+        if self._writes and chat_template:
+            remedy = "Remove it, or set tokenizer_mode to hf"
+            reason = "the model's tokenizer writes prompts by itself, and would pass a template over"
+            raise parameter_error(reason, remedy, "llm.engine_args.chat_template")
+        self._plain = not (self._writes or chat_template or getattr(tokenizer, "chat_template", None))
         self._system_taken: bool | None = None
         self._late = 0
         self.opening = ""
         self._placeholder = image_placeholder
         self._contents = Contents(self._write, image_placeholder)
         self._specials = _special_texts(tokenizer)
-        self.stops: tuple[str, ...] = PLAIN_STOPS if self._plain else ()
+
+    def stops(self, messages: list[Message]) -> tuple[str, ...]:
+        """The texts that end an answer to these messages, beside the model's own end."""
+        return plain_stops(messages) if self._plain else ()
 
     def token_ids(self, messages: list[Message], with_image: bool = False) -> list[int]:
         """The prompt's tokens, special tokens included.
@@ -60,6 +74,11 @@ class ChatRenderer:
             if with_image:
                 safe[-1]["content"] = self._contents.with_placeholder(safe[-1]["content"])
             return list(self._tokenizer(plain_text(safe))["input_ids"])
+        if self._writes:
+            if with_image:
+                raise ValueError("a tokenizer that writes prompts by itself has no place for an image")
+            written = self._tokenizer.apply_chat_template(safe, add_generation_prompt=True, **self._arguments)
+            return list(written)
         text = self._bounded(safe, with_image)
         self.opening = opened_thoughts(text)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -149,6 +168,25 @@ def plain_text(messages: list[Message]) -> str:
         prefix = {"system": "", "user": "Input: ", "assistant": "Output: "}[message["role"]]
         lines.append(prefix + message["content"] + ("\n" if message["role"] != "user" else ""))
     return "\n".join([*lines, "Output:"])
+
+
+def _writes_prompts(tokenizer: Any) -> bool:
+    """Whether it has code of its own for this: it needs no template to do it."""
+    if getattr(tokenizer, "chat_template", None) or not hasattr(tokenizer, "apply_chat_template"):
+        return False
+    try:
+        tokenizer.apply_chat_template([{"role": "user", "content": "a"}], add_generation_prompt=True)
+    except ValueError:  # there is no template
+        return False
+    return True
+
+
+def plain_stops(messages: list[Message]) -> tuple[str, ...]:
+    """Where an answer ends that is like the examples: at the end of its line, at a blank line, or later."""
+    examples = [message["content"] for message in messages if message["role"] == "assistant"]
+    if examples and not any("\n" in example for example in examples):
+        return (_NEXT, "\n")
+    return (_NEXT,) if any("\n\n" in example for example in examples) else (_NEXT, "\n\n")
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

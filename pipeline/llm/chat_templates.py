@@ -61,7 +61,7 @@ def try_chat_templates(params: LlmParams, folders: Sequence[Path], messages: Seq
     reads: set[str] = set()
     for template, where in templates.items():
         reads |= _try(template, where, {"messages": list(messages), "variables": variables})
-    if folders:
+    if folders and params.engine_args.get("tokenizer_mode", "auto") in ("auto", "hf"):  # others need none
         _check_variables(params.chat_template_kwargs, reads, bool(templates))
     return len(templates)
 

@@ -205,7 +205,7 @@ class EndpointEngine(Engine):
         if 300 <= answer.status < 500 and answer.status not in _PASSING:
             own = answer.status in (400, 413, 422)  # of the request, as far as this server can tell
             if own and (field := _refused(body, answer)) is not None:
-                raise _field_error(field, failure, self._shown)
+                raise _field_error(field, failure)
             return Result(request.key, error=failure, external=True, permanent=own), None
         return Result(request.key, error=failure, external=True), answer.retry_after or 0.0
 
@@ -339,13 +339,13 @@ def _refused(body: dict[str, Any], answer: Answer) -> str | None:
     return None
 
 
-def _field_error(field: str, failure: str, url: str | None) -> UserError:
+def _field_error(field: str, failure: str) -> UserError:
     parameter, remedy = {
         "response_format": ("llm.output", "Set it to text"),
         "chat_template_kwargs": ("llm.chat_template_kwargs", "Remove it"),
     }.get(field, (f"llm.sampling.{field}", "Remove it, or correct its value"))
     remedy += ", or use a server that takes it, such as vLLM's"
-    return parameter_error(f"the server refuses the field '{field}'", remedy, parameter, f"{url}: {failure}")
+    return parameter_error(f"the server refuses the field '{field}'", remedy, parameter, failure)
 
 
 def _identity(entry: dict[str, Any], server: Server) -> dict[str, Any]:

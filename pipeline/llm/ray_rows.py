@@ -77,7 +77,7 @@ class RayRows:
             return tokens
         sampling = {
             **NEUTRAL,
-            **request.sampling_arguments(self._chat.stops),
+            **request.sampling_arguments(self._chat.stops(request.messages)),
             "skip_special_tokens": False,  # with them some models mark their thoughts
             "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
         }
@@ -122,7 +122,7 @@ class RayRows:
 
     def _finish_reason(self, request: Request, tokens: list[int], prompt: int) -> str | None:
         """The processor drops vLLM's finish reason; it follows from the tokens, as vLLM itself finds it."""
-        asked = NEUTRAL | request.sampling_arguments(self._chat.stops)
+        asked = NEUTRAL | request.sampling_arguments(self._chat.stops(request.messages))
         if tokens and tokens[-1] in {*self._ends, *asked["stop_token_ids"]}:
             return "stop"
         if asked["stop"]:

@@ -189,7 +189,7 @@ class VllmEngine(Engine):
         schema = request.json_schema
         try:
             sampling = SamplingParams(
-                **request.sampling_arguments(self._chat.stops),
+                **request.sampling_arguments(self._chat.stops(request.messages)),
                 skip_special_tokens=False,  # with them some models mark their thoughts
                 structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             )

@@ -37,6 +37,13 @@ def test_the_pseudo_caption_is_written_once(tuned: Tuned) -> None:
     assert fake.closed == 1
 
 
+def test_the_caption_alone_is_taken_from_an_answer(tuned: Tuned) -> None:
+    said = "<think>A car, green now.</think> **Caption:** a green car. I hope this helps!"
+    searcher = tuned.searcher(llm=engine(lambda _: said))
+    answer = searcher.search(Query(image_id="test-car-red-a", text="make the car all green", k=3))
+    assert answer.pseudo_caption == "a green car."
+
+
 def test_a_graph_that_comes_along_is_interpreted(tuned: Tuned) -> None:
     fake = engine(lambda request: "a white boat.")
     searcher = tuned.searcher(llm=fake)

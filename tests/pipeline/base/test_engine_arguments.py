@@ -1,4 +1,4 @@
-"""Every engine argument of vLLM is used or refused, and `params.yaml` says which before anything is loaded."""
+"""Every engine argument of vLLM is used or refused, and reading `params.yaml` says which."""
 
 from typing import Any
 

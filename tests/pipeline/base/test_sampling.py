@@ -10,7 +10,7 @@ from pipeline.base.sampling import ELSEWHERE, NEUTRAL, changes, checked_sampling
 RIGHT: list[dict[str, Any]] = [
     {}, NEUTRAL, {"top_k": 20, "min_p": 0.05}, {"top_k": -1}, {"min_p": 1}, {"repetition_penalty": 0.1},
     {"presence_penalty": -2, "frequency_penalty": 2.0}, {"stop": "\n\n"}, {"stop": [" ", "x"]},
-    {"stop_token_ids": [0, 151645]}, {"bad_words": ["sorry"]}, {"skip_special_tokens": False},
+    {"stop_token_ids": [0, 151645]}, {"bad_words": ["sorry"]},
 ]  # fmt: skip
 WRONG: list[tuple[str, Any, str]] = [
     *[("top_k", value, "integer of at least 1") for value in (-2, 1.0, "5", True, None)],
@@ -21,7 +21,6 @@ WRONG: list[tuple[str, Any, str]] = [
     *[("stop", value, "a text or a list of texts") for value in ("", [""], ["a", 1], 3, {"a": 1}, "\ud800")],
     *[("bad_words", value, "list of texts") for value in ("word", [" "], [1], None)],
     *[("stop_token_ids", value, "list of integers") for value in (3, [-1], [True], ["1"], [2**40])],
-    *[("skip_special_tokens", value, "true or false") for value in (0, "no", None)],
     *[(name, 1, parameter) for name, parameter in ELSEWHERE.items()],
     *[(name, 1, "top_k, min_p") for name in ("topk", "min_tokens", "logit_bias", "best_of", "")],
 ]

@@ -1,5 +1,6 @@
 """The rules of the row cache: what answers what, what is kept, what survives."""
 
+import hashlib
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.files import canonical_json
 from pipeline.captions import row_cache
 from pipeline.captions.row_cache import Entry, RowCache, row_key, seed_of
 from pipeline.llm.types import Result, Sampling
@@ -217,6 +219,33 @@ def test_a_key_depends_on_all_that_decides_a_text() -> None:
     ]
     assert len({base, *others}) == 8
     assert base == row_key({"m": 1}, [dict(reversed(MESSAGES[0].items()))], WARM)
+
+
+def test_further_sampling_is_in_a_key_where_it_changes_the_text() -> None:
+    def key(temperature: float, **further: object) -> str:
+        return row_key({"m": 1}, MESSAGES, Sampling.of(temperature, 0.9, 0, further))
+
+    warm = [
+        {},
+        {"top_k": 5},
+        {"min_p": 0.1},
+        {"stop": "x"},
+        {"repetition_penalty": 1.1},
+        {"bad_words": ["x"]},
+    ]
+    assert len({key(0.7, **further) for further in warm}) == len(warm)
+    assert key(0.7, stop="x") == key(0.7, stop=["x", "x"])
+    assert key(0, top_k=5, min_p=0.1) == key(0) != key(0, stop="x")
+
+
+def test_a_key_without_it_is_the_one_of_texts_that_are_stored_already() -> None:
+    content = {
+        "model": {"m": 1}, "messages": MESSAGES, "temperature": 0.7, "top_p": 0.9, "seed": 0,
+        "output_schema": None,
+    }  # fmt: skip
+    stored = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    neutral = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1, "stop": []}
+    assert row_key({"m": 1}, MESSAGES, Sampling.of(0.7, 0.9, 0, neutral)) == stored
 
 
 def test_greedy_decoding_has_no_seed() -> None:

@@ -1,4 +1,4 @@
-"""Captions judged by hand, in the registers of language models: fluent prose, echoes, refusals, guesses, loops."""
+"""Captions judged by hand, in the registers of language models: prose, echoes, refusals, guesses, loops."""
 
 from collections.abc import Mapping
 from pathlib import Path

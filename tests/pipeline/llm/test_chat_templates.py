@@ -122,6 +122,22 @@ def test_sound_templates_pass_also_one_that_refuses_these_messages(folder: Path)
     assert time.monotonic() - since < 20  # 1 s, on an idle machine
 
 
+def test_a_variable_that_no_template_reads_is_refused(folder: Path) -> None:
+    def given(**variables: Any) -> Any:
+        return PARAMS.llm.model_copy(update={"chat_template_kwargs": variables})
+
+    with pytest.raises(
+        UserError, match=r"llm\.chat_template_kwargs'.*has no chat template.*'enable_thinking'"
+    ):
+        try_chat_templates(given(enable_thinking=False), [folder], ROW)
+    reads = "{% if enable_thinking is defined %}{{ budget }}{% endif %}{% set own = 1 %}{{ own }}"
+    (folder / "chat_template.jinja").write_text(TEMPLATE + reads)
+    assert try_chat_templates(given(enable_thinking=False, budget=5), [folder], ROW) == 1
+    said = r"reads no such variable \(got 'own'\)\. It reads bos_token, budget, enable_thinking\. Remove it"
+    with pytest.raises(UserError, match=said.replace("bos_token, ", "(bos_token, )?")):
+        try_chat_templates(given(own=2), [folder], ROW)
+
+
 def test_more_templates_than_any_model_has_are_refused(folder: Path) -> None:
     named = [{"name": str(i), "template": f"{i}"} for i in range(21)]
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))

@@ -127,6 +127,90 @@ def test_greedy_requests_carry_no_seed(server: FaultyServer) -> None:
     assert "seed" not in server.bodies[-1] and server.bodies[-1]["temperature"] == 0.0
 
 
+FURTHER = {"top_k": 20, "min_p": 0.1, "stop": "\n", "bad_words": ["sorry"]}
+
+
+def _asked(server: FaultyServer, temperature: float, *words: str, **llm: Any) -> list[Result]:
+    """The results of requests under further sampling."""
+    params = _llm(server.url).model_copy(update={"sampling": FURTHER, **llm})
+    speed = {"endpoint_concurrency": 4, "endpoint_timeout_s": TIMEOUT_S, "endpoint_retries": 0}
+    engine = EndpointEngine(params, PARAMS.speed.model_copy(update=speed))
+    sampling = Sampling.of(temperature, 0.9, 1, params.sampling)
+    try:
+        return list(
+            engine.generate(
+                Request(word, [{"role": "user", "content": word}], sampling, 40, 7) for word in words
+            )
+        )
+    finally:
+        engine.close()
+
+
+def test_sampling_and_variables_of_the_template_are_sent(
+    server: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    variables = {"enable_thinking": False}
+    _asked(server, 0.7, "hello", chat_template_kwargs=variables)
+    body = server.bodies[-1]
+    assert {name: body[name] for name in FURTHER} == FURTHER | {"stop": ["\n"]}
+    assert body["chat_template_kwargs"] == variables and "repetition_penalty" not in body
+    assert (
+        "whether it uses llm.sampling.top_k and llm.sampling.min_p and llm.sampling.bad_words" in caplog.text
+    )
+    assert "llm.chat_template_kwargs, only its documentation says" in caplog.text
+
+
+def test_a_server_of_vllm_gets_every_value_that_it_would_else_take_from_the_models_file(
+    server: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.models = http({"data": [{"id": "other"}, {"id": "served", "owned_by": "vllm"}]})
+    neutral = {
+        "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }  # fmt: skip
+    _asked(server, 0.7, "hello", sampling={"top_k": 20})
+    assert neutral | {"top_k": 20} == {name: server.bodies[-1][name] for name in neutral}
+    _asked(server, 0.0, "hello", sampling={"top_k": 20, "repetition_penalty": 1.1})
+    assert neutral | {"repetition_penalty": 1.1} == {name: server.bodies[-1][name] for name in neutral}
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"message": "Unrecognized request argument supplied: top_k"}, r"llm\.sampling\.top_k'.*Remove it"),
+        ({"message": "Invalid value", "param": "stop"}, r"llm\.sampling\.stop'"),
+        (
+            {"message": "extra field 'chat_template_kwargs'"},
+            r"llm\.chat_template_kwargs'.*or use a server that takes it",
+        ),
+    ],
+)
+def test_a_field_that_the_server_refuses_ends_the_run_and_is_named(
+    server: FaultyServer, error: dict[str, str], said: str
+) -> None:
+    server.choose = lambda word, count: "answer"
+    server.answers = {"answer": http({"error": error}, "400 Bad Request")}
+    with pytest.raises(UserError, match=rf"{said}") as caught:
+        _asked(server, 0.7, *map(str, range(100)), chat_template_kwargs={"a": 1})
+    assert "the server refuses the field" in str(caught.value) and "HTTP 400" in str(caught.value)
+    assert len(server.bodies) <= 8
+
+
+def test_a_refusal_of_one_request_ends_no_run(server: FaultyServer) -> None:
+    server.choose = lambda word, count: "answer" if word == "a" else None
+    said = {"message": "maximum context length is 512, but max_tokens is 40: stop it", "param": "messages"}
+    server.answers = {"answer": http({"error": said}, "400 Bad Request")}
+    results = {result.key: result for result in _asked(server, 0.7, "a", "b")}
+    assert results["a"].permanent and results["b"].text == "said b"
+
+
+def test_a_server_that_is_away_is_named_before_the_first_request() -> None:
+    speed = PARAMS.speed.model_copy(update={"endpoint_retries": 1})
+    with pytest.raises(UserError, match=r"llm\.endpoint'.*cannot be asked for its models"):
+        EndpointEngine(_llm("http://127.0.0.1:9/v1"), speed)
+
+
 def test_every_fault_costs_its_own_row_and_gives_no_key_away(
     server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import identity_hash
 from pipeline.base.params import LlmParams, load_params
 from pipeline.llm.identity import model_identity
+from pipeline.llm.model_files import check_llm_files
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,6 +64,22 @@ def test_a_chat_template_is_known_by_what_its_file_holds(model: Path, tmp_path: 
     assert _hash(model, engine_args={"chat_template": str(template)}) != first
     with pytest.raises(UserError, match=r"chat template cannot be read.*none\.jinja"):
         _hash(model, engine_args={"chat_template": "none.jinja"})
+
+
+def test_variables_of_the_template_belong_to_the_model(model: Path) -> None:
+    variables = {"enable_thinking": False}
+    given = model_identity(_params(model=str(model), chat_template_kwargs=variables), model.parent / "cache")
+    assert given["engine_args"] == {"chat_template_kwargs": variables}  # where texts of old have them
+    assert identity_hash(given) != _hash(model) == _hash(model, chat_template_kwargs={})
+
+
+def test_a_revision_of_a_folder_is_refused() -> None:
+    for changes, field in (
+        ({"revision": "main"}, r"llm\.revision"),
+        ({"engine_args": {"tokenizer_revision": "main"}}, r"llm\.engine_args\.tokenizer_revision"),
+    ):
+        with pytest.raises(UserError, match=rf"{field}'.*the folder .* has no revision \(got 'main'\)"):
+            check_llm_files(_params(**changes), ROOT)
 
 
 def test_a_lora_adapter_is_known_by_its_files(model: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pipeline.base.sampling import NEUTRAL
 from pipeline.llm.ray_rows import ERROR, ROW, RayRows
 from pipeline.llm.types import Request, Result, Sampling
 
-END, BLANK, SPECIAL = 2, 9, 10
+END, BLANK = 2, 9
 
 
 class Plain(RayRows):
@@ -20,13 +20,13 @@ class Plain(RayRows):
 
     def __init__(self, stops: tuple[str, ...] = (), adapter: str | None = None) -> None:
         self._tokenizer = SimpleNamespace(
-            decode=lambda ids, skip_special_tokens: "".join(
-                "\n\n" if i == BLANK else "" if i == SPECIAL and skip_special_tokens else "a" for i in ids
-            )
+            decode=lambda ids: "".join("\n\n" if i == BLANK else "a" for i in ids)
         )
         self._context = 12
         self._ends = {END}
-        self._chat: Any = SimpleNamespace(stops=stops, token_ids=self._token_ids, answer=self._answer)
+        self._chat: Any = SimpleNamespace(
+            stops=lambda _: stops, token_ids=self._token_ids, answer=self._answer
+        )
         self._adapter = adapter
 
     def _answer(self, request: Request, text: str) -> str:
@@ -80,7 +80,6 @@ def test_every_key_of_the_sampling_reaches_the_processor_as_it_is() -> None:
     values = {
         "top_k": 5, "min_p": 0.1, "repetition_penalty": 1.5, "presence_penalty": -1.0,
         "frequency_penalty": 2.0, "stop": ["b", "c"], "stop_token_ids": [7, 8], "bad_words": ["d"],
-        "skip_special_tokens": False,
     }  # fmt: skip
     assert values.keys() == NEUTRAL.keys()
     rows = Plain(("\n\n",))
@@ -97,9 +96,7 @@ def test_every_key_of_the_sampling_reaches_the_processor_as_it_is() -> None:
         ({"stop": ["x", "aaa"]}, [5, 5, 5], "stop"),
         ({"stop_token_ids": [6]}, [5, 6], "stop"),
         ({"stop_token_ids": [6]}, [6, 5, 5], "length"),
-        ({"stop": "aa"}, [5, SPECIAL, 5], "stop"),
-        ({"stop": "aaa"}, [5, SPECIAL, 5], "length"),  # what is not said stops nothing
-        ({"stop": "aaa", "skip_special_tokens": False}, [5, SPECIAL, 5], "stop"),
+        ({"stop": "aaaa"}, [5, 5, 5], "length"),
     ],
 )
 def test_so_does_that_of_a_stop_of_the_parameters(
@@ -118,7 +115,8 @@ def test_an_adapter_is_named_in_every_row() -> None:
 def test_what_no_engine_could_answer_fails_before_it_is_sent() -> None:
     long = Plain().row(_request("a" * 12))
     assert isinstance(long, Result) and long.permanent and long.prompt_tokens == 12
-    assert long.error == "the prompt has 12 tokens and the model's context 12"
+    assert (long.error or "").startswith("the prompt has 12 tokens and the model's context 12: ")
+    assert "max_model_len in llm.engine_args" in (long.error or "")
     refused = Plain().row(_request("refused"))
     assert refused == Result("k", error="ValueError: a template refuses it")
 

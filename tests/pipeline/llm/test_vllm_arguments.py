@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
+from pipeline.base.engine_arguments import TEXT
 from pipeline.base.errors import UserError
 from pipeline.base.params import load_params
 from pipeline.llm import vllm_engine
 from pipeline.llm.identity import model_identity
 from pipeline.llm.vllm_arguments import CPU_DEFAULTS, VllmArguments, check_names, vllm_arguments
 from pipeline.llm.vllm_engine import VllmEngine
+from tests.pipeline.base.test_engine_arguments import OTHERS
 
 ROOT = Path(__file__).parents[3]
+ELSEWHERE = {"chat_template", "lora", "tokenizer", "hf_config_path"}  # used here, or must name files
 PARAMS = load_params(ROOT / "params.yaml")
 
 
@@ -60,6 +63,23 @@ def test_what_is_named_wins_on_every_device() -> None:
         assert (engine["dtype"], engine["max_model_len"], engine["block_size"]) == ("bfloat16", 2048, 64)
     share = _arguments({"gpu_memory_utilization": 0.5}).completed(on_cpu=True).engine
     assert "kv_cache_memory_bytes" not in share and share["enforce_eager"]
+
+
+@pytest.mark.parametrize("name", sorted((TEXT | OTHERS) - ELSEWHERE))
+def test_every_argument_that_is_taken_reaches_vllm(name: str) -> None:
+    place = {"speed": {name: "x"}} if name in OTHERS else {name: "x"}
+    assert _arguments(**place).completed(on_cpu=True).engine[name] == "x"
+
+
+def test_the_schemas_of_the_parameters_keep_blanks_out_unless_they_say_so() -> None:
+    def config(**given: Any) -> Any:
+        llm = PARAMS.llm.model_copy(update={"output": "json", "engine_args": given})
+        return vllm_arguments(llm, {}, 0, ROOT).engine["structured_outputs_config"]
+
+    assert config() == {"backend": "xgrammar", "disable_any_whitespace": True}
+    assert config(structured_outputs_config={"backend": "guidance"}) == config() | {"backend": "guidance"}
+    loose = {"disable_any_whitespace": False}
+    assert config(structured_outputs_config=loose) == config() | loose
 
 
 def test_texts_are_cached_under_what_is_named_whatever_the_device(tmp_path: Path) -> None:

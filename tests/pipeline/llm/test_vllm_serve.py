@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,24 +28,37 @@ DATASETS = ["airplane", "mixed"]
 STAGE = (sys.executable, "-m", "lempo.cli", "caption")
 
 
-class Serve:
-    """The server: one port, any number of starts."""
+# what a model's authors may recommend: the server would use it where a request does not say otherwise
+RECOMMENDED = {"do_sample": True, "top_k": 1, "repetition_penalty": 2.0, "presence_penalty": 1.5}
 
-    def __init__(self, folder: Path) -> None:
+
+class Serve:
+    """The server: one port, any number of starts; `further` arguments are vLLM's.
+
+    Its model is a copy with `RECOMMENDED`.
+    """
+
+    def __init__(self, folder: Path, model: Path = ROOT / "models/captioner", *further: str) -> None:
+        self._further = further
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self._log = folder / "serve.log"
+        self._model = Path(shutil.copytree(model, folder / model.name))
+        config = self._model / "generation_config.json"
+        own = json.loads(config.read_text()) if config.is_file() else {}
+        config.write_text(json.dumps(own | RECOMMENDED))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [
             sys.executable, "-m", "vllm.entrypoints.openai.api_server",  # the CPU wheel has no `vllm serve`
-            "--model", str(ROOT / "models/captioner"),
-            "--served-model-name", "captioner", "--host", "127.0.0.1", "--port", str(self.port),
+            "--model", str(self._model), "--served-model-name", self._model.name,
+            "--host", "127.0.0.1", "--port", str(self.port),
             "--dtype", "float32", "--max-model-len", "512", "--no-enable-chunked-prefill", "--enforce-eager",
             "--block-size", "32", "--kv-cache-memory-bytes", "64000000", "--max-num-seqs", "16",
+            *self._further,
         ]  # fmt: skip
         environment = os.environ | {
             "VLLM_NO_USAGE_STATS": "1",
@@ -137,6 +152,31 @@ def test_a_request_has_its_own_seed(serve: Serve, in_process: Project, tmp_path:
     finally:
         engine.close()
     assert texts["a"] and texts["a"] == texts["again"] and len(set(texts.values())) > 1
+
+
+def test_sampling_has_the_effect_that_it_has_in_process(
+    serve: Serve, in_process: Project, tmp_path: Path
+) -> None:
+    serve.wait()
+    params = load_params(_endpoint(in_process, serve, tmp_path).folder / "params.yaml")
+    messages = list(caption_messages(in_process, DATASETS).values())[:4]
+
+    def said(temperature: float, **further: Any) -> list[str]:
+        sampling = Sampling.of(temperature, 1.0, 0, further)
+        engine = EndpointEngine(params.llm, params.speed)
+        try:
+            requests = [Request(str(i), asked, sampling, 60, i) for i, asked in enumerate(messages)]
+            texts = {result.key: result.text or "" for result in engine.generate(requests)}
+        finally:
+            engine.close()
+        return [texts[request.key] for request in requests]
+
+    greedy = said(0)
+    assert said(2, top_k=1) == said(2, min_p=1.0) == greedy != said(2)
+    assert said(0, stop=" the") == [text.partition(" the")[0] for text in greedy] != greedy
+    assert any(" the" in text for text in greedy)
+    assert said(0, repetition_penalty=2.0) != greedy != said(0, presence_penalty=2.0)
+    assert not any(" the " in text for text in said(0, bad_words=["the"]))
 
 
 def test_a_server_that_is_killed_and_comes_back_loses_no_row(

@@ -1,0 +1,55 @@
+"""A text as tokens: lower-case words and punctuation, hyphenated and contracted words apart."""
+
+from collections.abc import Sequence
+
+from pipeline.faithfulness import words
+from pipeline.faithfulness.grammar import Kind
+from pipeline.faithfulness.vocabulary import Vocabulary, tokenise
+
+
+def tokens_of(text: str, vocabulary: Vocabulary) -> list[str]:
+    """The tokens of a text, without idle ones."""
+    return _without_idle(_split(tokenise(text), vocabulary), vocabulary)
+
+
+def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
+    """Split hyphenated words whose pieces are known: "upper-left", "tennis-court", "twenty-one"."""
+    out: list[str] = []
+    for token in tokens:
+        if not words.HYPHEN.search(token):
+            out += words.CONTRACTIONS.get(token, (token,))
+            continue
+        pieces = words.HYPHEN.split(token)
+        first, last = pieces[0], pieces[-1]
+        whole = "-".join(pieces)
+        if whole in vocabulary.lengths or whole in words.POSITION_WORDS:
+            out.append(whole)
+        elif tuple(pieces) in vocabulary.phrases or all(
+            piece in words.POSITION_WORDS or piece in words.POSITION_TAILS for piece in pieces
+        ):
+            out += pieces
+        elif len(pieces) == 2 and first in words.NUMBERS and last in words.NUMBERS:
+            out.append(str(words.NUMBERS[first] + words.NUMBERS[last]))
+        elif last in ("coloured", "colored", "sized", "shaped") and first in vocabulary.lengths:
+            out += pieces[:-1]
+        else:
+            out.append(whole)
+    return out
+
+
+def _without_idle(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """Without "size" of "medium size", "in color" of "red in color", "the color" of "the color red"."""
+    out: list[str] = []
+    for token in tokens:
+        if token in words.LOOKS_NOUNS and out:
+            if out[-1] == "the":
+                out.pop()
+                continue
+            if out[-1] == "in" and len(out) > 1:
+                out.pop()
+                continue
+            phrase = vocabulary.phrases.get((out[-1],))
+            if phrase is not None and phrase.kind == Kind.ATTRIBUTE:
+                continue
+        out.append(token)
+    return out
