@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.base.errors import parameter_error
 from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
 from pipeline.llm.contents import Contents
 from pipeline.llm.prompt import Message
@@ -24,6 +25,9 @@ class ChatRenderer:
 
     Args:
         image_placeholder: stands for an image in prompts of the model; None where it takes no images.
+
+    Raises:
+        UserError: the tokenizer has no use for `chat_template`.
     """
 
     def __init__(
@@ -37,6 +41,10 @@ class ChatRenderer:
         self._template = chat_template
         self._arguments = template_arguments or {}
         self._writes = _writes_prompts(tokenizer)
+        if self._writes and chat_template:
+            remedy = "Remove it, or set tokenizer_mode to hf"
+            reason = "the model's tokenizer writes prompts by itself, and would pass a template over"
+            raise parameter_error(reason, remedy, "llm.engine_args.chat_template")
         self._plain = not (self._writes or chat_template or getattr(tokenizer, "chat_template", None))
         self._system_taken: bool | None = None
         self._late = 0
@@ -163,11 +171,14 @@ def plain_text(messages: list[Message]) -> str:
 
 
 def _writes_prompts(tokenizer: Any) -> bool:
-    """Whether it has code of its own for this, in place of a template."""
-    from transformers import PreTrainedTokenizerBase
-
-    own = getattr(type(tokenizer), "apply_chat_template", None)
-    return own is not None and own is not PreTrainedTokenizerBase.apply_chat_template
+    """Whether it has code of its own for this: it needs no template to do it."""
+    if getattr(tokenizer, "chat_template", None) or not hasattr(tokenizer, "apply_chat_template"):
+        return False
+    try:
+        tokenizer.apply_chat_template([{"role": "user", "content": "a"}], add_generation_prompt=True)
+    except ValueError:  # there is no template
+        return False
+    return True
 
 
 def plain_stops(messages: list[Message]) -> tuple[str, ...]:

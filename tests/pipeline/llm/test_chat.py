@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from pipeline.base.errors import UserError
 from pipeline.llm.chat import ChatRenderer, plain_stops
 from pipeline.llm.types import Request, Sampling
 from tests.pipeline.llm.tiny_llama import TEMPLATE, make_tiny_llama
@@ -89,6 +90,20 @@ def test_an_answer_gets_the_mark_of_the_thoughts_that_its_prompt_opened(tokenize
         assert renderer.answer(replace(free, json_schema={}), "{}") == "{}"
 
 
+def test_one_in_the_pool_of_an_engine_writes_what_it_writes_alone(tmp_path: Path) -> None:
+    from vllm.tokenizers import maybe_make_thread_pool
+    from vllm.tokenizers.deepseek_v32 import get_deepseek_v32_tokenizer
+
+    folder = make_tiny_llama(tmp_path)
+    alone, pooled = AutoTokenizer.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    maybe_make_thread_pool(pooled)
+    assert type(pooled) is not type(alone)
+    assert ChatRenderer(pooled).token_ids(MESSAGES) == ChatRenderer(alone).token_ids(MESSAGES)
+    writing = [get_deepseek_v32_tokenizer(tokenizer) for tokenizer in (alone, alone)]
+    maybe_make_thread_pool(writing[1])
+    assert ChatRenderer(writing[1]).token_ids(MESSAGES) == ChatRenderer(writing[0]).token_ids(MESSAGES)
+
+
 def test_a_tokenizer_that_writes_prompts_by_itself_does(tokenizer: Any, tmp_path: Path) -> None:
     from vllm.tokenizers.deepseek_v32 import get_deepseek_v32_tokenizer
     from vllm.tokenizers.mistral import MistralTokenizer
@@ -106,6 +121,8 @@ def test_a_tokenizer_that_writes_prompts_by_itself_does(tokenizer: Any, tmp_path
     text = mistral.decode(renderer.token_ids(MESSAGES))
     assert text == "<s>[INST]one[/INST]two</s>[INST]Be brief.\n\nthree[/INST]"
     assert not renderer.stops(MESSAGES)
+    with pytest.raises(UserError, match=r"engine_args\.chat_template.*writes prompts by itself"):
+        ChatRenderer(mistral, TEMPLATE)
     for thinking, end in ((False, "</think>"), (True, "<think>")):
         renderer = ChatRenderer(get_deepseek_v32_tokenizer(tokenizer), None, {"thinking": thinking})
         text = _text(tokenizer, renderer.token_ids(MESSAGES))

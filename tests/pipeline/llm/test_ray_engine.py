@@ -29,6 +29,10 @@ from tests.pipeline.llm.test_ray_rows import END, Plain
 ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
 GREEDY = Sampling.of(0, 1, 0)
+DRAWN: list[tuple[float, dict[str, Any]]] = [  # each gives another text than all others
+    (0.0, {"stop": " the"}), (0.0, {"bad_words": ["the"]}), (0.0, {"repetition_penalty": 2.0}),
+    (2.0, {"top_k": 20, "min_p": 0.001, "presence_penalty": 1.0, "stop_token_ids": [9]}),
+]  # fmt: skip
 SMALL = {"kv_cache_memory_bytes": 64_000_000, "max_num_seqs": 8}
 
 
@@ -198,7 +202,11 @@ def test_a_node_killed_in_the_run_loses_no_row(cluster: Any, monkeypatch: pytest
     schema = {"type": "object", "properties": {"caption": {"type": "string", "maxLength": 9}}}
     schema |= {"required": ["caption"], "additionalProperties": False}
     under = replace(requests[0], key="json", json_schema=schema)
-    asked = [*requests, long, none, under]
+    drawn = [
+        replace(requests[0], key=f"drawn {i}", sampling=Sampling.of(heat, 1.0, 0, further), seed=5)
+        for i, (heat, further) in enumerate(DRAWN)
+    ]
+    asked = [*requests, long, none, under, *drawn]
     second = cluster.add_node(num_cpus=1)
     engine = open_engine(_params(cluster.address, replicas=2, output="json"), ROOT)
     effective = engine.effective() or {}
@@ -228,6 +236,7 @@ def test_a_node_killed_in_the_run_loses_no_row(cluster: Any, monkeypatch: pytest
     alone = VllmEngine(params.llm, params.speed.llm, params.seed, ROOT)
     expected = {result.key: result for result in alone.generate(asked)}
     alone.close()
+    assert len({by_key[request.key].text for request in [requests[0], *drawn]}) == len(drawn) + 1
     ties = [key for key, result in by_key.items() if result.text != expected[key].text]
     print(f"{len(ties)} of {len(asked)} texts differ; {when_killed} had come when the node was killed")
     assert len(ties) <= 0.02 * len(asked)
