@@ -1,7 +1,7 @@
 """`lempo captions`: generated texts with the scene graphs that they must state."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
+from pipeline.captions.figures import all_right
 from pipeline.captions.stages import INTERPRET, STAGES, LanguageStage
 from pipeline.graph.notation import serialise
 from pipeline.graph.scene_graph import graph_from_row, group_objects
@@ -25,7 +26,8 @@ def show_captions(
 
     Args:
         stage: interpret or caption; with caption, the modification is printed under the graph.
-        worst: print first the rows that failed, then the texts with most missed and invented facts.
+        worst: print first the rows that the model failed, then its texts with most missed and invented facts,
+            also where a rule wrote in their place.
         limit: how many rows.
 
     Raises:
@@ -51,6 +53,9 @@ def show_captions(
     for name, row in shown:
         print("\n".join(_lines(name, row[id_column], row, graphs[name].get(row[id_column], ""))), end="\n\n")
     print(f"{len(shown)} of {len(rows)} rows")
+    for name in tables:
+        if right := all_right(_rates([row for other, row in rows if other == name])):
+            print(f"{name}: {right}")
 
 
 def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str, Path]:
@@ -71,10 +76,28 @@ def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str
     return {dataset: tables[dataset]}
 
 
+def _rates(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """The shares of texts that are all right, from a table, in the groups of the stage's figures."""
+    known = [row for row in rows if row["facts"] is not None]
+    asked = [row for row in known if row["source"] != "brought"]
+    right = {
+        "first": [bool(row["first_pass_all_right"]) for row in asked],
+        "model": [_is_right(row["replaced"] or row) for row in asked],
+        "final": [_is_right(row) for row in known],
+    }
+    return {name: {"all_right_rate": sum(some) / len(some) if some else None} for name, some in right.items()}
+
+
+def _is_right(text: dict[str, Any]) -> bool:
+    return text["text"] is not None and not text["missed"] and not text["invented"]
+
+
 def _badness(row: dict[str, Any]) -> float:
-    if row["status"] == "failed":
+    """How bad the model's text is, or the brought one; what a rule wrote instead does not mend it."""
+    text = row["replaced"] or row
+    if text["text"] is None and row["status"] != "empty":
         return 1e9
-    return len(row["missed"] or ()) + len(row["invented"] or ()) + 0.5 * (row["finish_reason"] == "length")
+    return len(text["missed"] or ()) + len(text["invented"] or ()) + 0.5 * (row["finish_reason"] == "length")
 
 
 def _graphs(expected: Expected, dataset: str, stage: LanguageStage, ids: set[str]) -> dict[str, str]:
@@ -109,11 +132,20 @@ def _lines(dataset: str, id: str, row: dict[str, Any], graph: str) -> Iterator[s
     given = seen.get(row["given"] or "", "")
     yield f"{dataset} {_plain(id)} · {row['source']}, {row['status']}{cut}, {facts}{given}{summarised}"
     yield from (f"    {_plain(line)}" for line in graph.splitlines())
-    yield f"  > {_plain(row['text'])}" if row["text"] is not None else f"  ! {_plain(row['error'] or '')}"
-    yield from (f"    missed:   {_plain(fact)}" for fact in row["missed"] or ())
-    yield from (f"    invented: {_plain(fact)}" for fact in row["invented"] or ())
+    yield from _text_lines(row, "  ")
+    if row["replaced"] is not None:
+        yield "  in the place of the model's text:"
+        yield from _text_lines(row["replaced"], "    ")
     yield from (f"    not checked: {_plain(fact)}" for fact in row["unchecked"] or ())
     yield from (f"  > {_plain(other['text'])}" for other in row.get("alternatives", ()))
+
+
+def _text_lines(text: dict[str, Any], indent: str) -> Iterator[str]:
+    """A text, or why there is none, and what it misses and invents."""
+    said, error = text["text"], text["error"]
+    yield f"{indent}! {_plain(error or '')}" if said is None else f"{indent}> {_plain(said)}"
+    yield from (f"{indent}  missed:   {_plain(fact)}" for fact in text["missed"] or ())
+    yield from (f"{indent}  invented: {_plain(fact)}" for fact in text["invented"] or ())
 
 
 def _plain(text: str) -> str:

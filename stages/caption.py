@@ -1,8 +1,12 @@
 """`lempo caption`: graphs and modifications to captions of the images wanted (pseudo captions, PCG)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
@@ -19,7 +23,7 @@ from pipeline.captions.stages import CAPTION
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects
-from pipeline.graph.summary import summarised
+from pipeline.graph.summary import Limits, summarised
 from pipeline.graph.table import GraphTable
 from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Engine
@@ -38,30 +42,9 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
             raised before a model is loaded.
     """
     settings, expected = read_settings(CAPTION, params, paths), Expected(params, paths)
-    datasets = [_Dataset(name, expected) for name in params.datasets]
-    write_captions(_rows(datasets, settings), settings, paths, engine)
-
-
-def _rows(datasets: list["_Dataset"], settings: Settings) -> Iterator[Row]:
-    for dataset in datasets:
-        brought = BroughtTexts(dataset.expected, dataset.name, "pseudo_caption")
-        for query in dataset.queries():
-            nothing_known = not query.graph.groups
-            of_image_alone = nothing_known and query.picture is not None
-            beside: Given = "graph" if query.picture is None else "graph and image"
-            yield Row(
-                dataset=dataset.name,
-                id=query.id,
-                messages=settings.messages(query.graph, modification=query.modification),
-                graph=None if of_image_alone else query.wanted,
-                checker=dataset.checker,
-                summarised=query.summarised,
-                empty=nothing_known and not of_image_alone and not (query.wanted and query.wanted.groups),
-                brought=brought.of(query.id),
-                picture=query.picture,
-                given="image" if of_image_alone else beside,
-            )
-        brought.finish()
+    datasets = [_Dataset(name, settings, expected) for name in params.datasets]
+    rows = (row for dataset in datasets for row in dataset.rows())
+    write_captions(rows, settings, paths, engine)
 
 
 class _Query(NamedTuple):
@@ -82,45 +65,94 @@ class _Query(NamedTuple):
 class _Dataset:
     """The queries of a dataset, their references' graphs, and the checker of their pseudo captions."""
 
-    def __init__(self, name: str, expected: Expected) -> None:
-        self.name, self.expected = name, expected
-        self._limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
-        self._path, self._expect = expected.paths.pairs(name), expected.pairs(name)
+    def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
+        self._name, self._settings, self._expected = name, settings, expected
+        self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
+        self._file = expected.paths.pairs(name)
         graphs = expected.paths.scene_graphs(name)
         table_provenance(graphs, SCENE_GRAPHS, expected.corpus(name))
         self._graphs = GraphTable(graphs)
-        self._pictures = Pictures(expected, name) if expected.params.llm.images else None
-        wanted = (query.wanted for query in self.queries() if query.wanted is not None)
-        self.checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))
+        self._pictures = Pictures(expected, name) if settings.llm.images else None
+        wanted = (query.wanted for _, _, query in self._queries() if query.wanted is not None)
+        self._checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))
 
-    def queries(self) -> Iterator[_Query]:
-        """Read every query.
+    def rows(self) -> Iterator[Row]:
+        brought = BroughtTexts(self._expected, self._name, "pseudo_caption")
+        for batch, index, query in self._queries():
+            again = partial(self._again, batch, index)
+            yield replace(self._row(query), brought=brought.of(query.id), again=again)
+        brought.finish()
+
+    def _row(self, query: _Query) -> Row:
+        nothing_known = not query.graph.groups
+        of_image_alone = nothing_known and query.picture is not None
+        beside: Given = "graph" if query.picture is None else "graph and image"
+        return Row(
+            dataset=self._name,
+            id=query.id,
+            messages=self._settings.messages(query.graph, modification=query.modification),
+            graph=None if of_image_alone else query.wanted,
+            checker=self._checker,
+            summarised=query.summarised,
+            empty=nothing_known and not of_image_alone and not (query.wanted and query.wanted.groups),
+            picture=query.picture,
+            given="image" if of_image_alone else beside,
+            shown=query.graph,
+        )
+
+    def _again(self, batch: pa.RecordBatch, index: int, limits: Limits) -> Row | None:
+        """A row anew, None if its edits do not fit these limits. It is read again: few are asked for."""
+        (query,) = batch.slice(index, 1).to_pylist()
+        try:
+            row = self._row(self._query(query, *self._references([query]), limits))
+        except ValueError:
+            return None
+        return replace(row, again=partial(self._again, batch, index))
+
+    def _queries(self) -> Iterator[tuple[pa.RecordBatch, int, _Query]]:
+        """Read every query, and where it stands.
 
         Raises:
             UserError: a reference has no graph, or the edits do not fit it.
         """
-        for batch in read_batches(self._path, PAIRS, expect=self._expect):
+        for batch in read_batches(self._file, PAIRS, expect=self._expected.pairs(self._name)):
             queries = batch.to_pylist()
-            ids = [query["reference_id"] for query in queries]
-            references = self._graphs.of(ids)
-            pictures = {} if self._pictures is None else self._pictures.of(ids)
-            for query in queries:
-                yield self._query(query, references, pictures.get(query["reference_id"]))
+            graphs, pictures = self._references(queries)
+            for index, query in enumerate(queries):
+                try:
+                    yield batch, index, self._query(query, graphs, pictures, self._limits)
+                except ValueError as error:
+                    reason = "the edits do not fit the reference's scene graph"
+                    remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
+                    raise UserError(reason, remedy, file=self._file, field="edits", value=error) from None
+
+    def _references(
+        self, queries: Sequence[Mapping[str, Any]]
+    ) -> tuple[dict[str, SceneGraph], dict[str, Picture]]:
+        """The graphs and, where the model sees images, the pictures of the references of some queries."""
+        ids = [query["reference_id"] for query in queries]
+        return self._graphs.of(ids), {} if self._pictures is None else self._pictures.of(ids)
 
     def _query(
-        self, query: Mapping[str, Any], references: Mapping[str, SceneGraph], picture: Picture | None
+        self,
+        query: Mapping[str, Any],
+        graphs: Mapping[str, SceneGraph],
+        pictures: Mapping[str, Picture],
+        limits: Limits,
     ) -> _Query:
-        reference = references.get(query["reference_id"])
+        """A query whose prompt keeps limits.
+
+        Raises:
+            UserError: its reference has no graph.
+            ValueError: its edits do not fit the reference's graph.
+        """
+        reference = graphs.get(query["reference_id"])
         if reference is None:
             reason = "the query's reference has no scene graph"
             remedy, value = "Run the corpus stage again: it sets such queries aside", query["reference_id"]
-            raise UserError(reason, remedy, file=self._path, field="reference_id", value=value)
+            raise UserError(reason, remedy, file=self._file, field="reference_id", value=value)
         edits = edits_from_row(query["edits"])
-        graph, is_summarised = summarised(reference, *self._limits, edits)
-        try:
-            wanted = None if edits is None else apply_edits(graph, edits)
-        except ValueError as error:
-            reason = "the edits do not fit the reference's scene graph"
-            remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
-            raise UserError(reason, remedy, file=self._path, field="edits", value=error) from None
+        graph, is_summarised = summarised(reference, *limits, edits)
+        wanted = None if edits is None else apply_edits(graph, edits)
+        picture = pictures.get(query["reference_id"])
         return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted, picture)

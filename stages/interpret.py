@@ -1,7 +1,11 @@
 """`lempo interpret`: scene graphs, images or both to captions of the images (SGI)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
+
+import pyarrow as pa
 
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
@@ -15,8 +19,8 @@ from pipeline.captions.run import write_captions
 from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import INTERPRET
 from pipeline.faithfulness.check import Checker, vocabulary_of
-from pipeline.graph.scene_graph import GroupGraph, SceneGraph, graph_from_row
-from pipeline.graph.summary import summarised
+from pipeline.graph.scene_graph import SceneGraph, graph_from_row
+from pipeline.graph.summary import Limits, summarised
 from pipeline.graph.table import GraphTable
 from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Engine
@@ -35,58 +39,82 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         UserError: the prompt, the model or a table is missing; raised before a model is loaded.
     """
     settings, expected = read_settings(INTERPRET, params, paths), Expected(params, paths)
-    checkers = {
-        dataset: Checker(vocabulary_of(image.graph for image in _images(dataset, expected) if image.graph))
-        for dataset in params.datasets
-    }
-    write_captions(_rows(checkers, settings, expected), settings, paths, engine)
-
-
-def _rows(checkers: dict[str, Checker], settings: Settings, expected: Expected) -> Iterator[Row]:
-    for dataset, checker in checkers.items():
-        brought = BroughtTexts(expected, dataset, "interpretation")
-        for image in _images(dataset, expected):
-            graph = image.graph
-            given: Given = "graph" if image.picture is None else "graph and image"
-            if image.picture is not None and (graph is None or not graph.groups):
-                graph, given = None, "image"
-            yield Row(
-                dataset=dataset,
-                id=image.id,
-                messages=settings.messages_without_graph() if graph is None else settings.messages(graph),
-                graph=graph,
-                checker=checker,
-                summarised=image.summarised and graph is not None,
-                empty=graph is not None and not graph.groups,
-                brought=brought.of(image.id),
-                picture=image.picture,
-                given=given,
-            )
-        brought.finish()
+    datasets = [_Dataset(name, settings, expected) for name in params.datasets]
+    rows = (row for dataset in datasets for row in dataset.rows())
+    write_captions(rows, settings, paths, engine)
 
 
 class _Image(NamedTuple):
-    """An image to describe: its scene graph as the prompt states it, and whether that is not all of it."""
+    """An image to describe. `read` reads its graph again: all graphs at once would fill the memory."""
 
     id: str
-    graph: GroupGraph | None
-    summarised: bool
+    graph: SceneGraph | None
     picture: Picture | None
+    read: Callable[[], SceneGraph]
 
 
-def _images(dataset: str, expected: Expected) -> Iterator[_Image]:
-    """Every image that has a graph; where the model sees images, every image."""
-    limits = (expected.params.llm.max_groups, expected.params.llm.max_relations)
-    file = expected.paths.scene_graphs(dataset)
-    if not expected.params.llm.images:
-        for batch in read_batches(file, SCENE_GRAPHS, expect=expected.corpus(dataset)):
-            for row in batch.to_pylist():
-                yield _Image(row["image_id"], *summarised(graph_from_row(row), *limits), None)
-        return
-    pictures, graphs = Pictures(expected, dataset), GraphTable(file)
-    for some in pictures:
-        known: dict[str, SceneGraph] = graphs.of(list(some))
-        for id, picture in some.items():
-            graph = known.get(id)
-            stated, cut = (None, False) if graph is None else summarised(graph, *limits)
-            yield _Image(id, stated, cut, picture)
+class _Dataset:
+    """The images of a dataset, and the checker of their interpretations."""
+
+    def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
+        self._name, self._settings, self._expected = name, settings, expected
+        self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
+        graphs = (summarised(image.graph, *self._limits)[0] for image in self._images() if image.graph)
+        self._checker = Checker(vocabulary_of(graphs))
+
+    def rows(self) -> Iterator[Row]:
+        brought = BroughtTexts(self._expected, self._name, "interpretation")
+        for image in self._images():
+            again = partial(self._again, image.id, image.read, image.picture)
+            yield replace(
+                self._row(image.id, image.graph, image.picture, self._limits),
+                brought=brought.of(image.id),
+                again=again,
+            )
+        brought.finish()
+
+    def _row(self, id: str, whole: SceneGraph | None, picture: Picture | None, limits: Limits) -> Row:
+        graph, is_summarised = (None, False) if whole is None else summarised(whole, *limits)
+        given: Given = "graph" if picture is None else "graph and image"
+        if picture is not None and (graph is None or not graph.groups):
+            graph, is_summarised, given = None, False, "image"
+        settings = self._settings
+        return Row(
+            dataset=self._name,
+            id=id,
+            messages=settings.messages_without_graph() if graph is None else settings.messages(graph),
+            graph=graph,
+            checker=self._checker,
+            summarised=is_summarised,
+            empty=graph is not None and not graph.groups,
+            picture=picture,
+            given=given,
+            shown=graph,
+        )
+
+    def _again(self, id: str, read: Callable[[], SceneGraph], picture: Picture | None, limits: Limits) -> Row:
+        row = self._row(id, read(), picture, limits)
+        return replace(row, again=partial(self._again, id, read, picture))
+
+    def _images(self) -> Iterator[_Image]:
+        """Every image that has a graph; where the model sees images, every image."""
+        file, expected = self._expected.paths.scene_graphs(self._name), self._expected
+        if not self._settings.llm.images:
+            for batch in read_batches(file, SCENE_GRAPHS, expect=expected.corpus(self._name)):
+                for index, row in enumerate(batch.to_pylist()):
+                    yield _Image(row["image_id"], graph_from_row(row), None, partial(_graph_at, batch, index))
+            return
+        graphs = GraphTable(file)
+        for some in Pictures(expected, self._name):
+            known = graphs.of(list(some))
+            for id, picture in some.items():
+                yield _Image(id, known.get(id), picture, partial(_graph_of, graphs, id))
+
+
+def _graph_at(batch: pa.RecordBatch, index: int) -> SceneGraph:
+    (row,) = batch.slice(index, 1).to_pylist()
+    return graph_from_row(row)
+
+
+def _graph_of(graphs: GraphTable, id: str) -> SceneGraph:
+    return graphs.of([id])[id]

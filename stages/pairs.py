@@ -19,6 +19,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import DROPPED, PAIRS, QUERIES, SPLITS
 from pipeline.base.tables import read_table, write_table
+from pipeline.captions.figures import all_right
 from pipeline.captions.settings import read_settings
 from pipeline.captions.stages import PAIRS as WRITING
 from pipeline.llm.types import Engine
@@ -61,7 +62,7 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         metrics[dataset] = _figures(table, brought[dataset].num_rows, len(left_out)) | found | figures
         log.info(
             f"pairs {dataset}: {brought[dataset].num_rows} queries brought, {len(rows)} made, "
-            f"{len(left_out)} dropped"
+            f"{len(left_out)} dropped" + (f"; {right}" if (right := all_right(figures)) else "")
         )
     write_table(dropped, paths.dropped, DROPPED, expected.dropped())
     write_metrics(paths.metrics("pairs"), metrics)

@@ -110,7 +110,7 @@ def test_every_graph_and_every_query_has_its_text(project: Project) -> None:
     assert set(interpretations["status"]) | set(captions["status"]) == {"ok"}
     for stage, by_rule in (("interpret", 0.1), ("caption", 0.6)):
         figures = _metrics(project, stage)["airports"]
-        assert figures["fact_recall"] > 0.95
+        assert figures["final"]["fact_recall"] > 0.95
         assert figures["fallback_rate"] < by_rule  # the embedded model knows other objects and modifications
 
 

@@ -82,7 +82,7 @@ def test_the_captions_come_from_the_language_model_and_are_good(project: Project
         figures = _metrics(project, stage)["all"]
         assert figures["ok"] == figures["rows"] > 0
         assert figures["fallback_rate"] == 0
-        assert figures["fact_recall"] > 0.9
+        assert figures["model"]["fact_recall"] > 0.9
 
 
 def test_the_report_asks_no_other_host(project: Project) -> None:

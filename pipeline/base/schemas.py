@@ -26,6 +26,7 @@ _EDIT = pa.struct(
 _TILE = pa.struct([(key, _INT32) for key in ("x", "y", "w", "h")])  # pixels of its scene
 _BOUNDS = pa.struct([(key, _FLOAT64) for key in ("left", "bottom", "right", "top")])  # in the CRS
 _SAMPLE = pa.struct([("text", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])  # null: not known
+_REPLACED = pa.struct([("text", _TEXT), ("error", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])
 
 
 def _schema(kind: str, stage: str, keys: str, *fields: pa.Field | tuple[str, pa.DataType]) -> pa.Schema:
@@ -127,6 +128,7 @@ _CAPTION_FIELDS = (
     ("invented", _TEXTS),
     ("unchecked", _TEXTS),  # facts that cannot be looked for in a text, since their labels are no such words
     ("first_pass_all_right", _FLAG),
+    ("replaced", _REPLACED),  # the model's best answer, where a text by rule stands in its place; else null
     _required("summarised", _FLAG),  # the graph says more than the prompt (llm.max_groups, llm.max_relations)
     _required("model", _TEXT),
     _required("prompt_hash", _TEXT),

@@ -1,13 +1,14 @@
 """The texts that the model gives for a row, each checked against the row's graph, and the best of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.captions.answer import caption_of
 from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
-from pipeline.captions.settings import BROUGHT, FIRST, Attempt, Settings
+from pipeline.captions.settings import BROUGHT, FIRST, RULES, Attempt, Settings
 from pipeline.faithfulness.check import Check
+from pipeline.graph.verbalise import verbalise
 from pipeline.llm.thoughts import ends_thoughts, thinks_aloud
 from pipeline.llm.types import Result
 
@@ -18,7 +19,7 @@ EMPTY_GRAPH = "the scene graph has no objects: there is nothing to say"
 class Candidate:
     """One answer about a row: the caption in it, if there is one, and its check where the facts are known.
 
-    `fault` says why the answer holds no caption, where that is known.
+    `fault` says why the answer holds no caption, where that is known; `thinking`: it ends in thoughts.
     """
 
     attempt: Attempt
@@ -26,6 +27,7 @@ class Candidate:
     text: str | None
     check: Check | None
     fault: str | None = None
+    thinking: bool = False
 
     @property
     def error(self) -> str | None:
@@ -68,6 +70,7 @@ class Outcome:
     candidates: list[Candidate] = field(default_factory=list)
     alternatives: list[Candidate] = field(default_factory=list)
     lost_sample: str | None = None
+    _cut_text: Candidate | None = None  # the first answer, where a shorter prompt took the place of the row's
 
     def __post_init__(self) -> None:
         row = self.row
@@ -80,14 +83,55 @@ class Outcome:
             self.candidates.append(Candidate(FIRST, error, None, None))
 
     @property
+    def first(self) -> Candidate:
+        """The model's first answer, or the brought text."""
+        return self._cut_text or self.candidates[0]
+
+    @property
     def best(self) -> Candidate:
         """The candidate with the fewest wrong facts, the first one on a tie."""
         return min(self.candidates, key=lambda candidate: candidate.badness)
 
     @property
+    def too_long(self) -> bool:
+        """Whether the prompt is too long, or the answer was cut since there is too much to say.
+
+        The latter is so if the sentences by rule about the prompt's graph are longer than half of what the
+        model wrote: a model that is cut while it rambles about a small graph would ramble again.
+        """
+        first, shown = self.candidates[0], self.row.shown
+        answer = first.answer
+        if shown is None or answer.permanent:
+            return answer.permanent
+        if answer.finish_reason != "length" or first.thinking or first.all_right:
+            return False
+        return 2 * len(verbalise(shown)) > len(first.text or answer.text or "")
+
+    def shorten(self, shorter: "Outcome") -> None:
+        """Take over the answer to a prompt with less of the graph if it is whole, or if there is no other."""
+        (old,), (new,) = self.candidates, shorter.candidates
+        if new.text is None:
+            better = old.answer.permanent and not new.answer.permanent
+        else:
+            better = old.text is None or not new.truncated
+        if better:
+            if self._cut_text is None and old.text is not None:
+                self._cut_text = old
+            self.row, self.row_key, self.candidates = shorter.row, shorter.row_key, [new]
+        elif old.answer.permanent and new.answer.permanent:
+            self.candidates = [replace(old, answer=new.answer)]
+
+    @property
     def needs_repair(self) -> bool:
         """Whether something is wrong with the best candidate, and the error is not permanent."""
         return not self.best.final and not self.best.answer.permanent
+
+    def by_rule(self, text: str) -> Candidate:
+        """A text by rule, which is checked like any other."""
+        row = self.row
+        check = None if row.graph is None else row.checker.check(text, row.graph)
+        answer = Result(self.row_key, text=text, prompt_tokens=self.best.answer.prompt_tokens)
+        return Candidate(RULES, answer, text, check)
 
     def add(self, candidate: Candidate) -> None:
         """Add a text. A sample that failed, was truncated, or equals another text is left out."""
@@ -117,15 +161,15 @@ class Judge:
         """Give each row the candidate that its answer is."""
         self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
         for outcome, entry in zip(outcomes, entries, strict=True):
-            text, fault = self._caption(entry)
+            text, fault, thinking = self._caption(entry)
             row = outcome.row
             check = None if row.graph is None else row.checker.check(text or "", row.graph)
-            outcome.add(Candidate(attempt, entry, text, check, fault))
+            outcome.add(Candidate(attempt, entry, text, check, fault, thinking))
 
-    def _caption(self, entry: Entry) -> tuple[str | None, str | None]:
-        """The caption in an answer, None if there is none, and why there is none, if that is known."""
+    def _caption(self, entry: Entry) -> tuple[str | None, str | None, bool]:
+        """The caption in an answer, None if there is none; why, if known; whether it ends in thoughts."""
         if entry.text is None:
-            return None, None
+            return None, None, False
         reading = caption_of(entry.text, self._in_json)
         cut = entry.finish_reason == "length"
         text, thinking = reading.text, reading.thinking or not entry.text.strip()
@@ -133,10 +177,10 @@ class Judge:
         if cut and seems_thought and not self._in_json and not ends_thoughts(entry.text):
             text, thinking = None, True
         if text is not None:
-            return text, None
+            return text, None, False
         if cut:
-            return None, self._cut(entry, thinking)
-        return None, "the model's thoughts have no end" if thinking else None
+            return None, self._cut(entry, thinking), thinking
+        return None, "the model's thoughts have no end" if thinking else None, thinking
 
     def _cut(self, entry: Entry, thinking: bool) -> str:
         """Why an answer that was cut holds no caption, and which parameter gives it more room."""

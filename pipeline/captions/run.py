@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.paths import Paths
+from pipeline.captions.figures import all_right
 from pipeline.captions.row_cache import RowCache
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import Settings
@@ -72,18 +73,20 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
         f"{stage}: {metrics['rows']} rows in {speed['seconds']:.1f} s",
         f"{speed['generated']} generated" + (f" at {rate:.0f} tokens/s" if rate else ""),
         f"{speed['cache_hits']} from the cache",
-        f"{metrics['failed']} failed, {metrics['truncated']} truncated",
+        f"{metrics['failed']} failed, {metrics['final']['truncated']} truncated",
     ]
     if damaged := speed["damaged_cache_parts"]:
         phrases.append(f"{damaged} damaged part{'s' * (damaged > 1)} of the cache set aside")
     if brought := metrics.get("brought"):
-        phrases.append(f"{brought} brought")
+        phrases.append(f"{brought['texts']} brought")
+    if metrics["fallback_rate"]:
+        phrases.append(f"{metrics['fallback_rate']:.1%} by rule")
     if alone := metrics.get("of_images_alone"):
         phrases.append(f"{alone} of images alone")
     if metrics["empty"]:
         phrases.append(f"{metrics['empty']} of empty graphs")
-    if metrics["all_right_rate"] is not None:
-        phrases.append(f"{metrics['all_right_rate']:.1%} all right")
+    if right := all_right(metrics):
+        phrases.append(right)
     return "; ".join(phrases)
 
 

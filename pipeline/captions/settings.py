@@ -24,10 +24,10 @@ _FORMS = {"graph": serialise, "graph_json": as_json}
 class Attempt:
     """Which text of a row: repairs are numbered from 1, samples from 2, as the first text is sample 1.
 
-    A brought text is no attempt of a model; it stands alone.
+    A brought text and one by rule are no attempts of a model; they stand alone.
     """
 
-    kind: Literal["first", "repair", "sample", "brought"]
+    kind: Literal["first", "repair", "sample", "brought", "rules"]
     number: int = 1
 
     @property
@@ -36,10 +36,13 @@ class Attempt:
         return {"first": 0, "repair": self.number, "sample": 1 - self.number}[self.kind]
 
     def __str__(self) -> str:
-        return self.kind if self.kind in ("first", "brought") else f"{self.kind} {self.number}"
+        if self.kind in ("repair", "sample"):
+            return f"{self.kind} {self.number}"
+        return self.kind if self.number == 1 else "shorter prompts"
 
 
-FIRST, BROUGHT = Attempt("first"), Attempt("brought")
+SHORTER = Attempt("first", 2)  # a first answer to a prompt that says less of the graph
+FIRST, BROUGHT, RULES = Attempt("first"), Attempt("brought"), Attempt("rules")
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ class Settings:
         """The most tokens of an answer, its thoughts included."""
         return self.section.max_tokens + self.llm.thought_tokens
 
-    def attempts(self) -> list[Attempt]:
-        """The first text and its repairs, in their order."""
-        return [FIRST, *(Attempt("repair", number) for number in range(1, self.llm.repairs + 1))]
+    def repairs(self) -> list[Attempt]:
+        """The further attempts of a text with a fault, in their order."""
+        return [Attempt("repair", number) for number in range(1, self.llm.repairs + 1)]
 
     def samples(self) -> list[Attempt]:
         """The further samples of a row, beyond its first text."""

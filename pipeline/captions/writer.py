@@ -12,7 +12,7 @@ from pipeline.captions.judging import Judge, Outcome
 from pipeline.captions.row_cache import NO_CAPTION, Entry, RowCache
 from pipeline.captions.rows import Row
 from pipeline.captions.session import EngineSession
-from pipeline.captions.settings import FIRST, Attempt, Settings
+from pipeline.captions.settings import FIRST, SHORTER, Attempt, Settings
 from pipeline.captions.speed import Speed
 from pipeline.llm.types import Engine
 
@@ -55,10 +55,10 @@ class TextWriter:
     def write(self, rows: Sequence[Row]) -> list[Outcome]:
         """Give every row of a block a text or an error.
 
-        Rows with the same prompt and image share one request. A row that failed, was cut, or misses or
-        invents a fact gets `llm.repairs` further attempts; the best one is kept. Then come the further
-        samples. A row that is empty or has a brought text is never sent to a model, and one with a permanent
-        error not again.
+        Rows with the same prompt and image share one request. Where the prompt or what there is to say is too
+        long, a row is asked again with less of its graph. One that failed, was cut, or misses or invents a
+        fact gets `llm.repairs` further attempts; the best one is kept. Then come the further samples. A row
+        that is empty or has a brought text is never sent to a model; one with a permanent error not again.
 
         Args:
             rows: in any order; the result has theirs.
@@ -67,15 +67,36 @@ class TextWriter:
         outcomes = [Outcome(row, settings.row_key(row, FIRST)) for row in rows]
         self._first_texts -= len(rows)
         asked = [outcome for outcome in outcomes if not outcome.candidates]
+        leave = len(rows) == self._count
+        self._attempt(asked, FIRST, leave)
+        self._shorten(asked, leave)
         unfinished = asked
-        for attempt in settings.attempts():
-            self._attempt(unfinished, attempt, leave=len(rows) == self._count)
+        for repair in settings.repairs():
             unfinished = [outcome for outcome in unfinished if outcome.needs_repair]
+            self._attempt(unfinished, repair, leave)
         answerable = [outcome for outcome in asked if not outcome.best.answer.permanent]
         for sample in settings.samples():
-            self._attempt(answerable, sample, leave=len(rows) == self._count)
+            self._attempt(answerable, sample, leave)
         self._failures.add(asked)
         return outcomes
+
+    def _shorten(self, outcomes: Sequence[Outcome], leave: bool) -> None:
+        """Where a prompt or its text is too long, ask with half of the graph, then half of that, and so on.
+
+        The first answer that is not too long stands. If there is none, a text that was cut stays as it is,
+        and a row without one fails with the error of its shortest prompt.
+        """
+        rows = [(outcome, outcome.row) for outcome in outcomes if outcome.too_long]
+        while rows:
+            trials = [
+                (outcome, Outcome(shorter, self._settings.row_key(shorter, FIRST)))
+                for outcome, row in rows
+                if (shorter := row.shorter()) is not None
+            ]
+            self._attempt([trial for _, trial in trials], SHORTER, leave)
+            for outcome, trial in trials:
+                outcome.shorten(trial)
+            rows = [(outcome, trial.row) for outcome, trial in trials if trial.too_long]
 
     def check(self) -> None:
         """Refuse a run with too many failed rows.

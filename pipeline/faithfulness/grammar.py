@@ -156,7 +156,7 @@ CLAUSE_JOINT = rule("COMMA AND")
 
 # between two items of a list whose "and" is not the last: "..., and a car and a bus", "... are left, a car"
 NEW_ITEM = rule("AND | SEMICOLON | COLON | WITH | LINK | COPULA | RELATIVE")
-NEXT_ITEM = rule("POSITION BRACKET? (?: COMMA | AND | SEMICOLON )")
+NEXT_ITEM = rule("BRACKET? POSITION BRACKET? (?: COMMA | AND | SEMICOLON )")
 
 # the same in a denial: "no cars, trucks or boats"
 DENIED_LIST = rule("COMMA* (?: (?P<or> OR | NEITHER ) | (?P<and> AND ) )? (?: NOT | NEITHER )? COMMA*")
@@ -220,6 +220,9 @@ INVERSION = rule(
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")
+
+# where a phrase begins that a text may not say again at once
+PHRASE_START = rule("SEPARATOR | (?<! OPENER) (?<! UNKNOWN) (?! PLACE) (?: BEGINNING | PICTURE )")
 
 # a text that breaks off: "... the boats are left of the"
 UNFINISHED = rule(r"UNFINISHED_KIND \Z")

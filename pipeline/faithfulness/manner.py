@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Passage
-from pipeline.faithfulness.grammar import CLASSES, UNFINISHED, Kind
+from pipeline.faithfulness.grammar import CLASSES, PHRASE_START, UNFINISHED, Kind
 
 LONGEST_LOOP = 24  # items of a phrase that is said again at once
 SHORTEST_SENTENCE = 3  # items of a sentence that a text must not say again
@@ -81,12 +81,18 @@ def _denied(passage: Passage, at: int) -> bool:
 
 
 def _loop(passage: Passage) -> str | None:
-    """A phrase that is said again at once, if there is one: "two houses two houses", "car, car, car"."""
+    """A phrase that is said again at once, if there is one: "two houses two houses", "car, car, car".
+
+    It begins where a phrase may: "one vertical car at the top, one car at the top, one" is none.
+    """
     texts, kinds = [item.text for item in passage.items], passage.kinds
     for size in range(1, min(LONGEST_LOOP, len(texts) // 2) + 1):
         run, wanted = 0, size if size > 1 else 2
         for at in range(len(texts) - size):
             run = run + 1 if texts[at] == texts[at + size] and kinds[at] != Kind.STOP else 0
-            if run == wanted and any(kind in CLASSES["CONTENT"] for kind in kinds[at - run + 1 : at + 1]):
+            start = at - wanted + 1
+            if run < wanted or not PHRASE_START.match(kinds, start):
+                continue
+            if any(kind in CLASSES["CONTENT"] for kind in kinds[start : at + 1]):
                 return " ".join(texts[at - size + 1 : at + 1])
     return None

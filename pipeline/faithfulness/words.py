@@ -83,7 +83,7 @@ VERBS = _words(
 )
 LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
-LACKING = _words("lacks lack lacking missing")  # before what is not there
+LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
 ONE = _words("one other another")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"

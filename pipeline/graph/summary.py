@@ -8,6 +8,7 @@ modification removes, then the first one of every subject, then the second one o
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from pipeline.graph.edits import Edit
 from pipeline.graph.scene_graph import (
@@ -21,6 +22,18 @@ from pipeline.graph.scene_graph import (
 )
 
 Relation = tuple[int, str, int]
+
+
+class Limits(NamedTuple):
+    """The most groups and relations of a graph in a prompt."""
+
+    groups: int
+    relations: int
+
+    @staticmethod
+    def half_of(graph: GroupGraph) -> "Limits":
+        """Limits that leave half of a graph."""
+        return Limits(max(1, len(graph.groups) // 2), len(graph.relations) // 2)
 
 
 def summarised(

@@ -96,8 +96,17 @@ class Result:
         Args:
             limited_by_memory: the model could take more than the KV cache holds, which may change.
         """
-        limit = "the memory for the KV cache holds" if limited_by_memory else "the model's context"
-        error = f"the prompt has {tokens} tokens and {limit} {context}"
+        if limited_by_memory:
+            limit, remedy = (
+                "the memory for the KV cache holds",
+                "give it more (kv_cache_memory_bytes in speed.llm)",
+            )
+        else:
+            limit = "the model's context"
+            remedy = (
+                "shorten the names or the prompt, or use a model with more (max_model_len in llm.engine_args)"
+            )
+        error = f"the prompt has {tokens} tokens and {limit} {context}: {remedy}"
         return Result(
             key,
             error=error,

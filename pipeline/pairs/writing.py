@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import write_metrics
-from pipeline.captions.judging import Outcome
+from pipeline.captions.figures import Qualities
+from pipeline.captions.judging import Candidate, Outcome
 from pipeline.captions.rows import Row
 from pipeline.captions.run import blocks_of, row_cache
 from pipeline.captions.settings import Settings
@@ -51,7 +52,7 @@ def by_model(
         UserError: too many rows failed; what was generated stays in the row cache.
     """
     written: dict[str, Written] = {dataset: ([], [], {}) for dataset in made}
-    right: dict[str, list[bool]] = {dataset: [] for dataset in made}
+    qualities = {dataset: Qualities() for dataset in made}
     first: list[Message] = []  # tries the model's chat template
     engine = engine or partial(open_engine, settings.params, expected.paths.root, first)
     since = time.perf_counter()
@@ -67,12 +68,15 @@ def by_model(
                 if row.empty:
                     rows.append(_row(query, worded(query.changes, style_of(query.query_id)), "rules"))
                     continue
-                right[row.dataset].append(bool(outcome.candidates[0].all_right))
-                _settle(outcome, query, settings, rows, dropped)
+                final = _final(outcome, query, settings)
+                qualities[row.dataset].add(outcome, final)
+                if final is None:
+                    dropped.append(_dropped(query, outcome))
+                else:
+                    rows.append(_written(query, outcome, final))
         writer.check()
     for dataset, (_, _, figures) in written.items():
-        shares = right[dataset]
-        figures["first_pass_right_share"] = sum(shares) / len(shares) if shares else None
+        figures |= qualities[dataset].figures()
     speed = writer.speed.figures(time.perf_counter() - since) | {"model": settings.llm.model}
     write_metrics(expected.paths.speed("pairs"), speed)
     return written
@@ -103,21 +107,18 @@ def _rows(made: Mapping[str, Made], settings: Settings) -> Iterator[tuple[Row, C
             )
 
 
-def _settle(
-    outcome: Outcome,
-    query: Chosen,
-    settings: Settings,
-    rows: list[dict[str, Any]],
-    dropped: list[dict[str, Any]],
-) -> None:
-    """Keep the best text if it is right; else the query is written by rule, or left out."""
-    best = outcome.best
-    if best.final and best.text is not None:
-        rows.append(_row(query, best.text, str(best.attempt.kind)) | {"row_key": outcome.row_key})
-    elif settings.params.pairs.fallback == "rules":
-        rows.append(_row(query, worded(query.changes, style_of(query.query_id)), "rules"))
-    else:
-        dropped.append(_dropped(query, outcome))
+def _final(outcome: Outcome, query: Chosen, settings: Settings) -> Candidate | None:
+    """The best text if it is right; else one by rule, or None: the query is left out."""
+    if outcome.best.final:
+        return outcome.best
+    if settings.params.pairs.fallback == "rules":
+        return outcome.by_rule(worded(query.changes, style_of(query.query_id)))
+    return None
+
+
+def _written(query: Chosen, outcome: Outcome, final: Candidate) -> dict[str, Any]:
+    row_key = outcome.row_key if final is outcome.best else None
+    return _row(query, final.text or "", final.attempt.kind) | {"row_key": row_key}
 
 
 def _row(query: Chosen, modification: str, source: str) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def render(shown: dict[str, Any]) -> str:
     return template.render(
         **shown,
         measures=report_tables.MEASURES,
+        caption_counts=report_tables.CAPTION_COUNTS,
         caption_figures=report_tables.CAPTION_FIGURES,
         curve=(report_tables.CURVE_WIDTH, report_tables.CURVE_HEIGHT),
         thumbnail=THUMBNAIL,

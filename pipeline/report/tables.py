@@ -19,17 +19,26 @@ from pipeline.base.schemas import INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, RANKI
 from pipeline.base.tables import read_table
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
-CAPTION_FIGURES = (
+CAPTION_COUNTS = (
     ("rows", "rows"),
     ("failed", "failed"),
     ("empty", "of empty graphs"),
-    ("truncated", "truncated"),
+    ("summarised", "of summarised graphs"),
     ("over_clip_context", "over CLIP context"),
+    ("fallback_rate", "by rule"),
+)
+CAPTION_WRITERS = (  # the groups of the figures: whose texts they are
+    ("first", "the model, at first"),
+    ("model", "the model, after repair"),
+    ("final", "all texts of the table"),
+    ("brought", "brought texts"),
+)
+CAPTION_FIGURES = (
+    ("texts", "texts"),
+    ("truncated", "truncated"),
     ("fact_recall", "fact recall"),
     ("hallucination_rate", "hallucination rate"),
     ("all_right_rate", "all right"),
-    ("first_pass_all_right_rate", "all right, first pass"),
-    ("fallback_rate", "by rule"),
 )
 CURVES = (("train_loss", "training loss"), ("val_mean_recall", "validation mean recall, %"))
 Families = Sequence[tuple[str, Sequence[str]]]  # title and methods of each, in the order of the table
@@ -195,7 +204,10 @@ def _curve(title: str, values: list[tuple[int, float]]) -> Curve:
 
 
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One row a stage and dataset, with the figures of `CAPTION_FIGURES`; None where not known."""
+    """One row a stage and dataset: the `CAPTION_COUNTS`, and by writer the `CAPTION_FIGURES`.
+
+    None where a figure is not known; a writer that wrote nothing may be absent.
+    """
     stages = {"interpretations": "interpret", "pseudo captions": "caption"}
     rows = []
     for title, stage in stages.items():
@@ -204,11 +216,19 @@ def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, A
         with reading(file, _REMEDY, _DAMAGED):
             for dataset in datasets:
                 known = metrics.get(dataset, {})
-                figures = {figure: known.get(figure) for figure, _ in CAPTION_FIGURES}
-                for value in figures.values():
-                    _number(0 if value is None else value)
-                rows.append({"stage": title, "dataset": dataset, **figures})
+                writers = {
+                    said: _figures(known[writer], CAPTION_FIGURES)
+                    for writer, said in CAPTION_WRITERS
+                    if writer in known
+                }
+                counts = _figures(known, CAPTION_COUNTS)
+                rows.append({"stage": title, "dataset": dataset, "writers": writers, **counts})
     return rows
+
+
+def _figures(known: dict[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The figures of these names; None where not known."""
+    return {name: None if known.get(name) is None else _number(known[name]) for name, _ in names}
 
 
 def rejects(expected: Expected) -> tuple[list[dict[str, Any]], int]:

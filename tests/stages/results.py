@@ -36,9 +36,14 @@ def make_results(paths: Paths, datasets: tuple[str, ...], text: str = "a red roo
     counts |= dict.fromkeys(("images", "graphs", "queries", "split_assumed"), 21)
     counts |= dict.fromkeys(("rejected_images", "rejected_graphs", "rejected_queries"), 1)
     write_metrics(paths.metrics("corpus"), dict.fromkeys(datasets, counts))
-    quality = {"rows": 7, "failed": 0, "truncated": 0, "over_clip_context": 1, "fact_recall": 0.987}
-    write_metrics(paths.metrics("interpret"), dict.fromkeys(datasets, quality))
-    write_metrics(paths.metrics("caption"), dict.fromkeys(datasets, quality | {"fact_recall": None}))
+    counts = {"rows": 7, "failed": 0, "over_clip_context": 1}
+    for stage, recall in (("interpret", 0.987), ("caption", None)):
+        quality = {"texts": 7, "truncated": 0, "fact_recall": recall}
+        groups = {
+            writer: quality | {"all_right_rate": share}
+            for writer, share in (("first", 0.124), ("model", 0.235), ("final", 0.346), ("brought", None))
+        }
+        write_metrics(paths.metrics(stage), dict.fromkeys(datasets, counts | groups))
     write_metrics(
         paths.metrics("embed"),
         {"model": IDENTITY},

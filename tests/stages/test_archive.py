@@ -111,9 +111,9 @@ def test_texts_say_what_the_boxes_show_but_for_the_one_that_is_brought(project: 
     own = texts.filter(pl.col("source") == "brought")
     assert own[["image_id", "text", "status"]].rows() == [("07", OWN, "ok")]
     figures = _metrics(project, "interpret")["fields"]
-    assert (figures["rows"], figures["ok"], figures["brought"]) == (60, 60, 1)
-    assert figures["fact_recall"] > 0.8 and figures["brought_all_right_rate"] == 0
-    assert _metrics(project, "caption")["fields"]["fact_recall"] > 0.7
+    assert (figures["rows"], figures["ok"], figures["brought"]["texts"]) == (60, 60, 1)
+    assert figures["model"]["fact_recall"] > 0.8 and figures["brought"]["all_right_rate"] == 0
+    assert _metrics(project, "caption")["fields"]["model"]["fact_recall"] > 0.7
 
 
 def test_one_more_text_that_is_brought_changes_its_row_alone_and_asks_no_model(project: Project) -> None:

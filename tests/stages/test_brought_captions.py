@@ -134,9 +134,13 @@ def test_a_brought_text_takes_the_place_of_the_models_in_its_own_row_alone(
         assert new["first_pass_all_right"] is None and new["finish_reason"] is None
         assert new["prompt_tokens"] is None and new["clip_tokens"] == 5
     figures = toy.metrics(stage)
-    assert figures["toy"].items() >= {"rows": 8, "ok": 8, "brought": 1, "brought_all_right_rate": 0.0}.items()
-    assert (figures["toy"]["fact_recall"], figures["toy"]["all_right_rate"]) == (1.0, 1.0)
-    assert figures["toy"]["hallucination_rate"] == 0.0 and "brought" not in figures["free"]
+    right = {"texts": 7, "truncated": 0, "fact_recall": 1.0, "hallucination_rate": 0.0, "all_right_rate": 1.0}
+    brought = {"texts": 1, "fact_recall": 0.0, "all_right_rate": 0.0}
+    assert figures["toy"].items() >= {"rows": 8, "ok": 8, "first": right, "model": right}.items()
+    assert figures["toy"]["brought"].items() >= brought.items() and "brought" not in figures["free"]
+    assert (
+        figures["toy"]["final"].items() >= {"texts": 8, "fact_recall": 0.875, "all_right_rate": 0.875}.items()
+    )
 
 
 def test_a_brought_text_is_neither_repaired_nor_sampled_nor_written_by_rule(toy: Toy) -> None:
@@ -148,14 +152,18 @@ def test_a_brought_text_is_neither_repaired_nor_sampled_nor_written_by_rule(toy:
     rows = toy.rows(stage="caption")
     assert {row["text"] for row in rows} == {"My own words."} and not any(row["alternatives"] for row in rows)
     figures = toy.metrics("caption")["toy"]
-    assert figures["brought"] == 8 and figures["fallback_rate"] is figures["all_right_rate"] is None
+    nothing = {"texts": 0, "truncated": 0} | dict.fromkeys(
+        ("fact_recall", "hallucination_rate", "all_right_rate")
+    )
+    assert figures["first"] == figures["model"] == nothing and figures["fallback_rate"] is None
+    assert figures["brought"] == figures["final"] and figures["final"]["texts"] == 8
 
 
 def test_brought_texts_that_are_for_no_row_are_said(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
     texts = [{"for": "pseudo_caption", "id": id, "text": "x"} for id in ("a", "toy-q0003", "z")]
     _bring(toy, texts)
     toy.run(stage="caption")
-    assert toy.metrics("caption")["toy"]["brought"] == 1
+    assert toy.metrics("caption")["toy"]["brought"]["texts"] == 1
     assert "toy: brought texts that are for no row: 2. The first is for 'a'" in caplog.text
 
 

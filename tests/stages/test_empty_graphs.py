@@ -47,7 +47,9 @@ def test_nothing_is_asked_about_an_empty_graph(toy: Toy, capsys: pytest.CaptureF
     assert {row["status"] for row in rows[1:]} == {"ok"}
     metrics = toy.metrics()["toy"]
     assert [metrics[name] for name in ("rows", "ok", "failed", "empty")] == [8, 7, 0, 1]
-    assert [metrics[name] for name in ("fact_recall", "all_right_rate", "fallback_rate")] == [1.0, 1.0, 0.0]
+    right = {"texts": 7, "truncated": 0, "fact_recall": 1.0, "hallucination_rate": 0.0, "all_right_rate": 1.0}
+    assert [metrics[name] for name in ("first", "model", "final")] == [right] * 3
+    assert metrics["fallback_rate"] == 0.0
     assert _run(toy, "interpret").opened == 0
     capsys.readouterr()
     show_captions(toy.params, toy.paths, "toy", "interpret", worst=True, limit=8)

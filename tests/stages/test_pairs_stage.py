@@ -236,7 +236,11 @@ def test_the_model_writes_and_repairs(graphs: Make) -> None:
         "add": ("Please add a pond at the top.", "first"),
         "remove": ("delete the pond at the top", "repair"),
     }
-    assert _figures(project)["first_pass_right_share"] == 0.5
+    assert [_figures(project)[group]["all_right_rate"] for group in ("first", "model", "final")] == [
+        0.5,
+        1,
+        1,
+    ]
     again = _engine({})
     pairs.run(project.params, project.paths, again)
     assert not again.asked  # every text comes from the cache
@@ -254,6 +258,11 @@ def test_what_no_attempt_writes_rightly(graphs: Make, fallback: str) -> None:
     pairs.run(project.params, project.paths, _engine({ADD: "add one pond at the top", REMOVE: wrong}))
     dropped = read_table(project.paths.dropped, DROPPED).to_pylist()
     sources = Counter(row["source"] for row in _rows(project))
+    figures = _figures(project)
+    assert [figures[group]["texts"] for group in ("first", "model")] == [2, 2]
+    assert [figures[group]["all_right_rate"] for group in ("first", "model")] == [0.5, 0.5]
+    assert figures["final"]["all_right_rate"] == 1.0
+    assert figures["final"]["texts"] == (2 if fallback == "rules" else 1)
     if fallback == "rules":
         assert sources == {"first": 1, "rules": 1} and not dropped
         return
@@ -293,4 +302,4 @@ def test_a_model_that_never_learnt_it_does_no_harm(graphs: Make, monkeypatch: py
     pairs.run(project.params, project.paths)
     figures, rows = _figures(project), _rows(project)
     assert figures["made"] == len(rows) == 12 and figures["dropped"] == 0
-    assert figures["sources"]["rules"] >= 11 and figures["first_pass_right_share"] < 0.1
+    assert figures["sources"]["rules"] >= 11 and figures["model"]["all_right_rate"] < 0.1

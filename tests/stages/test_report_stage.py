@@ -81,6 +81,17 @@ def test_the_page_shows_everything(tmp_path: Path) -> None:
     assert page.tags["svg"] == 2 * (1 + 2)
 
 
+def test_what_the_model_wrote_stands_apart_from_what_is_in_the_table(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    make_results(paths, ("one", "two"))
+    words = "".join(_page(paths, _params()).words.split())
+    by = ("the model, at first", "the model, after repair", "all texts of the table", "brought texts")
+    shares = ("12.4%", "23.5%", "34.6%", "–")
+    for recall in ("98.7%", "–"):  # of interpretations, and of pseudo captions
+        rows = [f"{writer} 7 0 {recall} – {share}" for writer, share in zip(by, shares, strict=True)]
+        assert words.count("".join(rows).replace(" ", "")) == 2  # datasets
+
+
 def test_the_page_asks_no_host_and_runs_nothing(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     make_results(paths, ("one",), HOSTILE)

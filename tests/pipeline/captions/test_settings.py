@@ -42,7 +42,7 @@ def test_attempts_and_samples_follow_the_parameters(tmp_path: Path) -> None:
         }
     )
     caption = read_settings(CAPTION, params, Paths(tmp_path))
-    assert list(caption.attempts()) == [FIRST, Attempt("repair", 1), Attempt("repair", 2)]
+    assert caption.repairs() == [Attempt("repair", 1), Attempt("repair", 2)]
     assert list(caption.samples()) == [Attempt("sample", 2), Attempt("sample", 3)]
     assert list(read_settings(INTERPRET, params, Paths(tmp_path)).samples()) == []
     messages = caption.messages(GroupGraph(None, (Group("2", "car"),), ()), modification="a modification")

@@ -1,12 +1,14 @@
 """Graphs too large for a prompt are cut to their salient groups and counts, the same way every time."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.graph.edits import Edit, apply_edits
 from pipeline.graph.scene_graph import Group, Node, SceneGraph, group_objects
-from pipeline.graph.summary import summarised
+from pipeline.graph.summary import Limits, summarised
 
 SIZE = 300
 
@@ -113,3 +115,23 @@ def test_relations_come_within_their_limit_too(kinds: int, most: int, groups: in
     assert len(graph.relations) <= most and len(graph.groups) <= groups
     assert less == (kinds > groups or kinds * (kinds - 1) > most)
     assert list(graph.relations) == sorted(graph.relations)
+
+
+@given(st.integers(1, 40), st.integers(0, 60), st.integers(1, 25), st.booleans())
+def test_half_of_a_graph_and_half_of_that_end_soon_and_keep_what_edits_name(
+    objects: int, related: int, kinds: int, edited: bool
+) -> None:
+    nodes = [Node(n, f"thing {n % kinds}", (f"mark {n % (kinds + 7)}",)) for n in range(objects)]
+    whole = _graph(nodes, [(n % objects, "near", n * 7 % objects) for n in range(related)])
+    graph, limits = group_objects(whole), Limits(24, 24)
+    gone = graph.groups[-1]
+    edits = [Edit("remove", "object", gone), Edit("add", "object", Group("2", "pond"))] if edited else []
+    sizes = []
+    for _ in range(8):
+        graph, _ = summarised(whole, *limits, edits)
+        assert not edited or gone in graph.groups
+        assert gone not in apply_edits(graph, edits).groups or not edited
+        limits = Limits.half_of(graph)
+        sizes.append((len(graph.groups), len(graph.relations)))
+    assert all(later <= earlier for pair in pairwise(sizes) for earlier, later in zip(*pair, strict=True))
+    assert sizes[-1] == (1, 0)

@@ -90,6 +90,20 @@ def test_an_answer_gets_the_mark_of_the_thoughts_that_its_prompt_opened(tokenize
         assert renderer.answer(replace(free, json_schema={}), "{}") == "{}"
 
 
+def test_one_in_the_pool_of_an_engine_writes_what_it_writes_alone(tmp_path: Path) -> None:
+    from vllm.tokenizers import maybe_make_thread_pool
+    from vllm.tokenizers.deepseek_v32 import get_deepseek_v32_tokenizer
+
+    folder = make_tiny_llama(tmp_path)
+    alone, pooled = AutoTokenizer.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    maybe_make_thread_pool(pooled)
+    assert type(pooled) is not type(alone)
+    assert ChatRenderer(pooled).token_ids(MESSAGES) == ChatRenderer(alone).token_ids(MESSAGES)
+    writing = [get_deepseek_v32_tokenizer(tokenizer) for tokenizer in (alone, alone)]
+    maybe_make_thread_pool(writing[1])
+    assert ChatRenderer(writing[1]).token_ids(MESSAGES) == ChatRenderer(writing[0]).token_ids(MESSAGES)
+
+
 def test_a_tokenizer_that_writes_prompts_by_itself_does(tokenizer: Any, tmp_path: Path) -> None:
     from vllm.tokenizers.deepseek_v32 import get_deepseek_v32_tokenizer
     from vllm.tokenizers.mistral import MistralTokenizer

@@ -115,7 +115,8 @@ def test_an_adapter_is_named_in_every_row() -> None:
 def test_what_no_engine_could_answer_fails_before_it_is_sent() -> None:
     long = Plain().row(_request("a" * 12))
     assert isinstance(long, Result) and long.permanent and long.prompt_tokens == 12
-    assert long.error == "the prompt has 12 tokens and the model's context 12"
+    assert (long.error or "").startswith("the prompt has 12 tokens and the model's context 12: ")
+    assert "max_model_len in llm.engine_args" in (long.error or "")
     refused = Plain().row(_request("refused"))
     assert refused == Result("k", error="ValueError: a template refuses it")
 
