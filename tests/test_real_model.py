@@ -82,7 +82,7 @@ def _write_archive(folder: Path) -> None:
             "objects": objects,
             "relationships": [
                 {"subject_id": subject, "predicate": predicate, "object_id": object_}
-                for subject, predicate, object_ in [RELATIONS[scene]] * (scene in RELATIONS)
+                for subject, predicate, object_ in ([RELATIONS[scene]] if scene in RELATIONS else [])
             ],
         }
         for scene, objects in GRAPHS.items()
@@ -102,15 +102,15 @@ def test_every_row_has_a_text_that_ended_by_itself(project: Project, stage: str,
     assert rows["status"].to_list() == ["ok"] * 4
     assert rows["finish_reason"].to_list() == ["stop"] * 4
     metrics = json.loads((project.folder / f"metrics/{stage}.json").read_text())["places"]
-    assert (metrics["rows"], metrics["failed"], metrics["truncated"]) == (4, 0, 0)
+    assert (metrics["rows"], metrics["failed"]) == (4, 0)
 
 
 def test_interpretations_say_the_graphs(project: Project) -> None:
-    metrics = json.loads((project.folder / "metrics/interpret.json").read_text())["places"]
+    metrics = json.loads((project.folder / "metrics/interpret.json").read_text())["places"]["first"]
     assert metrics["fact_recall"] >= 0.95
     assert metrics["hallucination_rate"] == 0
 
 
 def test_pseudo_captions_say_most_facts_of_the_edited_graphs(project: Project) -> None:
-    metrics = json.loads((project.folder / "metrics/caption.json").read_text())["places"]
+    metrics = json.loads((project.folder / "metrics/caption.json").read_text())["places"]["first"]
     assert metrics["fact_recall"] >= 0.8
