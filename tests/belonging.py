@@ -40,7 +40,7 @@ def sign(params: Params, paths: Paths, dataset: str) -> None:
     Rows stay as they are. Of the corpus, tables that are missing are written without rows; prompts that are
     missing are copied from this project. The queries are those that the corpus brings.
     """
-    for name in (params.interpret.prompt, params.caption.prompt):
+    for name in (params.interpret.prompt, params.caption.prompt, params.caption.repair_prompt):
         if not (paths.root / name).is_file():
             (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, paths.root / name)

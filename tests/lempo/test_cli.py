@@ -115,6 +115,7 @@ def test_check_says_what_is_wrong(folder: Path) -> None:
     assert failed[1:] == [
         "FAIL prompt of interpret",
         "FAIL prompt of caption",
+        "FAIL prompt of caption, for repairs",
         "FAIL language model",
         "FAIL vision language model",
     ]
