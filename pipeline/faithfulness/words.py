@@ -243,9 +243,10 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
      ("below", "<"), ("beneath", "<"), ("underneath", "<"), ("under", "<"), ("south of", "<"),
      ("to the south of", "<"), ("lower than", "<")),
     (("surrounded by", "="), ("encircled by", "="), ("enclosed by", "="), ("ringed by", "="),
-     ("surrounded with", "="), ("bordered by", "="), ("surrounding", "<"), ("surrounds", "<"),
-     ("surround", "<"),
-     ("encircling", "<"), ("encircle", "<"), ("encircles", "<")),
+     ("surrounded with", "="), ("bordered by", "="), ("around", "<"), ("all around", "<"),
+     ("surrounding", "<"), ("surrounds", "<"), ("surround", "<"),
+     ("encircling", "<"), ("encircle", "<"), ("encircles", "<"),
+     ("enclosing", "<"), ("encloses", "<"), ("enclose", "<"), ("bordering", "<")),
     (("in front of", "="), ("behind", "<"), ("at the back of", "<")),
     (("inside", "="), ("in", "="), ("within", "="), ("containing", "<"), ("contains", "<"), ("contain", "<")),
     (("on", "="), ("on top of", "="), ("upon", "=")),
@@ -254,7 +255,8 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
-LOOSE_PREDICATES = _words("alongside by")  # may say no more than "and"
+# may say no more than "and", or "has": "boats in the water", "It contains two cars"
+LOOSE_PREDICATES = _words("alongside by in contain contains")
 # a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it
 COMMON_PREDICATES = (
     "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",
