@@ -5,7 +5,15 @@ from collections.abc import Mapping
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
-from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, NUMBER_APART, PREDICATED, Kind
+from pipeline.faithfulness.grammar import (
+    CLASSES,
+    COUNT,
+    ELLIPSIS,
+    NOUN_PHRASE,
+    NUMBER_APART,
+    PREDICATED,
+    Kind,
+)
 from pipeline.faithfulness.items import Item
 from pipeline.faithfulness.scenes import squeezed
 from pipeline.graph.plurals import pluralise
@@ -27,7 +35,7 @@ def find_mentions(passage: Passage) -> None:
             if name is None:
                 continue
         elif mentions:
-            name = _name_meant(passage, match.start())
+            name = _name_meant(passage, match)
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
@@ -55,10 +63,18 @@ def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
     return None if head_alone else name
 
 
-def _name_meant(passage: Passage, start: int) -> str:
-    """What "the white ones" are: the last thing named that is not only what another is next to."""
+def _name_meant(passage: Passage, match: re.Match[str]) -> str:
+    """What "the white ones" are: what the text has called white, if it has.
+
+    Else, the last thing named that is not only what another is next to.
+    """
     latest = passage.mentions[-1]
-    if passage.kinds[latest.end : start] == Kind.COMMA:  # "next to the dock, a wooden one"
+    looks = {value for _, value, _ in _attributes(passage, *match.span())}
+    if looks and passage.kinds[match.start()] in CLASSES["ARTICLE"]:
+        for mention in reversed(passage.mentions):
+            if looks <= set(mention.attributes):
+                return mention.name
+    if passage.kinds[latest.end : match.start()] == Kind.COMMA:  # "next to the dock, a wooden one"
         return latest.name
     for mention in reversed(passage.mentions):
         if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:

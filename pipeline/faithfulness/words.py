@@ -61,6 +61,7 @@ CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
 CONJUNCTION_PHRASES = (
     "as well as", "along with", "together with", "in addition to", "and also", "but also", "accompanied by",
 )  # fmt: skip
+PRONOUN_PHRASES = ("the former", "the latter")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
     "each other", "one another",
@@ -175,6 +176,7 @@ COMMON_ATTRIBUTES = _words(
     "medium long short tall wide narrow round square rectangular oval straight curved wooden dense sparse "
     "dark bright empty colourful"
 )
+NAMED_SHAPES = _words("square oval")  # attributes that are names of classes too
 NAME_SYNONYMS = (
     ("airplane", "aeroplane", "plane", "aircraft", "jet", "airliner"), ("ship", "vessel"),
     ("harbor", "harbour"), ("car", "automobile"), ("lorry", "truck"),
