@@ -220,7 +220,7 @@ FRONTED_RELATION = rule(r"""
     (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* (?P<front> (?: PLACE COMMA )? FUNCTION* ) \Z
 """)
 INVERSION = rule(
-    "COMMA* POSITION* (?: COMMA | FUNCTION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
+    "(?: COMMA | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
 )
 
 # a relation that is not denied: "is not next to", "not far left of"

@@ -132,6 +132,9 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     mention.negation = negation.text if negation else None
     mention.short = noun.phrase is not None and noun.phrase.short
     mention.claims = _attributes(passage, first, end)
+    if noun.kind == Kind.ONES and noun.text == "more":  # "three red buoys and two more"
+        alike = next(other for other in reversed(passage.mentions) if other.name == name)
+        mention.claims += [Claim("attribute", value, "possible") for value in alike.attributes]
     if side := last.get("side") or last.get("place"):
         mention.claims.append(Claim("position", side.value))
     return mention
