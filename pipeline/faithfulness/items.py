@@ -61,8 +61,12 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
         next_kind = after.kind if after is not None else Kind.STOP
         if item.text == "one" and before.kind == Kind.ATTRIBUTE and next_kind in CLASSES["AFTER_ONE"]:
             item.kind, item.number = Kind.ONES, None  # "the blue one"
-        elif item.text == "one" and before.text == "another" and next_kind in CLASSES["AFTER_ONE"]:
-            item.kind, item.number = Kind.ONES, None
+        elif (
+            item.kind == Kind.NUMBER
+            and before.text in ("another", "other")
+            and next_kind in CLASSES["AFTER_ONE"]
+        ):
+            item.kind = Kind.ONES  # "another one", "the other two"
         elif item.text == "more" and before.kind in CLASSES["QUANTITY"] and next_kind in CLASSES["AFTER_ONE"]:
             item.kind = Kind.ONES  # "and three more at the right"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):

@@ -71,9 +71,11 @@ def _name_meant(passage: Passage, match: re.Match[str]) -> str:
     latest = passage.mentions[-1]
     looks = {value for _, value, _ in _attributes(passage, *match.span())}
     if looks and passage.kinds[match.start()] in CLASSES["ARTICLE"]:
+        end = match.start()
         for mention in reversed(passage.mentions):
-            if looks <= set(mention.attributes):
+            if looks <= {value for _, value, _ in _attributes(passage, mention.start, end)}:
                 return mention.name
+            end = mention.start
     if passage.kinds[latest.end : match.start()] == Kind.COMMA:  # "next to the dock, a wooden one"
         return latest.name
     for mention in reversed(passage.mentions):
@@ -121,8 +123,8 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     first = match.start("modifiers")
     noun = items[end - 1]
     plural = noun.phrase.plural if noun.phrase else None
-    if noun.text in words.ONE and number is None and vague is None:
-        number = 1
+    if number is None and vague is None:
+        number = 1 if noun.text in words.ONE else noun.number
     if (joint := _foreign_up_to(passage, match, determiner, number, vague, plural)) is not None:
         start = first = joint
         determiner = number = vague = negation = None

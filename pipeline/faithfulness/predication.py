@@ -46,7 +46,8 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
 def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> list[int]:
     """For each mention, the item before which a remark about it ends: the next mention, or what is before it.
 
-    "The former" and "the latter" end it as well. After "Below the hangar, at the left, are two cars" nothing is said of the hangar.
+    "The former" and "the latter" end it as well. After "Below the hangar, at the left, are two cars" nothing
+    is said of the hangar.
     """
     begins: dict[Mention, int] = {}  # clauses that begin with a relation, by the first thing they name
     ends: dict[Mention, int] = {}
