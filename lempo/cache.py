@@ -57,8 +57,11 @@ def _used(paths: Paths) -> set[str]:
 def _prompts(params: Params, paths: Paths) -> dict[str, str]:
     """Names of the prompts in use, by the hash of their text."""
     names = {}
-    interpret = params.interpret
-    prompts = (params.pairs.prompt, interpret.prompt, interpret.prompt_without_graph, params.caption.prompt)
+    interpret, caption = params.interpret, params.caption
+    prompts = (
+        params.pairs.prompt, interpret.prompt, interpret.prompt_without_graph, caption.prompt,
+        caption.repair_prompt,
+    )  # fmt: skip
     for name in prompts:
         file = paths.root / name
         if file.is_file():

@@ -62,6 +62,9 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
         alone = paths.root / params.interpret.prompt_without_graph
         yield "prompt of interpret, without a graph", partial(_prompt, alone, ())
     yield "prompt of caption", partial(_prompt, paths.root / params.caption.prompt, CAPTION.placeholders)
+    if params.llm.repairs:
+        repair = paths.root / params.caption.repair_prompt
+        yield "prompt of caption, for repairs", partial(_prompt, repair, CAPTION.placeholders)
     yield "language model", partial(_language_model, params, paths)
     yield "vision language model", partial(_vision_language_model, params, paths)
     for dataset in params.datasets:

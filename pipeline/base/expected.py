@@ -147,6 +147,8 @@ class Expected:
         }
         if self.params.llm.images:
             hashes["images"] = self.corpus(dataset)["images"]
+        if self.params.llm.repairs:
+            hashes["repair_prompt"] = self._prompt(self.params.caption.repair_prompt)
         prompt = self._prompt(self.params.caption.prompt)
         return self._of("caption", dataset) | {"prompt": prompt, **hashes}
 

@@ -194,6 +194,7 @@ class InterpretParams(LanguageParams):
 
 
 class CaptionParams(LanguageParams):
+    repair_prompt: Name
     samples: Count
     sample_temperature: AboveZero
 

@@ -20,12 +20,20 @@ _INSTRUCTION = f'\nAnswer with a JSON object that has one key, "{KEY}": a text.'
 
 
 def asking_for_json(messages: list[Message]) -> list[Message]:
-    """The same prompt, with an instruction to answer in JSON and with the answers of its examples in JSON."""
+    """The same prompt, with an instruction to answer in JSON and with the captions of its examples in JSON.
+
+    The thoughts of examples are left out: the schema has no place for them.
+    """
     first, *others = messages
     return [
         {**first, "content": first["content"] + _INSTRUCTION},
         *(
-            {**message, "content": json.dumps({KEY: message["content"]}, ensure_ascii=False)}
+            {
+                **message,
+                "content": json.dumps(
+                    {KEY: without_thoughts(message["content"])[0].strip()}, ensure_ascii=False
+                ),
+            }
             if message["role"] == "assistant"
             else message
             for message in others

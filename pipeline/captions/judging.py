@@ -159,7 +159,8 @@ class Judge:
 
     def judge(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt) -> None:
         """Give each row the candidate that its answer is."""
-        self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
+        if attempt.kind != "repair":  # the prompt of repairs may ask for thoughts of any model
+            self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
         for outcome, entry in zip(outcomes, entries, strict=True):
             text, fault, thinking = self._caption(entry)
             row = outcome.row

@@ -50,6 +50,7 @@ class Settings:
     """The parameters of a stage with its prompts and its model's identity; `read_settings` makes them.
 
     `without_graph` is the prompt for images without a graph; None where a stage gives no text to these.
+    `repair` is the prompt of repairs; None where these use the first text's.
     """
 
     stage: LanguageStage
@@ -57,6 +58,7 @@ class Settings:
     template: PromptTemplate
     identity: dict[str, Any]
     without_graph: PromptTemplate | None = None
+    repair: PromptTemplate | None = None
 
     @property
     def section(self) -> LanguageParams:
@@ -104,26 +106,35 @@ class Settings:
         assert self.without_graph is not None, "llm.images is false"
         return self._rendered(self.without_graph)
 
-    def prompt_hash(self, row: Row) -> str:
-        """Of the prompt that the row's messages come from."""
+    def prompt_hash(self, row: Row, attempt: Attempt = FIRST) -> str:
+        """Of the prompt that the messages of an attempt come from."""
+        if attempt.kind == "repair" and self.repair is not None:
+            return self.repair.hash
         alone = self.without_graph if row.given == "image" else None
         return (alone or self.template).hash
 
     def row_key(self, row: Row, attempt: Attempt) -> str:
-        sampling, number = self.sampling(attempt), attempt.key_number
-        return row_key(self.identity, row.messages, sampling, self.json_schema, number, row.picture)
+        sampling, messages = self.sampling(attempt), self._asked(row, attempt)
+        return row_key(self.identity, messages, sampling, self.json_schema, attempt.key_number, row.picture)
 
     def request(self, key: str, row: Row, attempt: Attempt) -> Request:
         sampling = self.sampling(attempt)
         return Request(
             key=key,
-            messages=row.messages,
+            messages=self._asked(row, attempt),
             sampling=sampling,
             max_tokens=self.limit,
             seed=None if sampling.seed is None else seed_of(key),
             json_schema=self.json_schema,
             picture=row.picture,
         )
+
+    def _asked(self, row: Row, attempt: Attempt) -> list[Message]:
+        """The row's messages; of a repair, its last turn after the shared turns of the repair prompt."""
+        if attempt.kind != "repair" or self.repair is None:
+            return row.messages
+        *shared, _ = self._rendered(self.repair)
+        return [*shared, row.messages[-1]]
 
     def _rendered(self, template: PromptTemplate, **values: str) -> list[Message]:
         messages = template.render(**values)
@@ -147,5 +158,8 @@ def read_settings(stage: LanguageStage, params: Params, paths: Paths) -> Setting
     without_graph = None
     if params.llm.images and isinstance(section := stage.section(params), InterpretParams):
         without_graph = load_prompt(paths.root / section.prompt_without_graph, ())
+    repair = None
+    if params.llm.repairs and isinstance(section := stage.section(params), CaptionParams):
+        repair = load_prompt(paths.root / section.repair_prompt, stage.placeholders)
     identity = model_identity(params.llm, paths.cache, paths.root)
-    return Settings(stage, params, template, identity, without_graph)
+    return Settings(stage, params, template, identity, without_graph, repair)

@@ -146,7 +146,7 @@ class TextWriter:
                     result,
                     row_key=outcomes[result.key].row_key,
                     model=settings.llm.model,
-                    prompt_hash=settings.prompt_hash(outcomes[result.key].row),
+                    prompt_hash=settings.prompt_hash(outcomes[result.key].row, attempt),
                     max_tokens=max_tokens,
                     failures=known.tries if known is not None else 0,
                 )

@@ -11,8 +11,7 @@ from tests.project import ROOT
 
 PARAMS = load_params(ROOT / "params.yaml")
 # vLLM's own, of speed, memory, machines, caches and logs: a new version brings new ones, to be judged
-OTHERS = set(
-    """
+_OTHERS = """
     aggregate_engine_logging all2all_backend async_scheduling attention_backend attention_config
     aux_output_config block_size collect_detailed_traces compilation_config cp_kv_cache_interleave_size
     cpu_distributed_timeout_seconds cpu_offload_gb cpu_offload_params cudagraph_capture_sizes
@@ -52,20 +51,19 @@ OTHERS = set(
     sleep_mode_offload_cudagraph sleep_preserve_parameter_names sparse_indexer_topk_backend
     specialize_active_lora stream_interval swa_bounded_replay tensor_parallel_size ubatch_size
     use_replayssm use_tqdm_on_load watermark worker_cls worker_extension_cls
-""".split()
-)
+"""
+OTHERS = set(_OTHERS.split())
 NOT_OF_VLLM = {"chat_template", "lora"}  # in `TEXT`: this project's own
-BY = {  # what makes an argument of `TEXT` have an effect
-    **dict.fromkeys(
-        ("enable_lora", "enable_mixed_moe_lora_format", "enable_moe_shared_loras",
-         "enable_tower_connector_lora", "lora_dtype", "lora_target_modules", "max_lora_rank"),
-        {"engine_args": {"lora": "/adapter"}},
-    ),
-    **dict.fromkeys(
-        ("reasoning_parser", "reasoning_parser_plugin", "structured_outputs_config"), {"output": "json"}
-    ),
+_OF_ADAPTERS = (
+    "enable_lora", "enable_mixed_moe_lora_format", "enable_moe_shared_loras", "enable_tower_connector_lora",
+    "lora_dtype", "lora_target_modules", "max_lora_rank",
+)  # fmt: skip
+_OF_SCHEMAS = ("reasoning_parser", "reasoning_parser_plugin", "structured_outputs_config")
+BY: dict[str, dict[str, Any]] = {  # what makes an argument of `TEXT` have an effect
+    **{name: {"engine_args": {"lora": "/adapter"}} for name in _OF_ADAPTERS},
+    **{name: {"output": "json"} for name in _OF_SCHEMAS},
     "code_revision": {"trust_remote_code": True},
-}  # fmt: skip
+}
 
 
 def _llm(**changed: Any) -> LlmParams:

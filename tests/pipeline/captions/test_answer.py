@@ -63,6 +63,12 @@ def test_instructions_and_examples_ask_for_json_and_the_row_stays() -> None:
     assert list(SCHEMA["properties"]) == [KEY] == SCHEMA["required"]
 
 
+def test_thoughts_of_examples_are_no_part_of_their_json() -> None:
+    answer = {"role": "assistant", "content": "<think>\nadd: one pier\n</think>\nA bay with one pier."}
+    asked = asking_for_json([TALK[0], TALK[1], answer, TALK[3]])
+    assert json.loads(asked[2]["content"]) == {KEY: "A bay with one pier."}
+
+
 @pytest.mark.parametrize(
     ("answer", "caption"), [case[1:] for case in WRAPPED], ids=[case[0] for case in WRAPPED]
 )

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 PARAMS = load_params(ROOT / "params.yaml")
 GREEDY = Sampling.of(0, 1, 0)
 DRAWN: list[tuple[float, dict[str, Any]]] = [  # each gives another text than all others
-    (0.0, {"stop": " the"}), (0.0, {"bad_words": ["the"]}), (0.0, {"repetition_penalty": 2.0}),
+    (0.0, {"stop": " the"}), (0.0, {"repetition_penalty": 20.0}),
     (2.0, {"top_k": 20, "min_p": 0.001, "presence_penalty": 1.0, "stop_token_ids": [9]}),
 ]  # fmt: skip
 SMALL = {"kv_cache_memory_bytes": 64_000_000, "max_num_seqs": 8}

@@ -17,7 +17,13 @@ from pipeline.llm.vllm_engine import VllmEngine
 from tests.pipeline.base.test_engine_arguments import OTHERS
 
 ROOT = Path(__file__).parents[3]
-ELSEWHERE = {"chat_template", "lora", "tokenizer", "hf_config_path"}  # used here, or must name files
+ELSEWHERE = {
+    "chat_template",
+    "lora",
+    "tokenizer",
+    "tokenizer_revision",
+    "hf_config_path",
+}  # used here, or must name files
 PARAMS = load_params(ROOT / "params.yaml")
 
 
