@@ -126,7 +126,7 @@ def test_editing_one_dataset_retunes_that_one_alone(project: Project) -> None:
 def test_a_changed_prompt_reruns_its_stage_and_leaves_the_other(project: Project) -> None:
     interpretations = (project.folder / "data/interpretations/mixed.parquet").read_bytes()
     prompt = project.folder / "prompts/caption.txt"
-    prompt.write_text(prompt.read_text().replace("one plain caption", "a plain caption"))
+    prompt.write_text(prompt.read_text().replace("Write the caption", "Write one caption"))
     ran = project.repro()
     assert "caption" in ran and "interpret" not in ran and "embed" not in ran
     assert (project.folder / "data/interpretations/mixed.parquet").read_bytes() == interpretations

@@ -39,7 +39,7 @@ def test_another_prompt_for_one_stage_leaves_the_other_alone_and_going_back_asks
     toy.run(stage="caption")
     prompt = toy.paths.root / "prompts/caption.txt"
     before = prompt.read_text()
-    prompt.write_text(before.replace("plain caption", "short caption"))
+    prompt.write_text(before.replace("Write the caption", "Write a caption"))
     assert len(toy.run(stage="interpret").asked) == 0
     assert len(toy.run(stage="caption").asked) == 14
     prompt.write_text(before)

@@ -39,11 +39,17 @@ def test_the_hash_is_of_the_text(tmp_path: Path) -> None:
     assert len(first) == 64 and first != second
 
 
-@pytest.mark.parametrize("name", ["interpret", "caption"])
-def test_the_shipped_prompts_ask_with_the_row_alone(name: str) -> None:
-    template = load_prompt(ROOT / f"prompts/{name}.txt", STAGES[name].placeholders)
-    asked = template.render(graph="G", modification="M")[-1]
-    assert asked == {"role": "user", "content": "G" if name == "interpret" else "G\nModification: M"}
+@pytest.mark.parametrize(
+    ("name", "stage", "asked"),
+    [
+        ("interpret", "interpret", "G"),
+        ("caption", "caption", "G\nModification: M"),
+        ("caption_repair", "caption", "G\nModification: M"),
+    ],
+)
+def test_the_shipped_prompts_ask_with_the_row_alone(name: str, stage: str, asked: str) -> None:
+    template = load_prompt(ROOT / f"prompts/{name}.txt", STAGES[stage].placeholders)
+    assert template.render(graph="G", modification="M")[-1] == {"role": "user", "content": asked}
 
 
 def test_one_of_several_placeholders_is_enough(tmp_path: Path) -> None:
