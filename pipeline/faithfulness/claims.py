@@ -163,6 +163,8 @@ class Passage:
     def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
         """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.
 
+        "The former" and "the latter" are the last two mentions, those that fit the verb if there are two.
+
         Args:
             besides: mentions that it does not refer to.
         """
@@ -170,6 +172,12 @@ class Passage:
         several = words.PRONOUNS.get(text, "its" not in text.split())  # "to its left"
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
         earlier = [mention for mention in earlier if mention not in besides]
+        if text in words.PRONOUN_PHRASES:
+            named = [m for m in self.mentions if m.end <= at and not m.negated]
+            verb = self.kinds[at + 1 : at + 2]
+            fitting = [m for m in named if m.many in (verb == Kind.ARE, None)]
+            pair = (fitting if verb in (Kind.IS, Kind.ARE) and len(fitting) > 1 else named)[-2:]
+            return pair[:1] if text == "the former" else pair[1:]
         latest = self.sentence_of(at)
         for sentence in (latest, latest - 1, latest - 2):
             if fitting := [mention for mention in earlier if mention.sentence == sentence]:

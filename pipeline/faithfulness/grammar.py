@@ -164,8 +164,13 @@ DENIED_LIST = rule("COMMA* (?: (?P<or> OR | NEITHER ) | (?P<and> AND ) )? (?: NO
 # after a noun phrase that is one of several choices: ", trucks or boats"
 LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
 
+# after a shape that is an attribute here: "a square, white house", and no name: "a square, a house"
+SHAPED = rule("NAME | ATTRIBUTE | NOUN | JOINT ATTRIBUTE+ NAME")
+
 # a pronoun that opens a clause: "They are red", "Both are small"
-SUBJECT = rule("(?: (?<=STOP) | (?<=SEPARATOR) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )")
+SUBJECT = rule(
+    "(?: (?<=STOP) | (?<=SEPARATOR) | (?<=LINK) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )"
+)
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
 _REST = (
@@ -215,7 +220,7 @@ FRONTED_RELATION = rule(r"""
     (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* (?P<front> (?: PLACE COMMA )? FUNCTION* ) \Z
 """)
 INVERSION = rule(
-    "COMMA* POSITION* COMMA* FUNCTION* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
+    "(?: COMMA | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
 )
 
 # a relation that is not denied: "is not next to", "not far left of"

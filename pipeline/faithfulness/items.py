@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.grammar import CLASSES, Kind
+from pipeline.faithfulness.grammar import CLASSES, SHAPED, Kind
 from pipeline.faithfulness.labels import is_grammar
 from pipeline.faithfulness.positions import is_picture, position_at
 from pipeline.faithfulness.small_words import Item, fixed_phrase, kind_at, small_word
@@ -24,7 +24,7 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
         item, length = _item_at(tokens, at, vocabulary)
         items.append(item)
         at += length
-    _reread(items)
+    _reread(items, vocabulary)
     return items
 
 
@@ -50,18 +50,38 @@ def _item_at(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> tuple[It
     return item, 1
 
 
-def _reread(items: Sequence[Item]) -> None:
+def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
     """Change the kind of words that mean something else between their neighbours."""
+    kinds = "".join([item.kind for item in items])
+    for at, item in enumerate(items):
+        name = vocabulary.named_shapes.get((item.text,))
+        if name is not None and _is_noun(kinds, at):
+            item.kind, item.value, item.phrase = Kind.NAME, name.value, name
     for before, item, after in zip(items, items[1:], [*items[2:], None], strict=False):
         next_kind = after.kind if after is not None else Kind.STOP
         if item.text == "one" and before.kind == Kind.ATTRIBUTE and next_kind in CLASSES["AFTER_ONE"]:
             item.kind, item.number = Kind.ONES, None  # "the blue one"
+        elif (
+            item.kind == Kind.NUMBER
+            and before.text in ("another", "other")
+            and next_kind in CLASSES["AFTER_ONE"]
+        ):
+            item.kind = Kind.ONES  # "another one", "the other two"
+        elif item.text == "more" and before.kind in CLASSES["QUANTITY"] and next_kind in CLASSES["AFTER_ONE"]:
+            item.kind = Kind.ONES  # "and three more at the right"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
             item.kind = Kind.PRONOUN  # "below these"
         elif item.text in words.COLLECTIVE_NAMES and (
             before.kind == Kind.NAME or next_kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF)
         ):
             item.kind, item.phrase = Kind.VERB, None  # "Trees line the road"
+
+
+def _is_noun(kinds: str, at: int) -> bool:
+    """Whether a shape is a name here: "a large square at the left", but not "square roofs", "is square"."""
+    before = kinds[:at].rstrip(Kind.ATTRIBUTE)[-1:]
+    opened = before != "" and before in (Kind.THE, Kind.THESE, Kind.OTHER, Kind.NUMBER, Kind.VAGUE)
+    return opened and not SHAPED.match(kinds, at + 1)
 
 
 def _spelt_otherwise(

@@ -38,6 +38,7 @@ _JOINED = {
 _LOOKS = words.COMMON_ATTRIBUTES | {
     word for group in words.ATTRIBUTE_SYNONYMS for form in group for word in words.HYPHEN.split(form)
 }
+_NO_NAME_LOOKS = _LOOKS - words.NAMED_SHAPES
 _GRAMMAR = frozenset(
     {
         *words.NUMBERS, *words.VAGUE, *words.COLLECTIVES, *words.COPULAS, *words.RELATIVES, *words.PRONOUNS,
@@ -74,7 +75,7 @@ def name_words(name: str) -> Words:
         or (found[0] in words.COLLECTIVES and found[1:2] == ("of",))
     ):
         found = found[1:]
-    return _searched(_without_end(found, _AFTER_NAME), _NO_NAME, _LOOKS)
+    return _searched(_without_end(found, _AFTER_NAME), _NO_NAME, _NO_NAME_LOOKS)
 
 
 @lru_cache(4096)
@@ -98,7 +99,7 @@ def words_of_scene(scene: str) -> Words:
 
 def is_grammar(tokens: Words) -> bool:
     """Whether a form of a name is a word that captions need for other things: the plural of "i" is "is"."""
-    return _all_in(_NO_NAME, tokens) or _all_in(_LOOKS, tokens)
+    return _all_in(_NO_NAME, tokens) or _all_in(_NO_NAME_LOOKS, tokens)
 
 
 def _words(label: str) -> Words:

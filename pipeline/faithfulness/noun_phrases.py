@@ -5,7 +5,15 @@ from collections.abc import Mapping
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
-from pipeline.faithfulness.grammar import COUNT, ELLIPSIS, NOUN_PHRASE, NUMBER_APART, PREDICATED, Kind
+from pipeline.faithfulness.grammar import (
+    CLASSES,
+    COUNT,
+    ELLIPSIS,
+    NOUN_PHRASE,
+    NUMBER_APART,
+    PREDICATED,
+    Kind,
+)
 from pipeline.faithfulness.items import Item
 from pipeline.faithfulness.scenes import squeezed
 from pipeline.graph.plurals import pluralise
@@ -27,7 +35,7 @@ def find_mentions(passage: Passage) -> None:
             if name is None:
                 continue
         elif mentions:
-            name = _name_meant(passage, match.start())
+            name = _name_meant(passage, match)
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
@@ -55,10 +63,20 @@ def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
     return None if head_alone else name
 
 
-def _name_meant(passage: Passage, start: int) -> str:
-    """What "the white ones" are: the last thing named that is not only what another is next to."""
+def _name_meant(passage: Passage, match: re.Match[str]) -> str:
+    """What "the white ones" are: what the text has called white, if it has.
+
+    Else, the last thing named that is not only what another is next to.
+    """
     latest = passage.mentions[-1]
-    if passage.kinds[latest.end : start] == Kind.COMMA:  # "next to the dock, a wooden one"
+    looks = {value for _, value, _ in _attributes(passage, *match.span())}
+    if looks and passage.kinds[match.start()] in CLASSES["ARTICLE"]:
+        end = match.start()
+        for mention in reversed(passage.mentions):
+            if looks <= {value for _, value, _ in _attributes(passage, mention.start, end)}:
+                return mention.name
+            end = mention.start
+    if passage.kinds[latest.end : match.start()] == Kind.COMMA:  # "next to the dock, a wooden one"
         return latest.name
     for mention in reversed(passage.mentions):
         if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:
@@ -105,8 +123,8 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     first = match.start("modifiers")
     noun = items[end - 1]
     plural = noun.phrase.plural if noun.phrase else None
-    if noun.text in words.ONE and number is None and vague is None:
-        number = 1
+    if number is None and vague is None:
+        number = 1 if noun.text in words.ONE else noun.number
     if (joint := _foreign_up_to(passage, match, determiner, number, vague, plural)) is not None:
         start = first = joint
         determiner = number = vague = negation = None
@@ -116,6 +134,9 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     mention.negation = negation.text if negation else None
     mention.short = noun.phrase is not None and noun.phrase.short
     mention.claims = _attributes(passage, first, end)
+    if noun.kind == Kind.ONES and noun.text == "more":  # "three red buoys and two more"
+        alike = next(other for other in reversed(passage.mentions) if other.name == name)
+        mention.claims += [Claim("attribute", value, "possible") for value in alike.attributes]
     if side := last.get("side") or last.get("place"):
         mention.claims.append(Claim("position", side.value))
     return mention

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from pipeline.faithfulness import grammar
+from pipeline.faithfulness import grammar, words
 from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
 from pipeline.faithfulness.grammar import CLASSES, Kind
 
@@ -46,7 +46,8 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
 def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> list[int]:
     """For each mention, the item before which a remark about it ends: the next mention, or what is before it.
 
-    After "Below the hangar, at the left, are two cars" nothing is said of the hangar.
+    "The former" and "the latter" end it as well. After "Below the hangar, at the left, are two cars" nothing
+    is said of the hangar.
     """
     begins: dict[Mention, int] = {}  # clauses that begin with a relation, by the first thing they name
     ends: dict[Mention, int] = {}
@@ -56,8 +57,10 @@ def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> li
         elif said.fronted is not None:
             begins[said.subjects[0]] = said.fronted[0]
     found = []
+    pairs = [at for at in passage.subjects if passage.items[at].text in words.PRONOUN_PHRASES]
     for mention, following in zip_longest(passage.mentions, passage.mentions[1:]):
         end = len(passage.kinds) if following is None else begins.get(following, following.start)
+        end = min([end, *(at for at in pairs if at >= mention.end)])
         found.append(max(mention.end, min(end, ends.get(mention, end))))
     return found
 
@@ -179,6 +182,7 @@ def _read_pronouns(passage: Passage) -> None:
         meant = passage.antecedents(at)
         following = next((mention for mention in passage.mentions if mention.start > at), None)
         end = len(passage.kinds) if following is None else following.start
+        end = min([end, *(other for other in passage.subjects if other > at)])
         claims = [claim for claim, *_ in _claims(passage, at + 1, end, following, placed=False)]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]

@@ -44,6 +44,9 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         verb = at > 0 and kinds[at - 1] in CLASSES["COPULA"]
         sure = verb and bool(after) and after[0].start == at + 1
         return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure, at)
+    if kinds[at + 1 : at + 2] == Kind.RELATIVE:  # "a pond around which there are trees"
+        sure = phrase.value not in words.LOOSE_PREDICATES
+        return RelationClaim(phrase.readings, passage.listed(after), before[-1:], phrase.value, sure, at)
     end = _end_of_object(passage, at, after)
     sure = end > at + 1 and kinds[at + 1] != Kind.PRONOUN and phrase.value not in words.LOOSE_PREDICATES
     following = [mention for mention in after if mention.start >= end]
@@ -64,7 +67,8 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         if last is not None and before[-1] in last.objects and last.subjects[0].sentence == sentence:
             subjects = last.subjects + subjects  # "... next to the hangar and left of the trees"
     else:
-        subjects = [mention for mention in after if mention not in objects][:1]
+        scene = at > 0 and kinds[at - 1] == Kind.PICTURE  # "The park contains a pond"
+        subjects = [mention for mention in after if mention not in objects and not scene][:1]
     return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at)
 
 

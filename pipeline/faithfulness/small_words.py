@@ -44,7 +44,11 @@ _SMALL_WORDS = (  # a word is of the first kind that lists it
 _KIND_OF = {word: kind for kind, group in reversed(_SMALL_WORDS) for word in group}
 _VALUE_OF = words.VAGUE | {word: words.cell_of([word]) or "" for word in words.POSITION_WORDS}
 _FIXED_PHRASES: dict[str, list[tuple[tuple[str, ...], Kind]]] = defaultdict(list)
-for _kind, _phrases in ((Kind.AND, words.CONJUNCTION_PHRASES), (Kind.FUNCTION, words.IDLE_PHRASES)):
+for _kind, _phrases in (
+    (Kind.AND, words.CONJUNCTION_PHRASES),
+    (Kind.FUNCTION, words.IDLE_PHRASES),
+    (Kind.PRONOUN, words.PRONOUN_PHRASES),
+):
     for _text in _phrases:
         _FIXED_PHRASES[_text.split()[0]].append((tuple(_text.split()), _kind))
 

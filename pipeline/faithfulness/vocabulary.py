@@ -71,6 +71,8 @@ class Vocabulary:
 
     def _meaning(self, found: tuple[str, ...], kinds: Collection[Kind]) -> str | None:
         phrase = self.phrases.get(found) or self.joined.get("".join(found))
+        if Kind.NAME in kinds:
+            phrase = self.named_shapes.get(found, phrase)
         if not found or phrase is None:
             return " ".join(found) or None
         return phrase.value if phrase.kind in kinds and not phrase.short else None
@@ -79,8 +81,18 @@ class Vocabulary:
     def phrases(self) -> Mapping[tuple[str, ...], Phrase]:
         """Phrases by their tokens: a name rather than a predicate, a predicate rather than an attribute."""
         index: dict[tuple[str, ...], Phrase] = {}
-        for phrase in chain(self._names(), self._predicates(), self._attributes()):
+        names = (phrase for phrase in self._names() if phrase.tokens not in self.named_shapes)
+        for phrase in chain(names, self._predicates(), self._attributes()):
             index.setdefault(phrase.tokens, phrase)
+        return index
+
+    @cached_property
+    def named_shapes(self) -> Mapping[tuple[str, ...], Phrase]:
+        """Names that are attributes as well, by their token: the words around it tell which it is."""
+        index: dict[tuple[str, ...], Phrase] = {}
+        for phrase in self._names():
+            if len(phrase.tokens) == 1 and phrase.tokens[0] in words.NAMED_SHAPES:
+                index.setdefault(phrase.tokens, phrase)
         return index
 
     @cached_property

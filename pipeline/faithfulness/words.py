@@ -61,6 +61,7 @@ CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
 CONJUNCTION_PHRASES = (
     "as well as", "along with", "together with", "in addition to", "and also", "but also", "accompanied by",
 )  # fmt: skip
+PRONOUN_PHRASES = ("the former", "the latter")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
     "each other", "one another",
@@ -175,6 +176,7 @@ COMMON_ATTRIBUTES = _words(
     "medium long short tall wide narrow round square rectangular oval straight curved wooden dense sparse "
     "dark bright empty colourful"
 )
+NAMED_SHAPES = _words("square oval")  # attributes that are names of classes too
 NAME_SYNONYMS = (
     ("airplane", "aeroplane", "plane", "aircraft", "jet", "airliner"), ("ship", "vessel"),
     ("harbor", "harbour"), ("car", "automobile"), ("lorry", "truck"),
@@ -243,9 +245,10 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
      ("below", "<"), ("beneath", "<"), ("underneath", "<"), ("under", "<"), ("south of", "<"),
      ("to the south of", "<"), ("lower than", "<")),
     (("surrounded by", "="), ("encircled by", "="), ("enclosed by", "="), ("ringed by", "="),
-     ("surrounded with", "="), ("bordered by", "="), ("surrounding", "<"), ("surrounds", "<"),
-     ("surround", "<"),
-     ("encircling", "<"), ("encircle", "<"), ("encircles", "<")),
+     ("surrounded with", "="), ("bordered by", "="), ("around", "<"), ("all around", "<"),
+     ("surrounding", "<"), ("surrounds", "<"), ("surround", "<"),
+     ("encircling", "<"), ("encircle", "<"), ("encircles", "<"),
+     ("enclosing", "<"), ("encloses", "<"), ("enclose", "<"), ("bordering", "<")),
     (("in front of", "="), ("behind", "<"), ("at the back of", "<")),
     (("inside", "="), ("in", "="), ("within", "="), ("containing", "<"), ("contains", "<"), ("contain", "<")),
     (("on", "="), ("on top of", "="), ("upon", "=")),
@@ -254,7 +257,8 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
-LOOSE_PREDICATES = _words("alongside by")  # may say no more than "and"
+# may say no more than "and", or "has": "boats in the water", "It contains two cars"
+LOOSE_PREDICATES = _words("alongside by in contain contains")
 # a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it
 COMMON_PREDICATES = (
     "next to", "left of", "right of", "above", "below", "surrounded by", "in front of", "behind",

@@ -1,5 +1,6 @@
 """The captioner's training data: what it may hold, and the form it must have."""
 
+import re
 from collections.abc import Callable
 from random import Random
 
@@ -186,6 +187,23 @@ def test_the_template_puts_the_modification_first_and_marks_what_it_names() -> N
         "<|g1|><|named|> two red<|named|> old<|named|> cars at the top left<|named|>"
         "<|g2|><|named|> one red<|named|> car at the top<|answer|>"
     )
+
+
+def test_the_template_marks_the_group_of_which_the_modification_says_most() -> None:
+    courts = GroupGraph(
+        None,
+        (Group("2", "tennis court", ("blue",)), Group("1", "tennis court", ("red",)), Group("", "court")),
+        (),
+    )
+
+    def marked(modification: str) -> list[bool]:
+        prompt = renderer()(user_message(courts, modification))
+        return [part.startswith("<|named|>") for part in re.split(r"<\|g\d\|>", prompt)[1:]]
+
+    assert marked("remove the red tennis court") == [False, True, False]
+    assert marked("remove the tennis courts") == [True, True, False]
+    assert marked("paint the red tennis court blue and move the tennis courts") == [True, True, False]
+    assert marked("change the blue tennis courts to one blue tennis court") == [True, False, False]
 
 
 @pytest.mark.parametrize(
