@@ -153,4 +153,4 @@ def test_any_answer_is_read_in_time(piece: str) -> None:
         for in_json in (False, True):
             since = time.process_time()
             caption_of(answer, in_json)
-            assert time.process_time() - since < 1
+            assert time.process_time() - since < 3
