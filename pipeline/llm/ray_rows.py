@@ -78,6 +78,8 @@ class RayRows:
         sampling = {
             **NEUTRAL,
             **request.sampling_arguments(self._chat.stops(request.messages)),
+            # without a seed nothing is drawn; a null beside numbers would make floats of them on the way
+            "seed": request.seed or 0,
             "skip_special_tokens": False,  # with them some models mark their thoughts
             "structured_outputs": request.json_schema and {"json": json.dumps(request.json_schema)},
         }

@@ -71,8 +71,7 @@ def test_a_row_holds_the_tokens_and_the_sampling_of_its_request() -> None:
     }
     greedy = rows.row(_request(seed=None))
     assert (
-        isinstance(greedy, dict)
-        and rows.table([greedy])[ROW].to_pylist()[0]["sampling_params"]["seed"] is None
+        isinstance(greedy, dict) and rows.table([greedy])[ROW].to_pylist()[0]["sampling_params"]["seed"] == 0
     )
 
 
