@@ -191,7 +191,6 @@ def test_what_a_modification_names_stays_in_every_shorter_prompt(toy: Toy) -> No
 
 @pytest.mark.slow
 def test_the_embedded_captioner_gives_each_a_caption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     plain = {
         "plain": graph([node(0, "car", "red", at=(50, 150)), node(1, "tree", "many")], [(0, "next to", 1)])

@@ -32,11 +32,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(model: Path) -> Iterator[VllmEngine]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        engine = VllmEngine(_llm(model), SPEED, 0, Path("."))
-        yield engine
-        engine.close()
+    engine = VllmEngine(_llm(model), SPEED, 0, Path("."))
+    yield engine
+    engine.close()
 
 
 def _results(engine: VllmEngine, temperature: float = 0.0, **further: Any) -> list[Result]:
@@ -98,7 +96,6 @@ def test_a_bad_word_is_not_said(engine: VllmEngine) -> None:
 def test_of_a_models_own_file_only_its_end_tokens_count(
     engine: VllmEngine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     shutil.copytree(model, tmp_path / "model")
     file = tmp_path / "model/generation_config.json"
     free, warm = _texts(engine), _texts(engine, 1.5)
@@ -138,7 +135,6 @@ def _spells(folder: Path, text: str) -> Path:
 
 
 def test_a_base_model_stops_where_the_examples_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     engine = VllmEngine(_llm(_spells(tmp_path, ":ab\ncd")), SPEED, 0, Path("."))  # a prompt ends in a colon
 
     def said(*turns: str) -> tuple[str | None, str | None]:
@@ -208,7 +204,6 @@ def test_an_argument_of_texts_has_an_effect(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     monkeypatch.syspath_prepend(folder)
     if "tokenizer" in arguments:
         arguments = {"tokenizer": str(folder / "other")}
@@ -222,10 +217,7 @@ def test_an_argument_of_texts_has_an_effect(
         assert all(len(text) <= len(free) for text, free in zip(said[:ROWS], before[:ROWS], strict=True))
 
 
-def test_variables_reach_the_template(
-    engine: VllmEngine, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+def test_variables_reach_the_template(engine: VllmEngine, model: Path) -> None:
     template = TEMPLATE + "{% if enable_thinking is defined %} no thoughts{% endif %}"
     said = []
     for variables in ({}, {"enable_thinking": False}):
