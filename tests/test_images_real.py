@@ -104,8 +104,9 @@ def test_a_server_says_the_same(
         answers = _answers(_params("llava", "endpoint", endpoint=serve.url), requests)
     finally:
         serve.kill()
+    # a server leaves special tokens out, which mark the thoughts of some models
     assert {key: result.text for key, result in answers.items()} == {
-        key: result.text for key, result in in_process.items()
+        key: (result.text or "").replace("<pad>", "") for key, result in in_process.items()
     }
 
 
