@@ -22,6 +22,7 @@ from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Request, Result, Sampling
 from tests.command import lempo
 from tests.pipeline.corpus.source import Source
+from tests.pipeline.llm.test_chat import MESSAGES
 from tests.pipeline.llm.test_vllm_serve import Serve
 from tests.pipeline.llm.tiny_llama import make_tiny_llama
 from tests.pipeline.llm.tiny_llava import make_tiny_llava
@@ -32,12 +33,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")
 SMALL = {"kv_cache_memory_bytes": 64_000_000, "max_num_seqs": 4}
-MESSAGES = [
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": "one"},
-    {"role": "assistant", "content": "two"},
-    {"role": "user", "content": "three"},
-]
 
 
 @pytest.fixture(scope="module")

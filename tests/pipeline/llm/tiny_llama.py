@@ -10,28 +10,34 @@ TEMPLATE = (
 )
 
 
-def make_tiny_llama(folder: Path, chat_template: str | None = TEMPLATE) -> Path:
-    """Write the model's folder; the same bytes every time."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+def tiny_config(vocabulary: int, context: int) -> Any:
+    """The shape of a language model that takes seconds to start."""
+    from transformers import LlamaConfig
 
-    tokenizer = tiny_tokenizer(chat_template)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
+    return LlamaConfig(
+        vocab_size=vocabulary,
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=context,
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=0,
         initializer_range=0.3,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def make_tiny_llama(folder: Path, chat_template: str | None = TEMPLATE) -> Path:
+    """Write the model's folder; the same bytes every time."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    tokenizer = tiny_tokenizer(chat_template)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    LlamaForCausalLM(tiny_config(len(tokenizer), context=512)).save_pretrained(folder)
     return folder
 
 

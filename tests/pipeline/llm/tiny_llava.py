@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.pipeline.llm.tiny_llama import tiny_tokenizer
+from tests.pipeline.llm.tiny_llama import tiny_config, tiny_tokenizer
 
 IMAGE_SIDE, PATCH = 32, 8  # pixels; so an image is 16 tokens
 TEMPLATE = (
@@ -20,7 +20,6 @@ def make_tiny_llava(folder: Path, chat_template: str | None = TEMPLATE) -> Path:
     from transformers import (
         CLIPImageProcessor,
         CLIPVisionConfig,
-        LlamaConfig,
         LlavaConfig,
         LlavaForConditionalGeneration,
         LlavaProcessor,
@@ -47,19 +46,7 @@ def make_tiny_llava(folder: Path, chat_template: str | None = TEMPLATE) -> Path:
         patch_size=PATCH,
         projection_dim=32,
     )
-    text = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
-        initializer_range=0.3,
-    )
+    text = tiny_config(len(tokenizer), context=2048)
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
