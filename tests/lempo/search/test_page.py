@@ -256,7 +256,7 @@ def test_everything_works_by_the_keyboard(page: Any, index: ToyIndex) -> None:
     assert page.inner_text("#detail-title") != tenth
     page.keyboard.press("Escape")
     page.wait_for_selector("#detail", state="hidden")
-    assert page.evaluate("[...document.querySelectorAll('.open')].indexOf(document.activeElement)") == 10
+    page.wait_for_function("[...document.querySelectorAll('.open')].indexOf(document.activeElement) === 10")
     title = page.evaluate("document.activeElement.title")
     _searched(page, lambda: page.keyboard.press("r"))
     assert index.asked[-1].image_id == title
