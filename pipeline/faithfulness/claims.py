@@ -174,6 +174,8 @@ class Passage:
         earlier = [mention for mention in earlier if mention not in besides]
         if text in words.PRONOUN_PHRASES:
             named = [m for m in self.mentions if m.end <= at and not m.negated]
+            others = [mention for mention in named if mention not in besides]
+            named = others if len(others) > 1 else named
             verb = self.kinds[at + 1 : at + 2]
             fitting = [m for m in named if m.many in (verb == Kind.ARE, None)]
             pair = (fitting if verb in (Kind.IS, Kind.ARE) and len(fitting) > 1 else named)[-2:]

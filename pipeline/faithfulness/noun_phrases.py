@@ -54,7 +54,8 @@ def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
     item, name = passage.items[match.end() - 1], passage.items[match.end() - 1].value
     head_alone = item.phrase is not None and item.phrase.short and " " not in name
     exact = not head_alone and item.text in (name, pluralise(name))
-    if exact and (not match["article"] or any(mention.name == name for mention in passage.mentions)):
+    determiner = match["article"] or match["determiner"]
+    if exact and (not determiner or any(mention.name == name for mention in passage.mentions)):
         return name
     for mention in reversed(passage.mentions):
         head = mention.name.split()[-1]

@@ -128,18 +128,24 @@ class Vocabulary:
 
     @cached_property
     def attribute_of(self) -> Mapping[str, str]:
-        """The attribute that each one is compared as: synonyms are one, unless the graphs use several."""
+        """The attribute that each one is compared as: synonyms are one."""
         attributes = _spoken(self.attributes, attribute_words)
         meaning = {attribute: attribute for attribute in attributes}
         for synonyms in words.ATTRIBUTE_SYNONYMS:
             group = [" ".join(attribute_words(word)) or word for word in synonyms]
-            used = [word for word in group if word in attributes]
-            if not used and words.COMMON_ATTRIBUTES.isdisjoint(group):
-                continue
-            if len(used) <= 1:
-                meaning |= dict.fromkeys(group, used[0] if used else group[0])
-            else:
-                meaning |= {word: word for word in group}
+            if not attributes.isdisjoint(group) or not words.COMMON_ATTRIBUTES.isdisjoint(group):
+                meaning |= _one_of(group, attributes)
+        return meaning
+
+    @cached_property
+    def _same_name(self) -> Mapping[str, str]:
+        """For names and their synonyms, the name that they are compared as."""
+        names = _spoken(self.names, name_words)
+        meaning: dict[str, str] = {}
+        for synonyms in words.NAME_SYNONYMS:
+            group = [" ".join(name_words(word)) for word in synonyms]
+            if not names.isdisjoint(group):
+                meaning |= _one_of(group, names)
         return meaning
 
     @cached_property
@@ -197,19 +203,15 @@ class Vocabulary:
         heads: dict[str, list[str]] = {}
         for name in sorted(names):
             tokens = tuple(name.split())
-            yield from _name_forms(tokens, name)
+            yield from _name_forms(tokens, self._same_name.get(name, name))
             if not any(tokens[start:] in known for start in range(1, len(tokens))) and len(tokens) > 1:
                 heads.setdefault(tokens[-1], []).append(name)
         for label in sorted(filter(_PUNCTUATED.search, self.names)):
             if tokens := name_words(label):
                 yield from _name_forms(_as_written(label), " ".join(tokens))
-        for group in words.NAME_SYNONYMS:
-            used = [word for word in group if word in names]
-            if len(used) == 1:
-                for word in group:
-                    tokens = name_words(word)
-                    if tokens not in known:
-                        yield from _name_forms(tokens, used[0])
+        for word, name in self._same_name.items():
+            if word not in names:
+                yield from _name_forms(tuple(word.split()), name)
         for head, longer in heads.items():
             if (head,) not in known:
                 name = longer[0] if len(longer) == 1 else head  # of several, the text decides
@@ -238,8 +240,6 @@ class Vocabulary:
                 if bare not in group:
                     continue
                 for form, way in group.items():
-                    if form in predicates and form not in (predicate, bare) and way == group[bare]:
-                        continue  # the graphs distinguish the two
                     turned = way != group[bare]
                     for wording in {form, predicate.replace(bare, form)}:
                         readings.setdefault(wording, {})[(predicate, turned)] = None
@@ -276,6 +276,13 @@ def _spoken(labels: Iterable[str], words_of: Callable[[str], tuple[str, ...]]) -
     spoken = {" ".join(found) for found in map(words_of, labels) if found}
     parted = {label.replace(" ", "") for label in spoken if " " in label}
     return {label for label in spoken if label not in parted}
+
+
+def _one_of(synonyms: Sequence[str], used: Collection[str]) -> dict[str, str]:
+    """Synonyms as the first one that labels use; a narrower word that they use beside another is none."""
+    chosen = next((word for word in synonyms if word in used), synonyms[0])
+    narrow = {word for word in synonyms if word in used and word in words.NARROWER}
+    return {word: word if word in narrow else chosen for word in synonyms}
 
 
 def _as_written(label: str) -> tuple[str, ...]:

@@ -186,6 +186,8 @@ NAME_SYNONYMS = (
     ("roundabout", "traffic circle"), ("storage tank", "tank"), ("bare soil", "bare ground", "bare earth"),
     ("sea", "ocean"), ("mobile home", "trailer"), ("tennis court", "tennis-court"),
 )  # fmt: skip
+# no synonyms of the others where labels use both
+NARROWER = _words("jet airliner lawn tarmac pavement forest pool tank trailer huge tiny tan thick")
 NO_NAME_BEFORE = {"home": "to"}  # "the park is home to three trees"
 # collectives that are names of classes too
 COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array")
