@@ -40,6 +40,7 @@ class Mention:
     negated: bool = False  # the text says that there is none
     distributes: bool = False  # the text denies what it says of it: "neither car is red"
     short: bool = False
+    foreign: bool = False  # no graph has its name
     first: bool = True  # no earlier mention has its name
     claims: list[Claim] = field(default_factory=list)
 

@@ -174,7 +174,7 @@ SUBJECT = rule(
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
 _REST = (
-    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? FUNCTION* POSITION ) )*"
+    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= (?: COMMA | BRACKET )? FUNCTION* POSITION ) )*"
 )
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
@@ -227,7 +227,7 @@ INVERSION = rule(
 )
 
 # after the subject of the next relation, and no object of this one: "on the roads and bushes beside them"
-NEXT_SUBJECT = rule("PLACE? RELATION")
+NEXT_SUBJECT = rule("PLACE? RELATION (?: PRONOUN | BEGINNING | NAME )")
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")

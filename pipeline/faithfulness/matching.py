@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention
+from pipeline.faithfulness.labels import name_words
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
@@ -56,7 +57,7 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
     scene = vocabulary.name_of(graph.scene or "")
     for mention in mentions:
         if mention.name not in indices:
-            if not mention.short:
+            if not mention.short and not (mention.foreign and _may_be_named(graph, mention.name)):
                 result.unknown.append(mention)
         elif mention.negated:
             if any(_could_be(mention, graph.groups[index], vocabulary) for index in indices[mention.name]):
@@ -71,6 +72,12 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
         else:
             _match_several(named, indices[name], result, vocabulary)
     return result
+
+
+def _may_be_named(graph: GroupGraph, name: str) -> bool:
+    """Whether a graph has an object that a text may call by this narrower name: a building may be a house."""
+    heads = (word for group in graph.groups for word in name_words(group.name)[-1:])
+    return any(name in words.NARROWER_NAMES.get(head, ()) for head in heads)
 
 
 def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:

@@ -39,6 +39,8 @@ def find_mentions(passage: Passage) -> None:
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
+        if mention.foreign and mention.definite:
+            continue  # "the vehicles" may sum up what the text has named
         if mention.number is None and mention.vague is None and not mention.negation:
             apart = NUMBER_APART.match(passage.kinds, mention.end)
             mention.number = passage.items[apart.end() - 1].number if apart else None
@@ -134,6 +136,7 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     mention = Mention(name, start, end, passage.sentence_of(start), plural, determiner, number, vague)
     mention.negation = negation.text if negation else None
     mention.short = noun.phrase is not None and noun.phrase.short
+    mention.foreign = noun.phrase is not None and noun.phrase.foreign
     mention.claims = _attributes(passage, first, end)
     if noun.kind == Kind.ONES and noun.text == "more":  # "three red buoys and two more"
         alike = next(other for other in reversed(passage.mentions) if other.name == name)

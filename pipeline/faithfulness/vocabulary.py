@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -41,6 +41,7 @@ class Phrase:
     value: str  # as the graphs write it
     plural: bool | None = None  # of a name; None: either
     readings: tuple[tuple[str, bool], ...] = ()  # of a predicate: (predicate, turned round)
+    foreign: bool = False  # a name that no graph has
     short: bool = False  # "court" for "tennis court": can refer to one that was named before
 
 
@@ -82,7 +83,7 @@ class Vocabulary:
         """Phrases by their tokens: a name rather than a predicate, a predicate rather than an attribute."""
         index: dict[tuple[str, ...], Phrase] = {}
         names = (phrase for phrase in self._names() if phrase.tokens not in self.named_shapes)
-        for phrase in chain(names, self._predicates(), self._attributes()):
+        for phrase in chain(names, self._predicates(), self._attributes(), self._foreign_names()):
             index.setdefault(phrase.tokens, phrase)
         return index
 
@@ -116,7 +117,8 @@ class Vocabulary:
         index: dict[str, Phrase] = {}
         for tokens, phrase in self.phrases.items():
             letters = "".join(tokens)
-            if len(letters) >= SHORTEST_JOINED and not phrase.short and letters.isalnum():
+            searched = not phrase.short and not phrase.foreign
+            if len(letters) >= SHORTEST_JOINED and searched and letters.isalnum():
                 index.setdefault(letters, phrase)
         return index
 
@@ -189,7 +191,11 @@ class Vocabulary:
 
     @cached_property
     def _name_tokens(self) -> list[tuple[str, ...]]:
-        return [tokens for tokens, phrase in self.phrases.items() if phrase.kind == Kind.NAME]
+        return [
+            tokens
+            for tokens, phrase in self.phrases.items()
+            if phrase.kind == Kind.NAME and not phrase.foreign
+        ]
 
     def _names(self) -> Iterable[Phrase]:
         for phrase in self._name_phrases():
@@ -217,6 +223,12 @@ class Vocabulary:
                 name = longer[0] if len(longer) == 1 else head  # of several, the text decides
                 for phrase in _name_forms((head,), name):
                     yield Phrase(phrase.tokens, Kind.NAME, name, phrase.plural, short=True)
+
+    def _foreign_names(self) -> Iterable[Phrase]:
+        of_scenes = {word for scene in self.scenes for word in (scene, *scene.split())}
+        for name in sorted(words.COMMON_NAMES - of_scenes):
+            for phrase in _name_forms(tuple(name.split()), name):
+                yield replace(phrase, foreign=True)
 
     def _attributes(self) -> Iterable[Phrase]:
         meaning = self.attribute_of

@@ -64,7 +64,7 @@ CONJUNCTION_PHRASES = (
 PRONOUN_PHRASES = ("the former", "the latter")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
-    "each other", "one another",
+    "each other", "one another", "in number", "centers on", "centres on", "centered on", "centred on",
 )  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
@@ -85,7 +85,7 @@ VERBS = _words(
 LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
-ONE = _words("one other another")  # "the blue one", "the other"
+ONE = _words("one other another first second third fourth fifth sixth")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
 HAVING = _words(
@@ -109,6 +109,7 @@ IMPERATIVES = _words(
     "add remove delete replace change move make insert turn put place keep draw caption describe write "
     "generate imagine ensure state give take increase decrease convert create swap set note"
 )
+NO_IMPERATIVES = {"make": ["up"]}  # with this word after them: ", make up this scene"
 EDITS = _words(
     "add added adding adds addition remove removed removing removes removal delete deleted deleting "
     "insert inserted inserting replace replaced replacing replaces replacement modification modifications "
@@ -175,6 +176,37 @@ COMMON_ATTRIBUTES = _words(
     "large "
     "medium long short tall wide narrow round square rectangular oval straight curved wooden dense sparse "
     "dark bright empty colourful"
+)
+# what a text may call objects by whose name a graph calls them more generally, or nearly the same
+_VEHICLES = _words("car truck bus van lorry tractor trailer motorcycle bicycle excavator")
+_BOATS = _words("boat ship yacht ferry barge sailboat canoe")
+_HOUSES = _words("villa hut shed cottage")
+_BUILDINGS = _HOUSES | _words(
+    "house skyscraper tower church chapel mosque temple school hospital hotel garage warehouse factory barn "
+    "greenhouse hangar lighthouse gazebo"
+)
+_PLANTS = _words("tree bush hedge shrub flower palm")
+_WATERS = _words("pond lake river stream canal lagoon")
+_AIRCRAFT = _words("airplane helicopter")
+_GROUNDS = _words("playground") | {"tennis court", "basketball court", "football field"}
+_PEOPLE = _words("person pedestrian child swimmer")
+NARROWER_NAMES = {
+    "vehicle": _VEHICLES, "automobile": _VEHICLES, "boat": _BOATS, "ship": _BOATS, "vessel": _BOATS,
+    "house": _HOUSES, "home": _HOUSES | {"house"}, "building": _BUILDINGS, "structure": _BUILDINGS,
+    "plant": _PLANTS, "vegetation": _PLANTS, "tree": {"palm"}, "bush": {"shrub", "hedge"}, "water": _WATERS,
+    "pond": {"lake"}, "lake": {"pond", "lagoon"}, "river": {"stream", "canal"}, "aircraft": _AIRCRAFT,
+    "court": _GROUNDS, "field": _GROUNDS, "playground": _GROUNDS, "person": _PEOPLE, "people": _PEOPLE,
+    "dock": {"pier", "jetty"}, "pier": {"dock", "jetty"}, "harbor": {"dock", "pier", "jetty"},
+}  # fmt: skip
+# objects that a text may invent although no graph of the dataset has them
+COMMON_NAMES = frozenset().union(
+    *NARROWER_NAMES.values(),
+    _words(
+        "train tram runway helipad bridge viaduct dam fountain island hill mountain fence wall gate statue "
+        "monument bench umbrella parasol lamp streetlight animal cow horse sheep dog duck windmill container "
+        "buoy billboard crane chimney silo slide trampoline pergola tent"
+    ),
+    ("wind turbine", "solar panel", "swimming pool"),
 )
 NAMED_SHAPES = _words("square oval")  # attributes that are names of classes too
 NAME_SYNONYMS = (
