@@ -120,6 +120,7 @@ class Passage:
     Attributes:
         kinds: the kind of every item, one character each.
         subjects: the pronouns that open a clause.
+        scenes: names of objects by which the text calls its scene: "a tennis court scene".
     """
 
     def __init__(self, text: str, vocabulary: Vocabulary) -> None:
@@ -129,6 +130,7 @@ class Passage:
         self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
         self.mentions: list[Mention] = []
         self.places: list[Place] = []
+        self.scenes: list[str] = []
 
     def sentence_from(self, at: int) -> list[str]:
         """The items from `at` to the end of its sentence, as texts."""
@@ -161,6 +163,12 @@ class Passage:
         before = [other for other in self.mentions if other.end < mention.start][-1:]
         return [other for other in before if other.sentence == mention.sentence]
 
+    def _is_scene(self, mention: Mention) -> bool:
+        """Whether a mention names the scene that things are in: "in this park"."""
+        before = self.kinds[max(mention.start - 1, 0)]
+        inside = before in (Kind.PREPOSITION, Kind.OF) and mention.definite
+        return inside and mention.name in self.vocabulary.scenes
+
     def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
         """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.
 
@@ -174,7 +182,7 @@ class Passage:
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
         earlier = [mention for mention in earlier if mention not in besides]
         if text in words.PRONOUN_PHRASES:
-            named = [m for m in self.mentions if m.end <= at and not m.negated]
+            named = [m for m in self.mentions if m.end <= at and not m.negated and not self._is_scene(m)]
             others = [mention for mention in named if mention not in besides]
             named = others if len(others) > 1 else named
             verb = self.kinds[at + 1 : at + 2]

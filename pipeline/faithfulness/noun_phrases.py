@@ -30,6 +30,7 @@ def find_mentions(passage: Passage) -> None:
     for match in sorted(matches, key=re.Match.end):
         if match.re is NOUN_PHRASE:
             if _is_scene(passage, match.end() - 1):
+                passage.scenes.append(passage.items[match.end() - 1].value)
                 continue
             name = _full_name(passage, match)
             if name is None:
@@ -59,10 +60,10 @@ def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
     determiner = match["article"] or match["determiner"]
     if exact and (not determiner or any(mention.name == name for mention in passage.mentions)):
         return name
-    for mention in reversed(passage.mentions):
-        head = mention.name.split()[-1]
-        if head != mention.name and item.text in (head, pluralise(head)):
-            return mention.name
+    for other in (*(mention.name for mention in reversed(passage.mentions)), *passage.scenes):
+        head = other.split()[-1]
+        if head != other and item.text in (head, pluralise(head)):
+            return other
     return None if head_alone else name
 
 

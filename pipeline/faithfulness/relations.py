@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.claims import Mention, Passage, RelationClaim
+from pipeline.faithfulness.claims import Claim, Mention, Passage, RelationClaim
 from pipeline.faithfulness.grammar import (
     ASSERTED_RELATION,
     CLASSES,
@@ -24,6 +24,9 @@ def relations(passage: Passage) -> list[RelationClaim]:
     for match in ASSERTED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), claims[-1] if claims else None)
         if claim.subjects and claim.objects:
+            if place := _place_in_scene(passage, claim):
+                claim = replace(claim, sure=False)
+                claim.subjects[0].claims.append(Claim("position", place, "possible"))
             claims.append(claim)
     for match in DENIED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), None)
@@ -75,6 +78,13 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         scene = at > 0 and kinds[at - 1] == Kind.PICTURE  # "The park contains a pond"
         subjects = [mention for mention in after if mention not in objects and not scene][:1]
     return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at)
+
+
+def _place_in_scene(passage: Passage, claim: RelationClaim) -> str | None:
+    """The place that a relation may mean: "on the left of the park", which is the scene here."""
+    text = passage.items[claim.at].text
+    of_scene = claim.names_one and claim.objects[0].definite and claim.objects[0].name in passage.vocabulary.scenes
+    return words.cell_of(text.split()) if of_scene and text.startswith(words.PLACING) else None
 
 
 def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:

@@ -64,7 +64,7 @@ CONJUNCTION_PHRASES = (
 PRONOUN_PHRASES = ("the former", "the latter")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
-    "each other", "one another", "in number", "centers on", "centres on", "centered on", "centred on",
+    "each other", "one another", "centers on", "centres on", "centered on", "centred on",
 )  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
@@ -291,6 +291,7 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
+PLACING = ("on the ", "at the ")  # predicates that may as well say where in the scene something is
 # may say no more than "and", or "has": "boats in the water", "It contains two cars"
 LOOSE_PREDICATES = _words("alongside by in contain contains")
 # a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it
