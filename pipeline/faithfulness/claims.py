@@ -165,9 +165,9 @@ class Passage:
 
     def _is_scene(self, mention: Mention) -> bool:
         """Whether a mention names the scene that things are in: "in this park"."""
-        before = self.kinds[max(mention.start - 1, 0)]
-        inside = before in (Kind.PREPOSITION, Kind.OF) and mention.definite
-        return inside and mention.name in self.vocabulary.scenes
+        before = self.items[max(mention.start - 1, 0)].text
+        inside = before == "of" or before in words.PREPOSITIONS
+        return inside and mention.definite and mention.name in self.vocabulary.scenes
 
     def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
         """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.

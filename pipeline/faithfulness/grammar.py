@@ -140,7 +140,10 @@ COUNT = rule(r"""
 """)
 
 # a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
-NUMBER_APART = rule(r"POSITION? (?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
+NUMBER_APART = rule(r"""
+    (?: POSITION? (?: COPULA | COMMA | COLON | BRACKET ) FUNCTION? | COMMA (?: OF | WEAK ) RELATIVE FUNCTION COPULA )
+    NUMBER (?= FUNCTION? NUMBERED | \Z)
+""")
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
@@ -172,11 +175,16 @@ SUBJECT = rule(
     "(?: (?<=STOP) | (?<=SEPARATOR) | (?<=LINK) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )"
 )
 
+# after "on it": what is said of the thing that is on it
+_AFTER_PRONOUN = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
+
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
 _REST = (
-    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= (?: COMMA | BRACKET )? FUNCTION* POSITION ) )*"
+    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= " + _AFTER_PRONOUN + ") )*"
 )
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
+
+PAIR_CLAUSE = rule("RELATION PRONOUN (?= COMMA RELATIVE )")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
 CLAIM = rule(
@@ -186,7 +194,9 @@ CLAIM = rule(
 
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
-FOREIGN_PHRASE = rule("(?: QUANTITY (?! NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PICTURE)")
+FOREIGN_PHRASE = rule(
+    "(?: QUANTITY (?! FUNCTION? NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! (?: WORD | NAME )* PICTURE)"
+)
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it

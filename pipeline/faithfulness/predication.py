@@ -26,7 +26,10 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
             if mention.distributes:
                 claim = claim._replace(force="denied")
             if pronoun is not None:
-                passage.places.append(Place(claim.value, [mention, *passage.antecedents(pronoun)]))
+                near = passage.antecedents(pronoun, besides=[mention])
+                passage.places.append(Place(claim.value, [mention, *near]))
+                for other in near:
+                    other.claims.append(claim)
             elif others and claim == Claim("position", claim.value):
                 # "The cars are below the hangar at the left", "a boat in the water at the left"
                 passage.places.append(Place(claim.value, [mention, *others]))
@@ -183,6 +186,8 @@ def _read_pronouns(passage: Passage) -> None:
         following = next((mention for mention in passage.mentions if mention.start > at), None)
         end = len(passage.kinds) if following is None else following.start
         end = min([end, *(other for other in passage.subjects if other > at)])
+        if clause := grammar.PAIR_CLAUSE.search(passage.kinds, at + 1, end):
+            end = clause.end()  # "the former below the latter, which is red"
         claims = [claim for claim, *_ in _claims(passage, at + 1, end, following, placed=False)]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]

@@ -64,7 +64,7 @@ CONJUNCTION_PHRASES = (
 PRONOUN_PHRASES = ("the former", "the latter")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
-    "each other", "one another", "centers on", "centres on", "centered on", "centred on",
+    "each other", "one another", "in all", "centers on", "centres on", "centered on", "centred on",
 )  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
