@@ -36,6 +36,7 @@ class Mention:
     determiner: str | None = None  # "" where none is needed: a row of cars
     number: int | None = None
     vague: str | None = None
+    part: int | None = None  # "four of the tanks"
     negation: str | None = None  # in the noun phrase
     negated: bool = False  # the text says that there is none
     distributes: bool = False  # the text denies what it says of it: "neither car is red"
@@ -119,7 +120,8 @@ class Passage:
 
     Attributes:
         kinds: the kind of every item, one character each.
-        subjects: the pronouns that open a clause.
+        subjects: the items that stand for the subject of a clause: pronouns, and commas that end an insertion.
+        resumed: by such a comma, what the clause goes on about.
         scenes: names of objects by which the text calls its scene: "a tennis court scene".
     """
 
@@ -128,6 +130,7 @@ class Passage:
         self.items: list[Item] = items_of(text, vocabulary)
         self.kinds = "".join([item.kind for item in self.items])
         self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
+        self.resumed: dict[int, Mention] = {}
         self.mentions: list[Mention] = []
         self.places: list[Place] = []
         self.scenes: list[str] = []
@@ -177,6 +180,8 @@ class Passage:
         Args:
             besides: mentions that it does not refer to.
         """
+        if at in self.resumed:
+            return [self.resumed[at]]
         text = self.items[at].text
         several = words.PRONOUNS.get(text, "its" not in text.split())  # "to its left"
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]

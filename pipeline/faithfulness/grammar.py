@@ -87,6 +87,7 @@ CLASSES = {
     "LITTLE": "ijv_ch@ftsbla?oIrw",
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
+    "CLAUSE_END": ".;h",
     "AFTER_POSITION": "&,:;(/eij.chv_",
     "AFTER_ONE": "&,:;(/eij.chv_PQpqzR@",
     "UNFINISHED_KIND": "tfij&e@c,:",
@@ -131,6 +132,9 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 
 # "the white ones", of what the text has named last
 ELLIPSIS = rule(_MODIFIED + "ONES")
+
+# after "both the cars", which are not two, in "both the cars and the lot"
+CORRELATIVE = rule("POSITION? AND (?: BEGINNING | NAME )")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
 COUNT = rule(r"""
@@ -177,6 +181,12 @@ SUBJECT = rule(
 
 # after "on it": what is said of the thing that is on it
 _AFTER_PRONOUN = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
+
+# an insertion after a noun phrase, with its commas, if the clause goes on: ", next to which are trees, is round"
+INSERTION = rule("""
+    POSITION? COMMA
+    (?: (?: RELATION | PREPOSITION )? RELATIVE | UNKNOWN? RELATION ) (?: ~CLAUSE_END )*? COMMA (?=COPULA)
+""")
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
 _REST = (

@@ -69,6 +69,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             item.kind = Kind.ONES  # "another one", "the other two"
         elif item.text == "more" and before.kind in CLASSES["QUANTITY"] and next_kind in CLASSES["AFTER_ONE"]:
             item.kind = Kind.ONES  # "and three more at the right"
+        elif item.text == "those" and next_kind in CLASSES["PLACE"]:
+            item.kind = Kind.ONES  # "those at the bottom"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
             item.kind = Kind.PRONOUN  # "below these"
         elif item.text in words.COLLECTIVE_NAMES and (
@@ -113,6 +115,8 @@ def _phrase(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> Phrase | 
         after == ["of"] or (phrase.short and words.DEFINITE.isdisjoint(before))
     ):
         return None
+    if phrase.tokens[0] in words.INSIDE and is_picture(tokens, at + 1, vocabulary):
+        return None  # "in this park"
     if after == [words.NO_NAME_BEFORE.get(phrase.tokens[0])]:
         return None
     if phrase.tokens == ("by",) and "".join(before).endswith("ed"):

@@ -1,7 +1,7 @@
 """Which group of a graph each mention of a text refers to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention
@@ -91,6 +91,8 @@ def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:
 def _match_several(named: list[Mention], indices: list[int], result: Match, vocabulary: Vocabulary) -> None:
     """Match the mentions of one name to the groups of that name."""
     groups = [result.graph.groups[index] for index in indices]
+    wholes = {mention: _parts(mention, groups, vocabulary) for mention in named}
+    named = [part for parts in wholes.values() for part in parts]
     total = result.total(named[0].name)
     scores = [[_score(mention, group, vocabulary) for group in groups] for mention in named]
     owners = _assign(named, scores, len(groups))
@@ -110,6 +112,23 @@ def _match_several(named: list[Mention], indices: list[int], result: Match, voca
             result.mentions[options[0]].append(mention)
         if len(options) == 1 or (best < -1 and not together):
             result.claims[options[0]].append(mention)
+    for mention, parts in wholes.items():
+        result.groups[mention] = [index for part in parts for index in result.groups[part]]
+
+
+def _parts(mention: Mention, groups: Sequence[Group], vocabulary: Vocabulary) -> list[Mention]:
+    """A mention as one of each group that it speaks of: "green and brown fields" are of two."""
+    looks = set(mention.attributes)
+    if len(looks) < 2 or mention.many is False or mention.number is not None or mention.vague is not None:
+        return [mention]
+    shares = [looks & set(vocabulary.meanings(group.attributes)) for group in groups]
+    if looks in shares or looks != set().union(*shares):
+        return [mention]
+    foreign = [looks - share for share in shares if share]
+    return [
+        replace(mention, claims=[claim for claim in mention.claims if claim.value not in others])
+        for others in foreign
+    ]
 
 
 def _fits_all(mention: Mention, groups: Sequence[Group], vocabulary: Vocabulary) -> bool:
@@ -169,6 +188,8 @@ def states_quantity(group: Group, mention: Mention) -> bool:
     if count is not None:
         if mention.number is not None:
             return mention.number == count
+        if mention.part is not None:
+            return mention.part == count
         alone = mention.vague is None and mention.plural is not True and mention.first
         return count == 1 and alone and mention.determiner in words.THE_ONE
     return mention.number is None and mention.vague is not None and mention.vague == vague_class(quantity)

@@ -7,8 +7,10 @@ from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
 from pipeline.faithfulness.grammar import (
     CLASSES,
+    CORRELATIVE,
     COUNT,
     ELLIPSIS,
+    INSERTION,
     NOUN_PHRASE,
     NUMBER_APART,
     PREDICATED,
@@ -45,8 +47,23 @@ def find_mentions(passage: Passage) -> None:
         if mention.number is None and mention.vague is None and not mention.negation:
             apart = NUMBER_APART.match(passage.kinds, mention.end)
             mention.number = passage.items[apart.end() - 1].number if apart else None
+        if mention.part is None and "partitive" in match.re.groupindex and match["partitive"]:
+            mention.part = passage.items[match.end("partitive") - 1].number
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
+
+
+def find_resumptions(passage: Passage) -> None:
+    """Find the clauses that go on after an insertion: "The pond, around which trees stand, is round"."""
+    for index, mention in enumerate(passage.mentions):
+        insertion = INSERTION.match(passage.kinds, mention.end)
+        if insertion is None or passage.mentions[index + 1 :][:1] == []:
+            continue
+        comma = insertion.end() - 1
+        several = passage.kinds[comma + 1] == Kind.ARE
+        if passage.mentions[index + 1].end <= comma and mention.many in (several, None):
+            passage.resumed[comma] = mention
+    passage.subjects = sorted({*passage.subjects, *passage.resumed})
 
 
 def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
@@ -121,6 +138,9 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     opening = last.get("whole") or last.get("article") or last.get("determiner")
     determiner = opening.text if opening else None
     number, vague = _quantity(last, items[slice(*match.span("collective"))])
+    both = "determiner" in last and last["determiner"].kind == Kind.BOTH
+    if both and CORRELATIVE.match(passage.kinds, end):
+        number = None
     negation = last.get("negation")
     if collective := last.get("collective"):
         determiner = determiner or ("" if collective.number is None and not collective.value else None)

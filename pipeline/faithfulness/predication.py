@@ -42,6 +42,7 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
             if several:  # "The car and the hangar are white"
                 for earlier in passage.listed(mentions[index::-1])[1:]:
                     earlier.claims.append(claim._replace(force="possible"))
+    _join_places(passage, opening, trailing)
     _share_places(passage, opening, trailing)
     _read_pronouns(passage)
 
@@ -60,12 +61,37 @@ def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> li
         elif said.fronted is not None:
             begins[said.subjects[0]] = said.fronted[0]
     found = []
-    pairs = [at for at in passage.subjects if passage.items[at].text in words.PRONOUN_PHRASES]
+    pairs = [
+        at
+        for at in passage.subjects
+        if at in passage.resumed or passage.items[at].text in words.PRONOUN_PHRASES
+    ]
     for mention, following in zip_longest(passage.mentions, passage.mentions[1:]):
         end = len(passage.kinds) if following is None else begins.get(following, following.start)
         end = min([end, *(at for at in pairs if at >= mention.end)])
         found.append(max(mention.end, min(end, ends.get(mention, end))))
     return found
+
+
+def _join_places(passage: Passage, opening: dict[Mention, str], trailing: dict[Mention, str]) -> None:
+    """A row and a column are one place: "At the top, a car is on the left and a bus on the right"."""
+    for mention, row in opening.items():
+        if _joined(row, trailing.get(mention)) is None:
+            continue
+        index = passage.mentions.index(mention)
+        for other in passage.mentions[index:]:
+            place = _joined(row, trailing.get(other))
+            if place is None or Kind.STOP in passage.kinds[mention.end : other.start]:
+                break
+            other.claims = [claim for claim in other.claims if claim.value not in (row, trailing[other])]
+            other.claims.append(Claim("position", place))
+            trailing[other] = place
+
+
+def _joined(one: str, other: str | None) -> str | None:
+    """The cell that a row and a column name together; None if they are not one row and one column."""
+    cell = words.cell_of(f"{one} {other}".split()) if other is not None else None
+    return cell if cell is not None and len(cell) == len(one) + len(other or "") + 1 else None
 
 
 def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Mapping[Mention, str]) -> None:
