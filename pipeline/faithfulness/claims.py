@@ -1,5 +1,6 @@
 """What a reader of captions finds: mentions of objects, claims of relations, and the text they stand in."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -144,17 +145,18 @@ class Passage:
         """The number of an item's sentence."""
         return self.kinds.count(Kind.STOP, 0, at)
 
-    def listed(self, mentions: Iterable[Mention]) -> list[Mention]:
+    def listed(self, mentions: Iterable[Mention], joint: re.Pattern[str] = LIST) -> list[Mention]:
         """The first of these mentions and those that form a list with it: "the car and the hangar".
 
         Args:
             mentions: in the order of the text, or in the opposite order.
+            joint: the rule of what stands between them.
         """
         members: list[Mention] = []
         for mention in mentions:
             if members:
                 before, after = sorted((members[-1], mention), key=lambda member: member.end)
-                if not LIST.fullmatch(self.kinds, before.end, after.start):
+                if not joint.fullmatch(self.kinds, before.end, after.start):
                     break
             members.append(mention)
         return members

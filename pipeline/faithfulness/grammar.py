@@ -138,15 +138,18 @@ CORRELATIVE = rule("POSITION? AND (?: BEGINNING | NAME )")
 
 # "... and one blue.", "... and one at the right", of what the text has named last
 COUNT = rule(r"""
-    (?: THE )? NUMBER
+    (?: THE )? NUMBER (?: OF (?: PRONOUN | RELATIVE ) )?
     (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )
   | THE NUMBER (?= SEPARATOR | RELATION | STOP | \Z)
 """)
 
-# a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
+# after such a count, what gives its noun: "two red and three blue cars"
+COUNTED_TOGETHER = rule("(?: COMMA QUANTITY ATTRIBUTE+ )* COMMA? AND QUANTITY ATTRIBUTE+ NAME")
+
+# a quantity that stands apart: "The cars are two,", "Cars: two, red", "cars (2)", "cars, of which there are two"
 NUMBER_APART = rule(r"""
     (?: POSITION? (?: COPULA | COMMA | COLON | BRACKET ) FUNCTION? | COMMA (?: OF | WEAK ) RELATIVE FUNCTION COPULA )
-    NUMBER (?= FUNCTION? NUMBERED | \Z)
+    QUANTITY (?= (?: OF PRONOUN )? FUNCTION? NUMBERED | \Z)
 """)
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
@@ -157,6 +160,9 @@ PREDICATED = rule(
 
 # between the noun phrases of a list: "a car, a bus and, below it, a hangar"
 LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
+
+# the same, with the places of its members: "the car at the left and the bus at the right are red"
+PLACED_LIST = rule("POSITION? (?: COMMA | AND )+")
 
 # between two clauses rather than two members of a list: "near the hangar, and a car"
 CLAUSE_JOINT = rule("COMMA AND")
@@ -185,7 +191,8 @@ _AFTER_PRONOUN = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION |
 # an insertion after a noun phrase, with its commas, if the clause goes on: ", next to which are trees, is round"
 INSERTION = rule("""
     POSITION? COMMA
-    (?: (?: RELATION | PREPOSITION )? RELATIVE | UNKNOWN? RELATION ) (?: ~CLAUSE_END )*? COMMA (?=COPULA)
+    (?: (?: RELATION | PREPOSITION )? RELATIVE | UNKNOWN? RELATION | UNKNOWN PREPOSITION | WITH | LINK )
+    (?: ~CLAUSE_END )*? COMMA (?=COPULA)
 """)
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
@@ -205,7 +212,7 @@ CLAIM = rule(
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
 FOREIGN_PHRASE = rule(
-    "(?: QUANTITY (?! FUNCTION? NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! (?: WORD | NAME )* PICTURE)"
+    "(?: QUANTITY (?! (?: OF PRONOUN )? FUNCTION? NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! (?: WORD | NAME )* PICTURE)"
 )
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
@@ -239,6 +246,7 @@ DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 FRONTED_RELATION = rule(r"""
     (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* (?P<front> (?: PLACE COMMA )? FUNCTION* ) \Z
 """)
+NEXT_INVERSION = rule("POSITION? COPULA")  # ", right of the ship are two cars"
 OBJECT_REMARK = rule(
     "POSITION* (?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
 )

@@ -9,6 +9,7 @@ from pipeline.faithfulness.grammar import (
     CLASSES,
     CORRELATIVE,
     COUNT,
+    COUNTED_TOGETHER,
     ELLIPSIS,
     INSERTION,
     NOUN_PHRASE,
@@ -37,6 +38,8 @@ def find_mentions(passage: Passage) -> None:
             name = _full_name(passage, match)
             if name is None:
                 continue
+        elif match.re is COUNT and (name := _name_after(passage, match)) is not None:
+            pass
         elif mentions:
             name = _name_meant(passage, match)
         else:
@@ -46,7 +49,9 @@ def find_mentions(passage: Passage) -> None:
             continue  # "the vehicles" may sum up what the text has named
         if mention.number is None and mention.vague is None and not mention.negation:
             apart = NUMBER_APART.match(passage.kinds, mention.end)
-            mention.number = passage.items[apart.end() - 1].number if apart else None
+            if apart:
+                quantity = passage.items[apart.end() - 1]
+                mention.number, mention.vague = quantity.number, quantity.value or None
         if mention.part is None and "partitive" in match.re.groupindex and match["partitive"]:
             mention.part = passage.items[match.end("partitive") - 1].number
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
@@ -103,6 +108,13 @@ def _name_meant(passage: Passage, match: re.Match[str]) -> str:
         if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:
             return mention.name
     return latest.name
+
+
+def _name_after(passage: Passage, match: re.Match[str]) -> str | None:
+    """What "two red" are, in "two red and three blue cars"; None in "two boats, one red and one blue"."""
+    together = COUNTED_TOGETHER.match(passage.kinds, match.end())
+    listed = passage.mentions and passage.kinds[passage.mentions[-1].end : match.start()] == Kind.COMMA
+    return passage.items[together.end() - 1].value if together and not listed else None
 
 
 def _may_be_one(mention: Mention, other: Mention) -> bool:

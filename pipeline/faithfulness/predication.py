@@ -40,7 +40,7 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
             if claim.aspect == "position" and claim.force == "stated":
                 trailing[mention] = claim.value
             if several:  # "The car and the hangar are white"
-                for earlier in passage.listed(mentions[index::-1])[1:]:
+                for earlier in passage.listed(mentions[index::-1], grammar.PLACED_LIST)[1:]:
                     earlier.claims.append(claim._replace(force="possible"))
     _join_places(passage, opening, trailing)
     _share_places(passage, opening, trailing)
@@ -81,7 +81,8 @@ def _join_places(passage: Passage, opening: dict[Mention, str], trailing: dict[M
         index = passage.mentions.index(mention)
         for other in passage.mentions[index:]:
             place = _joined(row, trailing.get(other))
-            if place is None or Kind.STOP in passage.kinds[mention.end : other.start]:
+            between = passage.kinds[mention.end : other.start]
+            if place is None or Kind.STOP in between or Kind.SEMICOLON in between:
                 break
             other.claims = [claim for claim in other.claims if claim.value not in (row, trailing[other])]
             other.claims.append(Claim("position", place))

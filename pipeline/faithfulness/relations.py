@@ -11,6 +11,7 @@ from pipeline.faithfulness.grammar import (
     DENIED_RELATION,
     FRONTED_RELATION,
     INVERSION,
+    NEXT_INVERSION,
     NEXT_SUBJECT,
     OBJECT_REMARK,
     OPENING_POSITION,
@@ -137,5 +138,7 @@ def _front(passage: Passage, at: int, end: int, opens: bool) -> int | None:
         position = OPENING_POSITION.search(kinds, since, at)
         pronoun = any(since <= subject < at for subject in passage.subjects)
         return None if pronoun else position.start("position") if position else at
+    if kinds[at - 1] == Kind.COMMA and NEXT_INVERSION.match(kinds, end):
+        return at
     joint = FRONTED_RELATION.search(kinds, since, at)
     return joint.start("front") if joint else None

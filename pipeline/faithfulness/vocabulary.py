@@ -307,6 +307,8 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
         return
     last = tokens[-1]
     plurals = {pluralise(last)}
+    if last in IRREGULAR:
+        plurals.add(last + "s")  # "persons"
     for ending, plural in (("fe", "ves"), ("f", "ves")):
         if last.endswith(ending) and last not in IRREGULAR:
             plurals.add(last.removesuffix(ending) + plural)
