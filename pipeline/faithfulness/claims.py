@@ -121,7 +121,7 @@ class Passage:
 
     Attributes:
         kinds: the kind of every item, one character each.
-        subjects: the items that stand for the subject of a clause: pronouns, and commas that end an insertion.
+        subjects: the items that open a clause as its subject: pronouns, and commas that end an insertion.
         resumed: by such a comma, what the clause goes on about.
         scenes: names of objects by which the text calls its scene: "a tennis court scene".
     """

@@ -146,9 +146,10 @@ COUNT = rule(r"""
 # after such a count, what gives its noun: "two red and three blue cars"
 COUNTED_TOGETHER = rule("(?: COMMA QUANTITY ATTRIBUTE+ )* COMMA? AND QUANTITY ATTRIBUTE+ NAME")
 
-# a quantity that stands apart: "The cars are two,", "Cars: two, red", "cars (2)", "cars, of which there are two"
-NUMBER_APART = rule(r"""
-    (?: POSITION? (?: COPULA | COMMA | COLON | BRACKET ) FUNCTION? | COMMA (?: OF | WEAK ) RELATIVE FUNCTION COPULA )
+# a quantity that stands apart: "The cars are two,", "Cars: two, red", "cars (2)", ", of which there are two"
+QUANTITY_APART = rule(r"""
+    (?: POSITION? (?: COPULA | COMMA | COLON | BRACKET ) FUNCTION?
+      | COMMA (?: OF | WEAK ) RELATIVE FUNCTION COPULA )
     QUANTITY (?= (?: OF PRONOUN )? FUNCTION? NUMBERED | \Z)
 """)
 
@@ -185,10 +186,10 @@ SUBJECT = rule(
     "(?: (?<=STOP) | (?<=SEPARATOR) | (?<=LINK) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )"
 )
 
-# after "on it": what is said of the thing that is on it
-_AFTER_PRONOUN = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
+# after "on it": what is said of the thing that is there
+_AFTER_IT = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
 
-# an insertion after a noun phrase, with its commas, if the clause goes on: ", next to which are trees, is round"
+# an insertion after a noun phrase, if the clause goes on: "The pond, around which trees stand, is round"
 INSERTION = rule("""
     POSITION? COMMA
     (?: (?: RELATION | PREPOSITION )? RELATIVE | UNKNOWN? RELATION | UNKNOWN PREPOSITION | WITH | LINK )
@@ -196,9 +197,7 @@ INSERTION = rule("""
 """)
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
-_REST = (
-    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= " + _AFTER_PRONOUN + ") )*"
-)
+_REST = rf"(?: ~{{}} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= {_AFTER_IT} ) )*"
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
 
 PAIR_CLAUSE = rule("RELATION PRONOUN (?= COMMA RELATIVE )")
@@ -212,7 +211,8 @@ CLAIM = rule(
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
 FOREIGN_PHRASE = rule(
-    "(?: QUANTITY (?! (?: OF PRONOUN )? FUNCTION? NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! (?: WORD | NAME )* PICTURE)"
+    "(?: QUANTITY (?! (?: OF PRONOUN )? FUNCTION? NUMBERED ) | ARTICLE | (?<!COPULA) OTHER )"
+    "(?! (?: WORD | NAME )* PICTURE)"
 )
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 

@@ -98,8 +98,10 @@ def _spelt_otherwise(
         if length > max(longer_than, 1) and letters in vocabulary.scene_letters:
             return Item(Kind.PICTURE, " ".join(tokens[at : at + length])), length
         phrase = vocabulary.joined.get(letters) if length > longer_than else None
-        apart = [(token,) in vocabulary.phrases for token in tokens[at : at + length]]
-        if phrase is None or len(phrase.tokens) == length or (phrase.kind == Kind.NAME and all(apart)):
+        if phrase is None or len(phrase.tokens) == length:
+            continue
+        apart = ((word,) in vocabulary.phrases for word in tokens[at : at + length])
+        if phrase.kind == Kind.NAME and all(apart):
             continue  # "green houses" are no "greenhouse"
         return Item(phrase.kind, " ".join(phrase.tokens), phrase.value, phrase=phrase), length
     return None

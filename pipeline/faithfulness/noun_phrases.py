@@ -13,8 +13,8 @@ from pipeline.faithfulness.grammar import (
     ELLIPSIS,
     INSERTION,
     NOUN_PHRASE,
-    NUMBER_APART,
     PREDICATED,
+    QUANTITY_APART,
     Kind,
 )
 from pipeline.faithfulness.items import Item
@@ -48,7 +48,7 @@ def find_mentions(passage: Passage) -> None:
         if mention.foreign and mention.definite:
             continue  # "the vehicles" may sum up what the text has named
         if mention.number is None and mention.vague is None and not mention.negation:
-            apart = NUMBER_APART.match(passage.kinds, mention.end)
+            apart = QUANTITY_APART.match(passage.kinds, mention.end)
             if apart:
                 quantity = passage.items[apart.end() - 1]
                 mention.number, mention.vague = quantity.number, quantity.value or None

@@ -83,9 +83,10 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
 
 def _place_in_scene(passage: Passage, claim: RelationClaim) -> str | None:
     """The place that a relation may mean: "on the left of the park", which is the scene here."""
-    text = passage.items[claim.at].text
-    of_scene = claim.names_one and claim.objects[0].definite and claim.objects[0].name in passage.vocabulary.scenes
-    return words.cell_of(text.split()) if of_scene and text.startswith(words.PLACING) else None
+    text, object_ = passage.items[claim.at].text, claim.objects[0]
+    if not (claim.names_one and object_.definite and object_.name in passage.vocabulary.scenes):
+        return None
+    return words.cell_of(text.split()) if text.startswith(words.PLACING) else None
 
 
 def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:
