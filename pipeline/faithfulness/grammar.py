@@ -181,6 +181,9 @@ LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
 # after a shape that is an attribute here: "a square, white house", and no name: "a square, a house"
 SHAPED = rule("NAME | ATTRIBUTE | NOUN | JOINT ATTRIBUTE+ NAME")
 
+# the scene's name, where it is an object's as well
+PLACE_IN_NAME = rule("POSITION_OF OF DETERMINER NAME")
+
 # a pronoun that opens a clause: "They are red", "Both are small"
 SUBJECT = rule(
     "(?: (?<=STOP) | (?<=SEPARATOR) | (?<=LINK) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.grammar import CLASSES, SHAPED, Kind
+from pipeline.faithfulness.grammar import CLASSES, PLACE_IN_NAME, SHAPED, Kind
 from pipeline.faithfulness.labels import is_grammar
 from pipeline.faithfulness.positions import is_picture, position_at
 from pipeline.faithfulness.small_words import Item, fixed_phrase, kind_at, small_word
@@ -57,6 +57,10 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
         name = vocabulary.named_shapes.get((item.text,))
         if name is not None and _is_noun(kinds, at):
             item.kind, item.value, item.phrase = Kind.NAME, name.value, name
+    for match in PLACE_IN_NAME.finditer(kinds):
+        item = items[match.end() - 1]
+        if item.text in vocabulary.scenes:
+            item.kind, item.phrase = Kind.PICTURE, None  # "at the top of the park"
     for before, item, after in zip(items, items[1:], [*items[2:], None], strict=False):
         next_kind = after.kind if after is not None else Kind.STOP
         if item.text == "one" and before.kind == Kind.ATTRIBUTE and next_kind in CLASSES["AFTER_ONE"]:

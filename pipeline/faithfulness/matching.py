@@ -57,7 +57,7 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
     scene = vocabulary.name_of(graph.scene or "")
     for mention in mentions:
         if mention.name not in indices:
-            if not mention.short and not (mention.foreign and _may_be_named(graph, mention.name)):
+            if not _may_be_named(graph, mention):
                 result.unknown.append(mention)
         elif mention.negated:
             if any(_could_be(mention, graph.groups[index], vocabulary) for index in indices[mention.name]):
@@ -74,10 +74,16 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
     return result
 
 
-def _may_be_named(graph: GroupGraph, name: str) -> bool:
-    """Whether a graph has an object that a text may call by this narrower name: a building may be a house."""
-    heads = (word for group in graph.groups for word in name_words(group.name)[-1:])
-    return any(name in words.NARROWER_NAMES.get(head, ()) for head in heads)
+def _may_be_named(graph: GroupGraph, mention: Mention) -> bool:
+    """Whether an object of the graph may be what a text names otherwise.
+
+    By a narrower name that no graph has: a building may be a house. Or by the head of longer names: "a field".
+    """
+    heads = {word for group in graph.groups for word in name_words(group.name)[-1:]}
+    if mention.short:
+        head = mention.name.split()[-1]
+        return mention.definite or head in heads or not heads.isdisjoint(words.NARROWER_NAMES.get(head, ()))
+    return mention.foreign and any(mention.name in words.NARROWER_NAMES.get(head, ()) for head in heads)
 
 
 def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:
