@@ -72,7 +72,8 @@ PREPOSITIONS = _words(
 FUNCTION_WORDS = _words(
     "there here with without where as well along also of for then too only just very quite rather mostly "
     "mainly all has have having had contains contain containing features feature featuring shows show "
-    "includes include including can see seen visible be we you one's while whereas but or alone together"
+    "includes include including can see seen visible be we you one's while whereas but or alone together "
+    "likewise similarly"
 )
 VERBS = _words(
     "sits sit stands stand lies lie located situated parked placed positioned set arranged found seen "
