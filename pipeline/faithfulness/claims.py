@@ -121,8 +121,8 @@ class Passage:
 
     Attributes:
         kinds: the kind of every item, one character each.
-        subjects: the items that open a clause as its subject: pronouns, and commas that end an insertion.
-        resumed: by such a comma, what the clause goes on about.
+        subjects: the items that open a clause as its subject: pronouns, and verbs apart from it.
+        resumed: by such a verb, its subject.
         scenes: names of objects by which the text calls its scene: "a tennis court scene".
     """
 

@@ -88,6 +88,7 @@ CLASSES = {
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
     "CLAUSE_END": ".;h",
+    "PHRASE_END": ".,:;&hijcw",
     "AFTER_POSITION": "&,:;(/eij.chv_",
     "AFTER_ONE": "&,:;(/eij.chv_PQpqzR@",
     "UNFINISHED_KIND": "tfij&e@c,:",
@@ -192,11 +193,15 @@ SUBJECT = rule(
 # after "on it": what is said of the thing that is there
 _AFTER_IT = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
 
-# an insertion after a noun phrase, if the clause goes on: "The pond, around which trees stand, is round"
-INSERTION = rule("""
-    POSITION? COMMA
-    (?: (?: RELATION | PREPOSITION )? RELATIVE | UNKNOWN? RELATION | UNKNOWN PREPOSITION | WITH | LINK )
-    (?: ~CLAUSE_END )*? COMMA (?=COPULA)
+# what else is named between a subject and its verb: "The pond, around which trees stand, is round", "The cars
+# next to the hangar are red"
+SUBJECT_TO_VERB = rule("""
+    POSITION?
+    (?: COMMA
+        (?: (?: RELATION | PREPOSITION )? RELATIVE | UNKNOWN? RELATION | UNKNOWN PREPOSITION | WITH | LINK )
+        (?: ~CLAUSE_END )*? COMMA
+      | UNKNOWN? (?: RELATION | PREPOSITION | WITH ) (?: ~PHRASE_END )* (?: COMMA POSITION COMMA? )?
+    ) (?=COPULA)
 """)
 
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject

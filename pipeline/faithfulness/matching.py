@@ -77,7 +77,7 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
 def _may_be_named(graph: GroupGraph, mention: Mention) -> bool:
     """Whether an object of the graph may be what a text names otherwise.
 
-    By a narrower name that no graph has: a building may be a house. Or by the head of longer names: "a field".
+    By a narrower name that no graph has: a building may be a house. Or by the end of its name: "a field".
     """
     heads = {word for group in graph.groups for word in name_words(group.name)[-1:]}
     if mention.short:

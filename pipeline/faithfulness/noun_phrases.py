@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
@@ -11,10 +12,10 @@ from pipeline.faithfulness.grammar import (
     COUNT,
     COUNTED_TOGETHER,
     ELLIPSIS,
-    INSERTION,
     NOUN_PHRASE,
     PREDICATED,
     QUANTITY_APART,
+    SUBJECT_TO_VERB,
     Kind,
 )
 from pipeline.faithfulness.items import Item
@@ -59,15 +60,13 @@ def find_mentions(passage: Passage) -> None:
 
 
 def find_resumptions(passage: Passage) -> None:
-    """Find the clauses that go on after an insertion: "The pond, around which trees stand, is round"."""
-    for index, mention in enumerate(passage.mentions):
-        insertion = INSERTION.match(passage.kinds, mention.end)
-        if insertion is None or passage.mentions[index + 1 :][:1] == []:
+    """Find the verbs that do not follow their subject: "The cars next to the hangar are red"."""
+    for mention, inner in pairwise(passage.mentions):
+        between = SUBJECT_TO_VERB.match(passage.kinds, mention.end)
+        if between is None or inner.end > between.end():
             continue
-        comma = insertion.end() - 1
-        several = passage.kinds[comma + 1] == Kind.ARE
-        if passage.mentions[index + 1].end <= comma and mention.many in (several, None):
-            passage.resumed[comma] = mention
+        if mention.many in (passage.kinds[between.end()] == Kind.ARE, None):
+            passage.resumed.setdefault(between.end(), mention)
     passage.subjects = sorted({*passage.subjects, *passage.resumed})
 
 

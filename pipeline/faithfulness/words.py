@@ -292,7 +292,7 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
-INSIDE = _words("in inside within")
+INSIDE = _words("in inside within on")
 PLACING = ("on the ", "at the ")  # predicates that may as well say where in the scene something is
 # may say no more than "and", or "has": "boats in the water", "It contains two cars"
 LOOSE_PREDICATES = _words("alongside by in contain contains")
