@@ -14,6 +14,7 @@ from pipeline.faithfulness.manner import faults, repeated_sentences
 from pipeline.faithfulness.negation import read_denials
 from pipeline.faithfulness.noun_phrases import find_mentions, find_resumptions
 from pipeline.faithfulness.predication import read_predications
+from pipeline.faithfulness.qualities import unknown_attributes
 from pipeline.faithfulness.relations import relations
 from pipeline.faithfulness.vocabulary import Vocabulary, vocabulary_of
 from pipeline.graph.scene_graph import GroupGraph
@@ -86,9 +87,8 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     read_denials(passage)
     claims = relations(passage)
     read_predications(passage, claims)
-    return Reading(
-        passage.mentions, claims, passage.places, list(faults(passage)), repeated_sentences(passage)
-    )
+    wrong = [*unknown_attributes(passage), *passage.narrated, *faults(passage)]
+    return Reading(passage.mentions, claims, passage.places, wrong, repeated_sentences(passage))
 
 
 def _compare(text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> Check:

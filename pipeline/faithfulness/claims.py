@@ -124,6 +124,7 @@ class Passage:
         subjects: the items that open a clause as its subject: pronouns, and verbs apart from it.
         resumed: by such a verb, its subject.
         scenes: names of objects by which the text calls its scene: "a tennis court scene".
+        narrated: what it says of objects that were there before an edit.
     """
 
     def __init__(self, text: str, vocabulary: Vocabulary) -> None:
@@ -135,6 +136,7 @@ class Passage:
         self.mentions: list[Mention] = []
         self.places: list[Place] = []
         self.scenes: list[str] = []
+        self.narrated: list[str] = []
 
     def sentence_from(self, at: int) -> list[str]:
         """The items from `at` to the end of its sentence, as texts."""

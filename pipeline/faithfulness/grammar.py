@@ -166,6 +166,16 @@ LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
 # the same, with the places of its members: "the car at the left and the bus at the right are red"
 PLACED_LIST = rule("POSITION? (?: COMMA | AND )+")
 
+# a word that no graph has, where an attribute would stand: ", derelict,", "is rusty", "which are dusty and"
+UNKNOWN_ATTRIBUTE = rule(r"""
+    (?<=NAME COMMA) WORD (?: AND ADJECTIVE )? (?= COMMA (?: POSITION | COPULA ) | STOP | \Z)
+  | (?: (?<=NAME COPULA) | (?<=POSITION COPULA) | (?<=RELATIVE COPULA) | (?<=PRONOUN COPULA) )
+    WORD (?= POSITION | AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z)
+""")
+
+# "covered in rust", "coated with moss"
+COVER = rule("WORD (?: PREPOSITION | RELATION | WITH | LINK ) WORD")
+
 # between two clauses rather than two members of a list: "near the hangar, and a car"
 CLAUSE_JOINT = rule("COMMA AND")
 

@@ -12,6 +12,7 @@ _TO_VERB = (
     *CLASSES["COPULA"],
     Kind.RELATIVE,
     Kind.PREPOSITION,
+    Kind.PICTURE,
     *CLASSES["NEGATION"],
 )
 
@@ -27,6 +28,8 @@ def read_denials(passage: Passage) -> None:
         if _says_gone(passage, at):
             for other in _subjects(passage, at):
                 other.negated = True
+                if other.determiner == "the":  # it was there: "The playground is missing"
+                    passage.narrated.append(f"edit '{passage.items[at].text}'")
 
 
 def _denied_before(passage: Passage, mention: Mention) -> bool:

@@ -232,7 +232,7 @@ class Vocabulary:
 
     def _attributes(self) -> Iterable[Phrase]:
         meaning = self.attribute_of
-        for attribute in sorted({*words.COMMON_ATTRIBUTES, *meaning}):
+        for attribute in sorted({*words.COMMON_ATTRIBUTES, *words.COMMON_STATES, *meaning}):
             yield Phrase(tuple(attribute.split()), Kind.ATTRIBUTE, meaning.get(attribute, attribute))
         for label in sorted(filter(_PUNCTUATED.search, self.attributes)):
             if tokens := attribute_words(label):

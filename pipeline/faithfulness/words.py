@@ -55,7 +55,7 @@ THE_ONE = _words("the this that its their")  # before a noun in the singular
 DEFINITE = _words("the this that these those its their both all each every other")
 NEGATIONS = _words(
     "no not without neither nor never none lacks lacking lack isn't aren't hasn't haven't doesn't don't "
-    "didn't wasn't weren't won't"
+    "didn't wasn't weren't won't cannot can't couldn't"
 )
 CONJUNCTIONS = frozenset(("and", "plus", "&", "+", "while", "whereas", "but"))
 CONJUNCTION_PHRASES = (
@@ -64,7 +64,7 @@ CONJUNCTION_PHRASES = (
 PRONOUN_PHRASES = ("the former", "the latter")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
-    "each other", "one another", "in all", "centers on", "centres on", "centered on", "centred on",
+    "each other", "one another", "in all", "in number", "centers on", "centres on", "centered on", "centred on",
 )  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
@@ -177,6 +177,25 @@ COMMON_ATTRIBUTES = _words(
     "large "
     "medium long short tall wide narrow round square rectangular oval straight curved wooden dense sparse "
     "dark bright empty colourful"
+)
+# conditions and ages, which models add to objects
+COMMON_STATES = _words(
+    "abandoned derelict dilapidated damaged broken ruined collapsed rusty rusted weathered dusty dirty muddy "
+    "cracked crumbling decaying faded frozen flooded overgrown burnt burned neglected old new modern ancient"
+)
+# the end of a compound that says how something looks: "moss-covered", "brick-built"
+COMPOUND_ENDS = _words("covered built clad coated stained strewn worn roofed ridden eaten")
+COVERED = _words("covered coated stained clad caked overgrown")  # "in rust", "with moss"
+# what stands where an attribute would, and is none: it is of place, of sight, or of the text itself
+NO_ATTRIBUTES = _words(
+    "aside apart close together away nearby overhead above below too overall however meanwhile moreover again "
+    "respectively next last further instead though different identical similar alike "
+    "clear evident noticeable distinct prominent discernible apparent recognizable recognisable identifiable "
+    "observable detectable notable depicted pictured captured featured included mentioned described noted "
+    "oriented orientated angled spaced separated isolated concentrated centered centred anchored berthed tied "
+    "stationed stationary idle dispersed organized organised ordered assembled confined planted laid nestled tucked "
+    "packed stacked piled bunched huddled perched landed stopped surrounded bordered flanked crossed connected "
+    "attached linked joined adjacent parallel perpendicular divided interspersed mixed made used known"
 )
 # what a text may call objects by whose name a graph calls them more generally, or nearly the same
 _VEHICLES = _words("car truck bus van lorry tractor trailer motorcycle bicycle excavator")
