@@ -12,7 +12,7 @@ from pipeline.faithfulness.claims import Passage, Reading
 from pipeline.faithfulness.comparison import Comparison
 from pipeline.faithfulness.manner import faults, repeated_sentences
 from pipeline.faithfulness.negation import read_denials
-from pipeline.faithfulness.noun_phrases import find_mentions, find_resumptions
+from pipeline.faithfulness.noun_phrases import find_mentions, find_resumptions, read_in_turn
 from pipeline.faithfulness.predication import read_predications
 from pipeline.faithfulness.qualities import unknown_attributes
 from pipeline.faithfulness.relations import relations
@@ -83,6 +83,7 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     """Read a caption. This needs no graph: the claims are compared with one afterwards."""
     passage = Passage(text[:MOST_READ], vocabulary)
     find_mentions(passage)
+    read_in_turn(passage)
     find_resumptions(passage)
     read_denials(passage)
     claims = relations(passage)

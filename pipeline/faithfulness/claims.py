@@ -13,6 +13,8 @@ from pipeline.faithfulness.vocabulary import Vocabulary
 Aspect = Literal["attribute", "position"]
 Force = Literal["stated", "possible", "denied"]
 
+FARTHEST = 4  # sentences between a pronoun and what it refers to
+
 
 class Claim(NamedTuple):
     """An attribute or a position that a text says of an object, or denies.
@@ -138,6 +140,10 @@ class Passage:
         self.scenes: list[str] = []
         self.narrated: list[str] = []
 
+    def pass_over(self, start: int, end: int) -> None:
+        """Let no later rule read the items from `start` up to `end`."""
+        self.kinds = self.kinds[:start] + Kind.FUNCTION * (end - start) + self.kinds[end:]
+
     def sentence_from(self, at: int) -> list[str]:
         """The items from `at` to the end of its sentence, as texts."""
         end = self.kinds.find(Kind.STOP, at)
@@ -170,14 +176,14 @@ class Passage:
         before = [other for other in self.mentions if other.end < mention.start][-1:]
         return [other for other in before if other.sentence == mention.sentence]
 
-    def _is_scene(self, mention: Mention) -> bool:
+    def is_scene(self, mention: Mention) -> bool:
         """Whether a mention names the scene that things are in: "in this park"."""
         before = self.items[max(mention.start - 1, 0)].text
         inside = before == "of" or before in words.PREPOSITIONS
         return inside and mention.definite and mention.name in self.vocabulary.scenes
 
     def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
-        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.
+        """What "it" or "they" may refer to: mentions of fitting number in this sentence or the latest before.
 
         "The former" and "the latter" are the last two mentions, those that fit the verb if there are two.
 
@@ -191,7 +197,7 @@ class Passage:
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
         earlier = [mention for mention in earlier if mention not in besides]
         if text in words.PRONOUN_PHRASES:
-            named = [m for m in self.mentions if m.end <= at and not m.negated and not self._is_scene(m)]
+            named = [m for m in self.mentions if m.end <= at and not m.negated and not self.is_scene(m)]
             others = [mention for mention in named if mention not in besides]
             named = others if len(others) > 1 else named
             verb = self.kinds[at + 1 : at + 2]
@@ -199,7 +205,7 @@ class Passage:
             pair = (fitting if verb in (Kind.IS, Kind.ARE) and len(fitting) > 1 else named)[-2:]
             return pair[:1] if text == "the former" else pair[1:]
         latest = self.sentence_of(at)
-        for sentence in (latest, latest - 1, latest - 2):
+        for sentence in range(latest, latest - FARTHEST - 1, -1):
             if fitting := [mention for mention in earlier if mention.sentence == sentence]:
                 return fitting
         return []

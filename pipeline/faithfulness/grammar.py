@@ -87,6 +87,7 @@ CLASSES = {
     "LITTLE": "ijv_ch@ftsbla?oIrw",
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
+    "CLAUSE_START": ".&;:",
     "CLAUSE_END": ".;h",
     "PHRASE_END": ".,:;&hijcw",
     "AFTER_POSITION": "&,:;(/eij.chv_",
@@ -169,12 +170,19 @@ PLACED_LIST = rule("POSITION? (?: COMMA | AND )+")
 # a word that no graph has, where an attribute would stand: ", derelict,", "is rusty", "which are dusty and"
 UNKNOWN_ATTRIBUTE = rule(r"""
     (?<=NAME COMMA) WORD (?: AND ADJECTIVE )? (?= COMMA (?: POSITION | COPULA ) | STOP | \Z)
-  | (?: (?<=NAME COPULA) | (?<=POSITION COPULA) | (?<=RELATIVE COPULA) | (?<=PRONOUN COPULA) )
+  | (?: (?<=NAME COPULA) | (?<=POSITION COPULA) | (?<=RELATIVE COPULA) | (?<=PRONOUN COPULA)
+      | (?<=COMMA COPULA) )
     WORD (?= POSITION | AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z)
 """)
 
 # "covered in rust", "coated with moss"
 COVER = rule("WORD (?: PREPOSITION | RELATION | WITH | LINK ) WORD")
+
+# the places or looks of several, one each: "are at the left and right, respectively"
+IN_TURN = rule(r"""
+    (?P<values> (?: POSITION (?: (?: COMMA | AND )+ POSITION )+ | ATTRIBUTE (?: (?: COMMA | AND )+ ATTRIBUTE )+ ) )
+    COMMA? (?P<respectively> WORD )
+""")
 
 # between two clauses rather than two members of a list: "near the hangar, and a car"
 CLAUSE_JOINT = rule("COMMA AND")
@@ -256,7 +264,7 @@ _FRONTED = r"""
 FRONTED_POSITION = rule(_FRONTED)
 
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
-NEXT_POSITION = rule(_FRONTED.replace("COMMA? COPULA)", r"(?: COMMA? COPULA | LITTLE* \Z ))"))
+NEXT_POSITION = rule(_FRONTED.replace("COMMA? COPULA)", r"(?: COMMA? COPULA | (?: (?! LINK | WITH ) LITTLE )* \Z ))"))
 
 DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 
@@ -266,11 +274,20 @@ FRONTED_RELATION = rule(r"""
 """)
 NEXT_INVERSION = rule("POSITION? COPULA")  # ", right of the ship are two cars"
 OBJECT_REMARK = rule(
-    "POSITION* (?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
+    "(?: OF DETERMINER* NAME )? POSITION* (?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
 )
 INVERSION = rule(
     "(?: COMMA | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
 )
+
+# "the former are above and the latter are below the hangar": two relations with one object
+SHARED_OBJECT = rule("RELATION COMMA? AND (?: PRONOUN COPULA? | ~STOP{1,4}? COPULA ) RELATION")
+
+# "to which a long belt is connected", "that a long belt is connected to"
+STRANDED = rule(r"""
+    PREPOSITION RELATIVE (?: ~CLAUSE_END )+? COPULA UNKNOWN
+  | RELATIVE (?=BEGINNING) (?: ~CLAUSE_END )+? COPULA (?P<predicate> RELATION ) (?= SEPARATOR | STOP | \Z)
+""")
 
 # after the subject of the next relation, and no object of this one: "on the roads and bushes beside them"
 NEXT_SUBJECT = rule("PLACE? RELATION (?: PRONOUN | BEGINNING | NAME )")

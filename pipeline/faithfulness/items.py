@@ -41,7 +41,7 @@ def _item_at(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> tuple[It
     spelt = _spelt_otherwise(tokens, at, vocabulary, len(phrase.tokens) if phrase else 0)
     if spelt is not None:
         return spelt
-    if phrase is not None:
+    if phrase is not None and not _is_verb_with_place(phrase, tokens, at, vocabulary):
         item = Item(phrase.kind, " ".join(phrase.tokens), phrase.value, phrase=phrase)
         return item, len(phrase.tokens)
     item = small_word(tokens, at)
@@ -77,6 +77,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             item.kind = Kind.ONES  # "those at the bottom"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
             item.kind = Kind.PRONOUN  # "below these"
+        elif item.kind == Kind.ALL and before.kind in CLASSES["CLAUSE_START"] and next_kind in CLASSES["COPULA"]:
+            item.kind = Kind.PRONOUN  # "and each of them is red"
         elif item.text in words.COLLECTIVE_NAMES and (
             before.kind == Kind.NAME or next_kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF)
         ):
@@ -123,6 +125,8 @@ def _phrase(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> Phrase | 
         return None
     if phrase.tokens[0] in words.INSIDE and is_picture(tokens, at + 1, vocabulary):
         return None  # "in this park"
+    if phrase.tokens == ("in",) and tuple(tokens[at + 1 : at + 3]) in words.ROWS:
+        return None
     if after == [words.NO_NAME_BEFORE.get(phrase.tokens[0])]:
         return None
     if phrase.tokens == ("by",) and "".join(before).endswith("ed"):
@@ -130,6 +134,14 @@ def _phrase(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> Phrase | 
     if phrase.tokens == ("of",) and before and is_grammar(tuple(before)):
         return None
     return phrase
+
+
+def _is_verb_with_place(phrase: Phrase, tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:
+    """Whether a predicate is a verb before a position here: "parked on the right"."""
+    if phrase.kind != Kind.RELATION or len(phrase.tokens) < 2 or phrase.tokens[-1] not in words.PREPOSITIONS:
+        return False
+    position, _ = position_at(tokens, at + len(phrase.tokens) - 1, vocabulary)
+    return position is not None and position.kind == Kind.AT and kind_at(tokens, at) == Kind.VERB
 
 
 def _relates(phrase: Phrase, tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:

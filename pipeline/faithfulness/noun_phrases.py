@@ -12,6 +12,7 @@ from pipeline.faithfulness.grammar import (
     COUNT,
     COUNTED_TOGETHER,
     ELLIPSIS,
+    IN_TURN,
     NOUN_PHRASE,
     PREDICATED,
     QUANTITY_APART,
@@ -57,6 +58,22 @@ def find_mentions(passage: Passage) -> None:
             mention.part = passage.items[match.end("partitive") - 1].number
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
+
+
+def read_in_turn(passage: Passage) -> None:
+    """Give each of several objects its own: "The car and the bus are red and white, respectively"."""
+    if not any(item.text == "respectively" for item in passage.items):
+        return
+    for match in IN_TURN.finditer(passage.kinds):
+        if passage.items[match.start("respectively")].text != "respectively":
+            continue
+        items = passage.items[slice(*match.span("values"))]
+        values = [item for item in items if item.kind in CLASSES["POSITION"] + Kind.ATTRIBUTE]
+        before = [mention for mention in passage.mentions if mention.end <= match.start()][-len(values) :]
+        for mention, item in zip(before, values, strict=False):
+            aspect = "attribute" if item.kind == Kind.ATTRIBUTE else "position"
+            mention.claims.append(Claim(aspect, item.value))
+        passage.pass_over(*match.span())
 
 
 def find_resumptions(passage: Passage) -> None:

@@ -16,7 +16,7 @@ def unknown_attributes(passage: Passage) -> Iterator[str]:
     items = passage.items
     for match in UNKNOWN_ATTRIBUTE.finditer(passage.kinds):
         word = items[match.start()].text
-        if word not in words.NO_ATTRIBUTES and not word.endswith(_ADVERBS):
+        if word not in words.NO_ATTRIBUTES | words.GONE | words.PRESENCE and not word.endswith(_ADVERBS):
             yield f"attribute '{word}'"
     for match in COVER.finditer(passage.kinds):
         if (word := items[match.start()].text) in words.COVERED:

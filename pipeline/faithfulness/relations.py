@@ -1,5 +1,6 @@
 """Relations that a text claims: a predicate, what stands before it, and what after it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.faithfulness import words
@@ -15,6 +16,8 @@ from pipeline.faithfulness.grammar import (
     NEXT_SUBJECT,
     OBJECT_REMARK,
     OPENING_POSITION,
+    SHARED_OBJECT,
+    STRANDED,
     Kind,
 )
 
@@ -29,11 +32,25 @@ def relations(passage: Passage) -> list[RelationClaim]:
                 claim = replace(claim, sure=False)
                 claim.subjects[0].claims.append(Claim("position", place, "possible"))
             claims.append(claim)
+    claims += _stranded(passage)
     for match in DENIED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), None)
         if claim.subjects and claim.objects and claim.sure:
             claims.append(replace(claim, denied=True, fronted=None))
     return claims
+
+
+def _stranded(passage: Passage) -> Iterator[RelationClaim]:
+    """The relations whose preposition stands apart: "to which a long belt is connected"."""
+    for match in STRANDED.finditer(passage.kinds):
+        first, last = match.start(), match.end() - 1
+        verb = (passage.items[last].text, passage.items[first].text)
+        phrase = passage.items[last].phrase if match["predicate"] else passage.vocabulary.phrases.get(verb)
+        before = [mention for mention in passage.mentions if mention.end <= first][-1:]
+        between = [mention for mention in passage.mentions if first < mention.start and mention.end < last]
+        if phrase is not None and phrase.readings and before and between:
+            subjects = passage.listed(between)
+            yield RelationClaim(phrase.readings, subjects, before, phrase.value, True, last)
 
 
 def _relation(passage: Passage, at: int, last: RelationClaim | None) -> RelationClaim:
@@ -45,6 +62,7 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     kinds, phrase, sentence = passage.kinds, passage.items[at].phrase, passage.sentence_of(at)
     assert phrase is not None
     here = [m for m in passage.mentions if m.sentence == sentence and not m.negated]
+    here = [m for m in here if kinds[m.start - 1] == Kind.RELATION or not passage.is_scene(m)]
     before, after = [m for m in here if m.end <= at], [m for m in here if m.start > at]
     if kinds[at] not in CLASSES["RELATING"]:
         verb = at > 0 and kinds[at - 1] in CLASSES["COPULA"]
@@ -58,13 +76,14 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     sure = end > at + 1 and kinds[at + 1] != Kind.PRONOUN and phrase.value not in words.LOOSE_PREDICATES
     following = [mention for mention in after if mention.start >= end]
     if following and (front := _front(passage, at, end, opens=not before)) is not None:
-        objects, subjects = _objects(passage, at, after, []), _one_clause(passage, passage.listed(following))
+        objects = _objects(passage, at, after, [], last)
+        subjects = _one_clause(passage, passage.listed(following))
         end = _end_of_remark(passage, end)
         return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at, fronted=(front, end))
     listed = _one_clause(passage, passage.listed(reversed(before)))
     # "cars on the roads and bushes beside them": the roads are no subjects
     nearest = [m for m in listed if last is None or m is listed[0] or m not in last.objects]
-    objects = _objects(passage, at, after, nearest)
+    objects = _objects(passage, at, after, nearest, last)
     pronouns = [i for i in passage.subjects if i < at and passage.sentence_of(i) == sentence]
     if pronouns and (not before or before[-1].end <= pronouns[-1]):
         subjects = passage.antecedents(pronouns[-1])
@@ -96,15 +115,28 @@ def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:
     return after[0].end if after and after[0].start == at + 1 else at + 1
 
 
-def _objects(passage: Passage, at: int, after: list[Mention], subjects: list[Mention]) -> list[Mention]:
-    """The objects of the relation at item `at`; a pronoun is none of its subjects."""
+def _objects(
+    passage: Passage,
+    at: int,
+    after: list[Mention],
+    subjects: list[Mention],
+    last: RelationClaim | None = None,
+) -> list[Mention]:
+    """The objects of the relation at item `at`; a pronoun is none of its subjects.
+
+    A pronoun may mean what the last one did: "Above it is a chimney. Below it are two cars."
+    """
     if passage.kinds[at] == Kind.ASIDE or passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
         pronoun = at if passage.kinds[at] == Kind.ASIDE else at + 1
-        return passage.antecedents(pronoun, besides=subjects)
+        meant = passage.antecedents(pronoun, besides=subjects)
+        same = last.objects if last is not None and not last.names_one else []
+        return [*meant, *(m for m in same if m not in meant and m not in subjects)]
     if after and after[0].start == at + 1:
         listed = _one_clause(passage, passage.listed(after))
         ends = (i for i, mention in enumerate(listed) if i and NEXT_SUBJECT.match(passage.kinds, mention.end))
         return listed[: next(ends, None)]
+    if shared := SHARED_OBJECT.match(passage.kinds, at):
+        return _objects(passage, shared.end() - 1, [m for m in after if m.start >= shared.end()], subjects)
     return []
 
 

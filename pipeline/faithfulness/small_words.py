@@ -48,6 +48,8 @@ for _kind, _phrases in (
     (Kind.AND, words.CONJUNCTION_PHRASES),
     (Kind.FUNCTION, words.IDLE_PHRASES),
     (Kind.PRONOUN, words.PRONOUN_PHRASES),
+    (Kind.ALL, words.EACH_PHRASES),
+    (Kind.BOTH, words.BOTH_PHRASES),
 ):
     for _text in _phrases:
         _FIXED_PHRASES[_text.split()[0]].append((tuple(_text.split()), _kind))
@@ -72,17 +74,19 @@ class Item:
 
 def small_word(tokens: Sequence[str], at: int) -> Item:
     """The item of one token."""
-    token = tokens[at]
-    if token in words.COLLECTIVES and tokens[at + 1 : at + 2] == ["of"]:
+    token, after = tokens[at], tokens[at + 1 : at + 2]
+    if token in words.COLLECTIVES and after == ["of"]:
         quantity = words.COLLECTIVES[token]
         number = quantity if isinstance(quantity, int) else None
         return Item(Kind.COLLECTIVE, token, "" if number else str(quantity or ""), number)
     if not token.isalpha() and (number := count_of(quantity_of(token) or "")) is not None:
         return Item(Kind.NUMBER, token, number=number)
     kind = _KIND_OF.get(token, Kind.WORD)
+    if token in words.ALONE and at and words.NUMBERS.get(tokens[at - 1]) == 1:
+        return Item(Kind.WORD, token)  # "one lone tree"
     if token in words.ONE - {"one"} and kind_at(tokens, at + 1) in CLASSES["AFTER_ONE"]:
         kind = Kind.ONES  # "the other is blue"
-    if token == "that" and words.COPULAS.isdisjoint(tokens[at + 1 : at + 2]):
+    if token == "that" and words.COPULAS.isdisjoint(after) and words.ARTICLES.isdisjoint(after):
         kind = Kind.OTHER
     return Item(kind, token, _VALUE_OF.get(token, ""), words.NUMBERS.get(token))
 

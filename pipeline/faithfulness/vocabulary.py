@@ -257,6 +257,8 @@ class Vocabulary:
                         readings.setdefault(wording, {})[(predicate, turned)] = None
                         if way == "~" and bare == predicate:
                             readings[wording][(predicate, True)] = None
+            for form, turned in _verb_forms(predicate):
+                readings.setdefault(form, {})[(predicate, turned)] = None
         for form, alternatives in readings.items():
             kind = _WEAK_KINDS.get(form, Kind.RELATION)
             yield Phrase(tuple(form.split()), kind, form, readings=tuple(alternatives))
@@ -278,6 +280,17 @@ def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
     return Vocabulary(
         frozenset(names), frozenset(attributes), frozenset(predicates), frozenset(scenes - {""})
     )
+
+
+def _verb_forms(predicate: str) -> Iterator[tuple[str, bool]]:
+    """The other forms of a verb that is a predicate, and whether they are passive: "crossing", "crossed by"."""
+    found = re.fullmatch(r"(\w{3,})(?:ing|ed by)", predicate)
+    if found is None:
+        return
+    stem, passive = found[1], predicate.endswith(" by")
+    past = f"{stem.removesuffix('y')}ied" if re.search("[^aeiou]y$", stem) else f"{stem}ed"
+    yield from ((f"{stem}{ending}", passive) for ending in ("", "e", "s", "es", "ing"))
+    yield f"{past} by", not passive
 
 
 def _spoken(labels: Iterable[str], words_of: Callable[[str], tuple[str, ...]]) -> set[str]:

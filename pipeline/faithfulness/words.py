@@ -21,6 +21,7 @@ NUMBERS: dict[str, int] = {
     "seventeen": 17, "eighteen": 18, "nineteen": 19, "dozen": 12, "single": 1, "lone": 1, "solitary": 1,
     "sole": 1,
 }  # fmt: skip
+ALONE = _words("single lone solitary sole")
 # vague quantities; the words of one class mean the same
 VAGUE = {
     "many": "many", "numerous": "many", "countless": "many", "abundant": "many", "plentiful": "many",
@@ -51,6 +52,7 @@ PRONOUNS = {"it": False, "they": True, "them": True, "these": True, "those": Tru
 DETERMINERS = _words(
     "a an the this that these those its their both all each every another other such any our"
 )
+ARTICLES = _words("a an the")
 THE_ONE = _words("the this that its their")  # before a noun in the singular
 DEFINITE = _words("the this that these those its their both all each every other")
 NEGATIONS = _words(
@@ -62,6 +64,10 @@ CONJUNCTION_PHRASES = (
     "as well as", "along with", "together with", "in addition to", "and also", "but also", "accompanied by",
 )  # fmt: skip
 PRONOUN_PHRASES = ("the former", "the latter")
+EACH_PHRASES = (
+    "each of them", "each of these", "each one", "every one of them", "each of which", "all of them", "all of these",
+)  # fmt: skip
+BOTH_PHRASES = ("both of them", "both of these")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
     "each other", "one another", "in all", "in number", "centers on", "centres on", "centered on", "centred on",
@@ -180,7 +186,7 @@ COMMON_ATTRIBUTES = _words(
 )
 # conditions and ages, which models add to objects
 COMMON_STATES = _words(
-    "abandoned derelict dilapidated damaged broken ruined collapsed rusty rusted weathered dusty dirty muddy "
+    "abandoned derelict dilapidated damaged broken ruined collapsed rusty rusted rusting dusty dirty muddy "
     "cracked crumbling decaying faded frozen flooded overgrown burnt burned neglected old new modern ancient"
 )
 # the end of a compound that says how something looks: "moss-covered", "brick-built"
@@ -311,6 +317,7 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
+ROWS = (("a", "row"), ("a", "line"), ("a", "group"), ("a", "cluster"))  # after "in", no objects
 INSIDE = _words("in inside within on")
 PLACING = ("on the ", "at the ")  # predicates that may as well say where in the scene something is
 # may say no more than "and", or "has": "boats in the water", "It contains two cars"
