@@ -180,7 +180,8 @@ COVER = rule("WORD (?: PREPOSITION | RELATION | WITH | LINK ) WORD")
 
 # the places or looks of several, one each: "are at the left and right, respectively"
 IN_TURN = rule(r"""
-    (?P<values> (?: POSITION (?: (?: COMMA | AND )+ POSITION )+ | ATTRIBUTE (?: (?: COMMA | AND )+ ATTRIBUTE )+ ) )
+    (?P<values> POSITION (?: (?: COMMA | AND )+ POSITION )+
+              | ATTRIBUTE (?: (?: COMMA | AND )+ ATTRIBUTE )+ )
     COMMA? (?P<respectively> WORD )
 """)
 
@@ -264,7 +265,9 @@ _FRONTED = r"""
 FRONTED_POSITION = rule(_FRONTED)
 
 # the same after a noun phrase whose position is known: "a car at the left, at the right a bus"
-NEXT_POSITION = rule(_FRONTED.replace("COMMA? COPULA)", r"(?: COMMA? COPULA | (?: (?! LINK | WITH ) LITTLE )* \Z ))"))
+NEXT_POSITION = rule(
+    _FRONTED.replace("COMMA? COPULA)", r"(?: COMMA? COPULA | (?: (?! LINK | WITH ) LITTLE )* \Z ))")
+)
 
 DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 
@@ -274,7 +277,8 @@ FRONTED_RELATION = rule(r"""
 """)
 NEXT_INVERSION = rule("POSITION? COPULA")  # ", right of the ship are two cars"
 OBJECT_REMARK = rule(
-    "(?: OF DETERMINER* NAME )? POSITION* (?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
+    "(?: OF DETERMINER* NAME )? POSITION*"
+    "(?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
 )
 INVERSION = rule(
     "(?: COMMA | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"

@@ -77,7 +77,11 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             item.kind = Kind.ONES  # "those at the bottom"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
             item.kind = Kind.PRONOUN  # "below these"
-        elif item.kind == Kind.ALL and before.kind in CLASSES["CLAUSE_START"] and next_kind in CLASSES["COPULA"]:
+        elif (
+            item.kind == Kind.ALL
+            and before.kind in CLASSES["CLAUSE_START"]
+            and next_kind in CLASSES["COPULA"]
+        ):
             item.kind = Kind.PRONOUN  # "and each of them is red"
         elif item.text in words.COLLECTIVE_NAMES and (
             before.kind == Kind.NAME or next_kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF)

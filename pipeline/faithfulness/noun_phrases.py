@@ -62,8 +62,6 @@ def find_mentions(passage: Passage) -> None:
 
 def read_in_turn(passage: Passage) -> None:
     """Give each of several objects its own: "The car and the bus are red and white, respectively"."""
-    if not any(item.text == "respectively" for item in passage.items):
-        return
     for match in IN_TURN.finditer(passage.kinds):
         if passage.items[match.start("respectively")].text != "respectively":
             continue
@@ -71,8 +69,9 @@ def read_in_turn(passage: Passage) -> None:
         values = [item for item in items if item.kind in CLASSES["POSITION"] + Kind.ATTRIBUTE]
         before = [mention for mention in passage.mentions if mention.end <= match.start()][-len(values) :]
         for mention, item in zip(before, values, strict=False):
-            aspect = "attribute" if item.kind == Kind.ATTRIBUTE else "position"
-            mention.claims.append(Claim(aspect, item.value))
+            mention.claims.append(
+                Claim("attribute" if item.kind == Kind.ATTRIBUTE else "position", item.value)
+            )
         passage.pass_over(*match.span())
 
 

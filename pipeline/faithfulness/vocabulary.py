@@ -283,7 +283,7 @@ def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
 
 
 def _verb_forms(predicate: str) -> Iterator[tuple[str, bool]]:
-    """The other forms of a verb that is a predicate, and whether they are passive: "crossing", "crossed by"."""
+    """The forms of a verb that is a predicate, and whether they turn it round: "crosses", "crossed by"."""
     found = re.fullmatch(r"(\w{3,})(?:ing|ed by)", predicate)
     if found is None:
         return

@@ -65,12 +65,14 @@ CONJUNCTION_PHRASES = (
 )  # fmt: skip
 PRONOUN_PHRASES = ("the former", "the latter")
 EACH_PHRASES = (
-    "each of them", "each of these", "each one", "every one of them", "each of which", "all of them", "all of these",
+    "each of them", "each of these", "each one", "every one of them", "each of which", "all of them",
+    "all of these",
 )  # fmt: skip
 BOTH_PHRASES = ("both of them", "both of these")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
-    "each other", "one another", "in all", "in number", "centers on", "centres on", "centered on", "centred on",
+    "each other", "one another", "in all", "in number",
+    "centers on", "centres on", "centered on", "centred on",
 )  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
@@ -194,14 +196,15 @@ COMPOUND_ENDS = _words("covered built clad coated stained strewn worn roofed rid
 COVERED = _words("covered coated stained clad caked overgrown")  # "in rust", "with moss"
 # what stands where an attribute would, and is none: it is of place, of sight, or of the text itself
 NO_ATTRIBUTES = _words(
-    "aside apart close together away nearby overhead above below too overall however meanwhile moreover again "
-    "respectively next last further instead though different identical similar alike "
+    "aside apart close together away nearby overhead above below too overall however meanwhile moreover "
+    "again respectively next last further instead though different identical similar alike "
     "clear evident noticeable distinct prominent discernible apparent recognizable recognisable identifiable "
     "observable detectable notable depicted pictured captured featured included mentioned described noted "
-    "oriented orientated angled spaced separated isolated concentrated centered centred anchored berthed tied "
-    "stationed stationary idle dispersed organized organised ordered assembled confined planted laid nestled tucked "
-    "packed stacked piled bunched huddled perched landed stopped surrounded bordered flanked crossed connected "
-    "attached linked joined adjacent parallel perpendicular divided interspersed mixed made used known"
+    "oriented orientated angled spaced separated isolated concentrated centered centred anchored berthed "
+    "tied stationed stationary idle dispersed organized organised ordered assembled confined planted laid "
+    "nestled tucked packed stacked piled bunched huddled perched landed stopped surrounded bordered flanked "
+    "crossed connected attached linked joined adjacent parallel perpendicular divided interspersed mixed made "
+    "used known"
 )
 # what a text may call objects by whose name a graph calls them more generally, or nearly the same
 _VEHICLES = _words("car truck bus van lorry tractor trailer motorcycle bicycle excavator")
