@@ -203,8 +203,8 @@ NO_ATTRIBUTES = _words(
     "oriented orientated angled spaced separated isolated concentrated centered centred anchored berthed "
     "tied stationed stationary idle dispersed organized organised ordered assembled confined planted laid "
     "nestled tucked packed stacked piled bunched huddled perched landed stopped surrounded bordered flanked "
-    "crossed connected attached linked joined adjacent parallel perpendicular divided interspersed mixed made "
-    "used known"
+    "crossed connected attached linked joined adjacent parallel perpendicular divided interspersed mixed "
+    "made used known"
 )
 # what a text may call objects by whose name a graph calls them more generally, or nearly the same
 _VEHICLES = _words("car truck bus van lorry tractor trailer motorcycle bicycle excavator")
