@@ -23,6 +23,7 @@ from pipeline.vision.vlm import load_vlm
 from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
 from trainer.methods.terms import term_scores
+from trainer.retrieval.answers import NONE
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
 from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
 from trainer.retrieval.similarity import QueryFeatures
@@ -112,8 +113,12 @@ def _tuned_features(
 
 def _rows(method: str, test: Split, rankings: Rankings) -> Iterator[dict[str, Any]]:
     """Rows of the rankings table."""
-    columns = (rankings.rank.tolist(), rankings.average_precision.tolist(), rankings.top.tolist())
-    for query_id, kind, rank, precision, top in zip(test.query_ids, test.kinds, *columns, strict=True):
-        images = [test.gallery_ids[index] for index in top if index >= 0]
+    tensors = (rankings.rank, rankings.average_precision, rankings.top, rankings.scores)
+    columns = (tensor.tolist() for tensor in tensors)
+    for query_id, kind, rank, precision, top, scores in zip(
+        test.query_ids, test.kinds, *columns, strict=True
+    ):
+        images = [test.gallery_ids[index] for index in top if index != NONE]
         row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
-        yield row | {"average_precision": precision, "top": images}
+        # the images that there are come first
+        yield row | {"average_precision": precision, "top": images, "scores": scores[: len(images)]}
