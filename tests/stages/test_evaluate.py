@@ -77,6 +77,7 @@ def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:
         assert row["kind"] == query["kind"]
         assert len(row["top"]) == len(set(row["top"])) == 50
         assert query["reference_id"] not in row["top"]
+        assert len(row["scores"]) == 50 and row["scores"] == sorted(row["scores"], reverse=True)
         right = [place for place, image in enumerate(row["top"], start=1) if image in query["target_ids"]]
         assert right[0] == row["rank"] if right else row["rank"] > 50
         if len(right) == len(query["target_ids"]):
