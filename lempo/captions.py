@@ -151,6 +151,11 @@ def _of_the_model(name: str) -> pl.Expr:
     return pl.when(replaced.is_null()).then(name).otherwise(replaced.struct.field(name))
 
 
+def _ending(end: str) -> Callable[[str], pl.Expr]:
+    """Columns whose names have this end."""
+    return lambda name: pl.col(name + end)
+
+
 def _badness(column: Callable[[str], pl.Expr], status: str, cut: pl.Expr) -> pl.Expr:
     """How bad a text is: its missed and invented facts, and `cut`; a failed row is worse than any text."""
     wrong = [column(name).list.len().fill_null(0) for name in ("missed", "invented")]
@@ -180,9 +185,8 @@ def _differing(rows: pl.DataFrame, theirs: pl.DataFrame, worst: bool) -> tuple[p
     changed = joined.filter(
         pl.any_horizontal(pl.col(name).ne_missing(pl.col(name + _OTHER)) for name in _COMPARED)
     )
-    here, there = (
-        _badness(lambda name, end=end: pl.col(name + end), "status" + end, pl.lit(0)) for end in ("", _OTHER)
-    )
+    nothing = pl.lit(0)
+    here, there = (_badness(_ending(end), "status" + end, nothing) for end in ("", _OTHER))
     changed = changed.with_columns(worse=here - there)
     if worst:
         changed = changed.sort("worse", DATASET, "id", descending=[True, False, False])
