@@ -118,7 +118,7 @@ def captions(
 
     if stage not in ("interpret", "caption"):
         raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
-    choice = Choice(image, query, failed, worst, against, limit)
+    choice = Choice(image=image, query=query, failed=failed, worst=worst, against=against, limit=limit)
     show_captions(*_project(), dataset, stage, choice)
 
 

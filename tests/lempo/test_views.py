@@ -8,11 +8,15 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from lempo.cache import show_cache
 from lempo.captions import Choice, show_captions
+from lempo.cli import app
 from pipeline.base.errors import UserError
 from pipeline.base.paths import Paths
 from pipeline.llm.types import Request, Result
@@ -103,6 +107,29 @@ def test_the_texts_of_another_folder_stand_beside_those_of_this_one(
         show("toy", "interpret", against=str(other))
     with pytest.raises(UserError, match="--against"):
         show("toy", "interpret", against="HEAD")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"stage": "caption", "image": "toy-0001"},
+        {"stage": "caption", "query": "toy-q0002"},
+        {"stage": "interpret", "failed": True},
+        {"stage": "interpret", "worst": True, "limit": 3},
+        {"stage": "interpret", "against": "."},
+    ],
+    ids=lambda choice: " ".join(choice),
+)
+def test_the_command_shows_what_its_options_say(
+    toy: Toy, show: Show, choice: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.run(toy.failing("blue"))
+    toy.run(stage="caption")
+    monkeypatch.chdir(toy.paths.root)
+    Path("params.yaml").write_text(yaml.safe_dump(toy.params.model_dump(mode="json")))
+    options = [f"--{name}" if value is True else f"--{name}={value}" for name, value in choice.items()]
+    done = CliRunner().invoke(app, ["captions", "toy", *options])
+    assert done.exit_code == 0 and done.output == show("toy", **choice)
 
 
 @pytest.mark.slow
