@@ -5,9 +5,11 @@ Measures every method on the test split of one dataset; what a method chooses, i
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from tqdm import tqdm
 
 from pipeline.base.expected import Expected
@@ -74,7 +76,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         **term_scores((validation, test), tuned, choice, params.method.choose),
     }
     metrics: dict[str, dict[str, float]] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[pa.Table] = []
     curves: list[dict[str, Any]] = [{"k": k} for k in range(1, CURVE_TO + 1)]
     for method in tqdm(registry.METHODS, desc="evaluate", unit="method", disable=None):
         recipe = method.recipe
@@ -83,7 +85,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         metrics[method.name] = retrieval_metrics(rankings.rank, rankings.average_precision)
         if method.reads_captions:
             metrics[method.name]["missing_captions"] = test.missing_captions
-        rows += _rows(method.name, test, rankings)
+        rows.append(_rows(method.name, test, rankings))
         for point in curves:
             point[method.name] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
@@ -94,7 +96,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         "metrics": metrics_hash(paths.metrics("evaluate", dataset)),
         "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
     }
-    write_table(rows, paths.rankings(dataset), RANKINGS, made_from)
+    write_table(pa.concat_tables(rows), paths.rankings(dataset), RANKINGS, made_from)
     write_curve(paths.plots("evaluate", dataset), curves)
     write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
     hybrid = metrics["hybrid"]
@@ -111,14 +113,20 @@ def _tuned_features(
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 
 
-def _rows(method: str, test: Split, rankings: Rankings) -> Iterator[dict[str, Any]]:
-    """Rows of the rankings table."""
-    tensors = (rankings.rank, rankings.average_precision, rankings.top, rankings.scores)
-    columns = (tensor.tolist() for tensor in tensors)
-    for query_id, kind, rank, precision, top, scores in zip(
-        test.query_ids, test.kinds, *columns, strict=True
-    ):
-        images = [test.gallery_ids[index] for index in top if index != NONE]
-        row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
-        # the images that there are come first
-        yield row | {"average_precision": precision, "top": images, "scores": scores[: len(images)]}
+def _rows(method: str, test: Split, rankings: Rankings) -> pa.Table:
+    """Rows of the rankings table, made column by column: an object for each score would take much memory."""
+    top = rankings.top.numpy()
+    there = top != NONE  # the images that there are come first
+    ends = np.append(0, np.cumsum(there.sum(1), dtype=np.int32))
+    images = pa.array(test.gallery_ids, pa.string()).take(pa.array(top[there]))
+    return pa.table(
+        {
+            "query_id": test.query_ids,
+            "kind": test.kinds,
+            "method": [method] * len(test),
+            "rank": rankings.rank.numpy(),
+            "average_precision": rankings.average_precision.numpy(),
+            "top": pa.ListArray.from_arrays(ends, images),
+            "scores": pa.ListArray.from_arrays(ends, rankings.scores.numpy()[there]),
+        }
+    )
