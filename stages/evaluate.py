@@ -35,6 +35,7 @@ from trainer.tuning.folder import read_record, tuned_provenance
 
 log = logging.getLogger(__name__)
 CURVE_TO = 50  # the last K of the curves of recall at K
+SCORE_DIGITS = 4  # decimal places in the table; the last digits of a score depend on the number of threads
 
 
 def run(params: Params, paths: Paths, dataset: str) -> None:
@@ -119,6 +120,7 @@ def _rows(method: str, test: Split, rankings: Rankings) -> pa.Table:
     there = top != NONE  # the images that there are come first
     ends = np.append(0, np.cumsum(there.sum(1), dtype=np.int32))
     images = pa.array(test.gallery_ids, pa.string()).take(pa.array(top[there]))
+    scores = rankings.scores.numpy()[there].round(SCORE_DIGITS) + 0.0  # one zero of the two
     return pa.table(
         {
             "query_id": test.query_ids,
@@ -127,6 +129,6 @@ def _rows(method: str, test: Split, rankings: Rankings) -> pa.Table:
             "rank": rankings.rank.numpy(),
             "average_precision": rankings.average_precision.numpy(),
             "top": pa.ListArray.from_arrays(ends, images),
-            "scores": pa.ListArray.from_arrays(ends, rankings.scores.numpy()[there]),
+            "scores": pa.ListArray.from_arrays(ends, scores),
         }
     )

@@ -366,7 +366,7 @@ RANKINGS = _schema(
     _column(
         "scores",
         pa.list_(pa.float32()),
-        "the method's scores of the images of `top`; those of two methods cannot be compared",
+        "scores of these images, to 4 decimal places; those of two methods cannot be compared",
         [0.75, 0.5],
     ),
 )
