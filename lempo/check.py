@@ -12,6 +12,7 @@ from pathlib import Path
 from lempo.archives import archive_checks
 from lempo.belonging import belonging
 from lempo.costs import costs
+from lempo.experiments import queued_experiments
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
@@ -72,6 +73,7 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield from costs(params, paths)
     yield "device", partial(_device, params)
     yield "disk", partial(_disk, paths)
+    yield "queued experiments", partial(queued_experiments, params, paths)
 
 
 def _dataset(folder: Path, params: Params) -> str:
