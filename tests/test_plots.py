@@ -30,7 +30,9 @@ def test_a_template_draws_columns_that_the_curves_have(path: Path) -> None:
         columns = csv.DictReader(file).fieldnames
     template = json.loads((ROOT / f".dvc/plots/{path.parent.name}.json").read_text())
     parsed = set(template["data"]["format"]["parse"])
-    folded = {name for fold in re.findall(r'"fold": (\[[^]]*\])', json.dumps(template)) for name in json.loads(fold)}
+    folded = {
+        name for fold in re.findall(r'"fold": (\[[^]]*\])', json.dumps(template)) for name in json.loads(fold)
+    }
     assert folded < parsed <= set(columns or ())
 
 

@@ -77,7 +77,7 @@ class Paths:
 
     @property
     def cache(self) -> Path:
-        """Texts and features by their content; ignored by git and no output of a stage, which DVC would delete.
+        """Texts and features, by their content. Git ignores it. It is no output: DVC would delete that.
 
         A queued experiment of DVC uses that of the project. The variable `LEMPO_CACHE` names another folder.
         """

@@ -45,8 +45,16 @@ class Command:
 
 def _language(engine: str) -> list[Command]:
     return [
-        Command(("interpret",), ("data/interpretations", "metrics/interpret.json", "metrics/summary/interpret.json"), engine),
-        Command(("caption",), ("data/pseudo_captions", "metrics/caption.json", "metrics/summary/caption.json"), engine),
+        Command(
+            ("interpret",),
+            ("data/interpretations", "metrics/interpret.json", "metrics/summary/interpret.json"),
+            engine,
+        ),
+        Command(
+            ("caption",),
+            ("data/pseudo_captions", "metrics/caption.json", "metrics/summary/caption.json"),
+            engine,
+        ),
     ]
 
 
@@ -56,7 +64,10 @@ COMMANDS = [
     *_language("endpoint"),
     Command(("embed",), ("data/features", "metrics/embed.json")),
     Command(("tune", DATASET), ("data/tuned", "metrics/tune", "metrics/summary/tune", "plots/tune")),
-    Command(("evaluate", DATASET), ("data/rankings", "metrics/evaluate", "metrics/summary/evaluate", "plots/evaluate")),
+    Command(
+        ("evaluate", DATASET),
+        ("data/rankings", "metrics/evaluate", "metrics/summary/evaluate", "plots/evaluate"),
+    ),
     Command(("report",), ("report",)),
     Command(("export", DATASET, "exported"), ("exported",)),
     Command(("benchmark", "cirr", "published"), ("metrics/benchmarks",)),
