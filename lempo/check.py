@@ -70,10 +70,10 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield "vision language model", partial(_vision_language_model, params, paths)
     for dataset in params.datasets:
         yield f"tables of {dataset}", partial(belonging, params, paths, dataset)
+    yield "queued experiments", partial(queued_experiments, params, paths)
     yield from costs(params, paths)
     yield "device", partial(_device, params)
     yield "disk", partial(_disk, paths)
-    yield "queued experiments", partial(queued_experiments, params, paths)
 
 
 def _dataset(folder: Path, params: Params) -> str:

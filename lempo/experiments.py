@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.llm.model_files import local_folder
 from pipeline.vision.source import LOCAL
 
 _DVC_FILE = ".dvc"  # `dvc add images` writes images.dvc
@@ -28,11 +27,11 @@ def queued_experiments(params: Params, paths: Paths) -> str:
 def _inputs(params: Params, paths: Paths) -> list[Path]:
     """Folders that the parameters name."""
     folders = [Path(params.corpus.root) / dataset for dataset in params.datasets]
-    if params.llm.engine != "endpoint" and local_folder(params.llm.model, paths.root) is not None:
+    if params.llm.engine != "endpoint":  # else the name is the server's
         folders.append(Path(params.llm.model))
     if params.vlm.model.startswith(LOCAL):
         folders.append(Path(params.vlm.model.removeprefix(LOCAL)))
-    return folders
+    return [folder for folder in folders if (paths.root / folder).is_dir()]
 
 
 def _travels(root: Path, folder: Path) -> bool:
@@ -42,8 +41,12 @@ def _travels(root: Path, folder: Path) -> bool:
     untracked = _git(root, "ls-files", "-z", "--others", "--", str(folder))
     if untracked is None:  # not in this repository
         return False
-    files = (root / name for name in untracked.split("\0") if name)
-    return all(_by_dvc(root, file) for file in files if not file.name.startswith("."))
+    names = (Path(name) for name in untracked.split("\0") if name)
+    return all(_is_hidden(name) or _by_dvc(root, root / name) for name in names)
+
+
+def _is_hidden(name: Path) -> bool:
+    return any(part.startswith(".") and part != ".." for part in name.parts)
 
 
 def _by_dvc(root: Path, file: Path) -> bool:

@@ -47,7 +47,8 @@ def test_what_git_or_dvc_tracks_is_found(folder: Path, tracked: str, by: str) ->
         subprocess.run(["git", "add", "-f", tracked], cwd=folder, check=True)
     else:
         (folder / f"{tracked}.dvc").touch()
-    (folder / "in/parks/.DS_Store").touch()
+    (folder / "in/parks/.lempo-index").mkdir()
+    (folder / "in/parks/.lempo-index/index.json").touch()
     assert _said(folder) == "they find every dataset and model"
     (folder / "in/parks/scene_graphs.json").touch()
     found = by == "dvc" and tracked in ("in", "in/parks")
