@@ -12,6 +12,7 @@ from pathlib import Path
 from lempo.archives import archive_checks
 from lempo.belonging import belonging
 from lempo.costs import costs
+from lempo.experiments import queued_experiments
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
@@ -69,6 +70,7 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     yield "vision language model", partial(_vision_language_model, params, paths)
     for dataset in params.datasets:
         yield f"tables of {dataset}", partial(belonging, params, paths, dataset)
+    yield "queued experiments", partial(queued_experiments, params, paths)
     yield from costs(params, paths)
     yield "device", partial(_device, params)
     yield "disk", partial(_disk, paths)

@@ -66,6 +66,8 @@ def run(params: Params, paths: Paths) -> None:
     for counts in metrics.values():
         total.update({key: count for key, count in counts.items() if isinstance(count, int)})
     write_metrics(paths.metrics("corpus"), {**metrics, "all": dict(total)})
+    summary = {"images": total["images"], "rejected": len(rejected)}
+    write_metrics(paths.summary("corpus"), {"corpus": summary})
     made_from = expected.rejects() | {"metrics": metrics_hash(paths.metrics("corpus"))}
     write_table(rejected, paths.rejects, REJECTS, made_from)
     if errors:

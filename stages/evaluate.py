@@ -91,6 +91,9 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
             point[method.name] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
     write_metrics(paths.metrics("evaluate", dataset), metrics)
+    hybrid = metrics["hybrid"]
+    summary = {name: hybrid[name] for name in ("R@1", "mean_recall")}
+    write_metrics(paths.summary("evaluate", dataset), {dataset: summary})
     made_from = expected.rankings(dataset) | {
         "vlm": tuned_from["vlm"],
         "tuned": tuned_provenance(paths.tuned(dataset)).hash,
@@ -100,7 +103,6 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     write_table(pa.concat_tables(rows), paths.rankings(dataset), RANKINGS, made_from)
     write_curve(paths.plots("evaluate", dataset), curves)
     write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
-    hybrid = metrics["hybrid"]
     log.info("%s: hybrid R@1 %.1f, mean recall %.1f on test", dataset, hybrid["R@1"], hybrid["mean_recall"])
 
 

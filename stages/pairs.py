@@ -66,6 +66,8 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         )
     write_table(dropped, paths.dropped, DROPPED, expected.dropped())
     write_metrics(paths.metrics("pairs"), metrics)
+    queries = sum(figures["queries"] for figures in metrics.values())
+    write_metrics(paths.summary("pairs"), {"pairs": {"queries": queries}})
 
 
 def brought(queries: pa.Table) -> pa.Table:

@@ -63,7 +63,7 @@ def _run(params: Params, paths: Paths, dataset: str, workers: Workers) -> None:
     }
     seconds = {"load": time.perf_counter() - start}
 
-    checkpoints = paths.cache / "tune" / _key(params, vlm.identity, splits, texts)
+    checkpoints = paths.checkpoints / _key(params, vlm.identity, splits, texts)
     start = time.perf_counter()
     result = Tuning(
         vlm.model,
@@ -125,6 +125,8 @@ def _write(
         },
     }
     write_metrics(paths.metrics("tune", dataset), metrics)
+    summary = {"val_mean_recall": result.metrics["mean_recall"]}
+    write_metrics(paths.summary("tune", dataset), {dataset: summary})
 
 
 def _line(dataset: str, row: Mapping[str, Any]) -> str:

@@ -195,8 +195,8 @@ def file_hashes(files: Sequence[Path], cache: Path) -> dict[str, str]:
             entry = known[path] = [stat.st_size, stat.st_mtime_ns, sha256_file(file)]
             changed = True
         hashes[file.name] = entry[2]
-    if changed:
-        remember(store, known)
+    if changed:  # of files that are gone, such as copies for experiments, nothing is remembered
+        remember(store, {path: entry for path, entry in known.items() if os.path.exists(path)})
     return hashes
 
 

@@ -61,6 +61,7 @@ def test_every_row_is_in_a_table_or_among_the_rejects(tmp_path: Path) -> None:
     assert metrics["parks"].items() >= {"images": 8, "graphs": 8, "queries": 7}.items()
     assert metrics["roofs"].items() >= {"images": 9, "graphs": 9, "queries": 8, "rejected_queries": 1}.items()
     assert metrics["all"].items() >= {"images": 17, "rejected_images": 1, "rejected_queries": 3}.items()
+    assert read_metrics(paths.summary("corpus")) == {"corpus": {"images": 17, "rejected": 5}}
     assert metrics["parks"]["kinds"] == {"free": 7} and metrics["parks"]["images_val"] == 2
     rejects = read_table(paths.rejects, REJECTS).to_pylist()
     assert [(row["dataset"], row["table"]) for row in rejects] == [
@@ -96,6 +97,7 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
         "data/corpus/parks/captions.parquet",
         "data/corpus/rejects.parquet",
         "metrics/corpus.json",
+        "metrics/summary/corpus.json",
     }
 
 

@@ -49,6 +49,12 @@ def test_every_method_has_every_metric(evaluated: Paths) -> None:
         assert values.get("missing_captions") == (1 if method in USES_CAPTIONS else None)
 
 
+def test_the_summary_has_the_hybrids_figures_beside_its_datasets_name(evaluated: Paths) -> None:
+    hybrid = _metrics(evaluated)["hybrid"]
+    summary = json.loads(evaluated.summary("evaluate", "tiny").read_text())
+    assert summary == {"tiny": {name: hybrid[name] for name in ("R@1", "mean_recall")}}
+
+
 def test_metrics_can_be_computed_again_from_the_rankings(evaluated: Paths) -> None:
     rows = read_table(evaluated.rankings("tiny"), RANKINGS).to_pylist()
     for method, values in _metrics(evaluated).items():
