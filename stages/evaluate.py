@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
-from pipeline.base.metrics_io import metrics_hash, write_curve, write_metrics
+from pipeline.base.metrics_io import metrics_hash, rounded, write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import RANKINGS
@@ -22,10 +23,10 @@ from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import load_vlm
 from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
-from trainer.methods.terms import term_scores
+from trainer.methods.terms import term_scores, top_shares
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
 from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
-from trainer.retrieval.similarity import QueryFeatures
+from trainer.retrieval.similarity import TERMS, QueryFeatures
 from trainer.retrieval.splits import Split, load_splits, tokens_hash
 from trainer.retrieval.weights import Choice
 from trainer.tuning.folder import read_record, tuned_provenance
@@ -67,9 +68,13 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
     start = time.perf_counter()
     choice = Choice.of(record)
-    untuned = Choice.of(record["untuned"]).queries(QueryFeatures(test.image, **frozen.text))
+    sums = {  # the methods whose score is a sum of the three similarities
+        "hybrid_untuned": (QueryFeatures(test.image, **frozen.text), Choice.of(record["untuned"])),
+        "hybrid": (tuned[1], choice),
+    }
+    untuned, weighting = sums["hybrid_untuned"]
     ours = {
-        "hybrid_untuned": dot_scores(untuned, test.gallery),
+        "hybrid_untuned": dot_scores(weighting.queries(untuned), test.gallery),
         **term_scores((validation, test), tuned, choice, params.method.choose),
     }
     metrics: dict[str, dict[str, float]] = {}
@@ -82,7 +87,11 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         metrics[method.name] = retrieval_metrics(rankings.rank, rankings.average_precision)
         if method.reads_captions:
             metrics[method.name]["missing_captions"] = test.missing_captions
-        rows += _rows(method.name, test, rankings)
+        shares = None
+        if method.name in sums:
+            summed, weighting = sums[method.name]
+            shares = top_shares(summed, test.gallery, rankings.top, weighting, batch)
+        rows += _rows(method.name, test, rankings, shares)
         for point in curves:
             point[method.name] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
@@ -110,10 +119,23 @@ def _tuned_features(
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 
 
-def _rows(method: str, test: Split, rankings: Rankings) -> Iterator[dict[str, Any]]:
-    """Rows of the rankings table."""
+def _rows(method: str, test: Split, rankings: Rankings, shares: Tensor | None) -> Iterator[dict[str, Any]]:
+    """Rows of the rankings table; `shares` as of `top_shares`."""
     columns = (rankings.rank.tolist(), rankings.average_precision.tolist(), rankings.top.tolist())
-    for query_id, kind, rank, precision, top in zip(test.query_ids, test.kinds, *columns, strict=True):
-        images = [test.gallery_ids[index] for index in top if index >= 0]
-        row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
-        yield row | {"average_precision": precision, "top": images}
+    for row, (query_id, kind) in enumerate(zip(test.query_ids, test.kinds, strict=True)):
+        rank, precision, top = (column[row] for column in columns)
+        places = [place for place, index in enumerate(top) if index >= 0]
+        yield {
+            "query_id": query_id,
+            "kind": kind,
+            "method": method,
+            "rank": rank,
+            "average_precision": precision,
+            "top": [test.gallery_ids[top[place]] for place in places],
+            "shares": None if shares is None else _shares(shares[row, places]),
+        }
+
+
+def _shares(shares: Tensor) -> list[dict[str, float]]:
+    """(K, 3) as rows of the rankings table."""
+    return [dict(zip(TERMS, values, strict=True)) for values in rounded(shares.double().tolist())]

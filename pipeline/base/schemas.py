@@ -26,6 +26,7 @@ _EDIT = pa.struct(
 _TILE = pa.struct([(key, _INT32) for key in ("x", "y", "w", "h")])  # pixels of its scene
 _BOUNDS = pa.struct([(key, _FLOAT64) for key in ("left", "bottom", "right", "top")])  # in the CRS
 _SAMPLE = pa.struct([("text", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])  # null: not known
+_SHARES = pa.struct([(term, pa.float32()) for term in ("triplet", "language", "pseudo_caption")])
 _REPLACED = pa.struct([("text", _TEXT), ("error", _TEXT), ("missed", _TEXTS), ("invented", _TEXTS)])
 
 
@@ -158,4 +159,5 @@ RANKINGS = _schema(
     _required("rank", _INT32),  # 1-based, of the best right answer
     _required("average_precision", _FLOAT64),
     _required("top", _TEXTS),  # ids of the first 50
+    ("shares", pa.list_(_SHARES)),  # of each of `top`: what each similarity adds; null: not a sum of these
 )
