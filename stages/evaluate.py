@@ -24,6 +24,7 @@ from pipeline.vision.vlm import load_vlm
 from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
 from trainer.methods.terms import term_scores, top_shares
+from trainer.retrieval.answers import NONE
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
 from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
 from trainer.retrieval.similarity import TERMS, QueryFeatures
@@ -121,21 +122,14 @@ def _tuned_features(
 
 def _rows(method: str, test: Split, rankings: Rankings, shares: Tensor | None) -> Iterator[dict[str, Any]]:
     """Rows of the rankings table; `shares` as of `top_shares`."""
-    columns = (rankings.rank.tolist(), rankings.average_precision.tolist(), rankings.top.tolist())
-    for row, (query_id, kind) in enumerate(zip(test.query_ids, test.kinds, strict=True)):
-        rank, precision, top = (column[row] for column in columns)
-        places = [place for place, index in enumerate(top) if index >= 0]
-        yield {
-            "query_id": query_id,
-            "kind": kind,
-            "method": method,
-            "rank": rank,
-            "average_precision": precision,
-            "top": [test.gallery_ids[top[place]] for place in places],
-            "shares": None if shares is None else _shares(shares[row, places]),
-        }
-
-
-def _shares(shares: Tensor) -> list[dict[str, float]]:
-    """(K, 3) as rows of the rankings table."""
-    return [dict(zip(TERMS, values, strict=True)) for values in rounded(shares.double().tolist())]
+    tensors = (rankings.rank, rankings.average_precision, rankings.top, rankings.scores)
+    columns = (tensor.tolist() for tensor in tensors)
+    added = [None] * len(test) if shares is None else rounded(shares.double().tolist())
+    for query_id, kind, rank, precision, top, scores, parts in zip(
+        test.query_ids, test.kinds, *columns, added, strict=True
+    ):
+        images = [test.gallery_ids[index] for index in top if index != NONE]  # these come first
+        row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
+        row |= {"average_precision": precision, "top": images, "scores": scores[: len(images)]}
+        by_term = parts and [dict(zip(TERMS, part, strict=True)) for part in parts[: len(images)]]
+        yield row | {"shares": by_term}

@@ -100,7 +100,7 @@ def index_dataset(dataset: str, out: Path, params: Params, paths: Paths) -> Inde
         UserError: a table or the features are missing or made from anything else.
     """
     expected = Expected(params, paths)
-    table = read_table(paths.images(dataset), IMAGES, expect=expected.corpus(dataset))
+    table = read_table(paths.images(dataset), IMAGES, COLUMNS, expected.corpus(dataset))
     features = read_features(paths.features(dataset), expected.features(dataset))
     names = [*_IDENTITY, *(["trust_remote_code"] if "trust_remote_code" in features.manifest else [])]
     manifest = {

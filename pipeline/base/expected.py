@@ -210,7 +210,7 @@ class Expected:
         rows["brought_captions"] = [] if captions is None else captions
         files = self._corpus_files(dataset)
         self._corpora.pop(dataset, None)
-        tables = {name: as_table(rows[name], schema) for name, (_, schema) in files.items()}
+        tables = {name: as_table(rows[name], schema, dataset) for name, (_, schema) in files.items()}
         hashes = {name: content_hash(table) for name, table in tables.items()}
         for name, (file, schema) in files.items():
             self._found.pop(file, None)

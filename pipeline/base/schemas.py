@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 SPLITS = ("train", "val", "test")
+DATASET = "dataset"  # the column that every table has
 MADE = "made-"  # how the ids of queries begin that the project makes
 _TEXT, _TEXTS, _FLAG = pa.string(), pa.list_(pa.string()), pa.bool_()
 _INT32, _INT64, _FLOAT64 = pa.int32(), pa.int64(), pa.float64()
@@ -39,10 +40,14 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
+# the writer fills it in where a table is made from one dataset, so that tables of several can be read as one
+_DATASET = _required(DATASET, _TEXT)
+
 IMAGES = _schema(
     "images",
     "corpus",
     "image_id",
+    _DATASET,
     _required("image_id", _TEXT),
     _required("split", _TEXT),
     _required("path", _TEXT),  # relative to the project's root
@@ -64,6 +69,7 @@ SCENE_GRAPHS = _schema(
     "scene_graphs",
     "corpus",
     "image_id",
+    _DATASET,
     _required("image_id", _TEXT),
     _required("width", _INT32),
     _required("height", _INT32),
@@ -72,6 +78,7 @@ SCENE_GRAPHS = _schema(
     _required("relationships", pa.list_(_RELATIONSHIP)),
 )
 _QUERY_FIELDS = (
+    _DATASET,
     _required("query_id", _TEXT),
     _required("split", _TEXT),
     _required("reference_id", _TEXT),
@@ -96,12 +103,13 @@ BROUGHT_CAPTIONS = _schema(  # texts that a person wrote, which take the place o
     "brought_captions",
     "corpus",
     "for,id",
+    _DATASET,
     _required("for", _TEXT),  # interpretation | pseudo_caption
     _required("id", _TEXT),  # of an image, or of a query
     _required("text", _TEXT),
 )
 _REJECT_FIELDS = (
-    _required("dataset", _TEXT),
+    _DATASET,
     _required("table", _TEXT),  # images, scene_graphs, queries or captions: where the row would have gone
     _required("file", _TEXT),
     ("row", _INT64),  # 0-based position in the file
@@ -136,28 +144,31 @@ _CAPTION_FIELDS = (
     _required("row_key", _TEXT),
 )
 INTERPRETATIONS = _schema(
-    "interpretations", "interpret", "image_id", _required("image_id", _TEXT), *_CAPTION_FIELDS
+    "interpretations", "interpret", "image_id", _DATASET, _required("image_id", _TEXT), *_CAPTION_FIELDS
 )
 PSEUDO_CAPTIONS = _schema(
     "pseudo_captions",
     "caption",
     "query_id",
+    _DATASET,
     _required("query_id", _TEXT),
     *_CAPTION_FIELDS,
     _required("alternatives", pa.list_(_SAMPLE)),  # further samples (caption.samples), no two alike
 )
 FEATURE_IDS = _schema(
-    "feature_ids", "embed", "image_id", _required("image_id", _TEXT), _required("sha256", _TEXT)
+    "feature_ids", "embed", "image_id", _DATASET, _required("image_id", _TEXT), _required("sha256", _TEXT)
 )
 RANKINGS = _schema(
     "rankings",
     "evaluate",
     "method,query_id",
+    _DATASET,
     _required("query_id", _TEXT),
     _required("kind", _TEXT),
     _required("method", _TEXT),
     _required("rank", _INT32),  # 1-based, of the best right answer
     _required("average_precision", _FLOAT64),
     _required("top", _TEXTS),  # ids of the first 50
+    _required("scores", pa.list_(pa.float32())),  # of the images of `top`
     ("shares", pa.list_(_SHARES)),  # of each of `top`: what each similarity adds; null: not a sum of these
 )

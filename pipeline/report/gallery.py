@@ -84,9 +84,9 @@ def _queries(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[str, 
 
 def _answers(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[Any, dict[str, Any]]:
     """The first results by query and method."""
-    columns = ["query_id", "method", "rank", "top", "shares"]
+    columns = ["query_id", "method", "rank", "top", "scores", "shares"]
     table = pl.DataFrame(rankings(expected, dataset, columns)).filter(pl.col("query_id").is_in(ids))
-    first = table.with_columns(pl.col("top", "shares").list.head(TOP))
+    first = table.with_columns(pl.col("top", "scores", "shares").list.head(TOP))
     return first.rows_by_key(["query_id", "method"], named=True, unique=True)
 
 
@@ -175,6 +175,7 @@ def _query(
         "invented": caption.get("invented") or [],
         "ranks": [row and row["rank"] for row in found],
         "top": [[images.place(image_id) for image_id in row["top"]] if row else [] for row in found],
+        "scores": [row and [round(score, _DIGITS) for score in row["scores"]] for row in found],
         "shares": [row and _shares(row["shares"]) for row in found],
     }
 

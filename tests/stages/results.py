@@ -87,8 +87,9 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
             }
             | {"target_ids": [ids[i + 1]], "modification": text, "kind": KINDS[i % 2], "family": None}
         )
-    write_table(images, paths.images(dataset), IMAGES)
-    write_table(queries, paths.queries(dataset), QUERIES)
+    made_from = {"dataset": dataset}
+    write_table(images, paths.images(dataset), IMAGES, made_from)
+    write_table(queries, paths.queries(dataset), QUERIES, made_from)
     vectors = np.eye(len(ids), dtype=np.float16)
     sha256 = [image["sha256"] for image in images]
     write_features(
@@ -98,7 +99,7 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
         [vectors],
         dimension=len(ids),
         dtype="float16",
-        made_from=IDENTITY,
+        made_from=IDENTITY | made_from,
     )
     captioned: dict[str, Any] = {"status": "ok", "source": "first", "model": "model", "prompt_hash": "cd34"}
     captioned |= {"row_key": "0", "text": text, "missed": [text], "invented": []}
@@ -107,17 +108,19 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
         [{"image_id": image_id, **captioned} for image_id in ids],
         paths.interpretations(dataset),
         INTERPRETATIONS,
+        made_from,
     )
     rows = [{"query_id": query["query_id"], **captioned} for query in queries]
     rows[0] |= {"text": None, "status": "failed", "error": "out of luck"}
-    write_table(rows, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS)
+    write_table(rows, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, made_from)
     rankings = [
         {"query_id": f"q{i}", "kind": KINDS[i % 2], "method": method, "rank": 1 + (place + i) % 4}
         | {"average_precision": 0.5, "top": [ids[(i + k) % len(ids)] for k in range(1, 7)]}
+        | {"scores": [1 - k / 10 for k in range(1, 7)]}
         for place, method in enumerate(METHODS)
         for i in range(count)
     ]
-    write_table(rankings, paths.rankings(dataset), RANKINGS)
+    write_table(rankings, paths.rankings(dataset), RANKINGS, made_from)
     measures = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
     write_metrics(
         paths.metrics("evaluate", dataset),

@@ -16,12 +16,14 @@ from pipeline.base.tables import ROW_GROUP_ROWS, open_table, read_batches, read_
 
 def _row(query: str, method: str = "hybrid") -> dict:
     return {
+        "dataset": "one",
         "query_id": query,
         "kind": "add",
         "method": method,
         "rank": 1,
         "average_precision": 1.0,
         "top": ["a"],
+        "scores": [0.5],
     }
 
 
@@ -49,10 +51,10 @@ def test_reading_refuses_what_is_not_the_schema(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not readable as Parquet"):
         read_table(path, RANKINGS)
     pq.write_table(pa.table({"query_id": ["a"]}), path)
-    with pytest.raises(UserError, match="field 'kind': a column is missing"):
+    with pytest.raises(UserError, match="field 'dataset': a column is missing"):
         read_table(path, RANKINGS)
     write_table([_row("a")], path, RANKINGS)
-    pq.write_table(pq.read_table(path).set_column(3, "rank", pa.array([1.5])), path)
+    pq.write_table(pq.read_table(path).set_column(4, "rank", pa.array([1.5])), path)
     with pytest.raises(UserError, match="field 'rank': the column's type is not int32"):
         read_table(path, RANKINGS)
 
