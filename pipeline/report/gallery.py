@@ -35,19 +35,24 @@ class Gallery:
 
 
 def gallery(
-    expected: Expected, dataset: str, methods: Sequence[str], by: str, count: int, pictures: int
+    expected: Expected,
+    dataset: str,
+    methods: Sequence[str],
+    first: Sequence[str],
+    count: int,
+    pictures: int,
 ) -> Gallery:
-    """Up to `count` test queries, those first whose best right answer the method `by` ranks lowest.
+    """Up to `count` test queries, those first whose best right answer the first method ranks lowest.
 
     Args:
-        methods: all methods of the rankings, in the report's order; pictures of the first results are given
-            out in this order, too.
+        methods: all methods of the rankings, in the report's order.
+        first: the same, in the order in which pictures are given to their first results.
         pictures: how many images get a picture: references and targets first.
 
     Raises:
         UserError: a table is missing, or the tables do not belong together.
     """
-    ids, tested = _chosen(expected, dataset, by, count)
+    ids, tested = _chosen(expected, dataset, first[0], count)
     queries = _queries(expected, dataset, ids)
     answers = _answers(expected, dataset, ids)
     _refuse_unknown(expected, dataset, ids, queries, answers)
@@ -55,7 +60,7 @@ def gallery(
     for query in queries.values():
         images.want(query["reference_id"], large=True)
         images.want(query["target_id"])
-    for method in methods:
+    for method in first:
         for query_id in ids:
             if (query_id, method) in answers:
                 images.want(*answers[query_id, method]["top"])

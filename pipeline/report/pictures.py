@@ -12,7 +12,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.images import small_copies
 
 FOLDER = "pictures"
-TILE, LARGE = 160, 640  # pixels of the longer side
+TILE, LARGE = 144, 640  # pixels of the longer side
 _FEW = 64  # images that are copied sooner than a pool of processes starts
 _NAME = 20  # characters of a hash
 
