@@ -81,7 +81,9 @@ def chart(
         return round(bottom - (y - steps[0]) / ((steps[-1] - steps[0]) or 1) * (bottom - _TOP), 1)
 
     dots = [[(across(x), down(y)) for x, y in each.points] for each in series]
-    labels = _apart([line[-1][1] if each.label and line else None for each, line in zip(series, dots, strict=True)])
+    labels = _apart(
+        [line[-1][1] if each.label and line else None for each, line in zip(series, dots, strict=True)]
+    )
     digits = max(0, -math.floor(math.log10(steps[1] - steps[0]) + 1e-9)) if len(steps) > 1 else 0
     return Chart(
         title,

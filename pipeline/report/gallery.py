@@ -68,7 +68,8 @@ def gallery(
     captions = _rows(expected, "pseudo_captions", dataset, PSEUDO_CAPTIONS, "query_id", ids)
     references = [query["reference_id"] for query in queries.values()]
     rows = [
-        _query(query_id, queries[query_id], captions.get(query_id), answers, methods, images) for query_id in ids
+        _query(query_id, queries[query_id], captions.get(query_id), answers, methods, images)
+        for query_id in ids
     ]
     described = _references(expected, dataset, references, images)
     data = {"name": dataset, "tested": tested, "queries": rows, "references": described}
@@ -96,7 +97,11 @@ def _answers(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[Any, 
 
 
 def _refuse_unknown(
-    expected: Expected, dataset: str, ids: Iterable[str], queries: Mapping[str, Any], answers: Mapping[Any, Any]
+    expected: Expected,
+    dataset: str,
+    ids: Iterable[str],
+    queries: Mapping[str, Any],
+    answers: Mapping[Any, Any],
 ) -> None:
     paths = expected.paths
     images = read_table(paths.images(dataset), IMAGES, ["image_id"], expected.corpus(dataset))
@@ -186,7 +191,9 @@ def _query(
 
 
 def _shares(rows: Sequence[Mapping[str, float]] | None) -> list[list[float]] | None:
-    return rows and [[round(value, _DIGITS) for value in row.values()] for row in rows]
+    if rows is None:
+        return None
+    return [[round(value, _DIGITS) for value in row.values()] for row in rows]
 
 
 def _references(

@@ -57,7 +57,8 @@ def gather(params: Params, paths: Paths, methods: Methods) -> tuple[dict[str, An
     order = list(dict.fromkeys(row.method for dataset in datasets for row in dataset["methods"]))
     pictured = [name for name in methods.pictured if name in order]
     first = (pictured + order)[:2]
-    galleries, wanted = [], {}
+    galleries: list[dict[str, Any]] = []
+    wanted: dict[str, Wanted] = {}
     share = params.report.pictures // len(params.datasets)
     for name in params.datasets:
         shown_first = [*first, *(method for method in order if method not in first)]
@@ -72,7 +73,10 @@ def gather(params: Params, paths: Paths, methods: Methods) -> tuple[dict[str, An
         "captions": tables.caption_quality(paths, params.datasets),
         "worst": [
             (title, [row for name in params.datasets for row in worst_captions(expected, name, kind, _WORST)])
-            for title, kind in (("interpretations", "interpretations"), ("pseudo captions", "pseudo_captions"))
+            for title, kind in (
+                ("interpretations", "interpretations"),
+                ("pseudo captions", "pseudo_captions"),
+            )
         ],
         "models": ran.models(expected),
         "versions": ran.versions(paths, params.datasets),
@@ -80,7 +84,10 @@ def gather(params: Params, paths: Paths, methods: Methods) -> tuple[dict[str, An
         "gallery": {
             "methods": order,
             "first": first,
-            "families": [[title, [name for name in names if name in order]] for title, names in _families(methods, order)],
+            "families": [
+                [title, [name for name in names if name in order]]
+                for title, names in _families(methods, order)
+            ],
             "datasets": galleries,
         },
     }
@@ -106,7 +113,9 @@ def _dataset(expected: Expected, name: str, methods: Methods) -> dict[str, Any]:
         "charts": [
             each
             for each in (
-                _recall_chart(at_every_k(ranked, _CURVE_TO), [row.method for row in rows], tuned, methods.plotted),
+                _recall_chart(
+                    at_every_k(ranked, _CURVE_TO), [row.method for row in rows], tuned, methods.plotted
+                ),
                 *_training_charts(tables.curves(paths.plots("tune", name)), rows),
             )
             if each
@@ -148,7 +157,12 @@ def _training_charts(
         for name, look in zip(names, ("second", "third", "fourth", "ours"), strict=False)
     ]
     return [
-        chart("Loss on the train split, by epoch", "epoch", [Series("train loss", loss, "ours", True, marked=True)], ticks),
+        chart(
+            "Loss on the train split, by epoch",
+            "epoch",
+            [Series("train loss", loss, "ours", True, marked=True)],
+            ticks,
+        ),
         chart("Recall on validation, %, by epoch", "epoch", series, ticks),
     ]
 

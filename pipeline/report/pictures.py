@@ -59,7 +59,9 @@ def _copy(folder: Path, image: Wanted) -> str | None:
     try:
         data = image.path.read_bytes()
         if (found := sha256(data).hexdigest()) != image.sha256:
-            return f"an image of the corpus has changed: its sha256 is {found}, the corpus says {image.sha256}"
+            return (
+                f"an image of the corpus has changed: its sha256 is {found}, the corpus says {image.sha256}"
+            )
         copies = small_copies(data, TILE, LARGE) if image.large else small_copies(data, TILE)
     except (OSError, ValueError) as error:
         return f"an image of the corpus can no longer be read: {error}"

@@ -71,7 +71,7 @@ def recalls(ranks: pl.DataFrame, ks: Sequence[int] = RECALLS) -> dict[str, dict[
             n=n, recall=recall, count=pl.len(), spread=deviation * pl.len() / (pl.len() - 1)
         )
         for row in methods.sort("method").iter_rows(named=True):
-            interval = (None, None)
+            interval: tuple[float | None, float | None] = (None, None)
             if row["count"] > 1:
                 interval = _wilson(row["recall"], row["n"], row["spread"])
             found.setdefault(row["method"], {})[k] = Recall(100 * row["recall"], *interval)

@@ -43,8 +43,6 @@ def worst_captions(expected: Expected, dataset: str, kind: str, count: int) -> l
         key,
     )
     return [
-        Worst(
-            dataset, row[key], said(row), row["fact_recall"], row["missed"] or [], row["invented"] or []
-        )
+        Worst(dataset, row[key], said(row), row["fact_recall"], row["missed"] or [], row["invented"] or [])
         for row in bad.head(count).iter_rows(named=True)
     ]

@@ -15,9 +15,9 @@ function makeCard(row, state, methods, open) {
   };
   const source = images[row.reference];
   const facts = [["image", source[0]], ["dataset", name]];
-  const pair = element("div", { class: "pair" }, opens({ image: source, title: "Reference", facts }, picture(source)));
+  const pair = element("div", { class: "pair" }, opens({ image: source, title: "Reference", facts }, picture(source, true)));
   if (graph?.objects.length) {
-    pair.append(opens({ image: source, title: "Reference with its scene graph", facts, graph }, element("span", { class: "over dim" }, picture(source), drawGraph(graph, false))));
+    pair.append(opens({ image: source, title: "Reference with its scene graph", facts, graph }, element("span", { class: "over dim" }, picture(source, true), drawGraph(graph, false))));
   }
   const link = element("a", { href: `#queries?${new URLSearchParams({ ...state, dataset: name, query: row.id, page: "1" })}`, class: "id", title: "This query alone" }, row.id);
   const shown = [...new Set([state.method, state.beside])];
@@ -25,7 +25,7 @@ function makeCard(row, state, methods, open) {
     element("div", { class: "asked" }, pair, graph?.objects.length ? names(graph) : null),
     element("div", { class: "texts" },
       element("p", { class: "of" }, element("span", { class: "badge" }, name), element("span", { class: "badge" }, row.kind), link),
-      element("p", { class: "modification" }, row.modification),
+      element("h2", { class: "modification" }, row.modification),
       said("Interpretation", reference.text), said("Pseudo caption", row.caption),
       wrong("missed", row.missed), wrong("invented", row.invented)),
     element("div", { class: "found" }, ...shown.map((method) => results(row, method, methods.indexOf(method), images, opens))));
@@ -61,7 +61,7 @@ function results(row, method, place, images, opens) {
       element("span", { class: "figure" }, element("span", {}, `rank ${NUMBERS.format(rank)}`)))));
   }
   const missing = rank === null || rank === undefined;
-  return element("section", { class: "result", "aria-label": method },
+  return element("div", { class: "result", role: "group", "aria-label": method },
     element("p", { class: "method" }, element("b", {}, method), element("span", { class: rank === 1 ? "rank first" : "rank" }, missing ? "no ranking" : `rank ${NUMBERS.format(rank)}`)),
     element("ul", { class: "tiles" }, ...tiles));
 }

@@ -2,6 +2,7 @@
 
 const COLOURS = 8;
 const PLACES = ["top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right"];
+const LEGIBLE = 20; // percent of the image's width
 const FREE = [4, 0, 2, 6, 8, 1, 7, 3, 5]; // the order in which objects without a place get one
 
 /** The names of the objects, each with a colour and a count. */
@@ -34,7 +35,10 @@ function drawGraph(graph, large) {
     const { x, y, w, h } = boxes[place];
     if (box) group.append(drawing("rect", { x, y, width: w, height: h }));
     else group.append(drawing("circle", { cx: x + w / 2, cy: y + h / 2, r: 3 }));
-    if (!box || large) group.append(label(shortened(box ? name : [...attributes, name].join(" "), box ? 18 : 22), x + w / 2, box ? Math.max(3, y - 0.8) : y + h / 2 + 7));
+    if (!box || large) {
+      const text = shortened(box ? name : [...attributes, name].join(" "), 20);
+      group.append(label(text, x + w / 2, box ? Math.max(3, y - 0.8) : y + h / 2 + 7, large ? 0.72 : 1.6));
+    }
     svg.append(group);
   });
   return svg;
@@ -46,8 +50,10 @@ const titled = (text) => {
   return title;
 };
 
-function label(text, x, y) {
-  const made = drawing("text", { x, y });
+/** A text that does not leave the drawing; `half` is half the width of a letter. */
+function label(text, x, y, half) {
+  const room = Math.min(50, half * text.length);
+  const made = drawing("text", { x: Math.min(100 - room, Math.max(room, x)), y });
   made.textContent = text;
   return made;
 }
@@ -75,7 +81,8 @@ function relation(from, to, predicate, large) {
   const head = `M${tip.x} ${tip.y}L${tip.x - dx * 2 * side - dy * side} ${tip.y - dy * 2 * side + dx * side}L${tip.x - dx * 2 * side + dy * side} ${tip.y - dy * 2 * side - dx * side}Z`;
   const arrow = drawing("g", { class: "relation" }, titled(predicate),
     drawing("path", { d: `M${a.x} ${a.y}L${tip.x} ${tip.y}` }), drawing("path", { class: "tip", d: head }));
-  return large ? [arrow, label(shortened(predicate, 20), (a.x + b.x) / 2, (a.y + b.y) / 2)] : [arrow];
+  const room = large && length > LEGIBLE; // between nearer objects a label would hide them; the list has it
+  return room ? [arrow, label(shortened(predicate, 20), (a.x + b.x) / 2, (a.y + b.y) / 2, 0.72)] : [arrow];
 }
 
 const centre = ({ x, y, w, h }) => ({ x: x + w / 2, y: y + h / 2 });

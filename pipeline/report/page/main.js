@@ -29,6 +29,7 @@ $("legend").replaceChildren("Shares of a score: ", ...TERMS.map((name, place) =>
 /** Show what the address asks for. */
 function arrive() {
   const asked = fromAddress(decodedHash(), empty);
+  $("detail").close();
   const view = views.some(({ id }) => id === asked.view) ? asked.view : "results";
   for (const each of views) each.hidden = each.id !== view;
   for (const link of document.querySelectorAll("nav a")) {
