@@ -57,7 +57,7 @@ def chart(
     series: Sequence[Series],
     x_ticks: Sequence[float],
     logarithmic: bool = False,
-    margin: int = 168,
+    margin: int = 180,
 ) -> Chart | None:
     """Lay out a chart; None if no series has a point.
 
@@ -100,10 +100,10 @@ def chart(
 
 
 def _steps(low: float, high: float) -> list[float]:
-    """Four to six round numbers that reach from at most `low` to at least `high`."""
+    """Three to seven round numbers that reach from at most `low` to at least `high`."""
     span = (high - low) or abs(high) or 1.0
     unit = 10 ** math.floor(math.log10(span / 4))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= 4.5)
+    step = next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= 5.5)
     first = math.floor(low / step + 1e-9)
     last = max(first + 1, math.ceil(high / step - 1e-9))
     return [round(step * number, 10) for number in range(first, last + 1)]
@@ -111,7 +111,8 @@ def _steps(low: float, high: float) -> list[float]:
 
 def _apart(wanted: Sequence[float | None]) -> list[float | None]:
     """Heights of labels, moved so that no two overlap and none stands below the chart."""
-    order = sorted((place for place, y in enumerate(wanted) if y is not None), key=lambda i: wanted[i] or 0)
+    # of equal lines, the last one is drawn above the others, so its label is the first
+    order = sorted((i for i, y in enumerate(wanted) if y is not None), key=lambda i: (wanted[i] or 0, -i))
     placed: list[float | None] = [None] * len(wanted)
     lowest: float = HEIGHT - _BOTTOM
     room = lowest - _LABEL_STEP * (len(order) - 1)

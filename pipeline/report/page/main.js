@@ -44,7 +44,7 @@ function arrive() {
     if (place && place.id.includes("/")) place.scrollIntoView();
     else scrollTo(0, 0);
   }
-  $("to-queries").hash = toAddress(state, empty);
+  $("to-queries").setAttribute("href", toAddress(state, empty));
 }
 
 const decodedHash = () => location.hash;
@@ -95,6 +95,10 @@ form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("change", ({ target }) => { if (target.name !== "find") go({ [target.name]: target.value }); });
 form.elements.find.addEventListener("input", ({ target }) => {
   location.replace(toAddress({ ...state, page: "1", query: "", find: target.value }, empty));
+});
+$("toggle-filters").addEventListener("click", ({ currentTarget }) => { // on narrow screens alone
+  const closed = form.classList.toggle("closed");
+  currentTarget.setAttribute("aria-expanded", String(!closed));
 });
 $("reset").addEventListener("click", () => go({ ...empty, method: state.method, beside: state.beside }));
 addEventListener("hashchange", arrive);
