@@ -45,7 +45,7 @@ def _used(paths: Paths) -> set[str]:
             "Run `dvc repro` or `dvc checkout` first, or delete the folder to empty the cache",
             file=row_cache(paths).folder,
         )
-    tables += [(PAIRS.schema, file) for file in PAIRS.tables(paths).values() if file != paths.dropped]
+    tables += [(PAIRS.schema, file) for file in PAIRS.tables(paths).values()]
     return {
         key
         for schema, file in tables

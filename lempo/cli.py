@@ -96,17 +96,30 @@ def captions(
     stage: Annotated[
         str, typer.Option(help="The stage that wrote the texts: interpret or caption.")
     ] = "caption",
+    image: Annotated[str | None, typer.Option(help="Show only the texts about this image.")] = None,
+    query: Annotated[str | None, typer.Option(help="Show only the text of this query.")] = None,
     worst: Annotated[
-        bool, typer.Option(help="Show the texts with the most missed or invented facts first.")
+        bool, typer.Option(help="Show failed rows and the texts with the most wrong facts first.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="The number of texts to show.")] = 10,
+    failed: Annotated[bool, typer.Option(help="Show only the rows without a text.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Show the texts that differ from another run's, beside them: a git revision, an experiment, "
+            "or the folder of another project. With --worst, first those that got worse."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The number of texts to show. Default: all.")
+    ] = None,
 ) -> None:
-    """Show generated texts with their scene graphs."""
-    from lempo.captions import show_captions
+    """Show generated texts with their scene graphs; on a terminal in pages."""
+    from lempo.captions import Choice, show_captions
 
     if stage not in ("interpret", "caption"):
         raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
-    show_captions(*_project(), dataset, stage, worst, limit)
+    choice = Choice(image=image, query=query, failed=failed, worst=worst, against=against, limit=limit)
+    show_captions(*_project(), dataset, stage, choice)
 
 
 @app.command(rich_help_panel="Tools")

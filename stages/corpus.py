@@ -6,9 +6,12 @@ captions that people bring.
 
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
@@ -110,17 +113,13 @@ def _brought(corpus: Corpus) -> dict[str, int]:
 
 def _count_equal_images(corpus: Corpus) -> None:
     """Count images with equal bytes: copies within a split, and files that stand in several splits."""
-    images: dict[str, list[tuple[str, str]]] = defaultdict(list)  # (split, id) by hash
-    for sha256, split, image_id in zip(
-        *(corpus.images[name].to_pylist() for name in ("sha256", "split", "image_id")), strict=True
-    ):
-        images[sha256].append((split, image_id))
-    for equal in images.values():
-        splits = {split for split, _ in equal}
-        names = ", ".join(f"'{image_id}' ({split})" for split, image_id in equal[:_SHOWN])
-        if len(equal) > len(splits):
-            corpus.notes.count("repeated_images", len(equal) - len(splits), names)
-        if len(splits) > 1:
+    images = pl.DataFrame(corpus.images.select(["sha256", "split", "image_id"]))
+    equal = images.group_by("sha256", maintain_order=True).agg("split", "image_id")
+    for _, splits, ids in equal.filter(pl.col("image_id").list.len() > 1).iter_rows():
+        names = ", ".join(f"'{id}' ({split})" for split, id in islice(zip(splits, ids, strict=True), _SHOWN))
+        if len(ids) > len(set(splits)):
+            corpus.notes.count("repeated_images", len(ids) - len(set(splits)), names)
+        if len(set(splits)) > 1:
             corpus.notes.count("shared_images", 1, names)
 
 

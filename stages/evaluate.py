@@ -5,15 +5,17 @@ Measures every method on the test split of one dataset; what a method chooses, i
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
-from pipeline.base.metrics_io import metrics_hash, rounded, write_curve, write_metrics
+from pipeline.base.metrics_io import DIGITS, metrics_hash, write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import RANKINGS
@@ -79,7 +81,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         **term_scores((validation, test), tuned, choice, params.method.choose),
     }
     metrics: dict[str, dict[str, float]] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[pa.Table] = []
     curves: list[dict[str, Any]] = [{"k": k} for k in range(1, CURVE_TO + 1)]
     for method in tqdm(registry.METHODS, desc="evaluate", unit="method", disable=None):
         recipe = method.recipe
@@ -92,7 +94,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         if method.name in sums:
             summed, weighting = sums[method.name]
             shares = top_shares(summed, test.gallery, rankings.top, weighting, batch)
-        rows += _rows(method.name, test, rankings, shares)
+        rows.append(_rows(method.name, test, rankings, shares))
         for point in curves:
             point[method.name] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
@@ -103,7 +105,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         "metrics": metrics_hash(paths.metrics("evaluate", dataset)),
         "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
     }
-    write_table(rows, paths.rankings(dataset), RANKINGS, made_from)
+    write_table(pa.concat_tables(rows), paths.rankings(dataset), RANKINGS, made_from)
     write_curve(paths.plots("evaluate", dataset), curves)
     write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
     hybrid = metrics["hybrid"]
@@ -120,16 +122,34 @@ def _tuned_features(
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 
 
-def _rows(method: str, test: Split, rankings: Rankings, shares: Tensor | None) -> Iterator[dict[str, Any]]:
-    """Rows of the rankings table; `shares` as of `top_shares`."""
-    tensors = (rankings.rank, rankings.average_precision, rankings.top, rankings.scores)
-    columns = (tensor.tolist() for tensor in tensors)
-    added = [None] * len(test) if shares is None else rounded(shares.double().tolist())
-    for query_id, kind, rank, precision, top, scores, parts in zip(
-        test.query_ids, test.kinds, *columns, added, strict=True
-    ):
-        images = [test.gallery_ids[index] for index in top if index != NONE]  # these come first
-        row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
-        row |= {"average_precision": precision, "top": images, "scores": scores[: len(images)]}
-        by_term = parts and [dict(zip(TERMS, part, strict=True)) for part in parts[: len(images)]]
-        yield row | {"shares": by_term}
+def _rows(method: str, test: Split, rankings: Rankings, shares: Tensor | None) -> pa.Table:
+    """Rows of the rankings table, made column by column: an object for each score would take much memory.
+
+    `shares` is as of `top_shares`; None for a method whose score is no sum of similarities.
+    """
+    top = rankings.top.numpy()
+    there = top != NONE  # the images that there are come first
+    ends = np.append(0, np.cumsum(there.sum(1), dtype=np.int32))
+    images = pa.array(test.gallery_ids, pa.string()).take(pa.array(top[there]))
+    return pa.table(
+        {
+            "query_id": test.query_ids,
+            "kind": test.kinds,
+            "method": [method] * len(test),
+            "rank": rankings.rank.numpy(),
+            "average_precision": rankings.average_precision.numpy(),
+            "top": pa.ListArray.from_arrays(ends, images),
+            "scores": pa.ListArray.from_arrays(ends, rankings.scores.numpy()[there]),
+            "shares": _shares(shares, there, ends),
+        }
+    )
+
+
+def _shares(shares: Tensor | None, there: np.ndarray, ends: np.ndarray) -> pa.Array:
+    """One list of structs for each query, or nulls."""
+    kind = RANKINGS.field("shares").type
+    if shares is None:
+        return pa.nulls(len(there), kind)
+    parts = np.round(shares.numpy()[there], DIGITS)  # (M, 3)
+    values = pa.StructArray.from_arrays([parts[:, place] for place in range(len(TERMS))], list(TERMS))
+    return pa.ListArray.from_arrays(ends, values).cast(kind)

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
-    """Write `data/pairs/<dataset>.parquet`, `dropped.parquet`, `metrics/pairs.json` and speed.
+    """Write `data/pairs/<dataset>.parquet`, the dropped queries, `metrics/pairs.json` and speed.
 
     Args:
         engine: opens another engine than the one that the parameters name.

@@ -393,8 +393,6 @@ class Params(_Section):
             raise ValueError("a dataset is named twice")
         if "all" in value:
             raise ValueError("'all' is taken: in the metrics it means all datasets together")
-        if "dropped" in value:
-            raise ValueError("'dropped' is taken: data/pairs/dropped.parquet holds queries left out")
         return value
 
 

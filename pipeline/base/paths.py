@@ -37,8 +37,8 @@ class Paths:
 
     @property
     def dropped(self) -> Path:
-        """Made queries whose modification no attempt wrote rightly."""
-        return self.root / "data/pairs/dropped.parquet"
+        """Made queries whose modification no attempt wrote rightly, apart from the tables of pairs."""
+        return self.root / "data/pairs/dropped/queries.parquet"
 
     def interpretations(self, dataset: str) -> Path:
         return self.root / "data/interpretations" / f"{dataset}.parquet"

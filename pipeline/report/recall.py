@@ -64,7 +64,9 @@ def recalls(ranks: pl.DataFrame, ks: Sequence[int] = RECALLS) -> dict[str, dict[
     """
     found: dict[str, dict[int, Recall]] = {}
     for k in ks:
-        families = ranks.group_by("method", "family").agg(n=pl.len().cast(pl.Float64), hits=(pl.col("rank") <= k).sum())
+        families = ranks.group_by("method", "family").agg(
+            n=pl.len().cast(pl.Float64), hits=(pl.col("rank") <= k).sum()
+        )
         n, recall = pl.col("n").sum(), pl.col("hits").sum() / pl.col("n").sum()
         deviation = ((pl.col("hits") - recall * pl.col("n")) ** 2).sum() / n**2
         methods = families.group_by("method").agg(

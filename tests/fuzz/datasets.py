@@ -44,7 +44,7 @@ def brought_captions(folder: Path) -> Target:
     def attempt() -> None:
         found = with_captions(replace(corpus, rejects=Rejects()), source.folder)
         assert found.captions.num_rows + len(found.rejects.rows) == found.rejects.seen["captions"]
-        as_table(found.captions, BROUGHT_CAPTIONS)
+        as_table(found.captions, BROUGHT_CAPTIONS, "parks")
         use_corpus(found)
 
     return of_file(file, attempt)

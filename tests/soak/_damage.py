@@ -228,9 +228,9 @@ def _report(params: Params, paths: Paths) -> str:
 
 
 def _captions(params: Params, paths: Paths) -> str:
-    from lempo.captions import show_captions
+    from lempo.captions import Choice, show_captions
 
-    show_captions(params, paths, None, "caption", True, 10)
+    show_captions(params, paths, None, "caption", Choice(worst=True, limit=10))
     return ""
 
 

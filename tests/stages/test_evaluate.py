@@ -10,12 +10,15 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import QUERIES, RANKINGS
-from pipeline.base.tables import read_table, write_table
+from pipeline.base.tables import as_table, read_table, write_table
 from stages import evaluate, tune
 from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, project, vlm_folder
 from trainer.methods import registry
+from trainer.retrieval.answers import make_answers
 from trainer.retrieval.metrics import retrieval_metrics
+from trainer.retrieval.ranking import rank_batch
+from trainer.retrieval.splits import Split
 
 MakeParams = Callable[..., Params]
 METHODS = [method.name for method in registry.METHODS]
@@ -77,11 +80,23 @@ def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:
         assert row["kind"] == query["kind"]
         assert len(row["top"]) == len(set(row["top"])) == 50
         assert query["reference_id"] not in row["top"]
+        assert len(row["scores"]) == 50 and row["scores"] == sorted(row["scores"], reverse=True)
         right = [place for place, image in enumerate(row["top"], start=1) if image in query["target_ids"]]
         assert right[0] == row["rank"] if right else row["rank"] > 50
         if len(right) == len(query["target_ids"]):
             precision = sum(found / place for found, place in enumerate(right, start=1)) / len(right)
             assert row["average_precision"] == pytest.approx(precision)
+
+
+def test_a_small_gallery_gives_fewer_images_and_as_many_scores() -> None:
+    answers = make_answers([0, 1], [[0], [1]], [2, -1], 3)
+    ids, no_image = ["a", "b", "c"], torch.empty(3, 0)
+    split = Split(["q", "r"], ["add", "move"], ids, no_image, torch.tensor([2, 0]), answers, {}, 0)
+    scores = torch.tensor([[0.25, 0.5, 1.0], [0.5, 0.125, 0.25]])
+    rows = as_table(evaluate._rows("mine", split, rank_batch(scores, answers)), RANKINGS, "tiny").to_pylist()
+    assert [(row["query_id"], row["rank"], row["top"], row["scores"]) for row in rows] == [
+        ("q", 2, ["b", "a"], [0.5, 0.25]), ("r", 3, ["a", "c", "b"], [0.5, 0.25, 0.125]),
+    ]  # fmt: skip
 
 
 def test_what_knows_more_finds_more(evaluated: Paths) -> None:
