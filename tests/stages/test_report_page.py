@@ -70,7 +70,8 @@ def test_failures_come_first_and_the_order_can_be_turned(page: Any) -> None:
     ranks = _ranks(page)
     assert len(ranks) == 20 and ranks == sorted(ranks, reverse=True) and ranks[0] == 4
     _choose(page, sort="best")
-    assert set(_ranks(page)) == {1}
+    ranks = _ranks(page)
+    assert ranks == sorted(ranks) and ranks[0] == 1
     _choose(page, sort="id", dataset="two")
     assert _ids(page) == [f"q{i}" for i in (0, 1, *range(10, 20), 2, *range(20, 27))]
 
@@ -243,21 +244,20 @@ def test_three_thousand_queries_are_filtered_without_lag(
     page.wait_for_selector(".card")
     assert page.inner_text("#status") == "3,000 queries."
     assert page.locator(".card").count() == 20
-    took = page.evaluate(
-        """async () => {
-            const times = [];
-            for (const value of ["2-5", "1", "11-50", "51-", "2-5", "", "6-10", "1"]) {
-                const start = performance.now();
-                const shown = new Promise((done) => addEventListener("hashchange", done, { once: true }));
-                const field = document.querySelector("[name=rank]");
-                field.value = value;
-                field.dispatchEvent(new Event("change", { bubbles: true }));
-                await shown;
-                document.querySelector("#cards").getBoundingClientRect();
-                times.push(performance.now() - start);
-            }
-            return times;
-        }"""
-    )
-    assert min(took) < 300, took  # milliseconds; the quickest, since other programs may take the processor
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})  # whatever else takes the processor
+    before = _main_thread_seconds(devtools)
+    choices = ("2-5", "1", "11-50", "51-", "2-5", "", "6-10", "1")
+    for value in choices:
+        page.select_option("[name=rank]", value)
+        page.wait_for_function(
+            f"(new URLSearchParams(location.hash.split('?')[1])).get('rank') == '{value}' || !'{value}'"
+        )
+    assert (_main_thread_seconds(devtools) - before) / len(choices) < 0.2
     page.context.close()
+
+
+def _main_thread_seconds(devtools: Any) -> float:
+    """Processor time of a page's script, layout and style so far."""
+    metrics = {each["name"]: each["value"] for each in devtools.send("Performance.getMetrics")["metrics"]}
+    return float(metrics["TaskDuration"])

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from lempo import search
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS
 from pipeline.base.tables import read_table, write_table
+from pipeline.report import page as report_page
 from pipeline.report.pictures import TILE
 from pipeline.report.tables import corpus_counts, curves, method_rows
 from stages import report
@@ -204,6 +206,16 @@ def test_the_same_results_are_the_same_folder(tmp_path: Path) -> None:
     first = written()
     (paths.report / "pictures/left-over.jpg").write_bytes(b"x")
     assert written() == first and len(first) > 7
+
+
+def test_the_colours_are_those_of_the_page_of_the_search() -> None:
+    pages = (report_page.PAGE, Path(search.__file__).with_name("page"))
+    mine, others = (
+        re.findall(r"(--[a-z0-9-]+): (#[0-9a-f]{6})", (folder / "style.css").read_text()) for folder in pages
+    )
+    names = {name for name, _ in mine} & {name for name, _ in others}
+    assert len(names) >= 13
+    assert [pair for pair in mine if pair[0] in names] == [pair for pair in others if pair[0] in names]
 
 
 def test_the_best_of_each_column_is_bold() -> None:
