@@ -19,7 +19,7 @@ def test_lines_ticks_and_marks_stand_where_their_values_are() -> None:
         (made.right, made.top),
     ]
     assert [text for _, text in made.x_ticks] == ["1", "10", "100"]
-    assert [text for _, text in made.y_ticks] == ["0", "50", "100"]
+    assert [text for _, text in made.y_ticks] == ["0", "20", "40", "60", "80", "100"]
 
 
 @pytest.mark.parametrize(
