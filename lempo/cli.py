@@ -76,7 +76,7 @@ _add_stage("caption", "Write a pseudo caption for every query, by the LLM: a cap
 _add_stage("embed", "Compute the image features of every dataset, by the VLM.")
 _add_stage("tune", "Tune the VLM's text encoder on the image features of one dataset.", per_dataset=True)
 _add_stage("evaluate", "Measure every method on the test split of one dataset.", per_dataset=True)
-_add_stage("report", "Write one HTML page with all results and example images.")
+_add_stage("report", "Write a folder with all results and a gallery of queries; it opens from disk.")
 
 
 @app.command(rich_help_panel="Tools")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.base.expected import Expected
@@ -24,11 +25,11 @@ from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import load_vlm
 from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
-from trainer.methods.terms import term_scores
+from trainer.methods.terms import term_scores, top_shares
 from trainer.retrieval.answers import NONE
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
 from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
-from trainer.retrieval.similarity import QueryFeatures
+from trainer.retrieval.similarity import TERMS, QueryFeatures
 from trainer.retrieval.splits import Split, load_splits, tokens_hash
 from trainer.retrieval.weights import Choice
 from trainer.tuning.folder import read_record, tuned_provenance
@@ -71,9 +72,13 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
     start = time.perf_counter()
     choice = Choice.of(record)
-    untuned = Choice.of(record["untuned"]).queries(QueryFeatures(test.image, **frozen.text))
+    sums = {  # the methods whose score is a sum of the three similarities
+        "hybrid_untuned": (QueryFeatures(test.image, **frozen.text), Choice.of(record["untuned"])),
+        "hybrid": (tuned[1], choice),
+    }
+    untuned, weighting = sums["hybrid_untuned"]
     ours = {
-        "hybrid_untuned": dot_scores(untuned, test.gallery),
+        "hybrid_untuned": dot_scores(weighting.queries(untuned), test.gallery),
         **term_scores((validation, test), tuned, choice, params.method.choose),
     }
     metrics: dict[str, dict[str, float]] = {}
@@ -86,7 +91,11 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         metrics[method.name] = retrieval_metrics(rankings.rank, rankings.average_precision)
         if method.reads_captions:
             metrics[method.name]["missing_captions"] = test.missing_captions
-        rows.append(_rows(method.name, test, rankings))
+        shares = None
+        if method.name in sums:
+            summed, weighting = sums[method.name]
+            shares = top_shares(summed, test.gallery, rankings.top, weighting, batch)
+        rows.append(_rows(method.name, test, rankings, shares))
         for point in curves:
             point[method.name] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
@@ -116,8 +125,11 @@ def _tuned_features(
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 
 
-def _rows(method: str, test: Split, rankings: Rankings) -> pa.Table:
-    """Rows of the rankings table, made column by column: an object for each score would take much memory."""
+def _rows(method: str, test: Split, rankings: Rankings, shares: Tensor | None) -> pa.Table:
+    """Rows of the rankings table, made column by column: an object for each score would take much memory.
+
+    `shares` is as of `top_shares`; None for a method whose score is no sum of similarities.
+    """
     top = rankings.top.numpy()
     there = top != NONE  # the images that there are come first
     ends = np.append(0, np.cumsum(there.sum(1), dtype=np.int32))
@@ -132,5 +144,16 @@ def _rows(method: str, test: Split, rankings: Rankings) -> pa.Table:
             "average_precision": rankings.average_precision.numpy(),
             "top": pa.ListArray.from_arrays(ends, images),
             "scores": pa.ListArray.from_arrays(ends, scores),
+            "shares": _shares(shares, there, ends),
         }
     )
+
+
+def _shares(shares: Tensor | None, there: np.ndarray, ends: np.ndarray) -> pa.Array:
+    """One list of structs for each query, or nulls."""
+    kind = RANKINGS.field("shares").type
+    if shares is None:
+        return pa.nulls(len(there), kind)
+    parts = shares.numpy()[there].round(SCORE_DIGITS) + 0.0  # (M, 3)
+    values = pa.StructArray.from_arrays([parts[:, place] for place in range(len(TERMS))], list(TERMS))
+    return pa.ListArray.from_arrays(ends, values).cast(kind)

@@ -327,6 +327,7 @@ class StudyParams(_Section):
 
 class ReportParams(_Section):
     queries: FromZero
+    pictures: FromZero
 
 
 class RayParams(_Section):

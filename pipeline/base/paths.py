@@ -73,7 +73,8 @@ class Paths:
 
     @property
     def report(self) -> Path:
-        return self.root / "report/index.html"
+        """The folder of the report; its page is `index.html`."""
+        return self.root / "report"
 
     @property
     def cache(self) -> Path:

@@ -105,6 +105,13 @@ _SAMPLE = pa.struct(
         _part("invented", _TEXTS, *_INVENTED, null=_UNKNOWN),
     ]
 )
+_SHARES = pa.struct(
+    [
+        _part("triplet", pa.float32(), "what the triplet similarity adds", 0.375),
+        _part("language", pa.float32(), "what the language similarity adds", 0.125),
+        _part("pseudo_caption", pa.float32(), "what the pseudo caption similarity adds", 0.25),
+    ]
+)
 _ERROR = "the answer held no caption"
 _REPLACED = pa.struct(
     [
@@ -368,6 +375,13 @@ RANKINGS = _schema(
         pa.list_(pa.float32()),
         "scores of these images, to 4 decimal places; those of two methods cannot be compared",
         [0.75, 0.5],
+    ),
+    _column(
+        "shares",
+        pa.list_(_SHARES),
+        "of the images of `top`: what each similarity adds to the score, its weight times its cosine",
+        None,
+        null="the method's score is no such sum",
     ),
 )
 TABLES = (

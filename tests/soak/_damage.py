@@ -221,10 +221,8 @@ def _evaluate(params: Params, paths: Paths) -> str:
 
 
 def _report(params: Params, paths: Paths) -> str:
-    from pipeline.report.queries import _thumbnail
     from stages import report
 
-    _thumbnail.cache_clear()
     report.run(params, paths)
     return _outputs(paths, "report")
 

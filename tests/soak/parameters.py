@@ -39,7 +39,8 @@ CHANGES: dict[str, tuple[Any, ...]] = {
     "tune__distill": (0.0, 0.5),
     "tune__epochs": (1, 2),
     "comparators__epochs": (1, 2),
-    "report__queries": (0, 3, 30),
+    "report__queries": (0, 3, 1000),
+    "report__pictures": (0, 5, 4000),
 }
 
 

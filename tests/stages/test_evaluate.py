@@ -87,6 +87,11 @@ def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:
         assert len(row["top"]) == len(set(row["top"])) == 50
         assert query["reference_id"] not in row["top"]
         assert len(row["scores"]) == 50 and row["scores"] == sorted(row["scores"], reverse=True)
+        if row["method"] in ("hybrid", "hybrid_untuned"):
+            sums = [sum(shares.values()) for shares in row["shares"]]
+            assert sums == pytest.approx(row["scores"], abs=1e-5)
+        else:
+            assert row["shares"] is None
         right = [place for place, image in enumerate(row["top"], start=1) if image in query["target_ids"]]
         assert right[0] == row["rank"] if right else row["rank"] > 50
         if len(right) == len(query["target_ids"]):
@@ -99,10 +104,15 @@ def test_a_small_gallery_gives_fewer_images_and_as_many_scores() -> None:
     ids, no_image = ["a", "b", "c"], torch.empty(3, 0)
     split = Split(["q", "r"], ["add", "move"], ids, no_image, torch.tensor([2, 0]), answers, {}, 0)
     scores = torch.tensor([[0.25, 0.5, 1.0], [0.5, 0.12344, -1e-6]])
-    rows = as_table(evaluate._rows("mine", split, rank_batch(scores, answers)), RANKINGS, "tiny").to_pylist()
+    shares = torch.arange(18.0).reshape(2, 3, 3) / 8
+    made = evaluate._rows("mine", split, rank_batch(scores, answers), shares)
+    rows = as_table(made, RANKINGS, "tiny").to_pylist()
     assert [(row["query_id"], row["rank"], row["top"], row["scores"]) for row in rows] == [
         ("q", 2, ["b", "a"], [0.5, 0.25]),
         ("r", 2, ["a", "b", "c"], [0.5, pytest.approx(0.1234, abs=1e-8), 0.0]),
+    ]  # fmt: skip
+    assert [[share["language"] for share in row["shares"]] for row in rows] == [
+        [0.125, 0.5], [1.25, 1.625, 2.0],
     ]  # fmt: skip
 
 
