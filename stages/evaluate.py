@@ -8,13 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import metrics_hash, write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import RANKINGS
 from pipeline.base.tables import write_table
 from pipeline.vision.features import read_features
@@ -75,7 +74,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     metrics: dict[str, dict[str, float]] = {}
     rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = [{"k": k} for k in range(1, CURVE_TO + 1)]
-    for method in tqdm(registry.METHODS, desc="evaluate", unit="method", disable=None):
+    for method in Progress(registry.METHODS, title=f"evaluate {dataset}", unit="method"):
         recipe = method.recipe
         scores = recipe.fit(method.inputs, fit_data).scores(frozen) if recipe else ours[method.name]
         rankings = rank_all(scores, test.answers)

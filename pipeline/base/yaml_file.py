@@ -1,13 +1,14 @@
 """YAML files that people write: read as a whole and checked against a model; an error is one clear line."""
 
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, perhaps
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -83,7 +84,22 @@ def validated(
     field = ".".join(map(str, first["loc"])) or None
     message = first["msg"].removeprefix("Value error, ").splitlines()[0]
     reason, remedy = _REASONS.get(first["type"], (message, "Correct the value"))
+    if first["type"] == "extra_forbidden":
+        remedy = perhaps(field, _known(model, first["loc"][:-1])) + remedy
     value = None if first["type"] == "missing" else first["input"]
     if isinstance(value, dict | list | tuple):  # aliases can make a small file a text without end
         value = reprlib.repr(value)
     raise UserError(reason, f"{remedy}; {allowed}", file=path, field=field, value=value)
+
+
+def _known(model: type[BaseModel], section: Sequence[int | str]) -> list[str]:
+    """The keys that a section of a file may have, with the section before them; those of others after it."""
+    found: list[str] = []
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), model)]
+    while waiting:
+        place, kind = waiting.pop(0)
+        for name, info in getattr(kind, "model_fields", {}).items():
+            found.append(".".join((*place, name)))
+            waiting.append(((*place, name), info.annotation))
+    here = ".".join(map(str, section))
+    return sorted(found, key=lambda name: name.rpartition(".")[0] != here)

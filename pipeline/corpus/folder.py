@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import Problem, UserError
 from pipeline.base.images import Probe, probe_all
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
@@ -187,7 +186,7 @@ def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
     paths = [state.folder / state.named[image_id].file for image_id in ids]
     title = f"{state.folder.name}: decode"
     probes = probe_all(paths, workers, max_pixels)
-    progress = tqdm(probes, total=len(ids), unit="image", desc=title, disable=None)
+    progress = Progress(probes, total=len(ids), unit="image", title=title)
     for image_id, path, probe in zip(ids, paths, progress, strict=True):
         image = state.named[image_id]
         try:
