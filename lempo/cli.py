@@ -93,9 +93,12 @@ def _run(stage: str, dataset: str | None = None) -> None:
     # vLLM and huggingface_hub report usage over the network unless they are told not to
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from lempo.measured import record
+
     run: Any = import_module(f"stages.{stage}").run
     with running(paths, stage, dataset, params.datasets):
         run(params, paths, *(() if dataset is None else (dataset,)))
+        record(params, paths, stage, dataset)
 
 
 def _add_stage(name: str, description: str, *commands: str, per_dataset: bool = False) -> None:

@@ -1,10 +1,14 @@
-"""What each stage will cost: rows times what one row took when it was last measured; part of `lempo check`.
+"""What each stage will cost: its rows times what one took, in hours, tokens, disk and memory; of `lempo check`.
 
-A figure is the last run's, or measured just now on a few images. Where there is neither, it is not known.
+A unit cost was measured when the stage last ran on this machine (`measured.py`), or just now on a few images.
+Where there is neither, it is not known. Memory that no run has shown is what the weights alone take.
 """
 
+import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lempo.belonging import language_model
+from lempo.findings import Finding, shown_bytes
+from lempo.measured import Measured, measured
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.files import read_json
@@ -32,30 +38,86 @@ from stages.sources import brought, image_files
 _DECODED, _EMBEDDED, _PROMPTS = 32, 16, 50  # images and prompts that are tried
 T = TypeVar("T")
 _NOT_RUN = "how long one takes is not known until the stage has run here"
+_TRAINED = 5  # weights, their gradients and two moments, and the best weights
+_KV_CACHE = 1_500_000_000  # bytes that vLLM gets on a CPU, beside the weights
 
 
-def costs(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A name for each stage, and a function that says what it will cost."""
+@dataclass(frozen=True)
+class Cost:
+    """What a stage will cost at most; None where that is not known, 0 where everything is made.
+
+    Attributes:
+        said: where that comes from.
+        seconds: of the whole stage.
+        read, written: tokens of all prompts and answers.
+        disk, memory: bytes.
+    """
+
+    said: str
+    seconds: float | None = None
+    read: float | None = None
+    written: float | None = None
+    disk: float | None = None
+    memory: float | None = None
+
+    def __str__(self) -> str:
+        parts = [self.said]
+        if self.read and self.written:
+            parts.append(
+                f"in all {shown_count(self.read)} tokens read and {shown_count(self.written)} written"
+            )
+        if self.disk:
+            parts.append(f"{shown_bytes(self.disk)} of disk")
+        if self.memory:
+            parts.append(f"{shown_bytes(self.memory)} of memory")
+        return "; ".join(parts)
+
+
+def costs(params: Params, paths: Paths) -> Iterator[Finding]:
+    """What each stage will cost, and all of them."""
     project = _Project(params, paths)
-    stages: dict[str, Callable[[], str]] = {
+    stages: dict[str, Callable[[], Cost]] = {
         "corpus": partial(_corpus, project),
         "pairs": partial(_pairs, project),
         "interpret": partial(_language, project, INTERPRET),
         "caption": partial(_language, project, CAPTION),
         "embed": partial(_embed, project),
-        "tune": partial(_trainer, project, "tune"),
-        "evaluate": partial(_trainer, project, "evaluate"),
+        "tune": partial(_tune, project),
+        "evaluate": partial(_evaluate, project),
     }
+    found: dict[str, Cost] = {}
     for stage, cost in stages.items():
-        yield f"cost of {stage}", partial(_known, cost)
+        found[stage] = _known(cost)
+        yield Finding(f"cost of {stage}", True, str(found[stage]), asdict(found[stage]))
+    total = _total(found)
+    yield Finding("cost of all", True, str(total), asdict(total))
 
 
-def _known(cost: Callable[[], str]) -> str:
+def _total(found: dict[str, Cost]) -> Cost:
+    """Sums of what is known; of memory the most, since stages run one after another."""
+    unknown = [stage for stage, cost in found.items() if cost.seconds is None]
+    seconds = sum(cost.seconds or 0 for cost in found.values())
+    said = f"at most {duration(seconds)}" if seconds or not unknown else "the time is not known"
+    if seconds and unknown:
+        said += f", and what {', '.join(unknown)} take, which is not known"
+
+    def all_of(name: str) -> list[float]:
+        return [value for cost in found.values() if (value := getattr(cost, name)) is not None]
+
+    return Cost(
+        said,
+        None if unknown else seconds,
+        *(sum(all_of(name)) for name in ("read", "written", "disk")),
+        max(all_of("memory"), default=None),
+    )
+
+
+def _known(cost: Callable[[], Cost]) -> Cost:
     """What hinders a figure stands in its place; that a run would meet it, other lines of the check say."""
     try:
         return cost()
     except UserError as error:
-        return f"not known: {error}"
+        return Cost(f"not known: {error}")
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -111,43 +173,76 @@ class _Project:
             return {}
 
 
-def _corpus(project: _Project) -> str:
+def _corpus(project: _Project) -> Cost:
     count = len(project.files)
     if project.tables:
-        return f"the tables are made, of {count:,} images"
+        return Cost(f"the tables are made, of {count:,} images", 0.0)
     if not count:
-        return "not known: worlds are drawn, and there is no image yet"
+        return Cost("not known: worlds are drawn, and there is no image yet")
     if (seconds := project.speed("corpus").get("seconds_total")) is not None:
-        return f"{count:,} images; the last run took {duration(seconds)}"
+        return Cost(f"{count:,} images; the last run took {duration(seconds)}", seconds)
     since = time.perf_counter()
     tried = [probe(file, project.params.corpus.max_pixels) for file in spread(project.files, _DECODED)]
     each = (time.perf_counter() - since) / len(tried) / project.params.speed.workers
-    return _product(count, "images", each, f"decoding, as measured on {len(tried)} of them")
+    said = _product(count, "images", each, f"decoding, as measured on {len(tried)} of them")
+    return Cost(said, count * each)
 
 
-def _pairs(project: _Project) -> str:
+def _pairs(project: _Project) -> Cost:
     if project.params.pairs.write == "rules":
-        return "made queries are written by rule: no model is asked"
+        return Cost("made queries are written by rule: no model is asked", 0.0)
     return _language(project, WRITING)
 
 
-def _language(project: _Project, stage: LanguageStage) -> str:
+def _language(project: _Project, stage: LanguageStage) -> Cost:
     params, paths, expected = project.params, project.paths, project.expected
     if (count := _most_rows(project, stage)) is None:
         before = "corpus" if stage is INTERPRET else "pairs"
-        return f"not known before `lempo {before}`, which says how many rows there are"
+        return Cost(f"not known before `lempo {before}`, which says how many rows there are")
     model = language_model(expected)
     made_from = partial(_made_from, stage, expected, model)
     if all(
         _is_made(project, stage.table(paths, name), stage.schema, made_from, name) for name in params.datasets
     ):
-        return f"the texts are made, of {count:,} rows"
-    said = f"at most {count:,} rows, fewer where texts are in the cache; {_tokens(project, stage)}"
-    speed = project.speed(stage.name)
-    if not speed.get("generated") or speed.get("model") != params.llm.model:
-        return f"{said}; {_NOT_RUN} with this model"
-    each, start = speed["generate_seconds"] / speed["generated"], speed["engine_start_seconds"]
-    return f"{said}; {_product(count, 'rows', each, 'as in the last run')}, and {duration(start)} to start"
+        return Cost(f"the texts are made, of {count:,} rows", 0.0)
+    section = stage.section(params)
+    answer, samples = section.max_tokens + params.llm.thought_tokens, getattr(section, "samples", 1)
+    length, tokens, prompts = _prompt_length(project, stage, answer)
+    said = f"at most {count:,} rows, fewer where texts are in the cache; {prompts}"
+    read = length * count * samples if tokens else None
+    weights = _language_memory(project)
+    if (unit := measured(params, paths, stage.name)) is None:
+        return Cost(
+            f"{said}; {_NOT_RUN} with this model", None, read, answer * count * samples, None, weights
+        )
+    texts = _measured_product(count * samples, "texts", unit)
+    seconds, written = (
+        count * samples * unit.seconds + unit.start_seconds,
+        count * samples * (unit.tokens or 0),
+    )
+    said = f"{said}; {texts}, and {duration(unit.start_seconds)} to start"
+    return Cost(said, seconds, read, written, count * unit.disk, unit.memory)
+
+
+def _language_memory(project: _Project) -> float | None:
+    """Bytes that the weights of the language model take, with the KV cache, where vLLM runs on a CPU."""
+    import torch
+
+    params = project.params
+    if params.llm.engine == "endpoint" or torch.cuda.is_available():
+        return None  # on a GPU vLLM takes the share of its memory that it is told to take
+    folder = local_folder(params.llm.model, project.paths.root)
+    return None if folder is None else weights_count(folder) * 4 + _KV_CACHE
+
+
+def weights_count(folder: Path) -> int:
+    """How many numbers the .safetensors files of a folder hold, by their headers."""
+    count = 0
+    for file in folder.glob("*.safetensors"):
+        with open(file, "rb") as content:
+            header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
+        count += sum(math.prod(of["shape"]) for name, of in header.items() if name != "__metadata__")
+    return count
 
 
 def _made_from(
@@ -185,8 +280,8 @@ def _is_made(
     return project.holds(lambda: table_provenance(file, schema, made_from(dataset)))
 
 
-def _tokens(project: _Project, stage: LanguageStage) -> str:
-    """How long prompts are, on average over a few, and how long answers may be."""
+def _prompt_length(project: _Project, stage: LanguageStage, answer: int) -> tuple[float, bool, str]:
+    """How long prompts are, on average over a few; whether that is in tokens; and the same in words."""
     from pipeline.llm.prompt import load_prompt
 
     params, section = project.params, stage.section(project.params)
@@ -197,17 +292,17 @@ def _tokens(project: _Project, stage: LanguageStage) -> str:
         values = {"modification": modification, "difference": modification, "style": ""}
         values |= {"graph": serialise(graph), "graph_json": as_json(graph)}
         prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
-    answer = f"an answer has at most {section.max_tokens + params.llm.thought_tokens} tokens"
+    ends = f"an answer has at most {answer} tokens"
     if params.llm.images and stage.pictures:
-        answer = f"and an image of at most {params.llm.image_side} pixels a side, {answer}"
+        ends = f"and an image of at most {params.llm.image_side} pixels a side, {ends}"
     row = "" if examples else " beside its row"
     folder = local_folder(params.llm.model, project.paths.root) if params.llm.engine != "endpoint" else None
     tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
     if tokenizer is None:
         length = sum(map(len, prompts)) / len(prompts)
-        return f"a prompt has about {length:,.0f} characters{row}, {answer}"
+        return length, False, f"a prompt has about {length:,.0f} characters{row}, {ends}"
     length = sum(len(encoded.ids) for encoded in tokenizer.encode_batch(prompts)) / len(prompts)
-    return f"a prompt has about {length:,.0f} tokens{row}, {answer}"
+    return length, True, f"a prompt has about {length:,.0f} tokens{row}, {ends}"
 
 
 def _tokenizer(file: Path) -> Any:
@@ -237,24 +332,33 @@ def _examples(project: _Project) -> Iterator[tuple[GroupGraph, str]]:
             yield graph, modifications[number] if number < len(modifications) else ""
 
 
-def _embed(project: _Project) -> str:
+def _embed(project: _Project) -> Cost:
     params, paths, expected = project.params, project.paths, project.expected
     count = len(project.files)
     if project.tables and all(
         project.holds(partial(_features, paths.features(name), expected, name)) for name in params.datasets
     ):
-        return f"the features are made, of {count:,} images"
+        return Cost(f"the features are made, of {count:,} images", 0.0)
     if not count:
-        return "not known: there is no image yet"
+        return Cost("not known: there is no image yet")
     if project.uncut:
-        return "not known before `lempo corpus`, which cuts images into tiles"
-    speed = project.speed("embed")
-    if (rate := speed.get("images_per_second")) and speed.get("model") == params.vlm.model:
-        return _product(count, "images", 1 / rate, "as in the last run")
+        return Cost("not known before `lempo corpus`, which cuts images into tiles")
+    if (unit := measured(params, paths, "embed")) is not None:
+        said = _measured_product(count, "images", unit)
+        seconds = count * unit.seconds + unit.start_seconds
+        return Cost(said, seconds, disk=2 * count * unit.disk, memory=unit.memory)  # 2: and in the cache
     if not params.vlm.model.startswith("local-dir:"):
-        return f"{count:,} images; {_NOT_RUN} with this model"
+        return Cost(f"{count:,} images; {_NOT_RUN} with this model")
     each, tried = _embedding_seconds(project)
-    return _product(count, "images", each, f"as measured on {tried} of them")
+    weights = _vlm_bytes(project)
+    said = _product(count, "images", each, f"as measured on {tried} of them")
+    return Cost(said, count * each, memory=weights)
+
+
+def _vlm_bytes(project: _Project) -> float | None:
+    """What the weights of the VLM take in single precision; None where they are not in a folder."""
+    _, local, folder = project.params.vlm.model.rpartition("local-dir:")
+    return 4 * weights_count(project.paths.root / folder) if local else None
 
 
 def _features(folder: Path, expected: Expected, dataset: str) -> None:
@@ -283,19 +387,61 @@ def _embedding_seconds(project: _Project) -> tuple[float, int]:
     return (spent.forward + spent.decode / params.speed.workers) / spent.images, spent.images
 
 
-def _trainer(project: _Project, stage: str) -> str:
-    known, unknown = [], []
-    for dataset in project.params.datasets:
-        seconds = project.speed(f"{stage}/{dataset}").get("seconds")
-        if seconds is None:
-            unknown.append(dataset)
-        else:
-            spent = sum(seconds.values()) if isinstance(seconds, dict) else seconds
-            known.append(f"{dataset} {duration(spent)}")
-    said = [f"the last run, with the rows and parameters of then, took: {', '.join(known)}"] if known else []
-    if unknown:
-        said.append(f"not known for {', '.join(unknown)}: the stage has not run here")
-    return "; ".join(said)
+def _tune(project: _Project) -> Cost:
+    params, paths = project.params, project.paths
+    queries = [_queries(project, name, ("train",)) for name in params.datasets]
+    if any(count is None for count in queries):
+        return Cost("not known before `lempo pairs`, which says how many queries there are")
+    count, epochs = sum(filter(None, queries)), params.tune.epochs
+    passes = f"{count:,} queries of train, at most {epochs} epochs"
+    made = [
+        project.holds(partial(_tuned, paths.tuned(name), project.expected, name)) for name in params.datasets
+    ]
+    if all(made):
+        return Cost(f"the encoders are made, of {count:,} queries", 0.0)
+    if (unit := measured(params, paths, "tune")) is None:
+        weights = _vlm_bytes(project)
+        memory, disk = (None, None) if weights is None else (_TRAINED * weights, len(made) * weights)
+        return Cost(f"{passes}; {_NOT_RUN} with this model", disk=disk, memory=memory)
+    said = f"{passes}; {_measured_product(count * epochs, 'examples', unit)}"
+    seconds = count * epochs * unit.seconds + len(made) * unit.start_seconds
+    return Cost(said, seconds, disk=len(made) * unit.disk, memory=unit.memory)
+
+
+def _tuned(folder: Path, expected: Expected, dataset: str) -> None:
+    from trainer.tuning.folder import read_record
+
+    read_record(folder, expected.tuned(dataset))
+
+
+def _evaluate(project: _Project) -> Cost:
+    params, paths = project.params, project.paths
+    queries = [_queries(project, name, SPLITS) for name in params.datasets]
+    if any(count is None for count in queries):
+        return Cost("not known before `lempo pairs`, which says how many queries there are")
+    count = sum(filter(None, queries))
+    if (unit := measured(params, paths, "evaluate")) is None:
+        return Cost(f"{count:,} queries; {_NOT_RUN} with this model")
+    said = _measured_product(count, "queries", unit)
+    return Cost(said, count * unit.seconds, disk=count * unit.disk, memory=unit.memory)
+
+
+def _queries(project: _Project, dataset: str, splits: Sequence[str]) -> int | None:
+    """How many queries of some splits there are; None before their table is made."""
+    file = project.paths.pairs(dataset)
+    if not _is_made(project, file, PAIRS, project.expected.pairs, dataset):
+        return None
+    found = pq.read_table(file, columns=["split"])["split"].to_pylist()
+    return sum(split in splits for split in found)
+
+
+def _measured_product(count: int, what: str, unit: Measured) -> str:
+    return _product(count, what, unit.seconds, f"measured on {unit.units:,}, {unit.machine}")
+
+
+def shown_count(count: float) -> str:
+    """A number for people, as in 1.5 million."""
+    return f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,.0f}"
 
 
 def _product(count: int, what: str, each: float, source: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from lempo.findings import Finding, shown_bytes
+from lempo.machine import cores, cpu_name, machine, memory
 from pipeline.base.paths import Paths
 
 _SHOWN = ("torch", "open_clip_torch", "transformers", "dvc", "polars", "pyarrow")
@@ -51,11 +52,6 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield _git()
 
 
-def machine() -> str:
-    """The machine in words, as unit costs name it."""
-    return f"{cpu_name()}, {cores()} cores"
-
-
 def install(extra: str = "") -> str:
     """The command that installs the project with an extra, from its folder or as a package."""
     root = Path(__file__).parents[1]
@@ -65,31 +61,6 @@ def install(extra: str = "") -> str:
         if (root / "pyproject.toml").is_file()
         else f"pip install 'lempo{extras}'"
     )
-
-
-def cpu_name() -> str:
-    """The processor's name, as the system calls it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def memory() -> int:
-    """Bytes of memory of this machine, or of the group of processes that it is limited to."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit:
-            return min(total, int(limit.read()))
-    except (OSError, ValueError):  # there is no limit
-        return total
 
 
 def _machine() -> Finding:

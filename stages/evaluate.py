@@ -94,7 +94,9 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     }
     write_table(rows, paths.rankings(dataset), RANKINGS, made_from)
     write_curve(paths.plots("evaluate", dataset), curves)
-    write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
+    write_metrics(
+        paths.speed(f"evaluate/{dataset}"), {"seconds": spent, "queries": sum(map(len, loaded.values()))}
+    )
     hybrid = metrics["hybrid"]
     log.info("%s: hybrid R@1 %.1f, mean recall %.1f on test", dataset, hybrid["R@1"], hybrid["mean_recall"])
 
