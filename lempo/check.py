@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from lempo.archives import archive_checks
 from lempo.belonging import belonging
@@ -49,16 +50,13 @@ def run_checks(params_file: Path, paths: Paths) -> Iterator[Finding]:
     yield Finding("parameters", True, f"{count} dataset{'s' if count > 1 else ''}")
     for name, check in _checks(params, paths):
         yield _finding(name, check)
-    disk = memory = 0.0
+    total: dict[str, Any] = {}
     for cost in costs(params, paths):
         yield cost
-        disk, memory = (
-            cost.figures["disk"] or 0.0,
-            cost.figures["memory"] or 0.0,
-        )  # the last are of all stages
+        total = cost.figures  # the last ones are of all stages
     yield _finding("device", partial(_device, params))
-    yield _finding("memory", partial(_memory, memory))
-    yield _finding("disk", partial(_disk, paths, disk))
+    yield _finding("memory", partial(_memory, total["memory"] or 0))
+    yield _finding("disk", partial(_disk, paths, total["disk"] or 0))
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
@@ -112,12 +110,12 @@ def _dataset(folder: Path, params: Params) -> str:
         raise UserError(reason, "`lempo corpus` lists all", file=folder)
     images = spread(image_files(folder), _IMAGES)
     probes = [(name, probe(folder / name, params.corpus.max_pixels)) for name in images]
-    unusable = [f"{name}: {found.error}. {found.remedy}" for name, found in probes if found.error is not None]
+    unusable = [f"{name}: {found.error}. {found.remedy}" for name, found in probes if found.error]
     if len(unusable) > params.corpus.max_reject_share * len(images):
-        reason = f"{len(unusable)} of {len(images)} images that were tried cannot be used. The first: {unusable[0]}"
+        reason = f"{len(unusable)} of {len(images)} images cannot be used. The first: {unusable[0]}"
         raise UserError(reason, "`lempo corpus` lists all", file=folder)
-    rows = ", ".join(f"{len(first):,} of {name}" for name, first in rows.items())
-    return f"{folder}, {len(images)} images and the first rows ({rows}) can be used; `lempo corpus` reads all"
+    read = ", ".join(f"{len(first):,} of {name}" for name, first in rows.items())
+    return f"{folder}, {len(images)} images and the first rows ({read}) can be used; `lempo corpus` reads all"
 
 
 def _prompt(path: Path, placeholders: Sequence[Placeholder]) -> str:

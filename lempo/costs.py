@@ -1,4 +1,4 @@
-"""What each stage will cost: its rows times what one took, in hours, tokens, disk and memory; of `lempo check`.
+"""What each stage will cost: rows times what one took, in hours, tokens, disk, memory; part of `lempo check`.
 
 A unit cost was measured when the stage last ran on this machine (`measured.py`), or just now on a few images.
 Where there is neither, it is not known. Memory that no run has shown is what the weights alone take.
@@ -63,9 +63,7 @@ class Cost:
     def __str__(self) -> str:
         parts = [self.said]
         if self.read and self.written:
-            parts.append(
-                f"in all {shown_count(self.read)} tokens read and {shown_count(self.written)} written"
-            )
+            parts.append(f"in all {shown_count(self.read)} tokens read, {shown_count(self.written)} written")
         if self.disk:
             parts.append(f"{shown_bytes(self.disk)} of disk")
         if self.memory:
@@ -104,12 +102,8 @@ def _total(found: dict[str, Cost]) -> Cost:
     def all_of(name: str) -> list[float]:
         return [value for cost in found.values() if (value := getattr(cost, name)) is not None]
 
-    return Cost(
-        said,
-        None if unknown else seconds,
-        *(sum(all_of(name)) for name in ("read", "written", "disk")),
-        max(all_of("memory"), default=None),
-    )
+    read, written, disk = (sum(all_of(name)) for name in ("read", "written", "disk"))
+    return Cost(said, None if unknown else seconds, read, written, disk, max(all_of("memory"), default=None))
 
 
 def _known(cost: Callable[[], Cost]) -> Cost:
@@ -211,16 +205,12 @@ def _language(project: _Project, stage: LanguageStage) -> Cost:
     said = f"at most {count:,} rows, fewer where texts are in the cache; {prompts}"
     read = length * count * samples if tokens else None
     weights = _language_memory(project)
+    texts = count * samples
     if (unit := measured(params, paths, stage.name)) is None:
-        return Cost(
-            f"{said}; {_NOT_RUN} with this model", None, read, answer * count * samples, None, weights
-        )
-    texts = _measured_product(count * samples, "texts", unit)
-    seconds, written = (
-        count * samples * unit.seconds + unit.start_seconds,
-        count * samples * (unit.tokens or 0),
-    )
-    said = f"{said}; {texts}, and {duration(unit.start_seconds)} to start"
+        return Cost(f"{said}; {_NOT_RUN} with this model", None, read, answer * texts, None, weights)
+    took = _measured_product(texts, "texts", unit)
+    said = f"{said}; {took}, and {duration(unit.start_seconds)} to start"
+    seconds, written = texts * unit.seconds + unit.start_seconds, texts * (unit.tokens or 0)
     return Cost(said, seconds, read, written, count * unit.disk, unit.memory)
 
 

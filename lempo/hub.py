@@ -91,9 +91,8 @@ def _asked(name: str, revision: str | None, weights: Sequence[str], field: str) 
         state = "is told to be offline (HF_HUB_OFFLINE)" if _offline() else "cannot be reached"
         reason = f"the model is not in the local cache, and the hub {state}"
         remedy = f"Fetch it where there is a network (`hf download {name}`), or name a folder"
-        raise refused(
-            reason, remedy, f"{name}: {' '.join(str(error).split()) or type(error).__name__}"
-        ) from None
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise refused(reason, remedy, f"{name}: {said}") from None
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     found = {ending: sum(size for file, size in sizes.items() if file.endswith(ending)) for ending in weights}
     if weights and not any(found.values()):
