@@ -85,21 +85,25 @@ def validated(
     message = first["msg"].removeprefix("Value error, ").splitlines()[0]
     reason, remedy = _REASONS.get(first["type"], (message, "Correct the value"))
     if first["type"] == "extra_forbidden":
-        remedy = perhaps(field, _known(model, first["loc"][:-1])) + remedy
+        *section, name = first["loc"]
+        remedy = _meant(model, section, str(name)) + remedy
     value = None if first["type"] == "missing" else first["input"]
     if isinstance(value, dict | list | tuple):  # aliases can make a small file a text without end
         value = reprlib.repr(value)
     raise UserError(reason, f"{remedy}; {allowed}", file=path, field=field, value=value)
 
 
-def _known(model: type[BaseModel], section: Sequence[int | str]) -> list[str]:
-    """The keys that a section of a file may have, with the section before them; those of others after it."""
-    found: list[str] = []
+def _meant(model: type[BaseModel], section: Sequence[int | str], name: str) -> str:
+    """Which key an unknown one may mean: one that is like it in its section, or the same in another."""
+    here: list[str] = []
+    elsewhere: list[str] = []
     waiting: list[tuple[tuple[str, ...], Any]] = [((), model)]
     while waiting:
         place, kind = waiting.pop(0)
-        for name, info in getattr(kind, "model_fields", {}).items():
-            found.append(".".join((*place, name)))
-            waiting.append(((*place, name), info.annotation))
-    here = ".".join(map(str, section))
-    return sorted(found, key=lambda name: name.rpartition(".")[0] != here)
+        for known, info in getattr(kind, "model_fields", {}).items():
+            waiting.append(((*place, known), info.annotation))
+            if place == tuple(map(str, section)):
+                here.append(known)
+            elif known == name:
+                elsewhere.append(f"'{'.'.join((*place, known))}'")
+    return perhaps(name, here) or (f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else "")

@@ -42,7 +42,9 @@ def test_before_any_run_images_are_counted_and_a_few_are_tried(folder: Path) -> 
     said = _said(_params(folder), Paths(folder))
     measured = r"9 images x [\d.]+ ms \(decoding, as measured on 9 of them\) = [\d.]+ s"
     assert re.fullmatch(measured, said["corpus"])
-    assert re.fullmatch(r"9 images x [\d.]+ ms \(as measured on 9 of them\) = [\d.]+ s; [\d.]+ [kM]B of memory", said["embed"])
+    assert re.fullmatch(
+        r"9 images x [\d.]+ ms \(as measured on 9 of them\) = [\d.]+ s; [\d.]+ [kM]B of memory", said["embed"]
+    )
     assert said["interpret"].startswith(
         "at most 9 rows, fewer where texts are in the cache; a prompt has about"
     )
@@ -51,7 +53,9 @@ def test_before_any_run_images_are_counted_and_a_few_are_tried(folder: Path) -> 
     assert said["caption"] == "not known before `lempo pairs`, which says how many rows there are"
     unknown = "not known before `lempo pairs`, which says how many queries there are"
     assert said["tune"] == said["evaluate"] == unknown
-    assert said["all"].startswith("at most ") and "what interpret, caption, tune, evaluate take" in said["all"]
+    assert (
+        said["all"].startswith("at most ") and "what interpret, caption, tune, evaluate take" in said["all"]
+    )
 
 
 def test_images_that_will_be_cut_into_tiles_are_not_counted_as_rows(folder: Path) -> None:
