@@ -31,8 +31,8 @@ def run(params: Params, paths: Paths) -> None:
     """Write `data/corpus`, `metrics/corpus.json` and `metrics/speed/corpus.json`.
 
     Raises:
-        UserError: a dataset or one of its files cannot be used, or too many rows of a table are rejected. Then
-            the rejects and the figures are the only files that stay.
+        UserError: a dataset or one of its files cannot be used, or too many rows of a table are rejected:
+            then the rejects and the figures are the only files that stay.
     """
     folders = {dataset: Path(params.corpus.root) / dataset for dataset in params.datasets}
     for folder in folders.values():

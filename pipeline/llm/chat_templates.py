@@ -106,9 +106,7 @@ def check_turns(params: LlmParams, folder: Path, messages: Sequence[Message]) ->
         merged = [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
         answer = _answer(template, where, {"messages": merged, "variables": variables})
         if answer["refused"] is None:
-            return (
-                "its chat template takes no system turn, whose text goes to the head of the first user turn"
-            )
+            return "its chat template takes no system turn: that text goes before the first user turn"
     reason = f"the chat template refuses the turns of the prompts: {reason}"
     raise UserError(reason, f"Change the prompts, or name another template by {_PARAMETER}", file=where)
 
