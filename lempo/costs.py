@@ -25,7 +25,7 @@ from pipeline.base.files import read_json
 from pipeline.base.images import probe
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import IMAGES, PAIRS, SCENE_GRAPHS, SPLITS
+from pipeline.base.schemas import IMAGES, PAIRS, RANKINGS, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
@@ -51,6 +51,7 @@ class Cost:
         seconds: of the whole stage.
         read, written: tokens of all prompts and answers.
         disk, memory: bytes.
+        weights_alone: whether `memory` is what the weights take, and a run takes more.
     """
 
     said: str
@@ -59,6 +60,7 @@ class Cost:
     written: float | None = None
     disk: float | None = None
     memory: float | None = None
+    weights_alone: bool = False
 
     def __str__(self) -> str:
         parts = [self.said]
@@ -67,7 +69,8 @@ class Cost:
         if self.disk:
             parts.append(f"{shown_bytes(self.disk)} of disk")
         if self.memory:
-            parts.append(f"{shown_bytes(self.memory)} of memory")
+            least = "at least " if self.weights_alone else ""
+            parts.append(f"{least}{shown_bytes(self.memory)} of memory")
         return "; ".join(parts)
 
 
@@ -103,7 +106,9 @@ def _total(found: dict[str, Cost]) -> Cost:
         return [value for cost in found.values() if (value := getattr(cost, name)) is not None]
 
     read, written, disk = (sum(all_of(name)) for name in ("read", "written", "disk"))
-    return Cost(said, None if unknown else seconds, read, written, disk, max(all_of("memory"), default=None))
+    most = max(found.values(), key=lambda cost: cost.memory or 0)
+    known = None if unknown else seconds
+    return Cost(said, known, read, written, disk, most.memory, most.weights_alone)
 
 
 def _known(cost: Callable[[], Cost]) -> Cost:
@@ -207,7 +212,7 @@ def _language(project: _Project, stage: LanguageStage) -> Cost:
     weights = _language_memory(project)
     texts = count * samples
     if (unit := measured(params, paths, stage.name)) is None:
-        return Cost(f"{said}; {_NOT_RUN} with this model", None, read, answer * texts, None, weights)
+        return Cost(f"{said}; {_NOT_RUN} with this model", None, read, answer * texts, None, weights, True)
     took = _measured_product(texts, "texts", unit)
     said = f"{said}; {took}, and {duration(unit.start_seconds)} to start"
     seconds, written = texts * unit.seconds + unit.start_seconds, texts * (unit.tokens or 0)
@@ -342,7 +347,7 @@ def _embed(project: _Project) -> Cost:
     each, tried = _embedding_seconds(project)
     weights = _vlm_bytes(project)
     said = _product(count, "images", each, f"as measured on {tried} of them")
-    return Cost(said, count * each, memory=weights)
+    return Cost(said, count * each, memory=weights, weights_alone=True)
 
 
 def _vlm_bytes(project: _Project) -> float | None:
@@ -392,7 +397,7 @@ def _tune(project: _Project) -> Cost:
     if (unit := measured(params, paths, "tune")) is None:
         weights = _vlm_bytes(project)
         memory, disk = (None, None) if weights is None else (_TRAINED * weights, len(made) * weights)
-        return Cost(f"{passes}; {_NOT_RUN} with this model", disk=disk, memory=memory)
+        return Cost(f"{passes}; {_NOT_RUN} with this model", disk=disk, memory=memory, weights_alone=True)
     said = f"{passes}; {_measured_product(count * epochs, 'examples', unit)}"
     seconds = count * epochs * unit.seconds + len(made) * unit.start_seconds
     return Cost(said, seconds, disk=len(made) * unit.disk, memory=unit.memory)
@@ -410,6 +415,11 @@ def _evaluate(project: _Project) -> Cost:
     if any(count is None for count in queries):
         return Cost("not known before `lempo pairs`, which says how many queries there are")
     count = sum(filter(None, queries))
+    expected = project.expected
+    if all(
+        _is_made(project, paths.rankings(name), RANKINGS, expected.rankings, name) for name in params.datasets
+    ):
+        return Cost(f"the rankings are made, of {count:,} queries", 0.0)
     if (unit := measured(params, paths, "evaluate")) is None:
         return Cost(f"{count:,} queries; {_NOT_RUN} with this model")
     said = _measured_product(count, "queries", unit)
