@@ -408,9 +408,20 @@ def serve(
     run(target, params, paths, host, port, vlm=vlm_of(vlm, pretrained), llm=llm)
 
 
+class _AboveBars(logging.StreamHandler):
+    """Writes to standard error; a line does not tear a progress bar that stands there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm = sys.modules.get("tqdm")  # where nothing has imported it, there is no bar
+        if tqdm is None or not sys.stderr.isatty():
+            super().emit(record)
+        else:
+            tqdm.tqdm.write(self.format(record), file=sys.stderr)
+
+
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_AboveBars()])
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
     try:
