@@ -415,8 +415,11 @@ class _AboveBars(logging.StreamHandler):
         tqdm = sys.modules.get("tqdm")  # where nothing has imported it, there is no bar
         if tqdm is None or not sys.stderr.isatty():
             super().emit(record)
-        else:
+            return
+        try:
             tqdm.tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:  # as of every handler: what cannot be logged ends no run
+            self.handleError(record)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import termios
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -200,6 +201,31 @@ def test_colours_are_for_terminals_alone(folder: Path) -> None:
         assert not re.search(r"\x1b\[(\d+;)*3\d", _on_a_terminal(folder, *arguments, NO_COLOR="1"))
         done = lempo(*arguments, cwd=folder)
         assert "\x1b[" not in done.stdout + done.stderr and "no such file" in done.stdout + done.stderr
+
+
+_LOGS = """
+import logging, time
+from lempo.cli import _AboveBars
+from pipeline.base import progress
+logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
+progress.FIRST_S = 0.1
+for number in progress.Progress(range(12), title="tune", unit="example"):
+    time.sleep(0.1)
+    if number == 9:
+        logging.info("epoch 1")
+"""
+
+
+def test_a_log_line_does_not_tear_a_bar(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", _LOGS], env=environment, stderr=theirs, check=True, timeout=120)
+    os.close(theirs)
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "tune: " in said.partition("epoch 1")[0]
+    assert re.search(r"\r +\repoch 1\r\n", said), said
 
 
 def test_a_check_and_a_cache_as_json(folder: Path) -> None:
