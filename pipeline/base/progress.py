@@ -40,6 +40,8 @@ class Progress(tqdm):
         leave: bool = True,
     ) -> None:
         self._lines = not sys.stderr.isatty()
+        # some terminals say that they have no columns
+        wide = not self._lines and os.get_terminal_size(sys.stderr.fileno()).columns > 0
         worker = multiprocessing.parent_process() is not None or int(os.environ.get("RANK", "0")) > 0
         super().__init__(
             iterable,
@@ -51,7 +53,8 @@ class Progress(tqdm):
             delay=FIRST_S,
             mininterval=LINE_S if self._lines else 0.5,
             maxinterval=LINE_S if self._lines else 10.0,
-            dynamic_ncols=True,
+            dynamic_ncols=wide,
+            ncols=None if wide else 80,
             file=io.StringIO() if self._lines else sys.stderr,
             disable=worker,
         )

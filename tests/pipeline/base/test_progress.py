@@ -90,9 +90,10 @@ for _ in progress.Progress(range(12), title="embed", unit="image"):
 """
 
 
-def test_a_bar_with_rate_and_remaining_time_on_a_terminal() -> None:
+@pytest.mark.parametrize("columns", [0, 100])  # some terminals say that they have none
+def test_a_bar_with_rate_and_remaining_time_on_a_terminal(columns: int) -> None:
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))
+    termios.tcsetwinsize(theirs, (24, columns))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
     subprocess.run([sys.executable, "-c", _WORK], env=environment, stderr=theirs, check=True, timeout=120)
     os.close(theirs)
