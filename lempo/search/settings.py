@@ -98,7 +98,8 @@ def find_index(target: str | None, params: Params | None, paths: Paths) -> Path:
     if target is not None and (own / MANIFEST).is_file():  # the name of an index, as the other error lists it
         return own
     known = [file.parent.name for file in (paths.root / ".lempo/index").glob(f"*/{MANIFEST}")]
-    raise UserError("there is no index", f"{perhaps(target, known)}{_NO_INDEX}", value=target)
+    like = perhaps(target or "", known)
+    raise UserError("there is no index", like + _NO_INDEX, value=target)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

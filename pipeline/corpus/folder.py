@@ -133,7 +133,8 @@ def _name_images(state: _State) -> None:
     state.notes.count("hidden_files", files.counts["hidden_files"])
     id_of: dict[str, str] = {}  # by file, for the files that graphs name
     used: set[str] = set()  # files that graphs name or seem to mean
-    for row, value in read_rows(state.folder / GRAPHS_FILE):
+    rows = read_rows(state.folder / GRAPHS_FILE)
+    for row, value in Progress(rows, title=f"{state.folder.name}: names", unit="graph", leave=False):
         state.rejects.seen["scene_graphs"] += 1
         image_id = None
         try:
@@ -245,7 +246,8 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
         for image_id in state.probes
     }
     rows_of = {image.row: image_id for image_id, image in state.named.items() if image.row is not None}
-    for row, value in read_rows(state.folder / GRAPHS_FILE):
+    rows = read_rows(state.folder / GRAPHS_FILE)
+    for row, value in Progress(rows, title=f"{state.folder.name}: graphs", unit="graph", leave=False):
         image_id = rows_of.get(row)
         if image_id is None:
             continue  # this row was rejected already
