@@ -389,18 +389,24 @@ def _tune(project: _Project) -> Cost:
         return Cost("not known before `lempo pairs`, which says how many queries there are")
     count, epochs = sum(filter(None, queries)), params.tune.epochs
     passes = f"{count:,} queries of train, at most {epochs} epochs"
-    made = [
-        project.holds(partial(_tuned, paths.tuned(name), project.expected, name)) for name in params.datasets
-    ]
-    if all(made):
+    if _all_tuned(project):
         return Cost(f"the encoders are made, of {count:,} queries", 0.0)
     if (unit := measured(params, paths, "tune")) is None:
         weights = _vlm_bytes(project)
-        memory, disk = (None, None) if weights is None else (_TRAINED * weights, len(made) * weights)
+        memory, disk = (
+            (None, None) if weights is None else (_TRAINED * weights, len(params.datasets) * weights)
+        )
         return Cost(f"{passes}; {_NOT_RUN} with this model", disk=disk, memory=memory, weights_alone=True)
     said = f"{passes}; {_measured_product(count * epochs, 'examples', unit)}"
-    seconds = count * epochs * unit.seconds + len(made) * unit.start_seconds
-    return Cost(said, seconds, disk=len(made) * unit.disk, memory=unit.memory)
+    seconds = count * epochs * unit.seconds + len(params.datasets) * unit.start_seconds
+    return Cost(said, seconds, disk=len(params.datasets) * unit.disk, memory=unit.memory)
+
+
+def _all_tuned(project: _Project) -> bool:
+    folders = {name: project.paths.tuned(name) for name in project.params.datasets}
+    return all(
+        project.holds(partial(_tuned, folder, project.expected, name)) for name, folder in folders.items()
+    )
 
 
 def _tuned(folder: Path, expected: Expected, dataset: str) -> None:
@@ -416,7 +422,7 @@ def _evaluate(project: _Project) -> Cost:
         return Cost("not known before `lempo pairs`, which says how many queries there are")
     count = sum(filter(None, queries))
     expected = project.expected
-    if all(
+    if _all_tuned(project) and all(
         _is_made(project, paths.rankings(name), RANKINGS, expected.rankings, name) for name in params.datasets
     ):
         return Cost(f"the rankings are made, of {count:,} queries", 0.0)
