@@ -13,11 +13,12 @@ from typing import Any
 
 from lempo.archives import archive_checks
 from lempo.belonging import belonging
-from lempo.costs import costs, spread
+from lempo.costs import costs
 from lempo.doctor import install, vllm_import_error
 from lempo.findings import Finding, shown_bytes
 from lempo.hub import find_on_hub
 from lempo.machine import memory
+from lempo.project_rows import spread
 from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.images import probe
 from pipeline.base.params import Params, VlmParams, load_params

@@ -7,36 +7,28 @@ Where there is neither, it is not known. Memory that no run has shown is what th
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from lempo.belonging import language_model
 from lempo.findings import Finding, shown_bytes
 from lempo.measured import Measured, measured
+from lempo.project_rows import Project, is_made, most_rows, queries_of, spread
+from lempo.prompt_length import prompt_length
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
-from pipeline.base.files import read_json
 from pipeline.base.images import probe
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import IMAGES, PAIRS, RANKINGS, SCENE_GRAPHS, SPLITS
-from pipeline.base.tables import read_batches, table_provenance
+from pipeline.base.schemas import RANKINGS, SPLITS
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
-from pipeline.graph.notation import as_json, serialise
-from pipeline.graph.scene_graph import GroupGraph, graph_from_row
-from pipeline.graph.summary import summarised
 from pipeline.llm.model_files import local_folder
-from stages.sources import brought, image_files
 
-_DECODED, _EMBEDDED, _PROMPTS = 32, 16, 50  # images and prompts that are tried
-T = TypeVar("T")
+_DECODED, _EMBEDDED = 32, 16  # images that are tried
 _NOT_RUN = "how long one takes is not known until the stage has run here"
 _TRAINED = 5  # weights, their gradients and two moments, and the best weights
 _KV_CACHE = 1_500_000_000  # bytes that vLLM gets on a CPU, beside the weights
@@ -76,7 +68,7 @@ class Cost:
 
 def costs(params: Params, paths: Paths) -> Iterator[Finding]:
     """What each stage will cost, and all of them."""
-    project = _Project(params, paths)
+    project = Project(params, paths)
     stages: dict[str, Callable[[], Cost]] = {
         "corpus": partial(_corpus, project),
         "pairs": partial(_pairs, project),
@@ -119,60 +111,7 @@ def _known(cost: Callable[[], Cost]) -> Cost:
         return Cost(f"not known: {error}")
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most so many of the items, evenly spread."""
-    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
-
-
-class _Project:
-    """The rows of a project's datasets as far as they are known, and the speed of its last runs."""
-
-    def __init__(self, params: Params, paths: Paths) -> None:
-        self.params, self.paths = params, paths
-        self.expected = Expected(params, paths)
-
-    @cached_property
-    def tables(self) -> bool:
-        """Whether the tables of the corpus are there and hold."""
-        return all(self.holds(partial(self.expected.corpus, name)) for name in self.params.datasets)
-
-    @cached_property
-    def files(self) -> list[Path]:
-        """The image files of all datasets; of a world that was not drawn there are none."""
-        return [file for name in self.params.datasets for file in self.files_of(name)]
-
-    @cache  # noqa: B019
-    def files_of(self, dataset: str) -> list[Path]:
-        if self.tables:
-            paths = pq.read_table(self.paths.images(dataset), columns=["path"])["path"].to_pylist()
-            return [self.paths.root / path for path in paths]
-        folder = self.paths.root / self.params.corpus.root / dataset
-        return [folder / name for name in image_files(folder)] if folder.is_dir() else []
-
-    @property
-    def uncut(self) -> bool:
-        """Whether images will be cut into tiles, whose number is not known yet."""
-        return self.params.corpus.tile_size is not None and not self.tables
-
-    def holds(self, check: Callable[[], object]) -> bool:
-        try:
-            check()
-            return True
-        except (UserError, OSError):
-            return False
-
-    def speed(self, stage: str) -> dict[str, Any]:
-        """The figures of the stage's last run; none if it has not run here."""
-        file = self.paths.speed(stage)
-        if not file.is_file():
-            return {}
-        try:
-            return read_json(file, "Run the stage again", "the figures cannot be read")
-        except UserError:
-            return {}
-
-
-def _corpus(project: _Project) -> Cost:
+def _corpus(project: Project) -> Cost:
     count = len(project.files)
     if project.tables:
         return Cost(f"the tables are made, of {count:,} images", 0.0)
@@ -187,26 +126,26 @@ def _corpus(project: _Project) -> Cost:
     return Cost(said, count * each)
 
 
-def _pairs(project: _Project) -> Cost:
+def _pairs(project: Project) -> Cost:
     if project.params.pairs.write == "rules":
         return Cost("made queries are written by rule: no model is asked", 0.0)
     return _language(project, WRITING)
 
 
-def _language(project: _Project, stage: LanguageStage) -> Cost:
+def _language(project: Project, stage: LanguageStage) -> Cost:
     params, paths, expected = project.params, project.paths, project.expected
-    if (count := _most_rows(project, stage)) is None:
+    if (count := most_rows(project, stage)) is None:
         before = "corpus" if stage is INTERPRET else "pairs"
         return Cost(f"not known before `lempo {before}`, which says how many rows there are")
     model = language_model(expected)
     made_from = partial(_made_from, stage, expected, model)
     if all(
-        _is_made(project, stage.table(paths, name), stage.schema, made_from, name) for name in params.datasets
+        is_made(project, stage.table(paths, name), stage.schema, made_from, name) for name in params.datasets
     ):
         return Cost(f"the texts are made, of {count:,} rows", 0.0)
     section = stage.section(params)
     answer, samples = section.max_tokens + params.llm.thought_tokens, getattr(section, "samples", 1)
-    length, tokens, prompts = _prompt_length(project, stage, answer)
+    length, tokens, prompts = prompt_length(project, stage, answer)
     said = f"at most {count:,} rows, fewer where texts are in the cache; {prompts}"
     read = length * count * samples if tokens else None
     weights = _language_memory(project)
@@ -219,7 +158,7 @@ def _language(project: _Project, stage: LanguageStage) -> Cost:
     return Cost(said, seconds, read, written, count * unit.disk, unit.memory)
 
 
-def _language_memory(project: _Project) -> float | None:
+def _language_memory(project: Project) -> float | None:
     """Bytes that the weights of the language model take, with the KV cache, where vLLM runs on a CPU."""
     import torch
 
@@ -246,88 +185,7 @@ def _made_from(
     return stage.made_from(expected, dataset) | model
 
 
-def _most_rows(project: _Project, stage: LanguageStage) -> int | None:
-    """How many rows a stage has; before the tables are made, how many it has at most, if that is known."""
-    params, paths, expected = project.params, project.paths, project.expected
-    files = {name: stage.source(params, paths, name) for name in params.datasets}
-    described = IMAGES if params.llm.images else SCENE_GRAPHS
-    source, made_from = (PAIRS, expected.pairs) if stage is CAPTION else (described, expected.corpus)
-    if stage is not WRITING and all(
-        _is_made(project, files[name], source, made_from, name) for name in files
-    ):
-        return sum(pq.read_metadata(file).num_rows for file in files.values())
-    if project.uncut:
-        return None
-    total = 0
-    for name in params.datasets:
-        images = len(project.files_of(name))
-        folder = paths.root / params.corpus.root / name
-        if not images or (stage is not INTERPRET and "queries" in brought(folder)):
-            return None
-        limits = params.pairs
-        total += images if stage is INTERPRET else min(images * limits.per_image, limits.most * len(SPLITS))
-    return total
-
-
-def _is_made(
-    project: _Project, file: Path, schema: pa.Schema, made_from: Callable[[str], Any], dataset: str
-) -> bool:
-    return project.holds(lambda: table_provenance(file, schema, made_from(dataset)))
-
-
-def _prompt_length(project: _Project, stage: LanguageStage, answer: int) -> tuple[float, bool, str]:
-    """How long prompts are, on average over a few; whether that is in tokens; and the same in words."""
-    from pipeline.llm.prompt import load_prompt
-
-    params, section = project.params, stage.section(project.params)
-    template = load_prompt(project.paths.root / section.prompt, stage.placeholders)
-    examples = list(_examples(project))
-    prompts = []
-    for graph, modification in examples or [(GroupGraph(None, (), ()), "")]:
-        values = {"modification": modification, "difference": modification, "style": ""}
-        values |= {"graph": serialise(graph), "graph_json": as_json(graph)}
-        prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
-    ends = f"an answer has at most {answer} tokens"
-    if params.llm.images and stage.pictures:
-        ends = f"and an image of at most {params.llm.image_side} pixels a side, {ends}"
-    row = "" if examples else " beside its row"
-    folder = local_folder(params.llm.model, project.paths.root) if params.llm.engine != "endpoint" else None
-    tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
-    if tokenizer is None:
-        length = sum(map(len, prompts)) / len(prompts)
-        return length, False, f"a prompt has about {length:,.0f} characters{row}, {ends}"
-    length = sum(len(encoded.ids) for encoded in tokenizer.encode_batch(prompts)) / len(prompts)
-    return length, True, f"a prompt has about {length:,.0f} tokens{row}, {ends}"
-
-
-def _tokenizer(file: Path) -> Any:
-    """The tokenizer in a file; None where there is none that this library reads."""
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(file)) if file.is_file() else None
-    except Exception:  # the library raises no other kind; vLLM, which reads others too, says what is wrong
-        return None
-
-
-def _examples(project: _Project) -> Iterator[tuple[GroupGraph, str]]:
-    """Graphs and modifications of a few rows as a prompt states them; they need not belong together."""
-    params, paths = project.params, project.paths
-    if not project.tables:
-        return
-    limits = (params.llm.max_groups, params.llm.max_relations)
-    each = -(-_PROMPTS // len(params.datasets))
-    for dataset in params.datasets:
-        graphs = next(read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS), None)
-        pairs = paths.pairs(dataset)
-        batch = next(read_batches(pairs, PAIRS, columns=["modification"]), None) if pairs.is_file() else None
-        modifications = [] if batch is None else batch["modification"].to_pylist()
-        for number, row in enumerate([] if graphs is None else graphs.slice(0, each).to_pylist()):
-            graph, _ = summarised(graph_from_row(row), *limits)
-            yield graph, modifications[number] if number < len(modifications) else ""
-
-
-def _embed(project: _Project) -> Cost:
+def _embed(project: Project) -> Cost:
     params, paths, expected = project.params, project.paths, project.expected
     count = len(project.files)
     if project.tables and all(
@@ -350,7 +208,7 @@ def _embed(project: _Project) -> Cost:
     return Cost(said, count * each, memory=weights, weights_alone=True)
 
 
-def _vlm_bytes(project: _Project) -> float | None:
+def _vlm_bytes(project: Project) -> float | None:
     """What the weights of the VLM take in single precision; None where they are not in a folder."""
     _, local, folder = project.params.vlm.model.rpartition("local-dir:")
     return 4 * weights_count(project.paths.root / folder) if local else None
@@ -362,7 +220,7 @@ def _features(folder: Path, expected: Expected, dataset: str) -> None:
     read_features(folder, expected.features(dataset))
 
 
-def _embedding_seconds(project: _Project) -> tuple[float, int]:
+def _embedding_seconds(project: Project) -> tuple[float, int]:
     """Seconds for one image, without those that the model takes to load, and how many images were tried."""
     from pipeline.base.files import sha256_file
     from pipeline.vision.embedding import Source, Spent, embed_images
@@ -382,9 +240,9 @@ def _embedding_seconds(project: _Project) -> tuple[float, int]:
     return (spent.forward + spent.decode / params.speed.workers) / spent.images, spent.images
 
 
-def _tune(project: _Project) -> Cost:
+def _tune(project: Project) -> Cost:
     params, paths = project.params, project.paths
-    queries = [_queries(project, name, ("train",)) for name in params.datasets]
+    queries = [queries_of(project, name, ("train",)) for name in params.datasets]
     if any(count is None for count in queries):
         return Cost("not known before `lempo pairs`, which says how many queries there are")
     count, epochs = sum(filter(None, queries)), params.tune.epochs
@@ -402,7 +260,7 @@ def _tune(project: _Project) -> Cost:
     return Cost(said, seconds, disk=len(params.datasets) * unit.disk, memory=unit.memory)
 
 
-def _all_tuned(project: _Project) -> bool:
+def _all_tuned(project: Project) -> bool:
     folders = {name: project.paths.tuned(name) for name in project.params.datasets}
     return all(
         project.holds(partial(_tuned, folder, project.expected, name)) for name, folder in folders.items()
@@ -415,30 +273,21 @@ def _tuned(folder: Path, expected: Expected, dataset: str) -> None:
     read_record(folder, expected.tuned(dataset))
 
 
-def _evaluate(project: _Project) -> Cost:
+def _evaluate(project: Project) -> Cost:
     params, paths = project.params, project.paths
-    queries = [_queries(project, name, SPLITS) for name in params.datasets]
+    queries = [queries_of(project, name, SPLITS) for name in params.datasets]
     if any(count is None for count in queries):
         return Cost("not known before `lempo pairs`, which says how many queries there are")
     count = sum(filter(None, queries))
     expected = project.expected
     if _all_tuned(project) and all(
-        _is_made(project, paths.rankings(name), RANKINGS, expected.rankings, name) for name in params.datasets
+        is_made(project, paths.rankings(name), RANKINGS, expected.rankings, name) for name in params.datasets
     ):
         return Cost(f"the rankings are made, of {count:,} queries", 0.0)
     if (unit := measured(params, paths, "evaluate")) is None:
         return Cost(f"{count:,} queries; {_NOT_RUN} with this model")
     said = _measured_product(count, "queries", unit)
     return Cost(said, count * unit.seconds, disk=count * unit.disk, memory=unit.memory)
-
-
-def _queries(project: _Project, dataset: str, splits: Sequence[str]) -> int | None:
-    """How many queries of some splits there are; None before their table is made."""
-    file = project.paths.pairs(dataset)
-    if not _is_made(project, file, PAIRS, project.expected.pairs, dataset):
-        return None
-    found = pq.read_table(file, columns=["split"])["split"].to_pylist()
-    return sum(split in splits for split in found)
 
 
 def _measured_product(count: int, what: str, unit: Measured) -> str:
