@@ -34,7 +34,8 @@ def run(params: Params, paths: Paths) -> None:
     """Write `data/corpus`, `metrics/corpus.json` and `metrics/speed/corpus.json`.
 
     Raises:
-        UserError: a dataset or one of its files cannot be used, or too many rows of a table are rejected.
+        UserError: a dataset or one of its files cannot be used, or too many rows of a table are rejected:
+            then the rejects and the figures are the only files that stay.
     """
     folders = {dataset: Path(params.corpus.root) / dataset for dataset in params.datasets}
     for folder in folders.values():
@@ -56,8 +57,11 @@ def run(params: Params, paths: Paths) -> None:
         expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries, corpus.captions)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
         counts = metrics[dataset] = _counts(corpus)
-        errors += _errors(corpus, paths.root / folder, params.corpus)
+        found = _errors(corpus, paths.root / folder, params.corpus)
+        errors += found
         seconds[dataset] = time.perf_counter() - start
+        if found:
+            continue
         log.info(
             f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
             f"{counts['queries']} queries, {len(corpus.rejects.rows)} rejects, {seconds[dataset]:.1f} s"
@@ -71,6 +75,7 @@ def run(params: Params, paths: Paths) -> None:
     made_from = expected.rejects() | {"metrics": metrics_hash(paths.metrics("corpus"))}
     write_table(rejected, paths.rejects, REJECTS, made_from)
     if errors:
+        expected.remove_corpora()  # no later stage shall take them for whole
         raise errors[0]
     write_metrics(paths.speed("corpus"), {"seconds": seconds, "seconds_total": sum(seconds.values())})
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import metrics_hash, write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import RANKINGS
 from pipeline.base.tables import write_table
 from pipeline.vision.features import read_features
@@ -84,7 +84,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     metrics: dict[str, dict[str, float]] = {}
     rows: list[pa.Table] = []
     curves: list[dict[str, Any]] = [{"k": k} for k in range(1, CURVE_TO + 1)]
-    for method in tqdm(registry.METHODS, desc="evaluate", unit="method", disable=None):
+    for method in Progress(registry.METHODS, title=f"evaluate {dataset}", unit="method"):
         recipe = method.recipe
         scores = recipe.fit(method.inputs, fit_data).scores(frozen) if recipe else ours[method.name]
         rankings = rank_all(scores, test.answers)
@@ -111,7 +111,9 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     }
     write_table(pa.concat_tables(rows), paths.rankings(dataset), RANKINGS, made_from)
     write_curve(paths.plots("evaluate", dataset), curves)
-    write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
+    write_metrics(
+        paths.speed(f"evaluate/{dataset}"), {"seconds": spent, "queries": sum(map(len, loaded.values()))}
+    )
     log.info("%s: hybrid R@1 %.1f, mean recall %.1f on test", dataset, hybrid["R@1"], hybrid["mean_recall"])
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import DROPPED, PAIRS, QUERIES, SPLITS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.figures import all_right
@@ -43,7 +43,10 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     making = [dataset for dataset in params.datasets if expected.makes_pairs(dataset)]
     settings = read_settings(WRITING, params, paths) if making and params.pairs.write == "llm" else None
     brought = {dataset: _brought(expected, dataset) for dataset in params.datasets}
-    made = {dataset: _made(expected, dataset, brought[dataset]) for dataset in tqdm(making, "pairs", delay=2)}
+    made = {
+        dataset: _made(expected, dataset, brought[dataset])
+        for dataset in Progress(making, title="pairs", unit="dataset")
+    }
     if settings is None:
         written = {dataset: by_rule(one) for dataset, one in made.items()}
         write_metrics(paths.speed("pairs"), {"seconds": time.perf_counter() - since})

@@ -258,7 +258,7 @@ def _export(params: Params, paths: Paths) -> str:
 def _check(params: Params, paths: Paths) -> str:
     from lempo.check import run_checks
 
-    run_checks(paths.root / "params.yaml", paths)
+    list(run_checks(paths.root / "params.yaml", paths))
     return ""
 
 
