@@ -80,6 +80,34 @@ _add_stage("report", "Write one HTML page with all results and example images.")
 
 
 @app.command(rich_help_panel="Tools")
+def init(
+    folder: Annotated[Path, typer.Argument(help="The project's folder; it is made if it is missing.")],
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="The name of an archive of yours; may be repeated. Default: the embedded worlds."),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write dvc.yaml of a project again, for the installed version.")
+    ] = False,
+) -> None:
+    """Write a project: dvc.yaml, params.yaml, prompts and the embedded models."""
+    from lempo import init as project
+
+    if update:
+        project.update(folder)
+    else:
+        project.init(folder, dataset or ())
+
+
+@app.command(rich_help_panel="Tools", hidden=True)
+def code() -> None:
+    """Write hashes of the installed code; the first stage of a project that `lempo init` made runs this."""
+    from lempo.code import write_code
+
+    write_code(Paths())
+
+
+@app.command(rich_help_panel="Tools")
 def check() -> None:
     """Find in seconds what would stop a long run: parameters, datasets, prompts, models, device, disk."""
     from lempo.check import run_checks
