@@ -47,8 +47,8 @@ def write_code(paths: Paths, root: Path = SOURCE_ROOT) -> None:
         root: the folder in which the rooms lie.
 
     Raises:
-        UserError: the project's `dvc.yaml` lacks a stage, a parameter or a dependency of the installed version.
-            `dvc repro` could then call old results up to date.
+        UserError: the project's `dvc.yaml` lacks a stage, a parameter or a dependency of the installed
+            version, so that `dvc repro` could call old results up to date.
     """
     _check(paths.root / "dvc.yaml")
     for stage, entry in _read(template_folder() / "dvc.yaml")["stages"].items():

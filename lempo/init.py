@@ -21,8 +21,8 @@ _FOLDERS = ("prompts", "models/captioner", "models/vlm")
 _WORLDS, _ARCHIVE = "worlds", "archive"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DVC_HEADER = """\
-# Written by `lempo init`. The stage `code` always runs, in less than a second: it asks the installed package which
-# code each stage runs. So another version of the package runs again what it must, and nothing else.
+# Written by `lempo init`. The stage `code` always runs, in less than a second: it asks the installed package
+# which code each stage runs. So another version of the package runs again what it must, and nothing else.
 """
 _README = """\
 # {name}

@@ -60,7 +60,7 @@ class Encoder:
 
 
 def gallery_of(vectors: np.ndarray) -> torch.Tensor:
-    """Image features (N, D) as `lempo evaluate` compares them: float32, and normalised again after float16."""
+    """Image features (N, D) as `lempo evaluate` compares them: float32, normalised again after float16."""
     return normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
 
 
