@@ -81,7 +81,9 @@ _add_stage("report", "Write one HTML page with all results and example images.")
 
 @app.command(rich_help_panel="Tools")
 def init(
-    folder: Annotated[Path, typer.Argument(help="The project's folder; it is made if it is missing.")],
+    folder: Annotated[Path, typer.Argument(help="The project's folder; it is made if it is missing.")] = Path(
+        "."
+    ),
     dataset: Annotated[
         list[str] | None,
         typer.Option(help="The name of an archive of yours; may be repeated. Default: the embedded worlds."),

@@ -116,7 +116,7 @@ class Searcher:
 
     def __init__(
         self,
-        index_folder: Path,
+        index_folder: Path | str,
         params: Params | None = None,
         paths: Paths | None = None,
         llm: bool | Callable[[], Engine] | None = None,
