@@ -80,7 +80,9 @@ def _is_room(dep: str) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    content = read_mapping(file, "Run the command in a project's folder", _UPDATE)
+    content = read_mapping(
+        file, "Run the command in a project's folder, or make one by `lempo init`", _UPDATE
+    )
     if "stages" not in content:
         raise UserError("the file has no stages", _UPDATE, file=file)
     return content

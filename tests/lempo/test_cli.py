@@ -21,6 +21,7 @@ COMMANDS = (
     "evaluate",
     "report",
     "check",
+    "init",
     "captions",
     "benchmark",
     "cache",

@@ -61,11 +61,6 @@ def _made(path: Path, outs: list[Path]) -> bool:
     return any(path.is_relative_to(out) or out.is_relative_to(path) for out in outs)
 
 
-def test_check_finds_nothing_wrong(started: Path) -> None:
-    done = lempo("check", cwd=started)
-    assert done.returncode == 0 and "FAIL" not in done.stdout, done.stdout + done.stderr
-
-
 def test_within_git_dvc_works_with_git(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / "README.md").write_text("# Mine\n")
@@ -144,7 +139,6 @@ def _rooms() -> dict[str, list[str]]:
 CHANGES = {
     "pipeline/report/page.py": {"report"},
     "trainer/methods/registry.py": {"evaluate", "report"},
-    "stages/embed.py": {"embed"},
     "pipeline/base/errors.py": STAGES,
     "lempo/cli.py": set[str](),
 }
