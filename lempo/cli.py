@@ -95,6 +95,9 @@ def init(
     """Write a project: dvc.yaml, params.yaml, prompts and the embedded models."""
     from lempo import init as project
 
+    if update and dataset:
+        remedy = "Name datasets in params.yaml"
+        raise UserError("a project is updated without them", remedy, field="--dataset", value=dataset[0])
     if update:
         project.update(folder)
     else:

@@ -16,7 +16,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import replacing
 from pipeline.base.storage import storage_errors
 
-_FILES = (".dvcignore", "params.yaml", "docs/benchmarks.md", "docs/parameters.md")
+_FILES = ("params.yaml", "docs/benchmarks.md", "docs/parameters.md")
+_IGNORED = (".gitignore", ".dvcignore")
 _FOLDERS = ("prompts", "models/captioner", "models/vlm")
 _WORLDS, _ARCHIVE = "worlds", "archive"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -38,13 +39,13 @@ def init(folder: Path, datasets: Sequence[str] = ()) -> None:
     """Write a project into a folder, and make it a DVC repository if it is in none.
 
     Args:
-        folder: created if it is missing. Other files in it stay, and so does a README.md; .gitignore gets the
-            lines that it lacks.
+        folder: created if it is missing. Other files in it stay, and so does a README.md; .gitignore and
+            .dvcignore get the lines that they lack.
         datasets: the names of the person's own datasets; none: the embedded worlds.
 
     Raises:
         UserError: a file of the project is there already, the name of a dataset cannot be used, or the folder
-            cannot be written.
+            cannot be written or is ignored by git.
     """
     for name in datasets:
         if not _NAME.fullmatch(name) or list(datasets).count(name) > 1:
@@ -57,8 +58,10 @@ def init(folder: Path, datasets: Sequence[str] = ()) -> None:
             remedy = "Name another folder, or move it away; --update writes dvc.yaml of a project again"
             raise UserError("it is there already", remedy, file=folder / written)
     with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        said = _init_dvc(folder)
         for name in _FILES:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, folder / name)
         for name in folders:
             shutil.copytree(source / name, folder / name)
@@ -68,9 +71,9 @@ def init(folder: Path, datasets: Sequence[str] = ()) -> None:
             _name_datasets(folder / "params.yaml", datasets)
         if not (folder / "README.md").exists():
             (folder / "README.md").write_text(_readme(folder, datasets), encoding="utf-8")
-        _ignore(source / ".gitignore", folder / ".gitignore")
+        for name in _IGNORED:
+            _ignore(source / name, folder / name)
         _write_stages(folder)
-        said = _init_dvc(folder)
     print(f"{folder}: a project{said}. Its README.md says what to do next.")
 
 
@@ -97,7 +100,7 @@ def _write_stages(folder: Path) -> None:
 
 
 def _ignore(wanted: Path, file: Path) -> None:
-    """Add the lines that a `.gitignore` lacks."""
+    """Add the lines that a file of patterns lacks."""
     known = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     lines = wanted.read_text(encoding="utf-8").splitlines()
     file.write_text(
@@ -129,6 +132,7 @@ def _readme(folder: Path, datasets: Sequence[str]) -> str:
 
 def _init_dvc(folder: Path) -> str:
     """Make the folder a DVC repository, within git where there is git; says so."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCM, SCMError
 
@@ -140,9 +144,11 @@ def _init_dvc(folder: Path) -> str:
     except SCMError:
         in_git = None
     subdir = in_git is not None and in_git.resolve() != folder.resolve()
-    with (
-        Repo.init(str(folder), no_scm=in_git is None, subdir=subdir) as repo,
-        repo.config.edit("repo") as config,
-    ):
+    try:
+        repo = Repo.init(str(folder), no_scm=in_git is None, subdir=subdir)
+    except DvcException as error:
+        reason = f"DVC cannot use the folder: {' '.join(str(error).split())}"
+        raise UserError(reason, "Name a folder that git does not ignore", file=folder) from None
+    with repo, repo.config.edit("repo") as config:
         config["core"] |= {"analytics": False, "check_update": False}
     return " with DVC, within git" if in_git else " with DVC, without git (experiments of DVC need git)"

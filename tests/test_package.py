@@ -125,6 +125,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)  # two starts of vLLM, each stage in a process of its own
 def test_the_wheel_makes_a_report_in_an_empty_folder_and_an_upgrade_runs_what_changed(
     installation: Installation, tmp_path: Path
 ) -> None:

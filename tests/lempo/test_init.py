@@ -76,6 +76,24 @@ def test_within_git_dvc_works_with_git(tmp_path: Path, capsys: pytest.CaptureFix
             assert Path(repo.scm.root_dir) == tmp_path and not repo.config["core"]["analytics"]
 
 
+def test_a_folder_that_git_ignores_is_refused_and_stays_empty(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text("/scratch/\n")
+    with pytest.raises(UserError, match=r"DVC cannot use the folder.*ignored"):
+        init(tmp_path / "scratch")
+    assert list((tmp_path / "scratch").rglob("*")) == []
+
+
+def test_a_repository_of_dvc_stays_one(tmp_path: Path) -> None:
+    Repo.init(str(tmp_path), no_scm=True).close()
+    config, ignored = (tmp_path / ".dvc/config").read_text(), (tmp_path / ".dvcignore").read_text()
+    init(tmp_path)
+    assert (tmp_path / ".dvc/config").read_text() == config
+    assert (tmp_path / ".dvcignore").read_text().startswith(ignored)
+    lines = (tmp_path / ".dvcignore").read_text().splitlines()
+    assert set(lines) >= set((ROOT / ".dvcignore").read_text().splitlines())
+
+
 def test_datasets_of_ones_own_are_named_and_nothing_else_changes(tmp_path: Path) -> None:
     folder = tmp_path / "two words"
     init(folder, ["airports", "2024", "no"])
