@@ -18,6 +18,7 @@ from pipeline.base.storage import storage_errors
 
 _FILES = ("params.yaml", "docs/benchmarks.md", "docs/parameters.md")
 _IGNORED = (".gitignore", ".dvcignore")
+_PLOTS = ".dvc/plots"  # templates that dvc.yaml names
 _FOLDERS = ("prompts", "models/captioner", "models/vlm")
 _WORLDS, _ARCHIVE = "worlds", "archive"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -53,14 +54,15 @@ def init(folder: Path, datasets: Sequence[str] = ()) -> None:
             raise UserError("the name cannot be used", remedy, field="--dataset", value=name)
     source, top = template_folder(), _ARCHIVE if datasets else _WORLDS
     folders = _FOLDERS if datasets else (*_FOLDERS, _WORLDS)
-    for written in ("dvc.yaml", *_FILES, *folders):
+    plots = [f"{_PLOTS}/{file.name}" for file in sorted((source / _PLOTS).glob("*"))]
+    for written in ("dvc.yaml", *_FILES, *plots, *folders):
         if (folder / written).exists():
             remedy = "Name another folder, or move it away; --update writes dvc.yaml of a project again"
             raise UserError("it is there already", remedy, file=folder / written)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         said = _init_dvc(folder)
-        for name in _FILES:
+        for name in (*_FILES, *plots):
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, folder / name)
         for name in folders:

@@ -51,7 +51,7 @@ def test_the_wheel_holds_what_a_project_starts_from(monkeypatch: pytest.MonkeyPa
         name: source for name, source in _shipped(monkeypatch).items() if name.startswith("lempo/project/")
     }
     assert all(name == f"lempo/project/{source}" for name, source in project.items())
-    needed = _tracked("prompts", "worlds", "models/captioner", "models/vlm")
+    needed = _tracked("prompts", "worlds", "models/captioner", "models/vlm", ".dvc/plots")
     assert set(project.values()) >= needed | {"dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"}
 
 

@@ -41,6 +41,8 @@ def project(started: Path, tmp_path: Path) -> Path:
 def test_the_embedded_worlds_run_as_in_the_repository(started: Path) -> None:
     for name in ("params.yaml", "prompts/caption.txt", "worlds/mixed/world.yaml", "models/vlm/README.md"):
         assert (started / name).read_bytes() == (ROOT / name).read_bytes()
+    plots = [{file.name for file in (root / ".dvc/plots").glob("*")} for root in (started, ROOT)]
+    assert plots[0] == plots[1]
     assert len((started / "README.md").read_text().splitlines()) == 6
     assert "# my-archive" in (started / "README.md").read_text()
 
