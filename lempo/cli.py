@@ -79,7 +79,10 @@ _add_stage("evaluate", "Measure every method on the test split of one dataset.",
 _add_stage("report", "Write one HTML page with all results and example images.")
 
 
-@app.command(rich_help_panel="Tools")
+@app.command(
+    epilog="Examples:\n  lempo init my-archive\n  lempo init my-archive --dataset airports\n  lempo init --update",
+    rich_help_panel="Tools",
+)
 def init(
     folder: Annotated[Path, typer.Argument(help="The project's folder; it is made if it is missing.")] = Path(
         "."
@@ -104,7 +107,7 @@ def init(
         project.init(folder, dataset or ())
 
 
-@app.command(rich_help_panel="Tools", hidden=True)
+@app.command(epilog="Examples:\n  lempo code", rich_help_panel="Tools", hidden=True)
 def code() -> None:
     """Write hashes of the installed code; the first stage of a project that `lempo init` made runs this."""
     from lempo.code import write_code
