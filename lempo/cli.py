@@ -80,7 +80,7 @@ _add_stage("report", "Write one HTML page with all results and example images.")
 
 
 @app.command(
-    epilog="Examples:\n  lempo init my-archive\n  lempo init my-archive --dataset airports\n  lempo init --update",
+    epilog="Examples:\n  lempo init my-archive --dataset airports\n  lempo init --update",
     rich_help_panel="Tools",
 )
 def init(
