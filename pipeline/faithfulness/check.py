@@ -12,7 +12,7 @@ from pipeline.faithfulness.claims import Passage, Reading
 from pipeline.faithfulness.comparison import Comparison
 from pipeline.faithfulness.manner import faults, repeated_sentences
 from pipeline.faithfulness.negation import read_denials
-from pipeline.faithfulness.noun_phrases import find_mentions
+from pipeline.faithfulness.noun_phrases import find_mentions, find_resumptions
 from pipeline.faithfulness.predication import read_predications
 from pipeline.faithfulness.relations import relations
 from pipeline.faithfulness.vocabulary import Vocabulary, vocabulary_of
@@ -58,8 +58,8 @@ class Checker:
     """Compares captions with graphs; remembers the latest texts and judgements, since captions recur.
 
     Args:
-        vocabulary: the words of the dataset's graphs. Only these, and common attributes and relations, can
-            count as invented.
+        vocabulary: the words of the dataset's graphs. Only these, and common objects, attributes and
+            relations, can count as invented.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -82,6 +82,7 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     """Read a caption. This needs no graph: the claims are compared with one afterwards."""
     passage = Passage(text[:MOST_READ], vocabulary)
     find_mentions(passage)
+    find_resumptions(passage)
     read_denials(passage)
     claims = relations(passage)
     read_predications(passage, claims)

@@ -1,5 +1,6 @@
 """What a reader of captions finds: mentions of objects, claims of relations, and the text they stand in."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -36,10 +37,12 @@ class Mention:
     determiner: str | None = None  # "" where none is needed: a row of cars
     number: int | None = None
     vague: str | None = None
+    part: int | None = None  # "four of the tanks"
     negation: str | None = None  # in the noun phrase
     negated: bool = False  # the text says that there is none
     distributes: bool = False  # the text denies what it says of it: "neither car is red"
     short: bool = False
+    foreign: bool = False  # no graph has its name
     first: bool = True  # no earlier mention has its name
     claims: list[Claim] = field(default_factory=list)
 
@@ -118,7 +121,9 @@ class Passage:
 
     Attributes:
         kinds: the kind of every item, one character each.
-        subjects: the pronouns that open a clause.
+        subjects: the items that open a clause as its subject: pronouns, and verbs apart from it.
+        resumed: by such a verb, its subject.
+        scenes: names of objects by which the text calls its scene: "a tennis court scene".
     """
 
     def __init__(self, text: str, vocabulary: Vocabulary) -> None:
@@ -126,8 +131,10 @@ class Passage:
         self.items: list[Item] = items_of(text, vocabulary)
         self.kinds = "".join([item.kind for item in self.items])
         self.subjects = [match.start() for match in SUBJECT.finditer(self.kinds)]
+        self.resumed: dict[int, Mention] = {}
         self.mentions: list[Mention] = []
         self.places: list[Place] = []
+        self.scenes: list[str] = []
 
     def sentence_from(self, at: int) -> list[str]:
         """The items from `at` to the end of its sentence, as texts."""
@@ -138,17 +145,18 @@ class Passage:
         """The number of an item's sentence."""
         return self.kinds.count(Kind.STOP, 0, at)
 
-    def listed(self, mentions: Iterable[Mention]) -> list[Mention]:
+    def listed(self, mentions: Iterable[Mention], joint: re.Pattern[str] = LIST) -> list[Mention]:
         """The first of these mentions and those that form a list with it: "the car and the hangar".
 
         Args:
             mentions: in the order of the text, or in the opposite order.
+            joint: the rule of what stands between them.
         """
         members: list[Mention] = []
         for mention in mentions:
             if members:
                 before, after = sorted((members[-1], mention), key=lambda member: member.end)
-                if not LIST.fullmatch(self.kinds, before.end, after.start):
+                if not joint.fullmatch(self.kinds, before.end, after.start):
                     break
             members.append(mention)
         return members
@@ -160,6 +168,12 @@ class Passage:
         before = [other for other in self.mentions if other.end < mention.start][-1:]
         return [other for other in before if other.sentence == mention.sentence]
 
+    def _is_scene(self, mention: Mention) -> bool:
+        """Whether a mention names the scene that things are in: "in this park"."""
+        before = self.items[max(mention.start - 1, 0)].text
+        inside = before == "of" or before in words.PREPOSITIONS
+        return inside and mention.definite and mention.name in self.vocabulary.scenes
+
     def antecedents(self, at: int, besides: Collection[Mention] = ()) -> list[Mention]:
         """What "it" or "they" may refer to: mentions of fitting number in this sentence or the two before.
 
@@ -168,12 +182,16 @@ class Passage:
         Args:
             besides: mentions that it does not refer to.
         """
+        if at in self.resumed:
+            return [self.resumed[at]]
         text = self.items[at].text
         several = words.PRONOUNS.get(text, "its" not in text.split())  # "to its left"
         earlier = [m for m in self.mentions if m.end <= at and not m.negated and m.many in (several, None)]
         earlier = [mention for mention in earlier if mention not in besides]
         if text in words.PRONOUN_PHRASES:
-            named = [m for m in self.mentions if m.end <= at and not m.negated]
+            named = [m for m in self.mentions if m.end <= at and not m.negated and not self._is_scene(m)]
+            others = [mention for mention in named if mention not in besides]
+            named = others if len(others) > 1 else named
             verb = self.kinds[at + 1 : at + 2]
             fitting = [m for m in named if m.many in (verb == Kind.ARE, None)]
             pair = (fitting if verb in (Kind.IS, Kind.ARE) and len(fitting) > 1 else named)[-2:]

@@ -87,6 +87,8 @@ CLASSES = {
     "LITTLE": "ijv_ch@ftsbla?oIrw",
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
+    "CLAUSE_END": ".;h",
+    "PHRASE_END": ".,:;&hijcw",
     "AFTER_POSITION": "&,:;(/eij.chv_",
     "AFTER_ONE": "&,:;(/eij.chv_PQpqzR@",
     "UNFINISHED_KIND": "tfij&e@c,:",
@@ -132,15 +134,25 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 # "the white ones", of what the text has named last
 ELLIPSIS = rule(_MODIFIED + "ONES")
 
+# after "both the cars", which are not two, in "both the cars and the lot"
+CORRELATIVE = rule("POSITION? AND (?: BEGINNING | NAME )")
+
 # "... and one blue.", "... and one at the right", of what the text has named last
 COUNT = rule(r"""
-    (?: THE )? NUMBER
+    (?: THE )? NUMBER (?: OF (?: PRONOUN | RELATIVE ) )?
     (?: ATTRIBUTE+ (?= SEPARATOR | POSITION | COPULA | STOP | \Z) | (?= POSITION | COPULA ) )
   | THE NUMBER (?= SEPARATOR | RELATION | STOP | \Z)
 """)
 
-# a number that stands apart: "The cars are two,", "Cars: two, red", "cars (2)"
-NUMBER_APART = rule(r"POSITION? (?: COPULA | COMMA | COLON | BRACKET ) NUMBER (?= NUMBERED | \Z)")
+# after such a count, what gives its noun: "two red and three blue cars"
+COUNTED_TOGETHER = rule("(?: COMMA QUANTITY ATTRIBUTE+ )* COMMA? AND QUANTITY ATTRIBUTE+ NAME")
+
+# a quantity that stands apart: "The cars are two,", "Cars: two, red", "cars (2)", ", of which there are two"
+QUANTITY_APART = rule(r"""
+    (?: POSITION? (?: COPULA | COMMA | COLON | BRACKET ) FUNCTION?
+      | COMMA (?: OF | WEAK ) RELATIVE FUNCTION COPULA )
+    QUANTITY (?= (?: OF PRONOUN )? FUNCTION? NUMBERED | \Z)
+""")
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
@@ -150,6 +162,9 @@ PREDICATED = rule(
 
 # between the noun phrases of a list: "a car, a bus and, below it, a hangar"
 LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
+
+# the same, with the places of its members: "the car at the left and the bus at the right are red"
+PLACED_LIST = rule("POSITION? (?: COMMA | AND )+")
 
 # between two clauses rather than two members of a list: "near the hangar, and a car"
 CLAUSE_JOINT = rule("COMMA AND")
@@ -167,16 +182,33 @@ LAST_CHOICE = rule("(?: COMMA BEGINNING* NAME? )* COMMA? OR")
 # after a shape that is an attribute here: "a square, white house", and no name: "a square, a house"
 SHAPED = rule("NAME | ATTRIBUTE | NOUN | JOINT ATTRIBUTE+ NAME")
 
+# the scene's name, where it is an object's as well
+PLACE_IN_NAME = rule("POSITION_OF OF DETERMINER NAME")
+
 # a pronoun that opens a clause: "They are red", "Both are small"
 SUBJECT = rule(
     "(?: (?<=STOP) | (?<=SEPARATOR) | (?<=LINK) | ^ ) (?: PRONOUN | (?: BOTH | THESE ) (?=COPULA) )"
 )
 
+# after "on it": what is said of the thing that is there
+_AFTER_IT = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
+
+# what else is named between a subject and its verb: "The pond, around which trees stand, is round", "The cars
+# next to the hangar are red"
+SUBJECT_TO_VERB = rule("""
+    POSITION?
+    (?: COMMA
+        (?: (?: RELATION | PREPOSITION )? RELATIVE | UNKNOWN? RELATION | UNKNOWN PREPOSITION | WITH | LINK )
+        (?: ~CLAUSE_END )*? COMMA
+      | UNKNOWN? (?: RELATION | PREPOSITION | WITH ) (?: ~PHRASE_END )* (?: COMMA POSITION COMMA? )?
+    ) (?=COPULA)
+""")
+
 # what is said after a noun phrase, up to the sentence's end, a relation, or a pronoun that is no subject
-_REST = (
-    r"(?: ~{} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= COMMA? FUNCTION* POSITION ) )*"
-)
+_REST = rf"(?: ~{{}} | RELATION (?! PRONOUN | DETERMINER | \Z) | RELATION PRONOUN (?= {_AFTER_IT} ) )*"
 REMARK = rule(f"{_REST.format('BEFORE_VERB')} (?: COPULA {_REST.format('AFTER_VERB')} )?")
+
+PAIR_CLAUSE = rule("RELATION PRONOUN (?= COMMA RELATIVE )")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
 CLAIM = rule(
@@ -186,7 +218,10 @@ CLAIM = rule(
 
 # what is before a claim in its remark: it is denied, or about something that no graph names
 DENIAL = rule(r"NEGATION ~SEPARATOR* \Z")
-FOREIGN_PHRASE = rule("(?: QUANTITY (?! NUMBERED ) | ARTICLE | (?<!COPULA) OTHER ) (?! WORD* PICTURE)")
+FOREIGN_PHRASE = rule(
+    "(?: QUANTITY (?! (?: OF PRONOUN )? FUNCTION? NUMBERED ) | ARTICLE | (?<!COPULA) OTHER )"
+    "(?! (?: WORD | NAME )* PICTURE)"
+)
 LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 
 # a position that says nothing of the noun phrase before it
@@ -219,9 +254,16 @@ DENIED_RELATION = rule("(?: (?<=NEGATION) | (?<=NEGATION .) ) RELATION")
 FRONTED_RELATION = rule(r"""
     (?: AND | SEMICOLON | LINK | WITH | COLON ) COMMA* (?P<front> (?: PLACE COMMA )? FUNCTION* ) \Z
 """)
+NEXT_INVERSION = rule("POSITION? COPULA")  # ", right of the ship are two cars"
+OBJECT_REMARK = rule(
+    "POSITION* (?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
+)
 INVERSION = rule(
     "(?: COMMA | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
 )
+
+# after the subject of the next relation, and no object of this one: "on the roads and bushes beside them"
+NEXT_SUBJECT = rule("PLACE? RELATION (?: PRONOUN | BEGINNING | NAME )")
 
 # a relation that is not denied: "is not next to", "not far left of"
 ASSERTED_RELATION = rule("(?<!NEGATION) (?<!NEGATION .) (?: RELATION | ASIDE ) | WEAK | WITH")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.grammar import CLASSES, SHAPED, Kind
+from pipeline.faithfulness.grammar import CLASSES, PLACE_IN_NAME, SHAPED, Kind
 from pipeline.faithfulness.labels import is_grammar
 from pipeline.faithfulness.positions import is_picture, position_at
 from pipeline.faithfulness.small_words import Item, fixed_phrase, kind_at, small_word
@@ -57,6 +57,10 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
         name = vocabulary.named_shapes.get((item.text,))
         if name is not None and _is_noun(kinds, at):
             item.kind, item.value, item.phrase = Kind.NAME, name.value, name
+    for match in PLACE_IN_NAME.finditer(kinds):
+        item = items[match.end() - 1]
+        if item.text in vocabulary.scenes:
+            item.kind, item.phrase = Kind.PICTURE, None  # "at the top of the park"
     for before, item, after in zip(items, items[1:], [*items[2:], None], strict=False):
         next_kind = after.kind if after is not None else Kind.STOP
         if item.text == "one" and before.kind == Kind.ATTRIBUTE and next_kind in CLASSES["AFTER_ONE"]:
@@ -69,6 +73,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             item.kind = Kind.ONES  # "another one", "the other two"
         elif item.text == "more" and before.kind in CLASSES["QUANTITY"] and next_kind in CLASSES["AFTER_ONE"]:
             item.kind = Kind.ONES  # "and three more at the right"
+        elif item.text == "those" and next_kind in CLASSES["PLACE"]:
+            item.kind = Kind.ONES  # "those at the bottom"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
             item.kind = Kind.PRONOUN  # "below these"
         elif item.text in words.COLLECTIVE_NAMES and (
@@ -96,8 +102,10 @@ def _spelt_otherwise(
         if length > max(longer_than, 1) and letters in vocabulary.scene_letters:
             return Item(Kind.PICTURE, " ".join(tokens[at : at + length])), length
         phrase = vocabulary.joined.get(letters) if length > longer_than else None
-        apart = [(token,) in vocabulary.phrases for token in tokens[at : at + length]]
-        if phrase is None or len(phrase.tokens) == length or (phrase.kind == Kind.NAME and all(apart)):
+        if phrase is None or len(phrase.tokens) == length:
+            continue
+        apart = ((word,) in vocabulary.phrases for word in tokens[at : at + length])
+        if phrase.kind == Kind.NAME and all(apart):
             continue  # "green houses" are no "greenhouse"
         return Item(phrase.kind, " ".join(phrase.tokens), phrase.value, phrase=phrase), length
     return None
@@ -113,6 +121,8 @@ def _phrase(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> Phrase | 
         after == ["of"] or (phrase.short and words.DEFINITE.isdisjoint(before))
     ):
         return None
+    if phrase.tokens[0] in words.INSIDE and is_picture(tokens, at + 1, vocabulary):
+        return None  # "in this park"
     if after == [words.NO_NAME_BEFORE.get(phrase.tokens[0])]:
         return None
     if phrase.tokens == ("by",) and "".join(before).endswith("ed"):

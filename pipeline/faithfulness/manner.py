@@ -49,7 +49,7 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
     opens = at == 0 or items[at - 1].kind in (Kind.STOP, Kind.COLON, Kind.COMMA)
     if text in words.PROMPT_LABELS and after[:1] == [":"] and (opens or text not in words.PICTURE_WORDS):
         return "echo of"
-    if text in words.TASK or (opens and text in words.IMPERATIVES and _has_object(passage, at)):
+    if text in words.TASK or (opens and _is_order(passage, at)):
         return "instruction"
     if text in words.SPEAKER and not (text in words.SEERS and "see" in after):
         return None if text in words.CANNOT and after == ["be", "seen"] else "speaker"
@@ -64,8 +64,11 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
     return None
 
 
-def _has_object(passage: Passage, at: int) -> bool:
-    """Whether a noun phrase may follow: "Place a car", but not "Set in a park" or "A set of cars"."""
+def _is_order(passage: Passage, at: int) -> bool:
+    """Whether an imperative and its object begin here: "Place a car", but not "Set in a park"."""
+    text, after = passage.items[at].text, [item.text for item in passage.items[at + 1 : at + 2]]
+    if text not in words.IMPERATIVES or words.NO_IMPERATIVES.get(text) == after:
+        return False
     return passage.kinds[at + 1 : at + 2] in tuple(
         CLASSES["BEGINNING"] + Kind.PICTURE + Kind.PRONOUN + Kind.COLON
     )

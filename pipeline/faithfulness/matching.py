@@ -1,10 +1,11 @@
 """Which group of a graph each mention of a text refers to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Mention
+from pipeline.faithfulness.labels import name_words
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
@@ -56,7 +57,7 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
     scene = vocabulary.name_of(graph.scene or "")
     for mention in mentions:
         if mention.name not in indices:
-            if not mention.short:
+            if not _may_be_named(graph, mention):
                 result.unknown.append(mention)
         elif mention.negated:
             if any(_could_be(mention, graph.groups[index], vocabulary) for index in indices[mention.name]):
@@ -73,6 +74,18 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
     return result
 
 
+def _may_be_named(graph: GroupGraph, mention: Mention) -> bool:
+    """Whether an object of the graph may be what a text names otherwise.
+
+    By a narrower name that no graph has: a building may be a house. Or by the end of its name: "a field".
+    """
+    heads = {word for group in graph.groups for word in name_words(group.name)[-1:]}
+    if mention.short:
+        head = mention.name.split()[-1]
+        return mention.definite or head in heads or not heads.isdisjoint(words.NARROWER_NAMES.get(head, ()))
+    return mention.foreign and any(mention.name in words.NARROWER_NAMES.get(head, ()) for head in heads)
+
+
 def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:
     """Whether a group is among what a denied mention speaks of: "no red or green cars" are no blue ones."""
     meanings = vocabulary.meanings(group.attributes)
@@ -84,6 +97,8 @@ def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:
 def _match_several(named: list[Mention], indices: list[int], result: Match, vocabulary: Vocabulary) -> None:
     """Match the mentions of one name to the groups of that name."""
     groups = [result.graph.groups[index] for index in indices]
+    wholes = {mention: _parts(mention, groups, vocabulary) for mention in named}
+    named = [part for parts in wholes.values() for part in parts]
     total = result.total(named[0].name)
     scores = [[_score(mention, group, vocabulary) for group in groups] for mention in named]
     owners = _assign(named, scores, len(groups))
@@ -103,6 +118,23 @@ def _match_several(named: list[Mention], indices: list[int], result: Match, voca
             result.mentions[options[0]].append(mention)
         if len(options) == 1 or (best < -1 and not together):
             result.claims[options[0]].append(mention)
+    for mention, parts in wholes.items():
+        result.groups[mention] = [index for part in parts for index in result.groups[part]]
+
+
+def _parts(mention: Mention, groups: Sequence[Group], vocabulary: Vocabulary) -> list[Mention]:
+    """A mention as one of each group that it speaks of: "green and brown fields" are of two."""
+    looks = set(mention.attributes)
+    if len(looks) < 2 or mention.many is False or mention.number is not None or mention.vague is not None:
+        return [mention]
+    shares = [looks & set(vocabulary.meanings(group.attributes)) for group in groups]
+    if looks in shares or looks != set().union(*shares):
+        return [mention]
+    foreign = [looks - share for share in shares if share]
+    return [
+        replace(mention, claims=[claim for claim in mention.claims if claim.value not in others])
+        for others in foreign
+    ]
 
 
 def _fits_all(mention: Mention, groups: Sequence[Group], vocabulary: Vocabulary) -> bool:
@@ -162,6 +194,8 @@ def states_quantity(group: Group, mention: Mention) -> bool:
     if count is not None:
         if mention.number is not None:
             return mention.number == count
+        if mention.part is not None:
+            return mention.part == count
         alone = mention.vague is None and mention.plural is not True and mention.first
         return count == 1 and alone and mention.determiner in words.THE_ONE
     return mention.number is None and mention.vague is not None and mention.vague == vague_class(quantity)

@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
 from pipeline.faithfulness.grammar import (
     CLASSES,
+    CORRELATIVE,
     COUNT,
+    COUNTED_TOGETHER,
     ELLIPSIS,
     NOUN_PHRASE,
-    NUMBER_APART,
     PREDICATED,
+    QUANTITY_APART,
+    SUBJECT_TO_VERB,
     Kind,
 )
 from pipeline.faithfulness.items import Item
@@ -30,20 +34,40 @@ def find_mentions(passage: Passage) -> None:
     for match in sorted(matches, key=re.Match.end):
         if match.re is NOUN_PHRASE:
             if _is_scene(passage, match.end() - 1):
+                passage.scenes.append(passage.items[match.end() - 1].value)
                 continue
             name = _full_name(passage, match)
             if name is None:
                 continue
+        elif match.re is COUNT and (name := _name_after(passage, match)) is not None:
+            pass
         elif mentions:
             name = _name_meant(passage, match)
         else:
             continue
         mention = (_counted if match.re is COUNT else _mention)(passage, match, name)
+        if mention.foreign and mention.definite:
+            continue  # "the vehicles" may sum up what the text has named
         if mention.number is None and mention.vague is None and not mention.negation:
-            apart = NUMBER_APART.match(passage.kinds, mention.end)
-            mention.number = passage.items[apart.end() - 1].number if apart else None
+            apart = QUANTITY_APART.match(passage.kinds, mention.end)
+            if apart:
+                quantity = passage.items[apart.end() - 1]
+                mention.number, mention.vague = quantity.number, quantity.value or None
+        if mention.part is None and "partitive" in match.re.groupindex and match["partitive"]:
+            mention.part = passage.items[match.end("partitive") - 1].number
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
+
+
+def find_resumptions(passage: Passage) -> None:
+    """Find the verbs that do not follow their subject: "The cars next to the hangar are red"."""
+    for mention, inner in pairwise(passage.mentions):
+        between = SUBJECT_TO_VERB.match(passage.kinds, mention.end)
+        if between is None or inner.end > between.end():
+            continue
+        if mention.many in (passage.kinds[between.end()] == Kind.ARE, None):
+            passage.resumed.setdefault(between.end(), mention)
+    passage.subjects = sorted({*passage.subjects, *passage.resumed})
 
 
 def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
@@ -54,12 +78,13 @@ def _full_name(passage: Passage, match: re.Match[str]) -> str | None:
     item, name = passage.items[match.end() - 1], passage.items[match.end() - 1].value
     head_alone = item.phrase is not None and item.phrase.short and " " not in name
     exact = not head_alone and item.text in (name, pluralise(name))
-    if exact and (not match["article"] or any(mention.name == name for mention in passage.mentions)):
+    determiner = match["article"] or match["determiner"]
+    if exact and (not determiner or any(mention.name == name for mention in passage.mentions)):
         return name
-    for mention in reversed(passage.mentions):
-        head = mention.name.split()[-1]
-        if head != mention.name and item.text in (head, pluralise(head)):
-            return mention.name
+    for other in (*(mention.name for mention in reversed(passage.mentions)), *passage.scenes):
+        head = other.split()[-1]
+        if head != other and item.text in (head, pluralise(head)):
+            return other
     return None if head_alone else name
 
 
@@ -82,6 +107,13 @@ def _name_meant(passage: Passage, match: re.Match[str]) -> str:
         if passage.kinds[max(mention.start - 1, 0)] != Kind.RELATION:
             return mention.name
     return latest.name
+
+
+def _name_after(passage: Passage, match: re.Match[str]) -> str | None:
+    """What "two red" are, in "two red and three blue cars"; None in "two boats, one red and one blue"."""
+    together = COUNTED_TOGETHER.match(passage.kinds, match.end())
+    listed = passage.mentions and passage.kinds[passage.mentions[-1].end : match.start()] == Kind.COMMA
+    return passage.items[together.end() - 1].value if together and not listed else None
 
 
 def _may_be_one(mention: Mention, other: Mention) -> bool:
@@ -117,6 +149,9 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     opening = last.get("whole") or last.get("article") or last.get("determiner")
     determiner = opening.text if opening else None
     number, vague = _quantity(last, items[slice(*match.span("collective"))])
+    both = "determiner" in last and last["determiner"].kind == Kind.BOTH
+    if both and CORRELATIVE.match(passage.kinds, end):
+        number = None
     negation = last.get("negation")
     if collective := last.get("collective"):
         determiner = determiner or ("" if collective.number is None and not collective.value else None)
@@ -133,6 +168,7 @@ def _mention(passage: Passage, match: re.Match[str], name: str) -> Mention:
     mention = Mention(name, start, end, passage.sentence_of(start), plural, determiner, number, vague)
     mention.negation = negation.text if negation else None
     mention.short = noun.phrase is not None and noun.phrase.short
+    mention.foreign = noun.phrase is not None and noun.phrase.foreign
     mention.claims = _attributes(passage, first, end)
     if noun.kind == Kind.ONES and noun.text == "more":  # "three red buoys and two more"
         alike = next(other for other in reversed(passage.mentions) if other.name == name)

@@ -26,7 +26,10 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
             if mention.distributes:
                 claim = claim._replace(force="denied")
             if pronoun is not None:
-                passage.places.append(Place(claim.value, [mention, *passage.antecedents(pronoun)]))
+                near = passage.antecedents(pronoun, besides=[mention])
+                passage.places.append(Place(claim.value, [mention, *near]))
+                for other in near:
+                    other.claims.append(claim)
             elif others and claim == Claim("position", claim.value):
                 # "The cars are below the hangar at the left", "a boat in the water at the left"
                 passage.places.append(Place(claim.value, [mention, *others]))
@@ -37,8 +40,9 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
             if claim.aspect == "position" and claim.force == "stated":
                 trailing[mention] = claim.value
             if several:  # "The car and the hangar are white"
-                for earlier in passage.listed(mentions[index::-1])[1:]:
+                for earlier in passage.listed(mentions[index::-1], grammar.PLACED_LIST)[1:]:
                     earlier.claims.append(claim._replace(force="possible"))
+    _join_places(passage, opening, trailing)
     _share_places(passage, opening, trailing)
     _read_pronouns(passage)
 
@@ -57,12 +61,38 @@ def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> li
         elif said.fronted is not None:
             begins[said.subjects[0]] = said.fronted[0]
     found = []
-    pairs = [at for at in passage.subjects if passage.items[at].text in words.PRONOUN_PHRASES]
+    pairs = [
+        at
+        for at in passage.subjects
+        if at in passage.resumed or passage.items[at].text in words.PRONOUN_PHRASES
+    ]
     for mention, following in zip_longest(passage.mentions, passage.mentions[1:]):
         end = len(passage.kinds) if following is None else begins.get(following, following.start)
         end = min([end, *(at for at in pairs if at >= mention.end)])
         found.append(max(mention.end, min(end, ends.get(mention, end))))
     return found
+
+
+def _join_places(passage: Passage, opening: dict[Mention, str], trailing: dict[Mention, str]) -> None:
+    """A row and a column are one place: "At the top, a car is on the left and a bus on the right"."""
+    for mention, row in opening.items():
+        if _joined(row, trailing.get(mention)) is None:
+            continue
+        index = passage.mentions.index(mention)
+        for other in passage.mentions[index:]:
+            place = _joined(row, trailing.get(other))
+            between = passage.kinds[mention.end : other.start]
+            if place is None or Kind.STOP in between or Kind.SEMICOLON in between:
+                break
+            other.claims = [claim for claim in other.claims if claim.value not in (row, trailing[other])]
+            other.claims.append(Claim("position", place))
+            trailing[other] = place
+
+
+def _joined(one: str, other: str | None) -> str | None:
+    """The cell that a row and a column name together; None if they are not one row and one column."""
+    cell = words.cell_of(f"{one} {other}".split()) if other is not None else None
+    return cell if cell is not None and len(cell) == len(one) + len(other or "") + 1 else None
 
 
 def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Mapping[Mention, str]) -> None:
@@ -183,6 +213,8 @@ def _read_pronouns(passage: Passage) -> None:
         following = next((mention for mention in passage.mentions if mention.start > at), None)
         end = len(passage.kinds) if following is None else following.start
         end = min([end, *(other for other in passage.subjects if other > at)])
+        if clause := grammar.PAIR_CLAUSE.search(passage.kinds, at + 1, end):
+            end = clause.end()  # "the former below the latter, which is red"
         claims = [claim for claim, *_ in _claims(passage, at + 1, end, following, placed=False)]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]

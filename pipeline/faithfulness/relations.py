@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.faithfulness import words
-from pipeline.faithfulness.claims import Mention, Passage, RelationClaim
+from pipeline.faithfulness.claims import Claim, Mention, Passage, RelationClaim
 from pipeline.faithfulness.grammar import (
     ASSERTED_RELATION,
     CLASSES,
@@ -11,6 +11,9 @@ from pipeline.faithfulness.grammar import (
     DENIED_RELATION,
     FRONTED_RELATION,
     INVERSION,
+    NEXT_INVERSION,
+    NEXT_SUBJECT,
+    OBJECT_REMARK,
     OPENING_POSITION,
     Kind,
 )
@@ -22,6 +25,9 @@ def relations(passage: Passage) -> list[RelationClaim]:
     for match in ASSERTED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), claims[-1] if claims else None)
         if claim.subjects and claim.objects:
+            if place := _place_in_scene(passage, claim):
+                claim = replace(claim, sure=False)
+                claim.subjects[0].claims.append(Claim("position", place, "possible"))
             claims.append(claim)
     for match in DENIED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), None)
@@ -46,22 +52,25 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         return RelationClaim(phrase.readings, before[-1:], after, phrase.value, sure, at)
     if kinds[at + 1 : at + 2] == Kind.RELATIVE:  # "a pond around which there are trees"
         sure = phrase.value not in words.LOOSE_PREDICATES
-        return RelationClaim(phrase.readings, passage.listed(after), before[-1:], phrase.value, sure, at)
+        said = RelationClaim(phrase.readings, passage.listed(after), before[-1:], phrase.value, sure, at)
+        return replace(said, fronted=(at, at + 2)) if said.subjects else said
     end = _end_of_object(passage, at, after)
     sure = end > at + 1 and kinds[at + 1] != Kind.PRONOUN and phrase.value not in words.LOOSE_PREDICATES
     following = [mention for mention in after if mention.start >= end]
     if following and (front := _front(passage, at, end, opens=not before)) is not None:
-        objects, subjects = _objects(passage, at, after, []), passage.listed(following)
-        while kinds[end] in CLASSES["POSITION"]:
-            end += 1  # of the object: "Below the hangar at the left are two cars"
+        objects, subjects = _objects(passage, at, after, []), _one_clause(passage, passage.listed(following))
+        end = _end_of_remark(passage, end)
         return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at, fronted=(front, end))
-    objects = _objects(passage, at, after, before)
+    listed = _one_clause(passage, passage.listed(reversed(before)))
+    # "cars on the roads and bushes beside them": the roads are no subjects
+    nearest = [m for m in listed if last is None or m is listed[0] or m not in last.objects]
+    objects = _objects(passage, at, after, nearest)
     pronouns = [i for i in passage.subjects if i < at and passage.sentence_of(i) == sentence]
     if pronouns and (not before or before[-1].end <= pronouns[-1]):
         subjects = passage.antecedents(pronouns[-1])
         sure = sure and len(subjects) == 1
     elif before:
-        subjects = _one_clause(passage, passage.listed(reversed(before)))
+        subjects = nearest
         if located := passage.located(before[-1]):  # "boats in the water, left of the dock"
             subjects, sure = subjects + located, False
         if last is not None and before[-1] in last.objects and last.subjects[0].sentence == sentence:
@@ -72,6 +81,14 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at)
 
 
+def _place_in_scene(passage: Passage, claim: RelationClaim) -> str | None:
+    """The place that a relation may mean: "on the left of the park", which is the scene here."""
+    text, object_ = passage.items[claim.at].text, claim.objects[0]
+    if not (claim.names_one and object_.definite and object_.name in passage.vocabulary.scenes):
+        return None
+    return words.cell_of(text.split()) if text.startswith(words.PLACING) else None
+
+
 def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:
     """The item after the first object of the relation at item `at`; without an object, after the relation."""
     if passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
@@ -79,14 +96,22 @@ def _end_of_object(passage: Passage, at: int, after: list[Mention]) -> int:
     return after[0].end if after and after[0].start == at + 1 else at + 1
 
 
-def _objects(passage: Passage, at: int, after: list[Mention], before: list[Mention]) -> list[Mention]:
+def _objects(passage: Passage, at: int, after: list[Mention], subjects: list[Mention]) -> list[Mention]:
     """The objects of the relation at item `at`; a pronoun is none of its subjects."""
     if passage.kinds[at] == Kind.ASIDE or passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
         pronoun = at if passage.kinds[at] == Kind.ASIDE else at + 1
-        return passage.antecedents(pronoun, besides=_one_clause(passage, passage.listed(reversed(before))))
+        return passage.antecedents(pronoun, besides=subjects)
     if after and after[0].start == at + 1:
-        return _one_clause(passage, passage.listed(after))
+        listed = _one_clause(passage, passage.listed(after))
+        ends = (i for i, mention in enumerate(listed) if i and NEXT_SUBJECT.match(passage.kinds, mention.end))
+        return listed[: next(ends, None)]
     return []
+
+
+def _end_of_remark(passage: Passage, end: int) -> int:
+    """The item after what is said of a relation's object: "Below the hangar at the left are two cars"."""
+    remark = OBJECT_REMARK.match(passage.kinds, end)
+    return remark.end() if remark else end
 
 
 def _one_clause(passage: Passage, listed: list[Mention]) -> list[Mention]:
@@ -108,11 +133,13 @@ def _front(passage: Passage, at: int, end: int, opens: bool) -> int | None:
         opens: whether no object is named before it in its sentence.
     """
     kinds, since = passage.kinds, passage.kinds.rfind(Kind.STOP, 0, at) + 1
-    if INVERSION.match(kinds, end) is None:
+    if INVERSION.match(kinds, _end_of_remark(passage, end)) is None:
         return None
     if opens:
         position = OPENING_POSITION.search(kinds, since, at)
         pronoun = any(since <= subject < at for subject in passage.subjects)
         return None if pronoun else position.start("position") if position else at
+    if kinds[at - 1] == Kind.COMMA and NEXT_INVERSION.match(kinds, end):
+        return at
     joint = FRONTED_RELATION.search(kinds, since, at)
     return joint.start("front") if joint else None

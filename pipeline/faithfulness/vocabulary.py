@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -41,6 +41,7 @@ class Phrase:
     value: str  # as the graphs write it
     plural: bool | None = None  # of a name; None: either
     readings: tuple[tuple[str, bool], ...] = ()  # of a predicate: (predicate, turned round)
+    foreign: bool = False  # a name that no graph has
     short: bool = False  # "court" for "tennis court": can refer to one that was named before
 
 
@@ -82,7 +83,7 @@ class Vocabulary:
         """Phrases by their tokens: a name rather than a predicate, a predicate rather than an attribute."""
         index: dict[tuple[str, ...], Phrase] = {}
         names = (phrase for phrase in self._names() if phrase.tokens not in self.named_shapes)
-        for phrase in chain(names, self._predicates(), self._attributes()):
+        for phrase in chain(names, self._predicates(), self._attributes(), self._foreign_names()):
             index.setdefault(phrase.tokens, phrase)
         return index
 
@@ -116,7 +117,8 @@ class Vocabulary:
         index: dict[str, Phrase] = {}
         for tokens, phrase in self.phrases.items():
             letters = "".join(tokens)
-            if len(letters) >= SHORTEST_JOINED and not phrase.short and letters.isalnum():
+            searched = not phrase.short and not phrase.foreign
+            if len(letters) >= SHORTEST_JOINED and searched and letters.isalnum():
                 index.setdefault(letters, phrase)
         return index
 
@@ -128,18 +130,24 @@ class Vocabulary:
 
     @cached_property
     def attribute_of(self) -> Mapping[str, str]:
-        """The attribute that each one is compared as: synonyms are one, unless the graphs use several."""
+        """The attribute that each one is compared as: synonyms are one."""
         attributes = _spoken(self.attributes, attribute_words)
         meaning = {attribute: attribute for attribute in attributes}
         for synonyms in words.ATTRIBUTE_SYNONYMS:
             group = [" ".join(attribute_words(word)) or word for word in synonyms]
-            used = [word for word in group if word in attributes]
-            if not used and words.COMMON_ATTRIBUTES.isdisjoint(group):
-                continue
-            if len(used) <= 1:
-                meaning |= dict.fromkeys(group, used[0] if used else group[0])
-            else:
-                meaning |= {word: word for word in group}
+            if not attributes.isdisjoint(group) or not words.COMMON_ATTRIBUTES.isdisjoint(group):
+                meaning |= _one_of(group, attributes)
+        return meaning
+
+    @cached_property
+    def _same_name(self) -> Mapping[str, str]:
+        """For names and their synonyms, the name that they are compared as."""
+        names = _spoken(self.names, name_words)
+        meaning: dict[str, str] = {}
+        for synonyms in words.NAME_SYNONYMS:
+            group = [" ".join(name_words(word)) for word in synonyms]
+            if not names.isdisjoint(group):
+                meaning |= _one_of(group, names)
         return meaning
 
     @cached_property
@@ -183,7 +191,11 @@ class Vocabulary:
 
     @cached_property
     def _name_tokens(self) -> list[tuple[str, ...]]:
-        return [tokens for tokens, phrase in self.phrases.items() if phrase.kind == Kind.NAME]
+        return [
+            tokens
+            for tokens, phrase in self.phrases.items()
+            if phrase.kind == Kind.NAME and not phrase.foreign
+        ]
 
     def _names(self) -> Iterable[Phrase]:
         for phrase in self._name_phrases():
@@ -197,24 +209,26 @@ class Vocabulary:
         heads: dict[str, list[str]] = {}
         for name in sorted(names):
             tokens = tuple(name.split())
-            yield from _name_forms(tokens, name)
+            yield from _name_forms(tokens, self._same_name.get(name, name))
             if not any(tokens[start:] in known for start in range(1, len(tokens))) and len(tokens) > 1:
                 heads.setdefault(tokens[-1], []).append(name)
         for label in sorted(filter(_PUNCTUATED.search, self.names)):
             if tokens := name_words(label):
                 yield from _name_forms(_as_written(label), " ".join(tokens))
-        for group in words.NAME_SYNONYMS:
-            used = [word for word in group if word in names]
-            if len(used) == 1:
-                for word in group:
-                    tokens = name_words(word)
-                    if tokens not in known:
-                        yield from _name_forms(tokens, used[0])
+        for word, name in self._same_name.items():
+            if word not in names:
+                yield from _name_forms(tuple(word.split()), name)
         for head, longer in heads.items():
             if (head,) not in known:
                 name = longer[0] if len(longer) == 1 else head  # of several, the text decides
                 for phrase in _name_forms((head,), name):
                     yield Phrase(phrase.tokens, Kind.NAME, name, phrase.plural, short=True)
+
+    def _foreign_names(self) -> Iterable[Phrase]:
+        of_scenes = {word for scene in self.scenes for word in (scene, *scene.split())}
+        for name in sorted(words.COMMON_NAMES - of_scenes):
+            for phrase in _name_forms(tuple(name.split()), name):
+                yield replace(phrase, foreign=True)
 
     def _attributes(self) -> Iterable[Phrase]:
         meaning = self.attribute_of
@@ -238,8 +252,6 @@ class Vocabulary:
                 if bare not in group:
                     continue
                 for form, way in group.items():
-                    if form in predicates and form not in (predicate, bare) and way == group[bare]:
-                        continue  # the graphs distinguish the two
                     turned = way != group[bare]
                     for wording in {form, predicate.replace(bare, form)}:
                         readings.setdefault(wording, {})[(predicate, turned)] = None
@@ -278,6 +290,13 @@ def _spoken(labels: Iterable[str], words_of: Callable[[str], tuple[str, ...]]) -
     return {label for label in spoken if label not in parted}
 
 
+def _one_of(synonyms: Sequence[str], used: Collection[str]) -> dict[str, str]:
+    """Synonyms as the first one that labels use; a narrower word that they use beside another is none."""
+    chosen = next((word for word in synonyms if word in used), synonyms[0])
+    narrow = {word for word in synonyms if word in used and word in words.NARROWER}
+    return {word: word if word in narrow else chosen for word in synonyms}
+
+
 def _as_written(label: str) -> tuple[str, ...]:
     """The tokens of a text that repeats a label as it is, with its punctuation."""
     return tuple(piece for token in tokenise(label) for piece in words.HYPHEN.split(token))
@@ -288,6 +307,8 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
         return
     last = tokens[-1]
     plurals = {pluralise(last)}
+    if last in IRREGULAR:
+        plurals.add(last + "s")  # "persons"
     for ending, plural in (("fe", "ves"), ("f", "ves")):
         if last.endswith(ending) and last not in IRREGULAR:
             plurals.add(last.removesuffix(ending) + plural)

@@ -64,7 +64,7 @@ CONJUNCTION_PHRASES = (
 PRONOUN_PHRASES = ("the former", "the latter")
 IDLE_PHRASES = (
     "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
-    "each other", "one another",
+    "each other", "one another", "in all", "centers on", "centres on", "centered on", "centred on",
 )  # fmt: skip
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
@@ -72,7 +72,8 @@ PREPOSITIONS = _words(
 FUNCTION_WORDS = _words(
     "there here with without where as well along also of for then too only just very quite rather mostly "
     "mainly all has have having had contains contain containing features feature featuring shows show "
-    "includes include including can see seen visible be we you one's while whereas but or alone together"
+    "includes include including can see seen visible be we you one's while whereas but or alone together "
+    "likewise similarly"
 )
 VERBS = _words(
     "sits sit stands stand lies lie located situated parked placed positioned set arranged found seen "
@@ -85,7 +86,7 @@ VERBS = _words(
 LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
-ONE = _words("one other another")  # "the blue one", "the other"
+ONE = _words("one other another first second third fourth fifth sixth")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
 HAVING = _words(
@@ -109,6 +110,7 @@ IMPERATIVES = _words(
     "add remove delete replace change move make insert turn put place keep draw caption describe write "
     "generate imagine ensure state give take increase decrease convert create swap set note"
 )
+NO_IMPERATIVES = {"make": ["up"]}  # with this word after them: ", make up this scene"
 EDITS = _words(
     "add added adding adds addition remove removed removing removes removal delete deleted deleting "
     "insert inserted inserting replace replaced replacing replaces replacement modification modifications "
@@ -176,6 +178,37 @@ COMMON_ATTRIBUTES = _words(
     "medium long short tall wide narrow round square rectangular oval straight curved wooden dense sparse "
     "dark bright empty colourful"
 )
+# what a text may call objects by whose name a graph calls them more generally, or nearly the same
+_VEHICLES = _words("car truck bus van lorry tractor trailer motorcycle bicycle excavator")
+_BOATS = _words("boat ship yacht ferry barge sailboat canoe")
+_HOUSES = _words("villa hut shed cottage")
+_BUILDINGS = _HOUSES | _words(
+    "house skyscraper tower church chapel mosque temple school hospital hotel garage warehouse factory barn "
+    "greenhouse hangar lighthouse gazebo"
+)
+_PLANTS = _words("tree bush hedge shrub flower palm")
+_WATERS = _words("pond lake river stream canal lagoon")
+_AIRCRAFT = _words("airplane helicopter")
+_GROUNDS = _words("playground") | {"tennis court", "basketball court", "football field"}
+_PEOPLE = _words("person pedestrian child swimmer")
+NARROWER_NAMES = {
+    "vehicle": _VEHICLES, "automobile": _VEHICLES, "boat": _BOATS, "ship": _BOATS, "vessel": _BOATS,
+    "house": _HOUSES, "home": _HOUSES | {"house"}, "building": _BUILDINGS, "structure": _BUILDINGS,
+    "plant": _PLANTS, "vegetation": _PLANTS, "tree": {"palm"}, "bush": {"shrub", "hedge"}, "water": _WATERS,
+    "pond": {"lake"}, "lake": {"pond", "lagoon"}, "river": {"stream", "canal"}, "aircraft": _AIRCRAFT,
+    "court": _GROUNDS, "field": _GROUNDS, "playground": _GROUNDS, "person": _PEOPLE, "people": _PEOPLE,
+    "dock": {"pier", "jetty"}, "pier": {"dock", "jetty"}, "harbor": {"dock", "pier", "jetty"},
+}  # fmt: skip
+# objects that a text may invent although no graph of the dataset has them
+COMMON_NAMES = frozenset().union(
+    *NARROWER_NAMES.values(),
+    _words(
+        "train tram runway helipad bridge viaduct dam fountain island hill mountain fence wall gate statue "
+        "monument bench umbrella parasol lamp streetlight animal cow horse sheep dog duck windmill container "
+        "buoy billboard crane chimney silo slide trampoline pergola tent"
+    ),
+    ("wind turbine", "solar panel", "swimming pool"),
+)
 NAMED_SHAPES = _words("square oval")  # attributes that are names of classes too
 NAME_SYNONYMS = (
     ("airplane", "aeroplane", "plane", "aircraft", "jet", "airliner"), ("ship", "vessel"),
@@ -186,6 +219,8 @@ NAME_SYNONYMS = (
     ("roundabout", "traffic circle"), ("storage tank", "tank"), ("bare soil", "bare ground", "bare earth"),
     ("sea", "ocean"), ("mobile home", "trailer"), ("tennis court", "tennis-court"),
 )  # fmt: skip
+# no synonyms of the others where labels use both
+NARROWER = _words("jet airliner lawn tarmac pavement forest pool tank trailer huge tiny tan thick")
 NO_NAME_BEFORE = {"home": "to"}  # "the park is home to three trees"
 # collectives that are names of classes too
 COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array")
@@ -257,6 +292,8 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
+INSIDE = _words("in inside within on")
+PLACING = ("on the ", "at the ")  # predicates that may as well say where in the scene something is
 # may say no more than "and", or "has": "boats in the water", "It contains two cars"
 LOOSE_PREDICATES = _words("alongside by in contain contains")
 # a text that states one of these contradicts a graph without it, even if no graph of the dataset uses it

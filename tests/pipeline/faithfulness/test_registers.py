@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.faithfulness.check import check, vocabulary_of
+from pipeline.faithfulness.check import Vocabulary, check, vocabulary_of
 from pipeline.graph.scene_graph import Group, GroupGraph
 
 
@@ -17,21 +17,33 @@ def graph_of(written: Mapping[str, Any]) -> GroupGraph:
     return GroupGraph(written["scene"], groups, tuple(map(tuple, written["relations"])))
 
 
-WRITTEN = yaml.safe_load((Path(__file__).parent / "registers.yaml").read_text(encoding="utf-8"))
-GRAPHS = [graph_of(case["graph"]) for case in WRITTEN["cases"]]
-VOCABULARY = vocabulary_of([*GRAPHS, *map(graph_of, WRITTEN["others"])])
+Case = tuple[Vocabulary, GroupGraph, str]  # a caption and its graph; the words of all graphs of its file
+
+
+def cases_of(file: str, kind: str) -> list[Case]:
+    """The captions that a file holds as right, or as wrong."""
+    written = yaml.safe_load((Path(__file__).parent / file).read_text(encoding="utf-8"))
+    graphs = [graph_of(case["graph"]) for case in written["cases"]]
+    vocabulary = vocabulary_of([*graphs, *map(graph_of, written["others"])])
+    return [
+        (vocabulary, graph, text)
+        for graph, case in zip(graphs, written["cases"], strict=True)
+        for text in case[kind]
+    ]
+
+
 RIGHT, WRONG = (
-    [(graph, text) for graph, case in zip(GRAPHS, WRITTEN["cases"], strict=True) for text in case[kind]]
+    [case for file in ("registers.yaml", "clauses.yaml") for case in cases_of(file, kind)]
     for kind in ("right", "wrong")
 )
 
 
-@pytest.mark.parametrize(("graph", "text"), RIGHT, ids=[text for _, text in RIGHT])
-def test_right_captions_pass(graph: GroupGraph, text: str) -> None:
-    found = check(text, graph, VOCABULARY)
+@pytest.mark.parametrize(("vocabulary", "graph", "text"), RIGHT, ids=[text for *_, text in RIGHT])
+def test_right_captions_pass(vocabulary: Vocabulary, graph: GroupGraph, text: str) -> None:
+    found = check(text, graph, vocabulary)
     assert (found.missed, found.invented) == ((), ())
 
 
-@pytest.mark.parametrize(("graph", "text"), WRONG, ids=[text for _, text in WRONG])
-def test_wrong_captions_are_caught(graph: GroupGraph, text: str) -> None:
-    assert not check(text, graph, VOCABULARY).all_right
+@pytest.mark.parametrize(("vocabulary", "graph", "text"), WRONG, ids=[text for *_, text in WRONG])
+def test_wrong_captions_are_caught(vocabulary: Vocabulary, graph: GroupGraph, text: str) -> None:
+    assert not check(text, graph, vocabulary).all_right

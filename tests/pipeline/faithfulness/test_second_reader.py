@@ -11,7 +11,7 @@ from tests.pipeline.faithfulness.test_registers import graph_of
 WRITTEN = yaml.safe_load((Path(__file__).parent / "second_reader.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("half", "texts", "least"), [("seen", 189, 188), ("apart", 191, 185)])
+@pytest.mark.parametrize(("half", "texts", "least"), [("seen", 189, 189), ("apart", 191, 191)])
 def test_the_check_agrees_with_a_reader_who_knew_no_rule(half: str, texts: int, least: int) -> None:
     cases = [(graph_of(case["graph"]), case) for case in WRITTEN[half]]
     vocabulary = vocabulary_of(graph for graph, _ in cases)
