@@ -21,7 +21,6 @@ COMMANDS = (
     "evaluate",
     "report",
     "check",
-    "init",
     "captions",
     "benchmark",
     "cache",
