@@ -294,6 +294,42 @@ def cache(
         show_cache(params, paths, prune, as_json)
 
 
+@app.command(
+    epilog="Examples:\n  lempo init my-archive --dataset airports\n  lempo init --update",
+    rich_help_panel="Tools",
+)
+def init(
+    folder: Annotated[Path, typer.Argument(help="The project's folder; it is made if it is missing.")] = Path(
+        "."
+    ),
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="The name of an archive of yours; may be repeated. Default: the embedded worlds."),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write dvc.yaml of a project again, for the installed version.")
+    ] = False,
+) -> None:
+    """Write a project: dvc.yaml, params.yaml, prompts and the embedded models."""
+    from lempo import init as project
+
+    if update and dataset:
+        remedy = "Name datasets in params.yaml"
+        raise UserError("a project is updated without them", remedy, field="--dataset", value=dataset[0])
+    if update:
+        project.update(folder)
+    else:
+        project.init(folder, dataset or ())
+
+
+@app.command(epilog="Examples:\n  lempo code", rich_help_panel="Tools", hidden=True)
+def code() -> None:
+    """Write hashes of the installed code; the first stage of a project that `lempo init` made runs this."""
+    from lempo.code import write_code
+
+    write_code(Paths())
+
+
 def _project_if_any() -> tuple[Any, Paths]:
     """As `_project`; None for the parameters where the working directory is no project."""
     return _project() if Path("params.yaml").exists() else (None, Paths())

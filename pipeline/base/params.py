@@ -402,5 +402,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         UserError: the file is missing or no YAML, a key is unknown or missing, or a value is impossible.
     """
-    values = read_mapping(path, "Run the command in the project's folder", _ALLOWED)
+    values = read_mapping(
+        path, "Run the command in the project's folder, or make one by `lempo init`", _ALLOWED
+    )
     return validated(Params, values, path, _ALLOWED)
