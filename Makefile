@@ -45,8 +45,8 @@ lint: install
 install: $(INSTALLED)
 
 # CPU builds of torch and torchvision come from PyTorch's own index. If it cannot be reached, pip's configured
-# sources must have a CPU build of torch, and pipeline/base/torchvision_ops.py makes a CUDA torchvision work with it.
-$(INSTALLED): requirements.lock pyproject.toml
+# sources must have a CPU build of torch. If torchvision cannot be imported beside it, cpu/ is installed too.
+$(INSTALLED): requirements.lock pyproject.toml cpu/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -54,5 +54,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c 'import torchvision' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./cpu
 	$(BIN)/python -c 'import torch, torchvision, open_clip; print("torch", torch.__version__, "is ready")'
 	touch $(INSTALLED)

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from lempo.costs import spread
+from lempo.project_rows import spread
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import read_metrics

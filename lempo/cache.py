@@ -1,7 +1,11 @@
 """`lempo cache`: shows what the row cache holds, and deletes what no table uses."""
 
 import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
 
+from lempo.findings import shown_bytes
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -10,27 +14,45 @@ from pipeline.captions.run import row_cache
 from pipeline.captions.stages import PAIRS, STAGES
 
 
-def show_cache(params: Params, paths: Paths, prune: bool) -> None:
+def show_cache(params: Params, paths: Paths, prune: bool, as_json: bool = False) -> None:
     """Print size and entries by model and prompt.
 
     Args:
         prune: first delete the entries of rows that no caption table under `data/` holds.
+        as_json: print one JSON object, with sizes in bytes.
 
     Raises:
         UserError: there is no caption table to compare with.
     """
-    cache = row_cache(paths)
+    cache, pruned = row_cache(paths), None
     if prune:
         before = cache.size()  # this sets aside the parts that are damaged
         kept, removed = cache.prune(_used(paths))
-        print(f"removed {removed} entries, kept {kept}: {_bytes(before)} before, {_bytes(cache.size())} now")
-    print(f"{cache.folder}: {_bytes(cache.size())} in {len(cache.parts())} parts")
-    if cache.damaged:
-        print(f"  {cache.damaged} damaged parts were set aside; their texts are generated again")
+        pruned = {"removed": removed, "kept": kept, "bytes_before": before}
     prompts = _prompts(params, paths)
-    for row in cache.summary():
-        prompt = prompts.get(row["prompt_hash"], f"an earlier prompt, {row['prompt_hash'][:12]}")
-        print(
+    texts = [{**row, "prompt": prompts.get(row["prompt_hash"])} for row in cache.summary()]
+    found = {
+        "folder": str(cache.folder),
+        "bytes": cache.size(),
+        "parts": len(cache.parts()),
+        "damaged": cache.damaged,
+        "pruned": pruned,
+        "texts": texts,
+    }
+    print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    size = shown_bytes(found["bytes"])
+    if pruned := found["pruned"]:
+        before = shown_bytes(pruned["bytes_before"])
+        yield f"removed {pruned['removed']} entries, kept {pruned['kept']}: {before} before, {size} now"
+    yield f"{found['folder']}: {size} in {found['parts']} parts"
+    if found["damaged"]:
+        yield f"  {found['damaged']} damaged parts were set aside; their texts are generated again"
+    for row in found["texts"]:
+        prompt = row["prompt"] or f"an earlier prompt, {row['prompt_hash'][:12]}"
+        yield (
             f"  {row['model']}, {prompt}: {row['texts']} texts, {row['truncated']} of them truncated, "
             f"{row['failures']} failures"
         )
@@ -45,7 +67,7 @@ def _used(paths: Paths) -> set[str]:
             "Run `dvc repro` or `dvc checkout` first, or delete the folder to empty the cache",
             file=row_cache(paths).folder,
         )
-    tables += [(PAIRS.schema, file) for file in PAIRS.tables(paths).values() if file != paths.dropped]
+    tables += [(PAIRS.schema, file) for file in PAIRS.tables(paths).values()]
     return {
         key
         for schema, file in tables
@@ -68,7 +90,3 @@ def _prompts(params: Params, paths: Paths) -> dict[str, str]:
             text = file.read_text(encoding="utf-8", errors="replace")
             names[hashlib.sha256(text.encode()).hexdigest()] = name
     return names
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

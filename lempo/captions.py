@@ -1,61 +1,93 @@
-"""`lempo captions`: generated texts with the scene graphs that they must state."""
+"""`lempo captions`: generated texts with their scene graphs, alone or beside those of another run."""
 
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+import polars as pl
+import pyarrow as pa
+
+from lempo import pager
+from lempo.other_run import other_run
+from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import Expected
+from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
-from pipeline.base.tables import read_table
+from pipeline.base.schemas import DATASET, PAIRS, SCENE_GRAPHS
+from pipeline.base.tables import read_table, table_provenance
 from pipeline.captions.figures import all_right
-from pipeline.captions.stages import INTERPRET, STAGES, LanguageStage
+from pipeline.captions.stages import CAPTION, STAGES, LanguageStage
 from pipeline.graph.notation import serialise
-from pipeline.graph.scene_graph import graph_from_row, group_objects
+from pipeline.graph.scene_graph import group_objects
+from pipeline.graph.table import GraphTable
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_OTHER = "_other"  # how the columns of the other run end
+_COMPARED = ("text", "status", "error", "missed", "invented")
+_FAILED = 1e9  # worse than any text
+_WIDEST = 160  # columns of a terminal that are used
+Row = Mapping[str, Any]
 
 
-def show_captions(
-    params: Params, paths: Paths, dataset: str | None, stage: str, worst: bool, limit: int
-) -> None:
-    """Print texts of a dataset, or of all, with their graphs.
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are shown.
+
+    Attributes:
+        image: of this image alone: its interpretation, or the queries from it or to it.
+        query: of this query alone.
+        failed: only rows without a text.
+        worst: first the rows that the model failed, then its texts with most missed and invented facts, also
+            where a rule wrote in their place. Beside another run: first the rows that got worse.
+        against: a revision or a folder, as for `other_run`: only rows whose texts differ there.
+        limit: how many rows; None for all.
+    """
+
+    image: str | None = None
+    query: str | None = None
+    failed: bool = False
+    worst: bool = False
+    against: str | None = None
+    limit: int | None = None
+
+
+def show_captions(params: Params, paths: Paths, dataset: str | None, stage: str, choice: Choice) -> None:
+    """Print texts of a dataset, or of all, with their graphs; on a terminal page by page.
 
     Args:
         stage: interpret or caption; with caption, the modification is printed under the graph.
-        worst: print first the rows that the model failed, then its texts with most missed and invented facts,
-            also where a rule wrote in their place.
-        limit: how many rows.
 
     Raises:
         UserError: the stage has written no table for the dataset, or not from the present parameters, prompt
-            and tables.
+            and tables; no row is of this image or query; the other run cannot be read.
     """
-    written = STAGES[stage]
-    id_column = written.id_column
+    written, expected = STAGES[stage], Expected(params, paths)
     tables = _tables(paths, dataset, written)
-    expected = Expected(params, paths)
-    rows: list[tuple[str, dict[str, Any]]] = [
-        (name, row)
-        for name, file in tables.items()
-        for row in read_table(file, written.schema, expect=written.made_from(expected, name)).to_pylist()
-    ]
-    if worst:
-        rows.sort(key=lambda entry: (-_badness(entry[1]), entry[0], entry[1][id_column]))
-    shown = rows[:limit]
-    graphs = {
-        name: _graphs(expected, name, written, {row[id_column] for other, row in shown if other == name})
-        for name in dict.fromkeys(name for name, _ in shown)
-    }
-    for name, row in shown:
-        print("\n".join(_lines(name, row[id_column], row, graphs[name].get(row[id_column], ""))), end="\n\n")
-    print(f"{len(shown)} of {len(rows)} rows")
-    for name in tables:
-        if right := all_right(_rates([row for other, row in rows if other == name])):
-            print(f"{name}: {right}")
+    rows = pl.concat([_rows(expected, name, written) for name in tables])
+    shown = _of(rows, choice)
+    said = {name: _right(paths, stage, name) for name in tables}
+    if choice.against is None:
+        counted = f"of {len(rows)} rows"
+        if choice.worst:
+            cut = 0.5 * pl.col("finish_reason").eq_missing("length")
+            shown = shown.sort(
+                _badness(_of_the_model, "status", cut), DATASET, "id", descending=[True, False, False]
+            )
+    else:
+        with other_run(paths, choice.against, [*tables.values(), paths.metrics(stage)]) as other:
+            theirs = pl.concat([_other_rows(other, name, written, choice.against) for name in tables])
+            said |= {f"{name}, {choice.against}": _right(other, stage, name) for name in tables}
+        shown, counted = _differing(shown, theirs, choice.worst)
+    shown = shown if choice.limit is None else shown.head(choice.limit)
+    graphs = {name: _graphs(expected, name) for name in shown[DATASET].unique()}
+    lines = [f"{len(shown)} {counted}", *(f"{name}: {right}" for name, right in said.items() if right)]
+    pager.show(chain(_blocks(shown, graphs, choice.against), ["\n".join(lines) + "\n"]))
 
 
 def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str, Path]:
@@ -76,53 +108,125 @@ def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str
     return {dataset: tables[dataset]}
 
 
-def _rates(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """The shares of texts that are all right, from a table, in the groups of the stage's figures."""
-    known = [row for row in rows if row["facts"] is not None]
-    asked = [row for row in known if row["source"] != "brought"]
-    right = {
-        "first": [bool(row["first_pass_all_right"]) for row in asked],
-        "model": [_is_right(row["replaced"] or row) for row in asked],
-        "final": [_is_right(row) for row in known],
-    }
-    return {name: {"all_right_rate": sum(some) / len(some) if some else None} for name, some in right.items()}
+def _rows(expected: Expected, dataset: str, stage: LanguageStage) -> pl.DataFrame:
+    """The texts of a dataset, each with its `id`, the image of its scene graph and, if any, its query."""
+    file = stage.table(expected.paths, dataset)
+    captions = pl.DataFrame(read_table(file, stage.schema, expect=stage.made_from(expected, dataset)))
+    captions = captions.with_columns(id=stage.id_column)
+    if stage is not CAPTION:
+        return captions
+    columns = ["query_id", "reference_id", "target_id", "modification"]
+    pairs = expected.paths.pairs(dataset)
+    queries = pl.DataFrame(read_table(pairs, PAIRS, columns, expected.pairs(dataset)))
+    return captions.join(queries, on="query_id", maintain_order="left").with_columns(image_id="reference_id")
 
 
-def _is_right(text: dict[str, Any]) -> bool:
-    return text["text"] is not None and not text["missed"] and not text["invented"]
+def _of(rows: pl.DataFrame, choice: Choice) -> pl.DataFrame:
+    """The rows of the image and the query, and those that failed, as far as they are asked for."""
+    if choice.image is not None:
+        images = [name for name in ("image_id", "target_id") if name in rows.columns]
+        rows = rows.filter(pl.any_horizontal(pl.col(images) == choice.image))
+    if choice.query is not None:
+        if "query_id" not in rows.columns:
+            remedy = "Name an image by --image, or leave out --stage interpret"
+            raise UserError("interpretations are of images, not of queries", remedy, field="--query")
+        rows = rows.filter(query_id=choice.query)
+    if rows.is_empty():
+        field, value = ("--image", choice.image) if choice.query is None else ("--query", choice.query)
+        raise UserError("no text is of it", "Name an id from data/pairs", field=field, value=value)
+    return rows.filter(status="failed") if choice.failed else rows
 
 
-def _badness(row: dict[str, Any]) -> float:
-    """How bad the model's text is, or the brought one; what a rule wrote instead does not mend it."""
-    text = row["replaced"] or row
-    if text["text"] is None and row["status"] != "empty":
-        return 1e9
-    return len(text["missed"] or ()) + len(text["invented"] or ()) + 0.5 * (row["finish_reason"] == "length")
+def _right(paths: Paths, stage: str, dataset: str) -> str | None:
+    """How many texts of a dataset are all right, by the stage's metrics; None if they do not say it."""
+    file = paths.metrics(stage)
+    metrics = read_metrics(file)
+    with reading(file, "Run `dvc repro`", "the figures are not what the stage writes"):
+        return all_right(metrics.get(dataset, {}))
 
 
-def _graphs(expected: Expected, dataset: str, stage: LanguageStage, ids: set[str]) -> dict[str, str]:
-    """The scene graph behind each row, as text, with the modification where there is one."""
-    paths = expected.paths
-    if stage is INTERPRET:
-        references = {image_id: (image_id, "") for image_id in ids}
-    else:
-        references = {
-            query["query_id"]: (query["reference_id"], f"\nModification: {query['modification']}")
-            for query in read_table(paths.pairs(dataset), PAIRS, expect=expected.pairs(dataset)).to_pylist()
-            if query["query_id"] in ids
-        }
-    images = {image for image, _ in references.values()}
-    graphs = {
-        row["image_id"]: serialise(group_objects(graph_from_row(row)))
-        for row in read_table(
-            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset)
-        ).to_pylist()
-        if row["image_id"] in images
-    }
-    return {id: graphs.get(image, "(no graph)") + suffix for id, (image, suffix) in references.items()}
+def _of_the_model(name: str) -> pl.Expr:
+    """A column of the model's text, which stands in `replaced` where a rule wrote that of the table."""
+    replaced = pl.col("replaced")
+    return pl.when(replaced.is_null()).then(name).otherwise(replaced.struct.field(name))
 
 
-def _lines(dataset: str, id: str, row: dict[str, Any], graph: str) -> Iterator[str]:
+def _ending(end: str) -> Callable[[str], pl.Expr]:
+    """Columns whose names have this end."""
+    return lambda name: pl.col(name + end)
+
+
+def _badness(column: Callable[[str], pl.Expr], status: str, cut: pl.Expr) -> pl.Expr:
+    """How bad a text is: its missed and invented facts, and `cut`; a failed row is worse than any text."""
+    wrong = [column(name).list.len().fill_null(0) for name in ("missed", "invented")]
+    failed = column("text").is_null() & pl.col(status).ne_missing("empty")
+    return pl.when(failed).then(_FAILED).otherwise(pl.sum_horizontal(*wrong, cut))
+
+
+def _other_rows(paths: Paths, dataset: str, stage: LanguageStage, against: str) -> pl.DataFrame:
+    """What is compared of another run's texts, also where another version wrote them."""
+    file = stage.table(paths, dataset)
+    if not file.is_file():
+        remedy = "Name another run, or a dataset that it has"
+        raise UserError(f"that run has no captions of {dataset}", remedy, field="--against", value=against)
+    fields = [stage.schema.field(name) for name in (stage.id_column, *_COMPARED)]
+    try:
+        table = pl.DataFrame(read_table(file, pa.schema(fields, stage.schema.metadata)))
+    except UserError as error:
+        reason = f"that run's captions of {dataset} cannot be used: {error.problem.reason}"
+        remedy = "Name a run of this version of LEmpo"
+        raise UserError(reason, remedy, field="--against", value=against) from None
+    return table.rename({stage.id_column: "id"}).with_columns(dataset=pl.lit(dataset))
+
+
+def _differing(rows: pl.DataFrame, theirs: pl.DataFrame, worst: bool) -> tuple[pl.DataFrame, str]:
+    """The rows whose texts, or facts, are others than those of the other run; and their number in words."""
+    joined = rows.join(theirs, on=[DATASET, "id"], how="left", suffix=_OTHER, maintain_order="left")
+    changed = joined.filter(
+        pl.any_horizontal(pl.col(name).ne_missing(pl.col(name + _OTHER)) for name in _COMPARED)
+    )
+    nothing = pl.lit(0)
+    here, there = (_badness(_ending(end), "status" + end, nothing) for end in ("", _OTHER))
+    changed = changed.with_columns(worse=here - there)
+    if worst:
+        changed = changed.sort("worse", DATASET, "id", descending=[True, False, False])
+    better, worse = (changed["worse"] < 0).sum(), (changed["worse"] > 0).sum()
+    return (
+        changed,
+        f"of {len(changed)} texts that differ ({better} better here, {worse} worse); rows: {len(rows)}",
+    )
+
+
+def _graphs(expected: Expected, dataset: str) -> GraphTable:
+    file = expected.paths.scene_graphs(dataset)
+    table_provenance(file, SCENE_GRAPHS, expected.corpus(dataset))
+    return GraphTable(file)
+
+
+def _blocks(rows: pl.DataFrame, graphs: Mapping[str, GraphTable], against: str | None) -> Iterator[str]:
+    """What is printed of each row."""
+    width = min(shutil.get_terminal_size((_WIDEST, 0)).columns, _WIDEST)
+    for row in rows.iter_rows(named=True):
+        graph = graphs[row[DATASET]].of([row["image_id"]]).get(row["image_id"])
+        lines = [
+            _head(row),
+            *(["(no graph)"] if graph is None else serialise(group_objects(graph)).splitlines()),
+        ]
+        if "modification" in row:
+            lines.append(f"Modification: {row['modification']}")
+        block = [lines[0], *(f"    {_plain(line)}" for line in lines[1:])]
+        if against is None:
+            block += _texts(row)
+        else:
+            other = {name: row[name + _OTHER] for name in _COMPARED}
+            if other["status"] is None:
+                other["error"] = "the row is not there"
+            block += _beside(["  here"], [f"  {against}"], width)
+            block += _beside(_texts(row), _text_lines(other, "  "), width)
+        yield "\n".join(block) + "\n\n"
+
+
+def _head(row: Row) -> str:
     facts = "no facts" if row["status"] == "empty" else "facts not known"
     if row["facts"] is not None:
         facts = f"{row['facts'] - len(row['missed'] or ())} of {row['facts']} facts"
@@ -130,8 +234,12 @@ def _lines(dataset: str, id: str, row: dict[str, Any], graph: str) -> Iterator[s
     summarised = ", of a graph summarised for the prompt" if row["summarised"] else ""
     seen = {"image": ", of the image alone", "graph and image": ", of graph and image"}
     given = seen.get(row["given"] or "", "")
-    yield f"{dataset} {_plain(id)} · {row['source']}, {row['status']}{cut}, {facts}{given}{summarised}"
-    yield from (f"    {_plain(line)}" for line in graph.splitlines())
+    said = f"{row['source']}, {row['status']}{cut}, {facts}{given}{summarised}"
+    return f"{row[DATASET]} {_plain(row['id'])} · {said}"
+
+
+def _texts(row: Row) -> Iterator[str]:
+    """The text of the table, and what else the row has."""
     yield from _text_lines(row, "  ")
     if row["replaced"] is not None:
         yield "  in the place of the model's text:"
@@ -140,12 +248,25 @@ def _lines(dataset: str, id: str, row: dict[str, Any], graph: str) -> Iterator[s
     yield from (f"  > {_plain(other['text'])}" for other in row.get("alternatives", ()))
 
 
-def _text_lines(text: dict[str, Any], indent: str) -> Iterator[str]:
+def _text_lines(text: Row, indent: str) -> Iterator[str]:
     """A text, or why there is none, and what it misses and invents."""
     said, error = text["text"], text["error"]
     yield f"{indent}! {_plain(error or '')}" if said is None else f"{indent}> {_plain(said)}"
     yield from (f"{indent}  missed:   {_plain(fact)}" for fact in text["missed"] or ())
     yield from (f"{indent}  invented: {_plain(fact)}" for fact in text["invented"] or ())
+
+
+def _beside(left: Iterable[str], right: Iterable[str], width: int) -> Iterator[str]:
+    """Lines in two columns, wrapped."""
+    half = max(20, (width - 3) // 2)
+    columns = [[part for line in lines for part in _wrapped(line, half)] for lines in (left, right)]
+    for one, other in zip_longest(*columns, fillvalue=""):
+        yield f"{one:<{half}} │ {other}".rstrip()
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(line, width, subsequent_indent=indent)
 
 
 def _plain(text: str) -> str:

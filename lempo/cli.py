@@ -6,7 +6,8 @@ Each subcommand imports its module when it runs, so that `lempo --help` answers 
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +15,16 @@ from typing import Annotated, Any
 import typer
 
 from lempo.running import running
-from pipeline.base.errors import UserError, check_address_space, of_the_machine
+from pipeline.base.errors import UserError, check_address_space, of_the_machine, perhaps
 from pipeline.base.interrupts import Interrupted, end_by_signals, received
 from pipeline.base.paths import Paths
 from pipeline.base.storage import storage_error
+
+
+def examples(*commands: str) -> str:
+    """The end of a help text."""
+    return "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+
 
 _PACKAGES = ("embedded", "lempo", "pipeline", "stages", "trainer")  # their log lines are shown
 
@@ -25,12 +32,45 @@ app = typer.Typer(
     name="lempo",
     help="Remote sensing image retrieval with text feedback: an LLM turns scene graphs into texts, "
     "then the text encoder of a vision language model (VLM) is tuned on them.",
+    epilog=examples("lempo doctor", "lempo check", "lempo tune --help"),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Dataset = Annotated[str, typer.Argument(help="The name of a dataset in params.yaml.")]
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"lempo {version('lempo')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _dataset_names() -> list[str]:
+    """For the shell's completion: the datasets of params.yaml, as far as it can be read."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+        return [str(name) for name in values["datasets"]]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return []  # a shell that completes a word has no place for an error
+
+
+Dataset = Annotated[
+    str, typer.Argument(help="The name of a dataset in params.yaml.", autocompletion=_dataset_names)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def _project() -> tuple[Any, Paths]:
@@ -45,50 +85,103 @@ def _run(stage: str, dataset: str | None = None) -> None:
     if dataset is not None and dataset not in params.datasets:
         raise UserError(
             "params.yaml has no such dataset",
-            f"Use one of {', '.join(params.datasets)}, or add it to datasets in params.yaml",
+            f"{perhaps(dataset, params.datasets)}Use one of {', '.join(params.datasets)}, or add it to "
+            "datasets in params.yaml",
             field="DATASET",
             value=dataset,
         )
     # vLLM and huggingface_hub report usage over the network unless they are told not to
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from lempo.measured import record
+
     run: Any = import_module(f"stages.{stage}").run
     with running(paths, stage, dataset, params.datasets):
         run(params, paths, *(() if dataset is None else (dataset,)))
+        record(params, paths, stage, dataset)
 
 
-def _add_stage(name: str, description: str, per_dataset: bool = False) -> None:
+def _add_stage(name: str, description: str, *commands: str, per_dataset: bool = False) -> None:
     def run_dataset(dataset: Dataset) -> None:
         _run(name, dataset)
 
     def run_all() -> None:
         _run(name)
 
-    app.command(name, help=description, rich_help_panel="Stages")(run_dataset if per_dataset else run_all)
+    register = app.command(name, help=description, epilog=examples(*commands), rich_help_panel="Stages")
+    register(run_dataset if per_dataset else run_all)
 
 
-_add_stage("corpus", "Read (or draw) every dataset and check every row.")
+_add_stage("corpus", "Read (or draw) every dataset and check every row.", "lempo corpus", "dvc repro corpus")
 _add_stage(
-    "pairs", "Bring together the queries of every dataset; make them from scene graphs where it brings none."
+    "pairs",
+    "Bring together the queries of every dataset; make them from scene graphs where it brings none.",
+    "lempo pairs",
+    "dvc repro pairs",
 )
-_add_stage("interpret", "Write a caption of every image with a scene graph, by the LLM.")
-_add_stage("caption", "Write a pseudo caption for every query, by the LLM: a caption of the wanted image.")
-_add_stage("embed", "Compute the image features of every dataset, by the VLM.")
-_add_stage("tune", "Tune the VLM's text encoder on the image features of one dataset.", per_dataset=True)
-_add_stage("evaluate", "Measure every method on the test split of one dataset.", per_dataset=True)
-_add_stage("report", "Write one HTML page with all results and example images.")
+_add_stage(
+    "interpret",
+    "Write a caption of every image with a scene graph, by the LLM.",
+    "lempo interpret",
+    "dvc repro interpret",
+)
+_add_stage(
+    "caption",
+    "Write a pseudo caption for every query, by the LLM: a caption of the wanted image.",
+    "lempo caption",
+    "dvc repro caption",
+)
+_add_stage(
+    "embed", "Compute the image features of every dataset, by the VLM.", "lempo embed", "dvc repro embed"
+)
+_add_stage(
+    "tune",
+    "Tune the VLM's text encoder on the image features of one dataset.",
+    "lempo tune airplane",
+    "dvc repro tune@airplane",
+    "torchrun --nproc-per-node 4 -m lempo.cli tune airplane",
+    per_dataset=True,
+)
+_add_stage(
+    "evaluate",
+    "Measure every method on the test split of one dataset.",
+    "lempo evaluate airplane",
+    "dvc repro evaluate@airplane",
+    per_dataset=True,
+)
+_add_stage(
+    "report",
+    "Write a folder with all results and a gallery of queries; it opens from disk.",
+    "lempo report",
+    "dvc repro",
+)
 
 
-@app.command(rich_help_panel="Tools")
-def check() -> None:
-    """Find in seconds what would stop a long run: parameters, datasets, prompts, models, device, disk."""
+def _tool(*commands: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return app.command(epilog=examples(*commands), rich_help_panel="Tools")
+
+
+@_tool("lempo check", "lempo check --json")
+def check(as_json: AsJson = False) -> None:
+    """Find in seconds what would stop a long run, and say what it will cost: hours, tokens, disk, memory."""
     from lempo.check import run_checks
+    from lempo.findings import show
 
-    if not run_checks(Path("params.yaml"), Paths()):
+    if not show(run_checks(Path("params.yaml"), Paths()), as_json):
         raise typer.Exit(1)
 
 
-@app.command(rich_help_panel="Tools")
+@_tool("lempo doctor", "lempo doctor --json")
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed and on which machine, what is missing, and how to mend it."""
+    from lempo.doctor import examine
+    from lempo.findings import show
+
+    if not show(examine(Paths()), as_json):
+        raise typer.Exit(1)
+
+
+@_tool("lempo captions airplane --worst --limit 3", "lempo captions --stage interpret")
 def captions(
     dataset: Annotated[
         str | None, typer.Argument(help="The name of a dataset. Default: all datasets.")
@@ -96,20 +189,33 @@ def captions(
     stage: Annotated[
         str, typer.Option(help="The stage that wrote the texts: interpret or caption.")
     ] = "caption",
+    image: Annotated[str | None, typer.Option(help="Show only the texts about this image.")] = None,
+    query: Annotated[str | None, typer.Option(help="Show only the text of this query.")] = None,
     worst: Annotated[
-        bool, typer.Option(help="Show the texts with the most missed or invented facts first.")
+        bool, typer.Option(help="Show failed rows and the texts with the most wrong facts first.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="The number of texts to show.")] = 10,
+    failed: Annotated[bool, typer.Option(help="Show only the rows without a text.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Show the texts that differ from another run's, beside them: a git revision, an experiment, "
+            "or the folder of another project. With --worst, first those that got worse."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The number of texts to show. Default: all.")
+    ] = None,
 ) -> None:
-    """Show generated texts with their scene graphs."""
-    from lempo.captions import show_captions
+    """Show generated texts with their scene graphs; on a terminal in pages."""
+    from lempo.captions import Choice, show_captions
 
     if stage not in ("interpret", "caption"):
         raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
-    show_captions(*_project(), dataset, stage, worst, limit)
+    choice = Choice(image=image, query=query, failed=failed, worst=worst, against=against, limit=limit)
+    show_captions(*_project(), dataset, stage, choice)
 
 
-@app.command(rich_help_panel="Tools")
+@_tool("lempo export airplane my-model")
 def export(
     dataset: Dataset,
     folder: Annotated[Path, typer.Argument(help="The folder to create.")],
@@ -121,7 +227,7 @@ def export(
         export_tuned(*_project(), dataset, folder)
 
 
-@app.command(rich_help_panel="Tools")
+@_tool("lempo study", "lempo study --out results --latex")
 def study(
     out: Annotated[Path, typer.Option(help="Folder of results.md and results.csv.")] = Path("docs"),
     latex: Annotated[bool, typer.Option("--latex", help="Write results.tex too.")] = False,
@@ -135,9 +241,15 @@ def study(
         run_study(load_params(), Paths(), out, latex)
 
 
-@app.command(rich_help_panel="Tools")
+@_tool("lempo benchmark cirr data/cirr", "lempo benchmark circo data/circo --share 0.4")
 def benchmark(
-    layout: Annotated[str, typer.Argument(help="The benchmark: cirr, fashioniq, circo or patterncom.")],
+    layout: Annotated[
+        str,
+        typer.Argument(
+            help="The benchmark: cirr, fashioniq, circo or patterncom.",
+            autocompletion=lambda: ["cirr", "fashioniq", "circo", "patterncom"],
+        ),
+    ],
     root: Annotated[
         Path, typer.Argument(help="The folder of the benchmark's files, as in docs/benchmarks.md.")
     ],
@@ -167,19 +279,55 @@ def benchmark(
         run(params, paths, Request(layout, root, split, share, choose_on, tuned, out))
 
 
-@app.command(rich_help_panel="Tools")
+@_tool("lempo cache", "lempo cache --prune", "lempo cache --json")
 def cache(
-    prune: Annotated[bool, typer.Option(help="Delete the cached texts that no table uses.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete the cached texts that no table uses.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how many generated texts are cached, by model and prompt."""
     from lempo.cache import show_cache
 
     params, paths = _project()
-    if not prune:
-        show_cache(params, paths, prune)
-        return
-    with running(paths, "prune"):
-        show_cache(params, paths, prune)
+    with running(paths, "prune") if prune else nullcontext():
+        show_cache(params, paths, prune, as_json)
+
+
+@app.command(
+    epilog="Examples:\n  lempo init my-archive --dataset airports\n  lempo init --update",
+    rich_help_panel="Tools",
+)
+def init(
+    folder: Annotated[Path, typer.Argument(help="The project's folder; it is made if it is missing.")] = Path(
+        "."
+    ),
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="The name of an archive of yours; may be repeated. Default: the embedded worlds."),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write dvc.yaml of a project again, for the installed version.")
+    ] = False,
+) -> None:
+    """Write a project: dvc.yaml, params.yaml, prompts and the embedded models."""
+    from lempo import init as project
+
+    if update and dataset:
+        remedy = "Name datasets in params.yaml"
+        raise UserError("a project is updated without them", remedy, field="--dataset", value=dataset[0])
+    if update:
+        project.update(folder)
+    else:
+        project.init(folder, dataset or ())
+
+
+@app.command(epilog="Examples:\n  lempo code", rich_help_panel="Tools", hidden=True)
+def code() -> None:
+    """Write hashes of the installed code; the first stage of a project that `lempo init` made runs this."""
+    from lempo.code import write_code
+
+    write_code(Paths())
 
 
 def _project_if_any() -> tuple[Any, Paths]:
@@ -196,7 +344,7 @@ Pretrained = Annotated[
 ]
 
 
-@app.command(rich_help_panel="Tools")
+@_tool("lempo index airplane", "lempo index photographs --vlm hf-hub:someone/model --out my-index")
 def index(
     target: Annotated[
         str, typer.Argument(metavar="FOLDER|DATASET", help="A folder with images below it, or a dataset.")
@@ -220,7 +368,10 @@ def index(
         run_index(target, out, params, paths, named)
 
 
-@app.command(rich_help_panel="Tools")
+@_tool(
+    "lempo search --id airplane-test-010-a-14 --text 'remove the car'",
+    "lempo search --image photo.jpg --text 'add a boat' --index photographs -k 5 --json",
+)
 def search(
     image: Annotated[Path | None, typer.Option(help="The reference: an image file.")] = None,
     image_id: Annotated[
@@ -250,7 +401,7 @@ def search(
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare every image, even if there is an approximate index.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find the images that look like a reference and differ from it as a text says."""
     from lempo.search import commands
@@ -283,7 +434,7 @@ def search(
     )
 
 
-@app.command(rich_help_panel="Tools")
+@_tool("lempo serve", "lempo serve airplane --port 8020")
 def serve(
     target: Annotated[
         str | None,
@@ -311,9 +462,23 @@ def serve(
     run(target, params, paths, host, port, vlm=vlm_of(vlm, pretrained), llm=llm)
 
 
+class _AboveBars(logging.StreamHandler):
+    """Writes to standard error; a line does not tear a progress bar that stands there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm = sys.modules.get("tqdm")  # where nothing has imported it, there is no bar
+        if tqdm is None or not sys.stderr.isatty():
+            super().emit(record)
+            return
+        try:
+            tqdm.tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:  # as of every handler: what cannot be logged ends no run
+            self.handleError(record)
+
+
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_AboveBars()])
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
     try:
@@ -331,8 +496,14 @@ def main() -> None:
         known = error if isinstance(error, UserError) else of_the_machine(error) or storage_error(error)
         if known is None:
             raise
-        _say(f"error: {known}")
+        _say(f"{_red('error:')} {known}")
         sys.exit(1)
+
+
+def _red(text: str) -> str:
+    """Red on a terminal, unless the person has asked for no colours."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
+    return text if plain else typer.style(text, fg=typer.colors.RED, bold=True)
 
 
 def _say(line: object) -> None:

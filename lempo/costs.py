@@ -1,153 +1,182 @@
-"""What each stage will cost: rows times what one row took when it was last measured; part of `lempo check`.
+"""What each stage will cost: rows times what one took, in hours, tokens, disk, memory; part of `lempo check`.
 
-A figure is the last run's, or measured just now on a few images. Where there is neither, it is not known.
+A unit cost was measured when the stage last ran on this machine (`measured.py`), or just now on a few images.
+Where there is neither, it is not known. Memory that no run has shown is what the weights alone take.
 """
 
+import json
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, cached_property, partial
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from lempo.belonging import language_model
+from lempo.findings import Finding, shown_bytes
+from lempo.measured import Measured, measured
+from lempo.project_rows import Project, is_made, most_rows, queries_of, spread
+from lempo.prompt_length import prompt_length
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
-from pipeline.base.files import read_json
 from pipeline.base.images import probe
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.base.schemas import IMAGES, PAIRS, SCENE_GRAPHS, SPLITS
-from pipeline.base.tables import read_batches, table_provenance
+from pipeline.base.schemas import RANKINGS, SPLITS
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
-from pipeline.graph.notation import as_json, serialise
-from pipeline.graph.scene_graph import GroupGraph, graph_from_row
-from pipeline.graph.summary import summarised
 from pipeline.llm.model_files import local_folder
-from stages.sources import brought, image_files
 
-_DECODED, _EMBEDDED, _PROMPTS = 32, 16, 50  # images and prompts that are tried
-T = TypeVar("T")
+_DECODED, _EMBEDDED = 32, 16  # images that are tried
 _NOT_RUN = "how long one takes is not known until the stage has run here"
+_TRAINED = 5  # weights, their gradients and two moments, and the best weights
+_KV_CACHE = 1_500_000_000  # bytes that vLLM gets on a CPU, beside the weights
 
 
-def costs(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A name for each stage, and a function that says what it will cost."""
-    project = _Project(params, paths)
-    stages: dict[str, Callable[[], str]] = {
+@dataclass(frozen=True)
+class Cost:
+    """What a stage will cost at most; None where that is not known, 0 where everything is made.
+
+    Attributes:
+        said: where that comes from.
+        seconds: of the whole stage.
+        read, written: tokens of all prompts and answers.
+        disk, memory: bytes.
+        weights_alone: whether `memory` is what the weights take, and a run takes more.
+    """
+
+    said: str
+    seconds: float | None = None
+    read: float | None = None
+    written: float | None = None
+    disk: float | None = None
+    memory: float | None = None
+    weights_alone: bool = False
+
+    def __str__(self) -> str:
+        parts = [self.said]
+        if self.read and self.written:
+            parts.append(f"in all {shown_count(self.read)} tokens read, {shown_count(self.written)} written")
+        if self.disk:
+            parts.append(f"{shown_bytes(self.disk)} of disk")
+        if self.memory:
+            least = "at least " if self.weights_alone else ""
+            parts.append(f"{least}{shown_bytes(self.memory)} of memory")
+        return "; ".join(parts)
+
+
+def costs(params: Params, paths: Paths) -> Iterator[Finding]:
+    """What each stage will cost, and all of them."""
+    project = Project(params, paths)
+    stages: dict[str, Callable[[], Cost]] = {
         "corpus": partial(_corpus, project),
         "pairs": partial(_pairs, project),
         "interpret": partial(_language, project, INTERPRET),
         "caption": partial(_language, project, CAPTION),
         "embed": partial(_embed, project),
-        "tune": partial(_trainer, project, "tune"),
-        "evaluate": partial(_trainer, project, "evaluate"),
+        "tune": partial(_tune, project),
+        "evaluate": partial(_evaluate, project),
     }
+    found: dict[str, Cost] = {}
     for stage, cost in stages.items():
-        yield f"cost of {stage}", partial(_known, cost)
+        found[stage] = _known(cost)
+        yield Finding(f"cost of {stage}", True, str(found[stage]), asdict(found[stage]))
+    total = _total(found)
+    yield Finding("cost of all", True, str(total), asdict(total))
 
 
-def _known(cost: Callable[[], str]) -> str:
+def _total(found: dict[str, Cost]) -> Cost:
+    """Sums of what is known; of memory the most, since stages run one after another."""
+    unknown = [stage for stage, cost in found.items() if cost.seconds is None]
+    seconds = sum(cost.seconds or 0 for cost in found.values())
+    said = f"at most {duration(seconds)}" if seconds or not unknown else "the time is not known"
+    if seconds and unknown:
+        said += f", and what {', '.join(unknown)} take, which is not known"
+
+    def all_of(name: str) -> list[float]:
+        return [value for cost in found.values() if (value := getattr(cost, name)) is not None]
+
+    read, written, disk = (sum(all_of(name)) for name in ("read", "written", "disk"))
+    most = max(found.values(), key=lambda cost: cost.memory or 0)
+    known = None if unknown else seconds
+    return Cost(said, known, read, written, disk, most.memory, most.weights_alone)
+
+
+def _known(cost: Callable[[], Cost]) -> Cost:
     """What hinders a figure stands in its place; that a run would meet it, other lines of the check say."""
     try:
         return cost()
     except UserError as error:
-        return f"not known: {error}"
+        return Cost(f"not known: {error}")
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most so many of the items, evenly spread."""
-    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
-
-
-class _Project:
-    """The rows of a project's datasets as far as they are known, and the speed of its last runs."""
-
-    def __init__(self, params: Params, paths: Paths) -> None:
-        self.params, self.paths = params, paths
-        self.expected = Expected(params, paths)
-
-    @cached_property
-    def tables(self) -> bool:
-        """Whether the tables of the corpus are there and hold."""
-        return all(self.holds(partial(self.expected.corpus, name)) for name in self.params.datasets)
-
-    @cached_property
-    def files(self) -> list[Path]:
-        """The image files of all datasets; of a world that was not drawn there are none."""
-        return [file for name in self.params.datasets for file in self.files_of(name)]
-
-    @cache  # noqa: B019
-    def files_of(self, dataset: str) -> list[Path]:
-        if self.tables:
-            paths = pq.read_table(self.paths.images(dataset), columns=["path"])["path"].to_pylist()
-            return [self.paths.root / path for path in paths]
-        folder = self.paths.root / self.params.corpus.root / dataset
-        return [folder / name for name in image_files(folder)] if folder.is_dir() else []
-
-    @property
-    def uncut(self) -> bool:
-        """Whether images will be cut into tiles, whose number is not known yet."""
-        return self.params.corpus.tile_size is not None and not self.tables
-
-    def holds(self, check: Callable[[], object]) -> bool:
-        try:
-            check()
-            return True
-        except (UserError, OSError):
-            return False
-
-    def speed(self, stage: str) -> dict[str, Any]:
-        """The figures of the stage's last run; none if it has not run here."""
-        file = self.paths.speed(stage)
-        if not file.is_file():
-            return {}
-        try:
-            return read_json(file, "Run the stage again", "the figures cannot be read")
-        except UserError:
-            return {}
-
-
-def _corpus(project: _Project) -> str:
+def _corpus(project: Project) -> Cost:
     count = len(project.files)
     if project.tables:
-        return f"the tables are made, of {count:,} images"
+        return Cost(f"the tables are made, of {count:,} images", 0.0)
     if not count:
-        return "not known: worlds are drawn, and there is no image yet"
+        return Cost("not known: worlds are drawn, and there is no image yet")
     if (seconds := project.speed("corpus").get("seconds_total")) is not None:
-        return f"{count:,} images; the last run took {duration(seconds)}"
+        return Cost(f"{count:,} images; the last run took {duration(seconds)}", seconds)
     since = time.perf_counter()
     tried = [probe(file, project.params.corpus.max_pixels) for file in spread(project.files, _DECODED)]
     each = (time.perf_counter() - since) / len(tried) / project.params.speed.workers
-    return _product(count, "images", each, f"decoding, as measured on {len(tried)} of them")
+    said = _product(count, "images", each, f"decoding, as measured on {len(tried)} of them")
+    return Cost(said, count * each)
 
 
-def _pairs(project: _Project) -> str:
+def _pairs(project: Project) -> Cost:
     if project.params.pairs.write == "rules":
-        return "made queries are written by rule: no model is asked"
+        return Cost("made queries are written by rule: no model is asked", 0.0)
     return _language(project, WRITING)
 
 
-def _language(project: _Project, stage: LanguageStage) -> str:
+def _language(project: Project, stage: LanguageStage) -> Cost:
     params, paths, expected = project.params, project.paths, project.expected
-    if (count := _most_rows(project, stage)) is None:
+    if (count := most_rows(project, stage)) is None:
         before = "corpus" if stage is INTERPRET else "pairs"
-        return f"not known before `lempo {before}`, which says how many rows there are"
+        return Cost(f"not known before `lempo {before}`, which says how many rows there are")
     model = language_model(expected)
     made_from = partial(_made_from, stage, expected, model)
     if all(
-        _is_made(project, stage.table(paths, name), stage.schema, made_from, name) for name in params.datasets
+        is_made(project, stage.table(paths, name), stage.schema, made_from, name) for name in params.datasets
     ):
-        return f"the texts are made, of {count:,} rows"
-    said = f"at most {count:,} rows, fewer where texts are in the cache; {_tokens(project, stage)}"
-    speed = project.speed(stage.name)
-    if not speed.get("generated") or speed.get("model") != params.llm.model:
-        return f"{said}; {_NOT_RUN} with this model"
-    each, start = speed["generate_seconds"] / speed["generated"], speed["engine_start_seconds"]
-    return f"{said}; {_product(count, 'rows', each, 'as in the last run')}, and {duration(start)} to start"
+        return Cost(f"the texts are made, of {count:,} rows", 0.0)
+    section = stage.section(params)
+    answer, samples = section.max_tokens + params.llm.thought_tokens, getattr(section, "samples", 1)
+    length, tokens, prompts = prompt_length(project, stage, answer)
+    said = f"at most {count:,} rows, fewer where texts are in the cache; {prompts}"
+    read = length * count * samples if tokens else None
+    weights = _language_memory(project)
+    texts = count * samples
+    if (unit := measured(params, paths, stage.name)) is None:
+        return Cost(f"{said}; {_NOT_RUN} with this model", None, read, answer * texts, None, weights, True)
+    took = _measured_product(texts, "texts", unit)
+    said = f"{said}; {took}, and {duration(unit.start_seconds)} to start"
+    seconds, written = texts * unit.seconds + unit.start_seconds, texts * (unit.tokens or 0)
+    return Cost(said, seconds, read, written, count * unit.disk, unit.memory)
+
+
+def _language_memory(project: Project) -> float | None:
+    """Bytes that the weights of the language model take, with the KV cache, where vLLM runs on a CPU."""
+    import torch
+
+    params = project.params
+    if params.llm.engine == "endpoint" or torch.cuda.is_available():
+        return None  # on a GPU vLLM takes the share of its memory that it is told to take
+    folder = local_folder(params.llm.model, project.paths.root)
+    return None if folder is None else weights_count(folder) * 4 + _KV_CACHE
+
+
+def weights_count(folder: Path) -> int:
+    """How many numbers the .safetensors files of a folder hold, by their headers."""
+    count = 0
+    for file in folder.glob("*.safetensors"):
+        with open(file, "rb") as content:
+            header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
+        count += sum(math.prod(of["shape"]) for name, of in header.items() if name != "__metadata__")
+    return count
 
 
 def _made_from(
@@ -156,105 +185,33 @@ def _made_from(
     return stage.made_from(expected, dataset) | model
 
 
-def _most_rows(project: _Project, stage: LanguageStage) -> int | None:
-    """How many rows a stage has; before the tables are made, how many it has at most, if that is known."""
-    params, paths, expected = project.params, project.paths, project.expected
-    files = {name: stage.source(params, paths, name) for name in params.datasets}
-    described = IMAGES if params.llm.images else SCENE_GRAPHS
-    source, made_from = (PAIRS, expected.pairs) if stage is CAPTION else (described, expected.corpus)
-    if stage is not WRITING and all(
-        _is_made(project, files[name], source, made_from, name) for name in files
-    ):
-        return sum(pq.read_metadata(file).num_rows for file in files.values())
-    if project.uncut:
-        return None
-    total = 0
-    for name in params.datasets:
-        images = len(project.files_of(name))
-        folder = paths.root / params.corpus.root / name
-        if not images or (stage is not INTERPRET and "queries" in brought(folder)):
-            return None
-        limits = params.pairs
-        total += images if stage is INTERPRET else min(images * limits.per_image, limits.most * len(SPLITS))
-    return total
-
-
-def _is_made(
-    project: _Project, file: Path, schema: pa.Schema, made_from: Callable[[str], Any], dataset: str
-) -> bool:
-    return project.holds(lambda: table_provenance(file, schema, made_from(dataset)))
-
-
-def _tokens(project: _Project, stage: LanguageStage) -> str:
-    """How long prompts are, on average over a few, and how long answers may be."""
-    from pipeline.llm.prompt import load_prompt
-
-    params, section = project.params, stage.section(project.params)
-    template = load_prompt(project.paths.root / section.prompt, stage.placeholders)
-    examples = list(_examples(project))
-    prompts = []
-    for graph, modification in examples or [(GroupGraph(None, (), ()), "")]:
-        values = {"modification": modification, "difference": modification, "style": ""}
-        values |= {"graph": serialise(graph), "graph_json": as_json(graph)}
-        prompts.append("\n".join(turn["content"] for turn in template.render(**values)))
-    answer = f"an answer has at most {section.max_tokens + params.llm.thought_tokens} tokens"
-    if params.llm.images and stage.pictures:
-        answer = f"and an image of at most {params.llm.image_side} pixels a side, {answer}"
-    row = "" if examples else " beside its row"
-    folder = local_folder(params.llm.model, project.paths.root) if params.llm.engine != "endpoint" else None
-    tokenizer = None if folder is None else _tokenizer(folder / "tokenizer.json")
-    if tokenizer is None:
-        length = sum(map(len, prompts)) / len(prompts)
-        return f"a prompt has about {length:,.0f} characters{row}, {answer}"
-    length = sum(len(encoded.ids) for encoded in tokenizer.encode_batch(prompts)) / len(prompts)
-    return f"a prompt has about {length:,.0f} tokens{row}, {answer}"
-
-
-def _tokenizer(file: Path) -> Any:
-    """The tokenizer in a file; None where there is none that this library reads."""
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(file)) if file.is_file() else None
-    except Exception:  # the library raises no other kind; vLLM, which reads others too, says what is wrong
-        return None
-
-
-def _examples(project: _Project) -> Iterator[tuple[GroupGraph, str]]:
-    """Graphs and modifications of a few rows as a prompt states them; they need not belong together."""
-    params, paths = project.params, project.paths
-    if not project.tables:
-        return
-    limits = (params.llm.max_groups, params.llm.max_relations)
-    each = -(-_PROMPTS // len(params.datasets))
-    for dataset in params.datasets:
-        graphs = next(read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS), None)
-        pairs = paths.pairs(dataset)
-        batch = next(read_batches(pairs, PAIRS, columns=["modification"]), None) if pairs.is_file() else None
-        modifications = [] if batch is None else batch["modification"].to_pylist()
-        for number, row in enumerate([] if graphs is None else graphs.slice(0, each).to_pylist()):
-            graph, _ = summarised(graph_from_row(row), *limits)
-            yield graph, modifications[number] if number < len(modifications) else ""
-
-
-def _embed(project: _Project) -> str:
+def _embed(project: Project) -> Cost:
     params, paths, expected = project.params, project.paths, project.expected
     count = len(project.files)
     if project.tables and all(
         project.holds(partial(_features, paths.features(name), expected, name)) for name in params.datasets
     ):
-        return f"the features are made, of {count:,} images"
+        return Cost(f"the features are made, of {count:,} images", 0.0)
     if not count:
-        return "not known: there is no image yet"
+        return Cost("not known: there is no image yet")
     if project.uncut:
-        return "not known before `lempo corpus`, which cuts images into tiles"
-    speed = project.speed("embed")
-    if (rate := speed.get("images_per_second")) and speed.get("model") == params.vlm.model:
-        return _product(count, "images", 1 / rate, "as in the last run")
+        return Cost("not known before `lempo corpus`, which cuts images into tiles")
+    if (unit := measured(params, paths, "embed")) is not None:
+        said = _measured_product(count, "images", unit)
+        seconds = count * unit.seconds + unit.start_seconds
+        return Cost(said, seconds, disk=2 * count * unit.disk, memory=unit.memory)  # 2: and in the cache
     if not params.vlm.model.startswith("local-dir:"):
-        return f"{count:,} images; {_NOT_RUN} with this model"
+        return Cost(f"{count:,} images; {_NOT_RUN} with this model")
     each, tried = _embedding_seconds(project)
-    return _product(count, "images", each, f"as measured on {tried} of them")
+    weights = _vlm_bytes(project)
+    said = _product(count, "images", each, f"as measured on {tried} of them")
+    return Cost(said, count * each, memory=weights, weights_alone=True)
+
+
+def _vlm_bytes(project: Project) -> float | None:
+    """What the weights of the VLM take in single precision; None where they are not in a folder."""
+    _, local, folder = project.params.vlm.model.rpartition("local-dir:")
+    return 4 * weights_count(project.paths.root / folder) if local else None
 
 
 def _features(folder: Path, expected: Expected, dataset: str) -> None:
@@ -263,7 +220,7 @@ def _features(folder: Path, expected: Expected, dataset: str) -> None:
     read_features(folder, expected.features(dataset))
 
 
-def _embedding_seconds(project: _Project) -> tuple[float, int]:
+def _embedding_seconds(project: Project) -> tuple[float, int]:
     """Seconds for one image, without those that the model takes to load, and how many images were tried."""
     from pipeline.base.files import sha256_file
     from pipeline.vision.embedding import Source, Spent, embed_images
@@ -283,19 +240,63 @@ def _embedding_seconds(project: _Project) -> tuple[float, int]:
     return (spent.forward + spent.decode / params.speed.workers) / spent.images, spent.images
 
 
-def _trainer(project: _Project, stage: str) -> str:
-    known, unknown = [], []
-    for dataset in project.params.datasets:
-        seconds = project.speed(f"{stage}/{dataset}").get("seconds")
-        if seconds is None:
-            unknown.append(dataset)
-        else:
-            spent = sum(seconds.values()) if isinstance(seconds, dict) else seconds
-            known.append(f"{dataset} {duration(spent)}")
-    said = [f"the last run, with the rows and parameters of then, took: {', '.join(known)}"] if known else []
-    if unknown:
-        said.append(f"not known for {', '.join(unknown)}: the stage has not run here")
-    return "; ".join(said)
+def _tune(project: Project) -> Cost:
+    params, paths = project.params, project.paths
+    queries = [queries_of(project, name, ("train",)) for name in params.datasets]
+    if any(count is None for count in queries):
+        return Cost("not known before `lempo pairs`, which says how many queries there are")
+    count, epochs = sum(filter(None, queries)), params.tune.epochs
+    passes = f"{count:,} queries of train, at most {epochs} epochs"
+    if _all_tuned(project):
+        return Cost(f"the encoders are made, of {count:,} queries", 0.0)
+    if (unit := measured(params, paths, "tune")) is None:
+        weights = _vlm_bytes(project)
+        memory, disk = (
+            (None, None) if weights is None else (_TRAINED * weights, len(params.datasets) * weights)
+        )
+        return Cost(f"{passes}; {_NOT_RUN} with this model", disk=disk, memory=memory, weights_alone=True)
+    said = f"{passes}; {_measured_product(count * epochs, 'examples', unit)}"
+    seconds = count * epochs * unit.seconds + len(params.datasets) * unit.start_seconds
+    return Cost(said, seconds, disk=len(params.datasets) * unit.disk, memory=unit.memory)
+
+
+def _all_tuned(project: Project) -> bool:
+    folders = {name: project.paths.tuned(name) for name in project.params.datasets}
+    return all(
+        project.holds(partial(_tuned, folder, project.expected, name)) for name, folder in folders.items()
+    )
+
+
+def _tuned(folder: Path, expected: Expected, dataset: str) -> None:
+    from trainer.tuning.folder import read_record
+
+    read_record(folder, expected.tuned(dataset))
+
+
+def _evaluate(project: Project) -> Cost:
+    params, paths = project.params, project.paths
+    queries = [queries_of(project, name, SPLITS) for name in params.datasets]
+    if any(count is None for count in queries):
+        return Cost("not known before `lempo pairs`, which says how many queries there are")
+    count = sum(filter(None, queries))
+    expected = project.expected
+    if _all_tuned(project) and all(
+        is_made(project, paths.rankings(name), RANKINGS, expected.rankings, name) for name in params.datasets
+    ):
+        return Cost(f"the rankings are made, of {count:,} queries", 0.0)
+    if (unit := measured(params, paths, "evaluate")) is None:
+        return Cost(f"{count:,} queries; {_NOT_RUN} with this model")
+    said = _measured_product(count, "queries", unit)
+    return Cost(said, count * unit.seconds, disk=count * unit.disk, memory=unit.memory)
+
+
+def _measured_product(count: int, what: str, unit: Measured) -> str:
+    return _product(count, what, unit.seconds, f"measured on {unit.units:,}, {unit.machine}")
+
+
+def shown_count(count: float) -> str:
+    """A number for people, as in 1.5 million."""
+    return f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,.0f}"
 
 
 def _product(count: int, what: str, each: float, source: str) -> str:

@@ -60,8 +60,8 @@ def _families(expected: Expected, dataset: str) -> list[str]:
     """The family of every test query, in the table's order; where there is none, its reference."""
     columns = ["split", "family", "reference_id"]
     file, expect = expected.paths.pairs(dataset), expected.pairs(dataset)
-    rows = read_table(file, PAIRS, columns, expect).to_pylist()
-    return [row["family"] or row["reference_id"] for row in rows if row["split"] == "test"]
+    queries = pl.DataFrame(read_table(file, PAIRS, columns, expect)).filter(split="test")
+    return queries["family"].fill_null(queries["reference_id"]).to_list()
 
 
 def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:

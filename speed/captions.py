@@ -227,6 +227,7 @@ def main(
     only: Annotated[str, typer.Option(help="throughput or full-cache; both where empty.")] = "",
 ) -> None:
     """Measure the language stages and write speed/results.json."""
+    os.environ.pop("LEMPO_CACHE", None)  # the cache is emptied again and again
     with tempfile.TemporaryDirectory() as folder:
         if only != "throughput":
             full_cache(Path(folder) / "full")

@@ -6,9 +6,12 @@ captions that people bring.
 
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
@@ -31,7 +34,8 @@ def run(params: Params, paths: Paths) -> None:
     """Write `data/corpus`, `metrics/corpus.json` and `metrics/speed/corpus.json`.
 
     Raises:
-        UserError: a dataset or one of its files cannot be used, or too many rows of a table are rejected.
+        UserError: a dataset or one of its files cannot be used, or too many rows of a table are rejected:
+            then the rejects and the figures are the only files that stay.
     """
     folders = {dataset: Path(params.corpus.root) / dataset for dataset in params.datasets}
     for folder in folders.values():
@@ -53,8 +57,11 @@ def run(params: Params, paths: Paths) -> None:
         expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries, corpus.captions)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
         counts = metrics[dataset] = _counts(corpus)
-        errors += _errors(corpus, paths.root / folder, params.corpus)
+        found = _errors(corpus, paths.root / folder, params.corpus)
+        errors += found
         seconds[dataset] = time.perf_counter() - start
+        if found:
+            continue
         log.info(
             f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
             f"{counts['queries']} queries, {len(corpus.rejects.rows)} rejects, {seconds[dataset]:.1f} s"
@@ -63,9 +70,12 @@ def run(params: Params, paths: Paths) -> None:
     for counts in metrics.values():
         total.update({key: count for key, count in counts.items() if isinstance(count, int)})
     write_metrics(paths.metrics("corpus"), {**metrics, "all": dict(total)})
+    summary = {"images": total["images"], "rejected": len(rejected)}
+    write_metrics(paths.summary("corpus"), {"corpus": summary})
     made_from = expected.rejects() | {"metrics": metrics_hash(paths.metrics("corpus"))}
     write_table(rejected, paths.rejects, REJECTS, made_from)
     if errors:
+        expected.remove_corpora()  # no later stage shall take them for whole
         raise errors[0]
     write_metrics(paths.speed("corpus"), {"seconds": seconds, "seconds_total": sum(seconds.values())})
 
@@ -110,17 +120,13 @@ def _brought(corpus: Corpus) -> dict[str, int]:
 
 def _count_equal_images(corpus: Corpus) -> None:
     """Count images with equal bytes: copies within a split, and files that stand in several splits."""
-    images: dict[str, list[tuple[str, str]]] = defaultdict(list)  # (split, id) by hash
-    for sha256, split, image_id in zip(
-        *(corpus.images[name].to_pylist() for name in ("sha256", "split", "image_id")), strict=True
-    ):
-        images[sha256].append((split, image_id))
-    for equal in images.values():
-        splits = {split for split, _ in equal}
-        names = ", ".join(f"'{image_id}' ({split})" for split, image_id in equal[:_SHOWN])
-        if len(equal) > len(splits):
-            corpus.notes.count("repeated_images", len(equal) - len(splits), names)
-        if len(splits) > 1:
+    images = pl.DataFrame(corpus.images.select(["sha256", "split", "image_id"]))
+    equal = images.group_by("sha256", maintain_order=True).agg("split", "image_id")
+    for _, splits, ids in equal.filter(pl.col("image_id").list.len() > 1).iter_rows():
+        names = ", ".join(f"'{id}' ({split})" for split, id in islice(zip(splits, ids, strict=True), _SHOWN))
+        if len(ids) > len(set(splits)):
+            corpus.notes.count("repeated_images", len(ids) - len(set(splits)), names)
+        if len(set(splits)) > 1:
             corpus.notes.count("shared_images", 1, names)
 
 

@@ -5,16 +5,19 @@ Measures every method on the test split of one dataset; what a method chooses, i
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tqdm import tqdm
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
 
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import metrics_hash, write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import RANKINGS
 from pipeline.base.tables import write_table
 from pipeline.vision.features import read_features
@@ -22,16 +25,18 @@ from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import load_vlm
 from trainer.methods import registry
 from trainer.methods.recipes import FitData, FrozenFeatures
-from trainer.methods.terms import term_scores
+from trainer.methods.terms import term_scores, top_shares
+from trainer.retrieval.answers import NONE
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
 from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
-from trainer.retrieval.similarity import QueryFeatures
+from trainer.retrieval.similarity import TERMS, QueryFeatures
 from trainer.retrieval.splits import Split, load_splits, tokens_hash
 from trainer.retrieval.weights import Choice
 from trainer.tuning.folder import read_record, tuned_provenance
 
 log = logging.getLogger(__name__)
 CURVE_TO = 50  # the last K of the curves of recall at K
+SCORE_DIGITS = 4  # decimal places in the table; the last digits of a score depend on the number of threads
 
 
 def run(params: Params, paths: Paths, dataset: str) -> None:
@@ -67,36 +72,48 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
 
     start = time.perf_counter()
     choice = Choice.of(record)
-    untuned = Choice.of(record["untuned"]).queries(QueryFeatures(test.image, **frozen.text))
+    sums = {  # the methods whose score is a sum of the three similarities
+        "hybrid_untuned": (QueryFeatures(test.image, **frozen.text), Choice.of(record["untuned"])),
+        "hybrid": (tuned[1], choice),
+    }
+    untuned, weighting = sums["hybrid_untuned"]
     ours = {
-        "hybrid_untuned": dot_scores(untuned, test.gallery),
+        "hybrid_untuned": dot_scores(weighting.queries(untuned), test.gallery),
         **term_scores((validation, test), tuned, choice, params.method.choose),
     }
     metrics: dict[str, dict[str, float]] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[pa.Table] = []
     curves: list[dict[str, Any]] = [{"k": k} for k in range(1, CURVE_TO + 1)]
-    for method in tqdm(registry.METHODS, desc="evaluate", unit="method", disable=None):
+    for method in Progress(registry.METHODS, title=f"evaluate {dataset}", unit="method"):
         recipe = method.recipe
         scores = recipe.fit(method.inputs, fit_data).scores(frozen) if recipe else ours[method.name]
         rankings = rank_all(scores, test.answers)
         metrics[method.name] = retrieval_metrics(rankings.rank, rankings.average_precision)
         if method.reads_captions:
             metrics[method.name]["missing_captions"] = test.missing_captions
-        rows += _rows(method.name, test, rankings)
+        shares = None
+        if method.name in sums:
+            summed, weighting = sums[method.name]
+            shares = top_shares(summed, test.gallery, rankings.top, weighting, batch)
+        rows.append(_rows(method.name, test, rankings, shares))
         for point in curves:
             point[method.name] = recall_at(rankings.rank, point["k"])
     spent["rank"] = time.perf_counter() - start
     write_metrics(paths.metrics("evaluate", dataset), metrics)
+    hybrid = metrics["hybrid"]
+    summary = {name: hybrid[name] for name in ("R@1", "mean_recall")}
+    write_metrics(paths.summary("evaluate", dataset), {dataset: summary})
     made_from = expected.rankings(dataset) | {
         "vlm": tuned_from["vlm"],
         "tuned": tuned_provenance(paths.tuned(dataset)).hash,
         "metrics": metrics_hash(paths.metrics("evaluate", dataset)),
         "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
     }
-    write_table(rows, paths.rankings(dataset), RANKINGS, made_from)
+    write_table(pa.concat_tables(rows), paths.rankings(dataset), RANKINGS, made_from)
     write_curve(paths.plots("evaluate", dataset), curves)
-    write_metrics(paths.speed(f"evaluate/{dataset}"), {"seconds": spent})
-    hybrid = metrics["hybrid"]
+    write_metrics(
+        paths.speed(f"evaluate/{dataset}"), {"seconds": spent, "queries": sum(map(len, loaded.values()))}
+    )
     log.info("%s: hybrid R@1 %.1f, mean recall %.1f on test", dataset, hybrid["R@1"], hybrid["mean_recall"])
 
 
@@ -110,10 +127,35 @@ def _tuned_features(
     return [split.features(vlm.model, texts, params.speed.encode_batch) for split in splits]
 
 
-def _rows(method: str, test: Split, rankings: Rankings) -> Iterator[dict[str, Any]]:
-    """Rows of the rankings table."""
-    columns = (rankings.rank.tolist(), rankings.average_precision.tolist(), rankings.top.tolist())
-    for query_id, kind, rank, precision, top in zip(test.query_ids, test.kinds, *columns, strict=True):
-        images = [test.gallery_ids[index] for index in top if index >= 0]
-        row = {"query_id": query_id, "kind": kind, "method": method, "rank": rank}
-        yield row | {"average_precision": precision, "top": images}
+def _rows(method: str, test: Split, rankings: Rankings, shares: Tensor | None) -> pa.Table:
+    """Rows of the rankings table, made column by column: an object for each score would take much memory.
+
+    `shares` is as of `top_shares`; None for a method whose score is no sum of similarities.
+    """
+    top = rankings.top.numpy()
+    there = top != NONE  # the images that there are come first
+    ends = np.append(0, np.cumsum(there.sum(1), dtype=np.int32))
+    images = pa.array(test.gallery_ids, pa.string()).take(pa.array(top[there]))
+    scores = rankings.scores.numpy()[there].round(SCORE_DIGITS) + 0.0  # one zero of the two
+    return pa.table(
+        {
+            "query_id": test.query_ids,
+            "kind": test.kinds,
+            "method": [method] * len(test),
+            "rank": rankings.rank.numpy(),
+            "average_precision": rankings.average_precision.numpy(),
+            "top": pa.ListArray.from_arrays(ends, images),
+            "scores": pa.ListArray.from_arrays(ends, scores),
+            "shares": _shares(shares, there, ends),
+        }
+    )
+
+
+def _shares(shares: Tensor | None, there: np.ndarray, ends: np.ndarray) -> pa.Array:
+    """One list of structs for each query, or nulls."""
+    kind = RANKINGS.field("shares").type
+    if shares is None:
+        return pa.nulls(len(there), kind)
+    parts = shares.numpy()[there].round(SCORE_DIGITS) + 0.0  # (M, 3)
+    values = pa.StructArray.from_arrays([parts[:, place] for place in range(len(TERMS))], list(TERMS))
+    return pa.ListArray.from_arrays(ends, values).cast(kind)

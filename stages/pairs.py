@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import DROPPED, PAIRS, QUERIES, SPLITS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.figures import all_right
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None) -> None:
-    """Write `data/pairs/<dataset>.parquet`, `dropped.parquet`, `metrics/pairs.json` and speed.
+    """Write `data/pairs/<dataset>.parquet`, the dropped queries, `metrics/pairs.json` and speed.
 
     Args:
         engine: opens another engine than the one that the parameters name.
@@ -43,7 +43,10 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     making = [dataset for dataset in params.datasets if expected.makes_pairs(dataset)]
     settings = read_settings(WRITING, params, paths) if making and params.pairs.write == "llm" else None
     brought = {dataset: _brought(expected, dataset) for dataset in params.datasets}
-    made = {dataset: _made(expected, dataset, brought[dataset]) for dataset in tqdm(making, "pairs", delay=2)}
+    made = {
+        dataset: _made(expected, dataset, brought[dataset])
+        for dataset in Progress(making, title="pairs", unit="dataset")
+    }
     if settings is None:
         written = {dataset: by_rule(one) for dataset, one in made.items()}
         write_metrics(paths.speed("pairs"), {"seconds": time.perf_counter() - since})
@@ -66,6 +69,8 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
         )
     write_table(dropped, paths.dropped, DROPPED, expected.dropped())
     write_metrics(paths.metrics("pairs"), metrics)
+    queries = sum(figures["queries"] for figures in metrics.values())
+    write_metrics(paths.summary("pairs"), {"pairs": {"queries": queries}})
 
 
 def brought(queries: pa.Table) -> pa.Table:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, perhaps
 from pipeline.base.params import Params
 from pipeline.corpus import folder as files
 from pipeline.corpus import registry
@@ -24,7 +24,11 @@ def check_source(folder: Path) -> None:
     """
     if not folder.is_dir():
         reason = f"the dataset's folder {folder} is missing"
-        remedy = "Correct datasets or corpus.root; a dataset is the folder <corpus.root>/<name>"
+        beside = sorted(path.name for path in folder.parent.iterdir()) if folder.parent.is_dir() else []
+        remedy = (
+            f"{perhaps(folder.name, beside)}Correct datasets or corpus.root; a dataset is the folder "
+            "<corpus.root>/<name>"
+        )
         raise UserError(reason, remedy, file="params.yaml", field="datasets", value=folder.name)
     if not _is_world(folder):
         (files.check_folder if _is_described_by_hand(folder) else check_archive)(folder)

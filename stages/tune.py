@@ -63,7 +63,13 @@ def _run(params: Params, paths: Paths, dataset: str, workers: Workers) -> None:
     }
     seconds = {"load": time.perf_counter() - start}
 
-    checkpoints = paths.cache / "tune" / _key(params, vlm.identity, splits, texts)
+    checkpoints = paths.checkpoints / _key(params, vlm.identity, splits, texts)
+    epochs = []  # of this run; others are in the checkpoint
+
+    def on_epoch(row: Mapping[str, Any]) -> None:
+        epochs.append(row["epoch"])
+        log.info(_line(dataset, row))
+
     start = time.perf_counter()
     result = Tuning(
         vlm.model,
@@ -76,13 +82,14 @@ def _run(params: Params, paths: Paths, dataset: str, workers: Workers) -> None:
         batch=params.speed.encode_batch,
         checkpoints=checkpoints,
         workers=workers,
-    ).run(lambda row: log.info(_line(dataset, row)))
+    ).run(on_epoch)
     seconds["tune"] = time.perf_counter() - start
     if workers.first:
         start = time.perf_counter()
         _write(params, paths, dataset, vlm, splits, result, made_from)
         seconds["write"] = time.perf_counter() - start
-        write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": seconds})
+        examples = len(splits["train"]) * sum(epoch > 0 for epoch in epochs)
+        write_metrics(paths.speed(f"tune/{dataset}"), {"seconds": seconds, "examples": examples})
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
@@ -125,6 +132,8 @@ def _write(
         },
     }
     write_metrics(paths.metrics("tune", dataset), metrics)
+    summary = {"val_mean_recall": result.metrics["mean_recall"]}
+    write_metrics(paths.summary("tune", dataset), {dataset: summary})
 
 
 def _line(dataset: str, row: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lempo.belonging import belonging
-from lempo.captions import show_captions
+from lempo.captions import Choice, show_captions
 from lempo.export import export_tuned
 from pipeline.base.errors import UserError
 from pipeline.base.paths import Paths
@@ -58,10 +58,10 @@ READERS: dict[str, Reader] = {
     "evaluate": lambda project: evaluate.run(project.params, project.paths, DATASET),
     "report": lambda project: project.run("report"),
     "captions of interpret": lambda project: show_captions(
-        project.params, project.paths, DATASET, "interpret", False, 3
+        project.params, project.paths, DATASET, "interpret", Choice(limit=3)
     ),
     "captions of caption": lambda project: show_captions(
-        project.params, project.paths, DATASET, "caption", False, 3
+        project.params, project.paths, DATASET, "caption", Choice(limit=3)
     ),
     "check": _check,
     "export": lambda project: export_tuned(

@@ -3,12 +3,10 @@
 The tests of this file share one project and build on each other in order.
 """
 
-import csv
 import json
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -88,7 +86,7 @@ def test_the_captions_come_from_the_language_model_and_are_good(project: Project
 def test_the_report_asks_no_other_host(project: Project) -> None:
     page = (project.folder / "report/index.html").read_text()
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", page)
-    assert page.count('src="data:image/jpeg') >= 30
+    assert len(list((project.folder / "report/pictures").glob("*.jpg"))) >= 30
     assert "hybrid_untuned" in page
 
 
@@ -105,13 +103,10 @@ def test_a_fixed_weight_reruns_tuning_and_what_follows_and_the_difference_shows(
     ran = project.repro()
     assert {name.split("@")[0] for name in ran} == {"tune", "evaluate", "report"}
     difference = json.loads(project.dvc("metrics", "diff", "--json"))
-    assert any(path.startswith("metrics/evaluate/") for path in _changed_files(difference))
-    assert "metrics/evaluate/airplane.json" in project.dvc("metrics", "diff", "--md")
+    changed = set(difference.get("diff", difference))
+    stages = ("tune", "evaluate")
+    assert changed and changed <= {f"metrics/summary/{s}/{d}.json" for s in stages for d in DATASETS}
     project.commit("Triplet similarity alone")
-
-
-def _changed_files(difference: dict) -> set[str]:
-    return set(difference.get("diff", difference))
 
 
 def test_editing_one_dataset_retunes_that_one_alone(project: Project) -> None:
@@ -131,40 +126,6 @@ def test_a_changed_prompt_reruns_its_stage_and_leaves_the_other(project: Project
     assert "caption" in ran and "interpret" not in ran and "embed" not in ran
     assert (project.folder / "data/interpretations/mixed.parquet").read_bytes() == interpretations
     project.commit("Another prompt")
-
-
-def test_plots_show_every_curve(project: Project, tmp_path: Path) -> None:
-    project.dvc("plots", "show", "-o", str(tmp_path))
-    page = (tmp_path / "index.html").read_text()
-    for title in ("training loss", "validation recall", "recall at K on the test split"):
-        assert page.count(title) >= len(DATASETS)
-    for column in ("train_loss", "val_R@1", "hybrid_untuned"):
-        assert f'"{column}": "' in page
-
-
-def test_experiments_sweep_weights_and_the_temperature(project: Project) -> None:
-    for name, change in (("cool", "tune.temperature=0.02"), ("fixed", "method.choose=fixed")):
-        project.dvc("exp", "run", "-n", name, "-S", change, "evaluate@airplane")
-    rows = {
-        row["Experiment"]: row for row in csv.DictReader(project.dvc("exp", "show", "--csv").splitlines())
-    }
-    assert float(rows["cool"]["tune.temperature"]) == 0.02
-    assert rows["fixed"]["method.choose"] == "fixed"
-    reached = "metrics/evaluate/airplane.json:hybrid.R@1"
-    assert all(0 <= float(rows[name][reached]) <= 100 for name in ("cool", "fixed"))
-    project.git("checkout", "-q", "--", ".")
-    project.dvc("checkout")
-
-
-def test_push_and_pull_with_a_remote(project: Project, tmp_path: Path) -> None:
-    project.dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
-    project.commit("Remote")
-    project.dvc("push")
-    clone = tmp_path / "clone"
-    project.git("clone", "-q", str(project.folder), str(clone))
-    project.run("dvc", "--cd", str(clone), "pull", "-q")
-    for name in ("data/rankings/mixed.parquet", "data/corpus/airplane/images.parquet", "report/index.html"):
-        assert (clone / name).read_bytes() == (project.folder / name).read_bytes()
 
 
 @pytest.mark.parametrize(

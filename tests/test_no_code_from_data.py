@@ -106,7 +106,15 @@ def test_aliases_of_yaml_that_multiply_cost_nothing(tmp_path: Path) -> None:
 
 def test_features_that_hold_objects_are_refused(tmp_path: Path, sentinel: Path) -> None:
     blocks = [np.eye(2, dtype=np.float32)]
-    write_features(tmp_path, ["a", "b"], ["0" * 64] * 2, blocks, dimension=2, dtype="float32", made_from={})
+    write_features(
+        tmp_path,
+        ["a", "b"],
+        ["0" * 64] * 2,
+        blocks,
+        dimension=2,
+        dtype="float32",
+        made_from={"dataset": "one"},
+    )
     np.save(tmp_path / "vectors.npy", np.array([Payload(sentinel)] * 2, dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match=r"vectors\.npy: the features cannot be read"):
         read_features(tmp_path)
@@ -132,7 +140,7 @@ def test_a_checkpoint_that_is_a_pickle_does_not_count(tmp_path: Path, sentinel: 
 def test_a_table_whose_column_types_are_pickled_opens_none(tmp_path: Path, sentinel: Path) -> None:
     """pyarrow once unpickled the type of a column that called itself `arrow.py_extension_type`."""
     rows = {"image_id": "a", "split": "train", "path": "x", "sha256": "0" * 64, "width": 1, "height": 1}
-    write_table([{**rows, "family": None}], tmp_path / "images.parquet", IMAGES)
+    write_table([{**rows, "family": None}], tmp_path / "images.parquet", IMAGES, {"dataset": "one"})
     table = pq.read_table(tmp_path / "images.parquet")
     named = {
         b"ARROW:extension:name": b"arrow.py_extension_type",

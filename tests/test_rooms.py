@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 from dvc.repo import Repo
-from setuptools import find_packages
 
 from pipeline.base.code import code_hash
 from pipeline.base.params import Params
@@ -110,10 +109,9 @@ def test_imports_run_downwards_only(path: Path) -> None:
 
 
 def test_an_installation_holds_every_room_of_the_product() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
-    packages = set(find_packages(str(ROOT), include=settings["include"]))
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     rooms = {_room(path).replace("/", ".") for path in _modules()}
-    assert packages == rooms - {"speed"}
+    assert set(packages) - {"lempo.project"} == rooms - {"speed"}
 
 
 def test_there_is_no_circle_between_modules() -> None:

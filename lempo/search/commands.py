@@ -13,7 +13,7 @@ from tabulate import tabulate
 from lempo.search.indexing import Indexed, index_dataset, index_folder
 from lempo.search.searcher import Answer, Query, Searcher
 from lempo.search.settings import Settings, find_index, place_of
-from pipeline.base.errors import UserError, reading
+from pipeline.base.errors import UserError, perhaps, reading
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
 
@@ -57,7 +57,8 @@ def index(target: str, out: Path | None, params: Params | None, paths: Paths, vl
         datasets = (
             ", ".join(params.datasets) if params is not None else "none, as there is no params.yaml here"
         )
-        remedy = f"Name a folder, or a dataset (of params.yaml: {datasets})"
+        like = perhaps(target, params.datasets if params is not None else ())
+        remedy = f"{like}Name a folder, or a dataset (of params.yaml: {datasets})"
         raise UserError("there is no such folder or dataset", remedy, value=target)
     log.info("index: it is written into %s%s", place, "" if out else "; --out puts it elsewhere")
     if is_dataset and params is not None:

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError, reading
-from pipeline.base.schemas import IMAGES
+from pipeline.base.schemas import DATASET, IMAGES
 
-CARRIED = [field.name for field in IMAGES if field.name not in ("image_id", "path", "sha256")]
-COLUMNS = [field.name for field in IMAGES]
+COLUMNS = [name for name in IMAGES.names if name != DATASET]  # an index is of one dataset, or of a folder
+CARRIED = [name for name in COLUMNS if name not in ("image_id", "path", "sha256")]
 SIGNATURE, VECTOR, DISTANCE = "signature", "vector", "_distance"
 _DAMAGED = "Delete the index's folder, and run `lempo index` again"
 _IN_ONE = 500  # values in one condition
@@ -190,7 +190,7 @@ def _connect(folder: Path) -> Any:
 
 def _schema(dimension: int, dtype: str) -> pa.Schema:
     vector = pa.list_(pa.float16() if dtype == "float16" else pa.float32(), dimension)
-    fields = [pa.field(field.name, field.type) for field in IMAGES]
+    fields = [pa.field(name, IMAGES.field(name).type) for name in COLUMNS]
     return pa.schema([*fields, (SIGNATURE, pa.string()), (VECTOR, vector)])
 
 

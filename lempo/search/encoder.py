@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import normalize
 
@@ -58,6 +59,11 @@ class Encoder:
         return None if count <= most else f"it has {count} tokens, and the model reads {most}"
 
 
+def gallery_of(vectors: np.ndarray) -> torch.Tensor:
+    """Image features (N, D) as `lempo evaluate` compares them: float32, normalised again after float16."""
+    return normalize(torch.from_numpy(np.asarray(vectors, dtype=np.float32)), dim=-1)
+
+
 def load_encoder(manifest: Mapping[str, Any], settings: Settings, in_project: bool, paths: Paths) -> Encoder:
     """Load the model for an index.
 
@@ -75,7 +81,7 @@ def load_encoder(manifest: Mapping[str, Any], settings: Settings, in_project: bo
         try:
             record = read_record(paths.tuned(dataset))
             if record["source"] == manifest["vlm"]:
-                return _tuned(record, dataset, asked, settings, paths)
+                return load_tuned(record, dataset, asked, settings, paths)
             note = "it was tuned from another model than the index was made by"
         except UserError as error:
             note = str(error)
@@ -88,9 +94,18 @@ def load_encoder(manifest: Mapping[str, Any], settings: Settings, in_project: bo
     return Encoder(vlm, settings.choice, settings.encode_batch, settings.look, False, (note,))
 
 
-def _tuned(
+def load_tuned(
     record: Mapping[str, Any], dataset: str, asked: VlmParams, settings: Settings, paths: Paths
 ) -> Encoder:
+    """Load the tuned text encoder of a dataset, with the weights that were chosen for it.
+
+    Args:
+        record: as `read_record` gives it.
+        asked: the model that it was tuned from.
+
+    Raises:
+        UserError: the model is missing or damaged.
+    """
     folder = paths.tuned(dataset).relative_to(paths.root)
     source = asked.model_copy(update={"model": f"local-dir:{folder}", "pretrained": None})
     vlm = load_vlm(source, settings.device, paths.root)

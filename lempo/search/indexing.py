@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lempo.search import approximate
 from lempo.search.database import COLUMNS, SIGNATURE, VECTOR, Database, Row
@@ -27,6 +26,7 @@ from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash, remember, remembered
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from pipeline.base.run_lock import run_locks
 from pipeline.base.schemas import IMAGES
 from pipeline.base.storage import storage_errors
@@ -100,7 +100,7 @@ def index_dataset(dataset: str, out: Path, params: Params, paths: Paths) -> Inde
         UserError: a table or the features are missing or made from anything else.
     """
     expected = Expected(params, paths)
-    table = read_table(paths.images(dataset), IMAGES, expect=expected.corpus(dataset))
+    table = read_table(paths.images(dataset), IMAGES, COLUMNS, expected.corpus(dataset))
     features = read_features(paths.features(dataset), expected.features(dataset))
     names = [*_IDENTITY, *(["trust_remote_code"] if "trust_remote_code" in features.manifest else [])]
     manifest = {
@@ -200,13 +200,13 @@ class _FolderUpdate:
         todo = iter([name for name, signature in listed.items() if known.get(name, ("",))[0] != signature])
         total = sum(known.get(name, ("",))[0] != signature for name, signature in listed.items())
         gone = {name for name in known if name not in listed}
-        with tqdm(total=total, unit="image", desc="index", delay=1) as progress:
+        with Progress(total=total, unit="image", title="index") as progress:
             while block := list(islice(todo, _BLOCK)):
                 gone |= self._block(block, listed, progress) & known.keys()
         # last: until now, the vector of a file that was renamed came from its old row
         self._update.remove(sorted(gone), self._done)
 
-    def _block(self, names: Sequence[str], listed: Mapping[str, str], progress: tqdm) -> set[str]:
+    def _block(self, names: Sequence[str], listed: Mapping[str, str], progress: Progress) -> set[str]:
         """Write the rows of some files; the names of those that cannot be used."""
         hashes: dict[str, str] = {}
         unusable: set[str] = set()

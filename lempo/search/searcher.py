@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from torch.nn.functional import normalize
 
 from lempo.search.database import CARRIED, COLUMNS, Database
-from lempo.search.encoder import load_encoder
+from lempo.search.encoder import gallery_of, load_encoder
 from lempo.search.language import Language
 from lempo.search.reference import Reference, reference_of, row_of
 from lempo.search.settings import TABLES, Settings, read_manifest, root_of
@@ -117,7 +116,7 @@ class Searcher:
 
     def __init__(
         self,
-        index_folder: Path,
+        index_folder: Path | str,
         params: Params | None = None,
         paths: Paths | None = None,
         llm: bool | Callable[[], Engine] | None = None,
@@ -277,7 +276,7 @@ class Searcher:
             query.where,
             self._approximate if query.where is None else None,
         )
-        gallery = normalize(torch.from_numpy(found), dim=-1)  # as `lempo evaluate` compares them
+        gallery = gallery_of(found)
         shares = weights[:, None] * similarity(terms, gallery)  # (3, n)
         scores = similarity(vector[None], gallery)[0].tolist()
         best = sorted(

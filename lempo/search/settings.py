@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, perhaps
 from pipeline.base.files import remembered
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
@@ -97,7 +97,9 @@ def find_index(target: str | None, params: Params | None, paths: Paths) -> Path:
     own = paths.root / ".lempo/index" / (target or "")
     if target is not None and (own / MANIFEST).is_file():  # the name of an index, as the other error lists it
         return own
-    raise UserError("there is no index", _NO_INDEX, value=target)
+    known = [file.parent.name for file in (paths.root / ".lempo/index").glob(f"*/{MANIFEST}")]
+    like = perhaps(target or "", known)
+    raise UserError("there is no index", like + _NO_INDEX, value=target)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

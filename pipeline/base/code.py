@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE_ROOT = Path(__file__).parents[2]
-_SOURCES = frozenset({".py", ".yaml", ".txt", ".jinja", ".html"})
+SOURCES = frozenset({".css", ".html", ".jinja", ".js", ".json", ".py", ".svg", ".txt", ".yaml"})
 
 
 def code_hash(*rooms: str, root: Path = SOURCE_ROOT) -> str:
@@ -35,7 +35,7 @@ def _files(root: Path, room: str) -> Iterator[str]:
         for path in sorted((root / room).rglob("*")):
             name = path.relative_to(root)
             hidden = any(part.startswith(".") for part in name.parts)
-            if path.suffix in _SOURCES and path.is_file() and not hidden:
+            if path.suffix in SOURCES and path.is_file() and not hidden:
                 yield name.as_posix()
     else:
         raise ValueError(f"there is no room {root / room}")

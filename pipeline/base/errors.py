@@ -2,7 +2,7 @@
 
 import errno
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -130,6 +130,14 @@ def of_the_machine(error: BaseException) -> UserError | None:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def perhaps(value: object, known: Iterable[object]) -> str:
+    """ "Did you mean 'tune'? ", where a known name is like a value; else ""."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(str(value), [str(name) for name in known], n=1)
+    return f"Did you mean '{close[0]}'? " if close else ""
 
 
 def parameter_error(reason: str, remedy: str, field: str, value: object = None) -> UserError:

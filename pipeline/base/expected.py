@@ -210,11 +210,19 @@ class Expected:
         rows["brought_captions"] = [] if captions is None else captions
         files = self._corpus_files(dataset)
         self._corpora.pop(dataset, None)
-        tables = {name: as_table(rows[name], schema) for name, (_, schema) in files.items()}
+        tables = {name: as_table(rows[name], schema, dataset) for name, (_, schema) in files.items()}
         hashes = {name: content_hash(table) for name, table in tables.items()}
         for name, (file, schema) in files.items():
             self._found.pop(file, None)
             write_table(tables[name], file, schema, self._of("corpus", dataset) | hashes)
+
+    def remove_corpora(self) -> None:
+        """Delete the four tables of every dataset."""
+        for dataset in self.params.datasets:
+            self._corpora.pop(dataset, None)
+            for file, _ in self._corpus_files(dataset).values():
+                self._found.pop(file, None)
+                file.unlink(missing_ok=True)
 
     def _corpus_files(self, dataset: str) -> dict[str, tuple[Path, pa.Schema]]:
         paths = self.paths

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.progress import Progress
 from pipeline.base.storage import storage_errors, temporary_folder
 
 _SEAL = "sha256"  # the key of a cache file's own hash
@@ -188,15 +189,15 @@ def file_hashes(files: Sequence[Path], cache: Path) -> dict[str, str]:
     store = cache / "file_hashes.json"
     known = remembered(store)
     hashes, changed = {}, False
-    for file in files:
+    for file in Progress(files, title="read the weights", unit="file", leave=False):
         path, stat = os.path.realpath(file), file.stat()
         entry = known.get(path)
         if entry is None or entry[:2] != [stat.st_size, stat.st_mtime_ns]:
             entry = known[path] = [stat.st_size, stat.st_mtime_ns, sha256_file(file)]
             changed = True
         hashes[file.name] = entry[2]
-    if changed:
-        remember(store, known)
+    if changed:  # of files that are gone, such as copies for experiments, nothing is remembered
+        remember(store, {path: entry for path, entry in known.items() if os.path.exists(path)})
     return hashes
 
 

@@ -1,6 +1,5 @@
 """Image files: the hash of their bytes, their size when decoded, and small copies."""
 
-import base64
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
@@ -13,10 +12,11 @@ from pathlib import Path
 from pipeline.base.decode import ALL, UnusableImage, decode, decoded
 from pipeline.base.picture_hash import picture_hash
 
-__all__ = ["SUFFIXES", "Probe", "decode", "probe", "probe_all", "thumbnail_uri"]
+__all__ = ["SUFFIXES", "Probe", "decode", "probe", "probe_all", "small_copies"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 _METADATA_BYTES, _PIXEL_BYTES = 64 << 20, 16  # the most that a file needs, and for each of its pixels
+_QUALITY = 76  # of the JPEGs
 _FEW = 64  # images that are probed sooner than a pool of processes starts
 
 
@@ -84,15 +84,18 @@ def probe_all(paths: Sequence[Path], workers: int, max_pixels: float | None = No
         yield from pool.map(work, paths, chunksize=32)
 
 
-def thumbnail_uri(path: Path, pixels: int) -> str:
-    """The image as a small JPEG in a `data:` address; no side is longer than `pixels`.
+def small_copies(data: bytes, *pixels: int) -> list[bytes]:
+    """The image of a file's bytes as JPEGs, one for each of `pixels`, which no side of it exceeds.
 
     Raises:
-        ValueError: the file is no usable image.
-        OSError: it cannot be read.
+        ValueError: the bytes are no usable image.
     """
-    image = decode(path.read_bytes(), max_pixels=ALL).convert("RGB")  # the corpus stage checked the size
-    image.thumbnail((pixels, pixels))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    image = decode(data, max_pixels=ALL).convert("RGB")  # the corpus stage checked the size
+    copies = []
+    for side in pixels:
+        copy = image.copy()
+        copy.thumbnail((side, side))
+        buffer = io.BytesIO()
+        copy.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+        copies.append(buffer.getvalue())
+    return copies

@@ -327,6 +327,7 @@ class StudyParams(_Section):
 
 class ReportParams(_Section):
     queries: FromZero
+    pictures: FromZero
 
 
 class RayParams(_Section):
@@ -392,8 +393,6 @@ class Params(_Section):
             raise ValueError("a dataset is named twice")
         if "all" in value:
             raise ValueError("'all' is taken: in the metrics it means all datasets together")
-        if "dropped" in value:
-            raise ValueError("'dropped' is taken: data/pairs/dropped.parquet holds queries left out")
         return value
 
 
@@ -403,5 +402,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         UserError: the file is missing or no YAML, a key is unknown or missing, or a value is impossible.
     """
-    values = read_mapping(path, "Run the command in the project's folder", _ALLOWED)
+    values = read_mapping(
+        path, "Run the command in the project's folder, or make one by `lempo init`", _ALLOWED
+    )
     return validated(Params, values, path, _ALLOWED)

@@ -1,7 +1,10 @@
 """The path of every table, feature and metrics file."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+_EXPERIMENTS = (".dvc", "tmp", "exps")  # DVC runs queued experiments in folders below it
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Paths:
 
     @property
     def dropped(self) -> Path:
-        """Made queries whose modification no attempt wrote rightly."""
-        return self.root / "data/pairs/dropped.parquet"
+        """Made queries whose modification no attempt wrote rightly, apart from the tables of pairs."""
+        return self.root / "data/pairs/dropped/queries.parquet"
 
     def interpretations(self, dataset: str) -> Path:
         return self.root / "data/interpretations" / f"{dataset}.parquet"
@@ -58,6 +61,10 @@ class Paths:
     def metrics(self, stage: str, dataset: str | None = None) -> Path:
         return self.root / "metrics" / (f"{stage}/{dataset}.json" if dataset else f"{stage}.json")
 
+    def summary(self, stage: str, dataset: str | None = None) -> Path:
+        """The few figures that people compare; `metrics` has all."""
+        return self.root / "metrics/summary" / (f"{stage}/{dataset}.json" if dataset else f"{stage}.json")
+
     def speed(self, stage: str) -> Path:
         return self.root / "metrics/speed" / f"{stage}.json"
 
@@ -66,9 +73,26 @@ class Paths:
 
     @property
     def report(self) -> Path:
-        return self.root / "report/index.html"
+        """The folder of the report; its page is `index.html`."""
+        return self.root / "report"
 
     @property
     def cache(self) -> Path:
-        """Ignored by git and not an output of any stage, so that `dvc repro` does not delete it."""
-        return self.root / ".lempo/cache"
+        """Texts and features, by their content. Git ignores it. It is no output: DVC would delete that.
+
+        A queued experiment of DVC uses that of the project. The variable `LEMPO_CACHE` names another folder.
+        """
+        return self.project / (os.environ.get("LEMPO_CACHE") or ".lempo/cache")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Of unfinished tunings. Each working folder has its own: two must not continue the same one."""
+        return self.root / ".lempo/cache/tune"
+
+    @property
+    def project(self) -> Path:
+        """`root`; below a temporary folder of a DVC experiment, the project that the experiment is of."""
+        for folder in self.root.resolve().parents:
+            if folder.parts[-3:] == _EXPERIMENTS:
+                return folder.parents[2]
+        return self.root

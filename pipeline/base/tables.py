@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.base.errors import UserError, reading
 from pipeline.base.files import replacing
 from pipeline.base.provenance import KEY, Provenance, RowHashes, plain, remedy
-from pipeline.base.schemas import REJECTS
+from pipeline.base.schemas import DATASET, REJECTS
 
 ROW_GROUP_ROWS = 16_384
 READ_ROWS = 4_096  # in one batch, where a table is read in batches
@@ -26,11 +26,12 @@ _STALE = "It was written by another version or damaged: delete it and run `dvc r
 class TableWriter:
     """Writes a table in blocks of rows; `open_table` gives one."""
 
-    def __init__(self, path: Path, schema: pa.Schema, file: pq.ParquetWriter) -> None:
-        self._path, self._schema, self._file = path, schema, file
+    def __init__(
+        self, path: Path, schema: pa.Schema, file: pq.ParquetWriter, made_from: Mapping[str, Any]
+    ) -> None:
+        self._path, self._schema, self._file, self._made_from = path, schema, file, made_from
         self._pending = file.schema.empty_table()  # rows that do not fill a row group yet
         self._last_key: tuple | None = None
-        self._empty = True
         self._hashes = RowHashes()
 
     def write(self, rows: pa.Table | list[dict]) -> None:
@@ -39,7 +40,7 @@ class TableWriter:
         Raises:
             ValueError: a key stands twice or comes late, a required value is null, or a type does not fit.
         """
-        table = as_table(rows, self._schema)
+        table = as_table(rows, self._schema, self._made_from.get("dataset"))
         if not table.num_rows:
             return
         keys = _keys(self._schema)
@@ -53,11 +54,15 @@ class TableWriter:
             self._write_group(self._pending.slice(0, ROW_GROUP_ROWS))
             self._pending = self._pending.slice(ROW_GROUP_ROWS)
 
-    def finish(self, made_from: Mapping[str, Any]) -> None:
-        """Write the rows that are left, and what the table is; one without rows has one empty row group."""
-        if self._pending.num_rows or self._empty:
+    def finish(self) -> None:
+        """Write the rows that are left, and what the table is.
+
+        A table without rows has no row group: libraries stumble over an empty one.
+        """
+        if self._pending.num_rows:
             self._write_group(self._pending)
-        record = Provenance(_kind(self._schema), plain(made_from), self._hashes.columns())
+        self._hashes.add(self._file.schema.empty_table())  # names the columns, also where no row came
+        record = Provenance(_kind(self._schema), plain(self._made_from), self._hashes.columns())
         self._file.add_key_value_metadata({KEY: record.to_json()})
 
     def _write_group(self, group: pa.Table) -> None:
@@ -65,7 +70,6 @@ class TableWriter:
         group = group.combine_chunks()
         self._hashes.add(group)
         self._file.write_table(group, row_group_size=ROW_GROUP_ROWS)
-        self._empty = False
 
     def _check(self, table: pa.Table, keys: list[str]) -> None:
         for field in self._schema:
@@ -75,13 +79,19 @@ class TableWriter:
             raise ValueError(f"{self._path}: a value of {keys} stands twice")
 
 
-def as_table(rows: pa.Table | list[dict], schema: pa.Schema) -> pa.Table:
+def as_table(rows: pa.Table | list[dict], schema: pa.Schema, dataset: str | None = None) -> pa.Table:
     """Rows as `write_table` writes them: the schema's columns and types, sorted by its keys.
+
+    Args:
+        dataset: of all rows, whether they name it or not; None where every row names its own.
 
     Raises:
         ValueError: a type does not fit.
     """
     table = pa.Table.from_pylist(rows, schema=schema) if isinstance(rows, list) else rows
+    if dataset is not None:
+        others = table.drop_columns(DATASET) if DATASET in table.column_names else table
+        table = others.append_column(DATASET, pa.repeat(pa.scalar(dataset), len(table)))
     table = table.select(schema.names).cast(schema).replace_schema_metadata(None)
     return table.sort_by([(key, "ascending") for key in _keys(schema)])
 
@@ -106,14 +116,14 @@ def open_table(
     The file appears, whole, when the `with` block ends without an error.
 
     Args:
-        made_from: as `Provenance.made_from`.
+        made_from: as `Provenance.made_from`; a `dataset` in it is the one of every row.
     """
     bare = schema.remove_metadata()
     options = {"compression": "zstd", "write_page_checksum": True}
     with replacing(path) as temporary, pq.ParquetWriter(temporary, bare, **options) as file:
-        writer = TableWriter(path, schema, file)
+        writer = TableWriter(path, schema, file, made_from or {})
         yield writer
-        writer.finish(made_from or {})
+        writer.finish()
 
 
 def write_table(
@@ -122,7 +132,7 @@ def write_table(
     """Write rows sorted by the schema's keys; the same rows give the same bytes.
 
     Args:
-        made_from: as `Provenance.made_from`.
+        made_from: as for `open_table`.
 
     Raises:
         ValueError: a key stands twice, a required value is null, or a type does not fit.

@@ -1,13 +1,14 @@
 """YAML files that people write: read as a whole and checked against a model; an error is one clear line."""
 
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, perhaps
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -83,7 +84,26 @@ def validated(
     field = ".".join(map(str, first["loc"])) or None
     message = first["msg"].removeprefix("Value error, ").splitlines()[0]
     reason, remedy = _REASONS.get(first["type"], (message, "Correct the value"))
+    if first["type"] == "extra_forbidden":
+        *section, name = first["loc"]
+        remedy = _meant(model, section, str(name)) + remedy
     value = None if first["type"] == "missing" else first["input"]
     if isinstance(value, dict | list | tuple):  # aliases can make a small file a text without end
         value = reprlib.repr(value)
     raise UserError(reason, f"{remedy}; {allowed}", file=path, field=field, value=value)
+
+
+def _meant(model: type[BaseModel], section: Sequence[int | str], name: str) -> str:
+    """Which key an unknown one may mean: one that is like it in its section, or the same in another."""
+    here: list[str] = []
+    elsewhere: list[str] = []
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), model)]
+    while waiting:
+        place, kind = waiting.pop(0)
+        for known, info in getattr(kind, "model_fields", {}).items():
+            waiting.append(((*place, known), info.annotation))
+            if place == tuple(map(str, section)):
+                here.append(known)
+            elif known == name:
+                elsewhere.append(f"'{'.'.join((*place, known))}'")
+    return perhaps(name, here) or (f"Did you mean {' or '.join(elsewhere)}? " if elsewhere else "")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.base.progress import Progress
 from pipeline.captions.answer import caption_of
 from pipeline.captions.row_cache import NO_CAPTION, Entry
 from pipeline.captions.rows import Row
@@ -161,7 +162,10 @@ class Judge:
         """Give each row the candidate that its answer is."""
         if attempt.kind != "repair":  # the prompt of repairs may ask for thoughts of any model
             self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
-        for outcome, entry in zip(outcomes, entries, strict=True):
+        pairs = zip(outcomes, entries, strict=True)
+        for outcome, entry in Progress(
+            pairs, title="check texts", unit="text", total=len(outcomes), leave=False
+        ):
             text, fault, thinking = self._caption(entry)
             row = outcome.row
             check = None if row.graph is None else row.checker.check(text or "", row.graph)

@@ -61,6 +61,8 @@ def write_captions(
         writer.check()  # here: the tables do not appear
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
+    summary = {"all_right_rate": metrics["all"]["final"]["all_right_rate"]}
+    write_metrics(paths.summary(name), {name: summary})
     speed = writer.speed.figures(time.perf_counter() - since)
     speed |= {"model": settings.llm.model, "damaged_cache_parts": cache.damaged}
     write_metrics(paths.speed(name), speed)

@@ -4,8 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from tqdm import tqdm
-
+from pipeline.base.progress import Progress
 from pipeline.captions.settings import FIRST, Attempt
 from pipeline.captions.speed import Speed
 from pipeline.llm.types import Engine, Request, Result
@@ -26,7 +25,7 @@ class EngineSession:
         self._stage, self._open, self._speed = stage, open_engine, speed
         self._engine: Engine | None = None
         self._first_texts = 0
-        self._overall: tqdm | None = None
+        self._overall: Progress | None = None
 
     def expect(self, first_texts: int) -> None:
         """Set how many first texts all blocks together need, by what is known so far; one bar shows them."""
@@ -64,7 +63,7 @@ class EngineSession:
                     speed.add(result)
                     bar.update()
                     rate = speed.output_tokens / (before + time.perf_counter() - since)
-                    bar.set_postfix_str(f"{rate:.0f} tok/s", refresh=False)
+                    bar.say(f"{rate:.0f} tokens/s")
                     if result.error is not None:
                         failed += 1
                         if failed <= SHOWN_FAILURES:
@@ -87,5 +86,5 @@ class EngineSession:
             self._engine = None
 
 
-def _bar(label: str, total: int, leave: bool) -> tqdm:
-    return tqdm(total=total, desc=label, unit="row", mininterval=0.5, dynamic_ncols=True, leave=leave)
+def _bar(label: str, total: int, leave: bool) -> Progress:
+    return Progress(total=total, title=label, unit="row", leave=leave)

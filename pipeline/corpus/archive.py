@@ -9,10 +9,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.params import CorpusParams, Params
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks, registry
 from pipeline.corpus.annotations import ImageFile
@@ -135,7 +134,7 @@ def _look_at_images(state: State, workers: int, look: Look) -> None:
     ids = sorted(state.named)
     paths = [state.folder / state.named[image_id] for image_id in ids]
     title = f"{state.folder.name}: decode"
-    sources = tqdm(look_at_all(paths, workers, look), total=len(ids), unit="image", desc=title, disable=None)
+    sources = Progress(look_at_all(paths, workers, look), total=len(ids), unit="image", title=title)
     for image_id, path, source in zip(ids, paths, sources, strict=True):
         try:
             checks.text(image_id, "image_id", checks.ID_LENGTH)

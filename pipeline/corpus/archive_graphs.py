@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.decode import ALL, decode
+from pipeline.base.progress import Progress
 from pipeline.boxes.graph import GraphMaker, median_sizes
 from pipeline.corpus.archive_state import GRAPHS_FILE, State, brought_rows, meant, size_of
 from pipeline.corpus.checks import Record, Rejected
@@ -45,7 +44,7 @@ def _made_graphs(state: State, said: Said, shop: Workshop, done: set[str]) -> It
     sizes = median_sizes((shown.boxes, w, h) for shown, w, h in contents if shown is not None)
     maker = GraphMaker(sizes, state.params.colours)
     title = f"{state.folder.name}: scene graphs"
-    for piece in tqdm(annotated, desc=title, unit="image", disable=None):
+    for piece in Progress(annotated, title=title, unit="image"):
         shown = content_of(piece, said, shop.cutting)
         if shown is None:
             state.graphless[piece.image_id] = "its reference has no scene graph"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import SPLITS
 from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.json_rows import read_rows
@@ -63,7 +64,7 @@ def query_rows(
         known.splits, known.id_of, known.rejected, known.graphless, graph_of, EditReader(sorted(names))
     )
     taken: set[str] = set()
-    for row, value in read_rows(file):
+    for row, value in Progress(read_rows(file), title=file.name, unit="row", leave=False):
         rejects.seen["queries"] += 1
         try:
             query, removed = query_row(Record.checked(value), gallery, taken)

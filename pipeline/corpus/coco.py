@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError
+from pipeline.base.progress import Progress
 from pipeline.boxes.box import Box
 from pipeline.corpus import checks
 from pipeline.corpus.annotations import Annotations, ImageFile, Kind
@@ -82,7 +81,7 @@ class _Contents:
             "categories": self._category,
             "licenses": self._licence,
         }
-        members = tqdm(read_members(path), unit="row", desc=path.name, disable=None)
+        members = Progress(read_members(path), unit="row", title=path.name)
         for key, number, value in members:
             if key not in take:
                 continue

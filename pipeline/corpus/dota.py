@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
+from pipeline.base.progress import Progress
 from pipeline.boxes.box import Box
 from pipeline.corpus import checks
 from pipeline.corpus.annotations import Annotations, ImageFile, Kind
@@ -25,7 +24,7 @@ def read(
 ) -> Iterator[Annotations]:
     """Read all DOTA files of a folder; see `Reader`."""
     reading = Reading(folder, images, notes, rejects)
-    for file in tqdm(find(folder, listing(folder)), unit="file", desc=f"{folder.name}: DOTA", disable=None):
+    for file in Progress(find(folder, listing(folder)), unit="file", title=f"{folder.name}: DOTA"):
         row = reading.row(file)
         try:
             yield _annotations(row)

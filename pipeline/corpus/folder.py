@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import Problem, UserError
 from pipeline.base.images import Probe, probe_all
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
@@ -134,7 +133,8 @@ def _name_images(state: _State) -> None:
     state.notes.count("hidden_files", files.counts["hidden_files"])
     id_of: dict[str, str] = {}  # by file, for the files that graphs name
     used: set[str] = set()  # files that graphs name or seem to mean
-    for row, value in read_rows(state.folder / GRAPHS_FILE):
+    rows = read_rows(state.folder / GRAPHS_FILE)
+    for row, value in Progress(rows, title=f"{state.folder.name}: names", unit="graph", leave=False):
         state.rejects.seen["scene_graphs"] += 1
         image_id = None
         try:
@@ -187,7 +187,7 @@ def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
     paths = [state.folder / state.named[image_id].file for image_id in ids]
     title = f"{state.folder.name}: decode"
     probes = probe_all(paths, workers, max_pixels)
-    progress = tqdm(probes, total=len(ids), unit="image", desc=title, disable=None)
+    progress = Progress(probes, total=len(ids), unit="image", title=title)
     for image_id, path, probe in zip(ids, paths, progress, strict=True):
         image = state.named[image_id]
         try:
@@ -246,7 +246,8 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
         for image_id in state.probes
     }
     rows_of = {image.row: image_id for image_id, image in state.named.items() if image.row is not None}
-    for row, value in read_rows(state.folder / GRAPHS_FILE):
+    rows = read_rows(state.folder / GRAPHS_FILE)
+    for row, value in Progress(rows, title=f"{state.folder.name}: graphs", unit="graph", leave=False):
         image_id = rows_of.get(row)
         if image_id is None:
             continue  # this row was rejected already

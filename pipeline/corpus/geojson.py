@@ -6,9 +6,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError, reading
+from pipeline.base.progress import Progress
 from pipeline.boxes.box import Box
 from pipeline.corpus import checks
 from pipeline.corpus.annotations import Annotations, ImageFile, Kind
@@ -150,9 +149,7 @@ class _File:
         return name
 
     def _features(self) -> Iterator[Feature]:
-        for key, number, value in tqdm(
-            read_members(self.path), unit="row", desc=self.path.name, disable=None
-        ):
+        for key, number, value in Progress(read_members(self.path), unit="row", title=self.path.name):
             if key != "features" or number is None:
                 continue
             row = Row(self.reading, self.file, number)

@@ -8,7 +8,8 @@ with the square of their number, the memory with the number.
 from collections.abc import Mapping
 
 import numpy as np
-from tqdm import tqdm
+
+from pipeline.base.progress import Progress
 
 MAX_DISTANCE = 10
 _SHOWN = 3
@@ -43,7 +44,7 @@ def _alike(hashes: bytes, title: str) -> list[list[int]]:
     rows, columns = values[:, 0].copy(), values[:, 1].copy()
     left = np.arange(len(values))  # positions of `rows` and `columns` among all
     found: list[list[int]] = []
-    with tqdm(total=len(left), unit="image", desc=title, disable=None, delay=2) as bar:
+    with Progress(total=len(left), unit="image", title=title) as bar:
         while len(left):
             group, waiting = [int(left[0])], [values[left[0]]]
             rows, columns, left = rows[1:], columns[1:], left[1:]

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
+from pipeline.base.progress import Progress
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.raster import Look
 from pipeline.corpus.rendering import Job, Source, place, render_all
@@ -68,7 +67,7 @@ def make_pieces(
     to_render = [(i, plan) for i, plan in plans if plan is not None and (plan or sources[i].why is not None)]
     jobs = (Job(shop.root / folder / files[i], sources[i], plan) for i, plan in to_render)
     rendered = render_all(jobs, shop.workers, shop.look, shop.cache)
-    progress = tqdm(total=len(to_render), desc=f"{folder.name}: render", unit="image", disable=None)
+    progress = Progress(total=len(to_render), title=f"{folder.name}: render", unit="image")
     with progress:
         for image_id, plan in plans:
             source = sources[image_id]

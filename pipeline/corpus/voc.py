@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from xml.parsers import expat
 
-from tqdm import tqdm
-
+from pipeline.base.progress import Progress
 from pipeline.boxes.box import Box
 from pipeline.corpus import checks
 from pipeline.corpus.annotations import Annotations, ImageFile, Kind
@@ -52,7 +51,7 @@ def read(
     reading = Reading(folder, images, notes, rejects)
     names = listing(folder)
     splits = read_lists(reading, [name for name in names if VOC_LISTS.search(name)])
-    for file in tqdm(find(folder, names), unit="file", desc=f"{folder.name}: VOC", disable=None):
+    for file in Progress(find(folder, names), unit="file", title=f"{folder.name}: VOC"):
         row = reading.row(file)
         try:
             yield _annotations(row, splits)

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError
+from pipeline.base.progress import Progress
 from pipeline.base.yaml_file import read_mapping
 from pipeline.boxes.box import Box
 from pipeline.corpus import checks
@@ -36,7 +35,7 @@ def read(
     names = listing(folder)
     classes, keypoints = read_classes(folder, names)
     splits = read_lists(reading, [name for name in names if DARKNET_LISTS.match(name)])
-    for file in tqdm(find(folder, names), unit="file", desc=f"{folder.name}: YOLO", disable=None):
+    for file in Progress(find(folder, names), unit="file", title=f"{folder.name}: YOLO"):
         row = reading.row(file)
         try:
             yield _annotations(row, classes, keypoints, splits)

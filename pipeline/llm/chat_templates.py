@@ -78,8 +78,60 @@ def _check_variables(given: dict[str, Any], reads: set[str], templates: bool) ->
         raise parameter_error(reason, f"{known}Remove it", "llm.chat_template_kwargs", name)
 
 
+def check_turns(params: LlmParams, folder: Path, messages: Sequence[Message]) -> str:
+    """Refuse a model whose chat template refuses the turns of a prompt; say how they are sent.
+
+    A system turn that the template refuses goes to the head of the first user turn (`chat.ChatRenderer`).
+
+    Args:
+        folder: of the model's tokenizer.
+        messages: of one row, as a prompt has them.
+
+    Raises:
+        UserError: the template refuses both forms, or what `try_chat_templates` raises.
+    """
+    if given := params.engine_args.get("chat_template"):
+        where, template = f"params.yaml, field '{_PARAMETER}'", chat_template_text(str(given))
+    elif (found := _own_template(folder)) is not None:
+        where, template = found
+    else:
+        return "no chat template: prompts are plain text"
+    variables = {**_special_tokens(folder), **params.chat_template_kwargs}
+    answer = _answer(template, where, {"messages": list(messages), "variables": variables})
+    if answer["refused"] is None:
+        return "its chat template takes the prompts"
+    reason = answer["refused"]
+    if messages[0]["role"] == "system" and answer["by_template"]:
+        system, first, *others = messages
+        merged = [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
+        answer = _answer(template, where, {"messages": merged, "variables": variables})
+        if answer["refused"] is None:
+            return "its chat template takes no system turn: that text goes before the first user turn"
+    reason = f"the chat template refuses the turns of the prompts: {reason}"
+    raise UserError(reason, f"Change the prompts, or name another template by {_PARAMETER}", file=where)
+
+
+def _own_template(folder: Path) -> tuple[str, str] | None:
+    """Where the template that a tokenizer uses stands, and its text."""
+    named = dict(_templates(folder))
+    own = str(folder / "chat_template.jinja")
+    if own in named:
+        return own, named[own]
+    file = folder / "tokenizer_config.json"
+    value = read_json(file, "Restore it").get("chat_template") if file.is_file() else None
+    if isinstance(value, list):
+        texts = {item.get("name"): item.get("template") for item in value if isinstance(item, dict)}
+        value = texts.get("default")
+    return (f"{file}, field 'chat_template'", value) if isinstance(value, str) else None
+
+
 def _try(template: str, where: str, given: dict[str, Any]) -> set[str]:
     """The names of the variables that the template reads."""
+    return set(_answer(template, where, given)["reads"])
+
+
+def _answer(template: str, where: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What came of a template that was tried, as `template_child.py` says it."""
     child = Path(__file__).with_name("template_child.py")
     asked = {"template": template, "seconds": CPU_SECONDS, "bytes": MEMORY_BYTES, **given}
     try:
@@ -107,7 +159,7 @@ def _try(template: str, where: str, given: dict[str, Any]) -> set[str]:
         elif (answer["length"] or 0) > MAX_CHARACTERS:
             reason = f"the chat template makes {answer['length']:,} characters of one row"
         else:
-            return set(answer["reads"])
+            return answer
     raise UserError(reason, _REMEDY, file=where)
 
 

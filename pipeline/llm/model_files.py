@@ -31,7 +31,7 @@ def check_llm_files(params: LlmParams, root: Path = Path("."), local_only: bool 
         remedy, field = "Convert them to safetensors, and remove it", "llm.engine_args.load_format"
         raise parameter_error("pickled weights are not loaded", remedy, field, load_format)
     folders = []
-    for name, field, revision in _models(params):
+    for name, field, revision in named_models(params):
         folder = local_folder(name, root, field)
         if folder is not None and field == "llm.engine_args.lora":
             _check_adapter(folder)
@@ -64,7 +64,7 @@ def local_folder(model: str, root: Path = Path("."), field: str = "llm.model") -
     return None
 
 
-def _models(params: LlmParams) -> Iterator[tuple[str, str, str | None]]:
+def named_models(params: LlmParams) -> Iterator[tuple[str, str, str | None]]:
     """Every model that the parameters name: its name, the parameter, its revision."""
     yield params.model, "llm.model", params.revision
     arguments: dict[str, Any] = params.engine_args

@@ -6,6 +6,7 @@
 import json
 import resource
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -13,9 +14,10 @@ def main() -> None:
 
     `length`: characters of the text, null where the template refuses these messages. `forbidden`: what it
     asked for that the sandbox does not allow, or null. `reads`: the names of the variables that it reads.
+    `refused`: why it refuses these messages, or null; `by_template`: whether the template itself says so.
     """
     asked = json.load(sys.stdin)
-    from jinja2.exceptions import SecurityError
+    from jinja2.exceptions import SecurityError, TemplateError
     from jinja2.meta import find_undeclared_variables
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
@@ -24,7 +26,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_AS, (asked["bytes"], asked["bytes"]))
-    answer: dict[str, int | str | list[str] | None] = {"length": None, "forbidden": None, "reads": []}
+    answer: dict[str, Any] = {"length": None, "forbidden": None, "reads": [], "refused": None}
     try:
         template = _compile_jinja_template(asked["template"])
         answer["reads"] = sorted(find_undeclared_variables(template.environment.parse(asked["template"])))
@@ -34,8 +36,9 @@ def main() -> None:
         raise
     except SecurityError as error:
         answer["forbidden"] = str(error)
-    except Exception:
-        pass  # such messages are refused: whoever renders a row handles that
+    except Exception as error:
+        answer["refused"] = f"{type(error).__name__}: {error}"
+        answer["by_template"] = isinstance(error, TemplateError)
     print(json.dumps(answer))
 
 

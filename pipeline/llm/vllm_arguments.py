@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, parameter_error
+from pipeline.base.errors import UserError, parameter_error, perhaps
 from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text
@@ -161,7 +161,8 @@ def _check_names(named: Iterable[str], known: Iterable[str]) -> None:
     names = {*known, "compilation_config"}
     for name in named:
         if name not in names:
-            remedy, field = "Correct its spelling, or remove it", "llm.engine_args or speed.llm"
+            remedy = f"{perhaps(name, names)}Correct its spelling, or remove it"
+            field = "llm.engine_args or speed.llm"
             raise parameter_error("vLLM has no such engine argument", remedy, field, name)
 
 

@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tqdm import tqdm
-
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import MADE
 from pipeline.pairs.difference import Change, kind_of
 from pipeline.pairs.index import GraphIndex, Pair
@@ -58,7 +57,7 @@ def choose(index: GraphIndex, images: Sequence[Image], seed: int, per_image: int
     """
     choice = Choice()
     offers: dict[str, dict[str, list[_Offer]]] = {}  # by split and kind
-    for pair in tqdm(index.pairs(), "pairs: find", unit=" pairs", delay=2, mininterval=1, leave=False):
+    for pair in Progress(index.pairs(), title="pairs: find", unit="pair", leave=False):
         choice.found += 1
         if len(index.entries[pair.target].images) > MOST_RIGHT:
             choice.too_common += 1

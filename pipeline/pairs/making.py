@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
+from pipeline.base.progress import Progress
 from pipeline.base.schemas import IMAGES, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import READ_ROWS, read_batches, read_table
 from pipeline.faithfulness.vocabulary import Vocabulary, vocabulary_of
@@ -123,7 +122,7 @@ def _references(expected: Expected, dataset: str, choice: Choice) -> dict[str, G
 
 def _blocks(queries: Sequence[Chosen]) -> Iterator[Sequence[Chosen]]:
     starts = range(0, len(queries), READ_ROWS)
-    for start in tqdm(starts, "pairs: edits", delay=2, leave=False):
+    for start in Progress(starts, title="pairs: edits", unit="block", leave=False):
         yield queries[start : start + READ_ROWS]
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.base.decode import ALL, RULES, decode, decoder
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
+from pipeline.base.progress import Progress
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.vlm import Vlm
 
@@ -195,7 +195,7 @@ def cached_features(
     part_rows = batch * -(-_PART_ROWS // batch)
     pending: list[np.ndarray] = []
     start, stored = time.perf_counter(), 0
-    with tqdm(total=len(sources), unit="image", desc="embed") as progress:
+    with Progress(total=len(sources), unit="image", title="embed") as progress:
         for features in embed_images(vlm, sources, batch=batch, workers=workers, spent=spent):
             pending.append(features)
             progress.update(len(features))

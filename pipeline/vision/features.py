@@ -14,7 +14,7 @@ from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import MANIFEST_NAME, features_provenance
 from pipeline.base.files import replacing, sha256_file, write_json
 from pipeline.base.provenance import remedy
-from pipeline.base.schemas import FEATURE_IDS
+from pipeline.base.schemas import DATASET, FEATURE_IDS
 from pipeline.base.tables import read_table, table_provenance, write_table
 
 IDS_NAME, VECTORS_NAME = "ids.parquet", "vectors.npy"
@@ -56,7 +56,8 @@ def write_features(
         sha256: of each image's bytes.
         blocks: arrays (n, D) in the order of `ids`; never all in memory at once.
         dtype: float16 or float32.
-        made_from: for the manifest: the VLM's identity, the decoder, and what `Expected.features` names.
+        made_from: for the manifest: the dataset, the VLM's identity, the decoder, and what else
+            `Expected.features` names.
 
     Raises:
         ValueError: ids are not ascending, or the blocks do not hold one finite row of length D for each id.
@@ -68,8 +69,8 @@ def write_features(
     manifest_path.unlink(missing_ok=True)
     with replacing(folder / VECTORS_NAME) as temporary:
         _write_vectors(temporary, blocks, (len(ids), dimension), dtype)
-    table = pa.table({"image_id": list(ids), "sha256": list(sha256)}, schema=FEATURE_IDS)
-    write_table(table, folder / IDS_NAME, FEATURE_IDS)
+    table = pa.table({"image_id": pa.array(ids, pa.string()), "sha256": pa.array(sha256, pa.string())})
+    write_table(table, folder / IDS_NAME, FEATURE_IDS, {DATASET: made_from[DATASET]})
     manifest = {
         **made_from,
         "dtype": dtype,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, perhaps
 from pipeline.base.files import read_json, refuse_lfs_pointers
 from pipeline.base.model_folder import check_model_files, hub_files, pickles_in
 from pipeline.base.params import VlmParams
@@ -147,14 +147,14 @@ def check_named(source: VlmSource, params: VlmParams) -> None:
 
 
 def _check_name(params: VlmParams) -> None:
-    import difflib
-
     import open_clip
 
     known = open_clip.list_models()
     if params.model.replace("/", "-") not in known:
-        close = ", ".join(difflib.get_close_matches(params.model, known, n=3)) or "local-dir:<folder>"
-        _refuse("open_clip knows no such model", f"Perhaps you mean {close}", "vlm.model", params.model)
+        remedy = (
+            f"{perhaps(params.model, known)}Name a model of open_clip, hf-hub:<name> or local-dir:<folder>"
+        )
+        _refuse("open_clip knows no such model", remedy, "vlm.model", params.model)
 
 
 def _refuse(reason: str, remedy: str, field: str, value: str | None) -> NoReturn:

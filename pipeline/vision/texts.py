@@ -1,12 +1,13 @@
 """The distinct texts of some queries, tokenised once, and their features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pipeline.base.progress import Progress
 from pipeline.vision.vlm import Vlm
 
 _LENGTH_STEP = 16  # tokens; texts whose lengths fall into the same step are encoded together
@@ -38,7 +39,13 @@ class Texts:
         """Rows, int64 (len(texts),), of texts that are among the distinct ones."""
         return torch.tensor([self.row_of[text] for text in texts], dtype=torch.int64)
 
-    def encode(self, model: Any, rows: Tensor, batch: int | None = None) -> Tensor:
+    def encode(
+        self,
+        model: Any,
+        rows: Tensor,
+        batch: int | None = None,
+        encoded: Callable[[int], object] = lambda count: None,
+    ) -> Tensor:
         """L2-normalised float32 features (len(rows), D) on the model's device; gradients flow.
 
         Texts of similar length are encoded together and cut to the longest of them.
@@ -46,6 +53,7 @@ class Texts:
         Args:
             rows: int64, each row once.
             batch: texts at a time; None: all texts of similar length.
+            encoded: is told after each batch how many texts it had.
         """
         device = next(model.parameters()).device
         order = torch.argsort(self.lengths[rows], stable=True)
@@ -56,14 +64,16 @@ class Texts:
             for chunk in group.split(batch or len(group)):
                 cut = self.tokens[chunk, : int(self.lengths[chunk].max())]
                 features.append(text_features(model, cut.to(device, torch.int64)).float())
+                encoded(len(chunk))
         return torch.cat(features)[torch.argsort(order).to(device)]
 
     @torch.no_grad()
     def features(self, model: Any, rows: Tensor, batch: int) -> Tensor:
         """As `encode`, without gradients; `rows` may hold a text more than once, and it is encoded once."""
         distinct, inverse = rows.unique(return_inverse=True)
-        encoded = self.encode(model, distinct, batch)
-        return encoded[inverse.to(encoded.device)]
+        with Progress(total=len(distinct), title="encode texts", unit="text", leave=False) as bar:
+            features = self.encode(model, distinct, batch, bar.update)
+        return features[inverse.to(features.device)]
 
 
 def token_lengths(model: Any, tokens: Tensor) -> Tensor:

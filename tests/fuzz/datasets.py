@@ -8,7 +8,7 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline.base.decode import decode
-from pipeline.base.images import probe, thumbnail_uri
+from pipeline.base.images import probe, small_copies
 from pipeline.base.schemas import BROUGHT_CAPTIONS, REJECTS
 from pipeline.base.tables import as_table
 from pipeline.corpus.captions import INTERPRETATIONS_FILE, with_captions
@@ -44,7 +44,7 @@ def brought_captions(folder: Path) -> Target:
     def attempt() -> None:
         found = with_captions(replace(corpus, rejects=Rejects()), source.folder)
         assert found.captions.num_rows + len(found.rejects.rows) == found.rejects.seen["captions"]
-        as_table(found.captions, BROUGHT_CAPTIONS)
+        as_table(found.captions, BROUGHT_CAPTIONS, "parks")
         use_corpus(found)
 
     return of_file(file, attempt)
@@ -119,7 +119,7 @@ def image(folder: Path) -> Target:
         picture = decode(data, MAX_PIXELS)
         assert picture.size == (found.width, found.height)
         picture.convert("RGB")
-        thumbnail_uri(path, 32)
+        small_copies(data, 32)
 
     return Target(attempt, seeds)
 

@@ -43,7 +43,7 @@ def tables(folder: Path) -> Target:
     corpus = Source(folder / "parks").read()
     schemas = {"images": IMAGES, "queries": QUERIES, "scene_graphs": SCENE_GRAPHS}
     for name, schema in schemas.items():
-        write_table(getattr(corpus, name), folder / f"{name}.parquet", schema)
+        write_table(getattr(corpus, name), folder / f"{name}.parquet", schema, {"dataset": "parks"})
 
     def read(path: Path) -> None:
         schema = schemas[path.stem]
@@ -60,7 +60,7 @@ def tables(folder: Path) -> Target:
 
 def features(folder: Path) -> Target:
     vectors = np.eye(3, 4, dtype=np.float32)
-    made_from = {"model": "m", "weights_sha256": "0" * 64, "decoder": "d"}
+    made_from = {"dataset": "parks", "model": "m", "weights_sha256": "0" * 64, "decoder": "d"}
     write_features(
         folder, ["a", "b", "c"], ["0" * 64] * 3, [vectors], dimension=4, dtype="float32", made_from=made_from
     )

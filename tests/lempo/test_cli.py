@@ -1,16 +1,37 @@
 """The command: fast help, one line for a user's mistake, no heavy imports."""
 
+import json
+import os
+import pty
+import re
 import resource
+import shlex
 import subprocess
 import sys
+import termios
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
+from typer.core import TyperGroup
 
+from lempo.cli import app
 from tests.command import lempo
 
 ROOT = Path(__file__).parents[2]
+_STAGE_NAMES = (
+    ["corpus"],
+    ["pairs"],
+    ["interpret"],
+    ["caption"],
+    ["embed"],
+    ["tune@airplane"],
+    ["evaluate@airplane"],
+)
 COMMANDS = (
     "corpus",
     "pairs",
@@ -21,6 +42,7 @@ COMMANDS = (
     "evaluate",
     "report",
     "check",
+    "doctor",
     "captions",
     "benchmark",
     "cache",
@@ -54,7 +76,167 @@ def test_help_is_fast(folder: Path) -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         # processor time: the clock's would measure what else the machine does
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(seconds) < 0.5
+    assert min(seconds) < 0.3
+
+
+def test_the_version_and_the_short_option_of_help(folder: Path) -> None:
+    assert lempo("--version", cwd=folder).stdout == f"lempo {version('lempo')}\n"
+    assert lempo("-h", cwd=folder).stdout == lempo("--help", cwd=folder).stdout
+    assert "Usage: lempo tune" in lempo("tune", "-h", cwd=folder).stdout.replace(
+        "python -m lempo.cli", "lempo"
+    )
+
+
+def _commands() -> list[Any]:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return [group.commands[name] for name in sorted(group.commands)]
+
+
+@pytest.mark.parametrize("command", _commands(), ids=lambda command: command.name)
+def test_every_help_text_has_examples_and_each_can_be_typed(command: Any) -> None:
+    title, *lines = str(command.epilog).splitlines()
+    assert title == "Examples:" and lines
+    typed = [shlex.split(line) for line in lines]
+    own = [words[words.index(command.name) + 1 :] for words in typed if words[0] in ("lempo", "torchrun")]
+    assert own
+    for words in own:
+        with command.make_context(command.name, list(words)):  # parses, and refuses what it does not know
+            pass
+    for words in typed:
+        assert words[0] != "dvc" or (words[1] == "repro" and words[2:] in ([], *_STAGE_NAMES))
+
+
+def test_the_help_shows_its_examples(folder: Path) -> None:
+    said = lempo("tune", "--help", cwd=folder).stdout
+    assert re.search(r"Examples:\s+lempo tune airplane\s+dvc repro tune@airplane", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("tun",), "Did you mean 'tune'?"),
+        (("search", "--txt", "a"), "--text"),
+        (("tune", "park"), "Did you mean 'parks'? Use one of parks"),
+        (("index", "park"), "Did you mean 'parks'? Name a folder"),
+        (("benchmark", "fashion-iq", "."), "Did you mean 'fashioniq'? Use one of"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_named(folder: Path, arguments: tuple[str, ...], meant: str) -> None:
+    done = lempo(*arguments, cwd=folder)
+    assert done.returncode in (1, 2) and meant in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "meant"),
+    [
+        ("corpus", "max_rejects_share", "Did you mean 'max_reject_share'? Remove it"),
+        ("tune", "prompt_tokens", "the key is unknown (got '1'). Remove it"),
+        ("tune", "learningrate", "Did you mean 'learning_rate'?"),
+        ("caption", "epochs", "Did you mean 'tune.epochs' or 'comparators.epochs'? Remove it"),
+        ("speed", "embed_batchs", "Did you mean 'embed_batch'?"),
+    ],
+)
+def test_a_key_that_is_nearly_right_is_named(folder: Path, section: str, key: str, meant: str) -> None:
+    _change(folder, section, **{key: 1})
+    done = lempo("corpus", cwd=folder)
+    assert done.returncode == 1 and meant in done.stderr
+
+
+def test_a_dataset_that_is_nearly_a_folder_is_named(folder: Path) -> None:
+    values = yaml.safe_load((folder / "params.yaml").read_text()) | {"datasets": ["park"]}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    assert "Did you mean 'parks'? Correct datasets or corpus.root" in lempo("corpus", cwd=folder).stderr
+
+
+def test_a_shell_completes_commands_and_datasets(folder: Path) -> None:
+    def completed(words: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "lempo.cli"],
+            cwd=folder,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": str(ROOT),
+                "_PYTHON _M LEMPO.CLI_COMPLETE": "complete_bash",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split(" ")) - 1),
+            },
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.split()
+
+    assert completed("lempo tu") == ["tune"]
+    assert completed("lempo tune pa") == ["parks"]
+    (folder / "params.yaml").write_text("[")
+    assert completed("lempo tune pa") == []
+    assert "lempo" in lempo("--show-completion", "bash", cwd=folder).stdout
+
+
+def _on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "lempo.cli", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TERM": "xterm", **environment},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # the terminal is closed when the process has ended
+            while part := os.read(ours, 65536):
+                said += part
+        process.wait()
+    os.close(ours)
+    return said.decode()
+
+
+def test_colours_are_for_terminals_alone(folder: Path) -> None:
+    (folder / "params.yaml").unlink()
+    for arguments in (("check",), ("corpus",)):
+        coloured = _on_a_terminal(folder, *arguments)
+        assert re.search(r"\x1b\[(\d+;)*3\d", coloured) and "no such file" in coloured
+        assert not re.search(r"\x1b\[(\d+;)*3\d", _on_a_terminal(folder, *arguments, NO_COLOR="1"))
+        done = lempo(*arguments, cwd=folder)
+        assert "\x1b[" not in done.stdout + done.stderr and "no such file" in done.stdout + done.stderr
+
+
+_LOGS = """
+import logging, time
+from lempo.cli import _AboveBars
+from pipeline.base import progress
+logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
+progress.FIRST_S = 0.1
+for number in progress.Progress(range(12), title="tune", unit="example"):
+    time.sleep(0.1)
+    if number == 9:
+        logging.info("epoch 1")
+"""
+
+
+def test_a_log_line_does_not_tear_a_bar(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", _LOGS], env=environment, stderr=theirs, check=True, timeout=120)
+    os.close(theirs)
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "tune: " in said.partition("epoch 1")[0]
+    assert re.search(r"\r +\repoch 1\r\n", said), said
+
+
+def test_a_check_and_a_cache_as_json(folder: Path) -> None:
+    (folder / "params.yaml").rename(folder / "kept.yaml")
+    done = lempo("check", "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["ok"]) == (1, False)
+    assert found["findings"][0].items() >= {"name": "parameters", "ok": False}.items()
+    (folder / "kept.yaml").rename(folder / "params.yaml")
+    found = json.loads(lempo("cache", "--json", cwd=folder).stdout)
+    assert found.items() >= {"bytes": 0, "parts": 0, "damaged": 0, "texts": [], "pruned": None}.items()
 
 
 def test_a_stage_runs(folder: Path) -> None:
@@ -120,7 +302,7 @@ def test_check_says_what_is_wrong(folder: Path) -> None:
         "FAIL vision language model",
     ]
     assert any("no such engine argument" in line and "max_model_length" in line for line in lines)
-    assert lines[-1].startswith("ok   disk")
+    assert lines[-1].startswith("ok   disk") and "ok   engine: vLLM can be imported" in lines
 
 
 def test_check_names_pointers_and_files_that_are_not_there(folder: Path) -> None:

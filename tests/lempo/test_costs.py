@@ -3,10 +3,14 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lempo.costs import costs, duration
+from lempo.costs import costs, duration, weights_count
+from lempo.machine import machine
+from lempo.measured import measured, record
+from pipeline.base.files import remember
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
@@ -19,7 +23,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def _said(params: Params, paths: Paths) -> dict[str, str]:
-    return {name.removeprefix("cost of "): cost() for name, cost in costs(params, paths)}
+    return {found.name.removeprefix("cost of "): found.said for found in costs(params, paths)}
+
+
+def _figures(params: Params, paths: Paths) -> dict[str, dict[str, Any]]:
+    return {found.name.removeprefix("cost of "): found.figures for found in costs(params, paths)}
 
 
 def _params(folder: Path) -> Params:
@@ -34,14 +42,21 @@ def test_before_any_run_images_are_counted_and_a_few_are_tried(folder: Path) -> 
     said = _said(_params(folder), Paths(folder))
     measured = r"9 images x [\d.]+ ms \(decoding, as measured on 9 of them\) = [\d.]+ s"
     assert re.fullmatch(measured, said["corpus"])
-    assert re.fullmatch(r"9 images x [\d.]+ ms \(as measured on 9 of them\) = [\d.]+ s", said["embed"])
+    assert re.fullmatch(
+        r"9 images x [\d.]+ ms \(as measured on 9 of them\) = [\d.]+ s; at least [\d.]+ [kM]B of memory",
+        said["embed"],
+    )
     assert said["interpret"].startswith(
         "at most 9 rows, fewer where texts are in the cache; a prompt has about"
     )
     assert " beside its row, an answer has at most 160 tokens; " in said["interpret"]
     assert said["pairs"] == "made queries are written by rule: no model is asked"
     assert said["caption"] == "not known before `lempo pairs`, which says how many rows there are"
-    assert said["tune"] == said["evaluate"] == "not known for parks: the stage has not run here"
+    unknown = "not known before `lempo pairs`, which says how many queries there are"
+    assert said["tune"] == said["evaluate"] == unknown
+    assert (
+        said["all"].startswith("at most ") and "what interpret, caption, tune, evaluate take" in said["all"]
+    )
 
 
 def test_images_that_will_be_cut_into_tiles_are_not_counted_as_rows(folder: Path) -> None:
@@ -53,7 +68,8 @@ def test_images_that_will_be_cut_into_tiles_are_not_counted_as_rows(folder: Path
 def test_of_another_model_and_of_no_image_nothing_is_said(folder: Path) -> None:
     paths = Paths(folder)
     params = with_changes(_params(folder), {"vlm.model": "ViT-B-32"})
-    write_metrics(paths.speed("embed"), {"images_per_second": 10.0, "model": "local-dir:vlm"})
+    unit = {"units": 9, "seconds": 0.1, "start_seconds": 0.0, "tokens": None, "memory": 1, "disk": 1}
+    remember(paths.cache / "costs/embed.json", unit | {"model": "local-dir:vlm  on cpu", "machine": "m"})
     unknown = "9 images; how long one takes is not known until the stage has run here with this model"
     assert _said(params, paths)["embed"] == unknown
     for file in (folder / "in/parks/images").iterdir():
@@ -62,15 +78,36 @@ def test_of_another_model_and_of_no_image_nothing_is_said(folder: Path) -> None:
     assert _said(params, paths)["embed"] == "not known: there is no image yet"
 
 
-def test_the_last_run_of_a_model_says_what_a_row_takes(folder: Path) -> None:
+def test_what_ran_here_says_what_one_takes_and_where_it_was_measured(folder: Path) -> None:
     paths, params = Paths(folder), _params(folder)
     write_metrics(paths.speed("corpus"), {"seconds_total": 130.0})
-    write_metrics(paths.speed("embed"), {"images_per_second": 4.0, "model": "local-dir:vlm"})
-    write_metrics(paths.speed("tune/parks"), {"seconds": {"load": 1.0, "tune": 599.0}})
+    figures = {"images_per_second": 4.0, "embedded": 20, "cached": 0, "seconds": {"load": 2.0}}
+    write_metrics(paths.speed("embed"), figures)
+    record(params, paths, "embed")
     said = _said(params, paths)
     assert said["corpus"] == "9 images; the last run took 2 min"
-    assert said["embed"] == "9 images x 250 ms (as in the last run) = 2.2 s"
-    assert said["tune"] == "the last run, with the rows and parameters of then, took: parks 10 min"
+    assert said["embed"].startswith(f"9 images x 250 ms (measured on 20, {machine()}) = 2.2 s; ")
+    write_metrics(paths.speed("embed"), figures | {"images_per_second": None, "embedded": 0, "cached": 20})
+    record(params, paths, "embed")  # all from the cache: what was measured stays
+    assert _said(params, paths)["embed"] == said["embed"]
+    assert _figures(params, paths)["embed"]["seconds"] == pytest.approx(9 * 0.25 + 2)
+
+
+def test_tuning_and_evaluation_by_their_queries(folder: Path) -> None:
+    paths, params = Paths(folder), with_changes(_params(folder), {"tune.epochs": 5})
+    for stage in (corpus, pairs):
+        stage.run(params, paths)
+    said, figures = _said(params, paths), _figures(params, paths)
+    assert said["tune"].startswith("3 queries of train, at most 5 epochs; how long one takes is not known")
+    assert figures["tune"]["memory"] == 5 * figures["tune"]["disk"] == 20 * weights_count(folder / "vlm")
+    write_metrics(paths.speed("tune/parks"), {"examples": 30, "seconds": {"load": 1.0, "tune": 60.0}})
+    write_metrics(paths.speed("evaluate/parks"), {"queries": 9, "seconds": {"rank": 4.0, "load": 5.0}})
+    for stage in ("tune", "evaluate"):
+        record(params, paths, stage, "parks")
+    said, figures = _said(params, paths), _figures(params, paths)
+    assert f"15 examples x 2e+03 ms (measured on 30, {machine()}) = 30 s" in said["tune"]
+    assert figures["tune"]["seconds"] == 31 and figures["evaluate"]["seconds"] == 9
+    assert figures["all"]["memory"] >= figures["tune"]["memory"] > 10**7  # of this very process
 
 
 def test_what_is_made_costs_nothing(folder: Path) -> None:
@@ -92,12 +129,25 @@ def test_rows_of_the_language_stages_and_the_length_of_their_prompts(toy: Toy) -
         r"an answer has at most 160 tokens; "
         r"how long one takes is not known until the stage has run here with this model"
     )
+    expected += r"(; at least [\d.]+ GB of memory)?"
     assert re.fullmatch(expected, said["interpret"]) and re.fullmatch(expected, said["caption"])
-    figures = {"model": "models/llm", "generated": 10, "generate_seconds": 5.0, "engine_start_seconds": 30}
-    write_metrics(toy.paths.speed("interpret"), figures)
-    assert _said(toy.params, toy.paths)["interpret"].endswith(
-        "; 16 rows x 500 ms (as in the last run) = 8.0 s, and 30 s to start"
+    write_metrics(
+        toy.paths.speed("interpret"),
+        {
+            "generated": 10,
+            "cache_hits": 0,
+            "generate_seconds": 4.0,
+            "checking_seconds": 1.0,
+            "engine_start_seconds": 30,
+            "output_tokens": 200,
+        },
     )
+    record(toy.params, toy.paths, "interpret")
+    took = f"; 16 texts x 500 ms (measured on 10, {machine()}) = 8.0 s, and 30 s to start"
+    assert took in _said(toy.params, toy.paths)["interpret"]
+    assert _figures(toy.params, toy.paths)["interpret"]["written"] == 320
+    other = with_changes(toy.params, {"llm.model": "someone/other"})
+    assert measured(other, toy.paths, "interpret") is None
     toy.run()
     assert _said(toy.params, toy.paths)["interpret"] == "the texts are made, of 16 rows"
 

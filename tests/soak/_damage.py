@@ -221,18 +221,16 @@ def _evaluate(params: Params, paths: Paths) -> str:
 
 
 def _report(params: Params, paths: Paths) -> str:
-    from pipeline.report.queries import _thumbnail
     from stages import report
 
-    _thumbnail.cache_clear()
     report.run(params, paths)
     return _outputs(paths, "report")
 
 
 def _captions(params: Params, paths: Paths) -> str:
-    from lempo.captions import show_captions
+    from lempo.captions import Choice, show_captions
 
-    show_captions(params, paths, None, "caption", True, 10)
+    show_captions(params, paths, None, "caption", Choice(worst=True, limit=10))
     return ""
 
 
@@ -260,7 +258,7 @@ def _export(params: Params, paths: Paths) -> str:
 def _check(params: Params, paths: Paths) -> str:
     from lempo.check import run_checks
 
-    run_checks(paths.root / "params.yaml", paths)
+    list(run_checks(paths.root / "params.yaml", paths))
     return ""
 
 

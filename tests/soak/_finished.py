@@ -46,10 +46,10 @@ def finish_project(root: Path) -> Params:
     embed.run(params, paths)
     _interrupted_tuning(params, paths)
     kept = paths.cache / "kept"
-    shutil.copytree(paths.cache / "tune", kept)
+    shutil.copytree(paths.checkpoints, kept)
     tune.run(params, paths, DATASET)
-    shutil.rmtree(paths.cache / "tune")
-    kept.rename(paths.cache / "tune")
+    shutil.rmtree(paths.checkpoints)
+    kept.rename(paths.checkpoints)
     evaluate.run(params, paths, DATASET)
     _study(params, paths)
     report.run(params, paths)

@@ -45,18 +45,29 @@ class Command:
 
 def _language(engine: str) -> list[Command]:
     return [
-        Command(("interpret",), ("data/interpretations", "metrics/interpret.json"), engine),
-        Command(("caption",), ("data/pseudo_captions", "metrics/caption.json"), engine),
+        Command(
+            ("interpret",),
+            ("data/interpretations", "metrics/interpret.json", "metrics/summary/interpret.json"),
+            engine,
+        ),
+        Command(
+            ("caption",),
+            ("data/pseudo_captions", "metrics/caption.json", "metrics/summary/caption.json"),
+            engine,
+        ),
     ]
 
 
 COMMANDS = [
-    Command(("corpus",), ("data/corpus", "metrics/corpus.json")),
-    Command(("pairs",), ("data/pairs", "metrics/pairs.json")),
+    Command(("corpus",), ("data/corpus", "metrics/corpus.json", "metrics/summary/corpus.json")),
+    Command(("pairs",), ("data/pairs", "metrics/pairs.json", "metrics/summary/pairs.json")),
     *_language("endpoint"),
     Command(("embed",), ("data/features", "metrics/embed.json")),
-    Command(("tune", DATASET), ("data/tuned", "metrics/tune", "plots/tune")),
-    Command(("evaluate", DATASET), ("data/rankings", "metrics/evaluate", "plots/evaluate")),
+    Command(("tune", DATASET), ("data/tuned", "metrics/tune", "metrics/summary/tune", "plots/tune")),
+    Command(
+        ("evaluate", DATASET),
+        ("data/rankings", "metrics/evaluate", "metrics/summary/evaluate", "plots/evaluate"),
+    ),
     Command(("report",), ("report",)),
     Command(("export", DATASET, "exported"), ("exported",)),
     Command(("benchmark", "cirr", "published"), ("metrics/benchmarks",)),

@@ -211,7 +211,7 @@ def _check(source: Source, place: Path) -> None:
     """Read the folder; every row must be in a table or among the rejects, and sound ones in the table."""
     corpus = read_folder(source.folder, "parks", workers=1, max_pixels=1_000_000)
     for name, schema in _FILES.items():
-        write_table(getattr(corpus, name), place / f"{name}.parquet", schema)
+        write_table(getattr(corpus, name), place / f"{name}.parquet", schema, {"dataset": "parks"})
     rejects = [{"dataset": "parks", **row} for row in corpus.rejects.rows]
     write_table(rejects, place / "rejects.parquet", REJECTS)
     assert all(row["reason"] and row["remedy"] and row["file"] for row in rejects), (

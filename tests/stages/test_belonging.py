@@ -16,7 +16,6 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import PARAMETERS
 from pipeline.base.params import load_params
 from pipeline.base.paths import Paths
-from pipeline.report import queries
 from tests.exchanges import (
     DATASET,
     FILES,
@@ -293,7 +292,6 @@ def test_metrics_of_another_run_are_refused(copy: Finished, of: str, reader: str
 
 
 def test_a_report_shows_no_picture_that_has_changed(copy: Finished) -> None:
-    queries._thumbnail.cache_clear()
     for file in (copy.paths.root / "in" / DATASET / "images").iterdir():
         Image.new("RGB", (40, 30), (1, 2, 3)).save(file)
     with pytest.raises(UserError, match=r"sha256 is [0-9a-f]{64}, the corpus says [0-9a-f]{64}"):

@@ -16,7 +16,7 @@ from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
-from stages import corpus
+from stages import corpus, embed
 from tests.pipeline.corpus.source import Source
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +61,7 @@ def test_every_row_is_in_a_table_or_among_the_rejects(tmp_path: Path) -> None:
     assert metrics["parks"].items() >= {"images": 8, "graphs": 8, "queries": 7}.items()
     assert metrics["roofs"].items() >= {"images": 9, "graphs": 9, "queries": 8, "rejected_queries": 1}.items()
     assert metrics["all"].items() >= {"images": 17, "rejected_images": 1, "rejected_queries": 3}.items()
+    assert read_metrics(paths.summary("corpus")) == {"corpus": {"images": 17, "rejected": 5}}
     assert metrics["parks"]["kinds"] == {"free": 7} and metrics["parks"]["images_val"] == 2
     rejects = read_table(paths.rejects, REJECTS).to_pylist()
     assert [(row["dataset"], row["table"]) for row in rejects] == [
@@ -96,6 +97,7 @@ def test_a_second_run_writes_the_same_bytes(tmp_path: Path) -> None:
         "data/corpus/parks/captions.parquet",
         "data/corpus/rejects.parquet",
         "metrics/corpus.json",
+        "metrics/summary/corpus.json",
     }
 
 
@@ -112,6 +114,25 @@ def test_too_many_rejects_end_the_stage_naming_the_first(tmp_path: Path) -> None
     assert read_metrics(paths.metrics("corpus"))["all"]["rejected_queries"] == 2
     assert read_table(paths.rejects, REJECTS).num_rows == 2
     corpus.run(_params(share=0.23), paths)
+
+
+def test_a_stage_that_fails_says_no_success_and_leaves_no_table(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = Paths(tmp_path)
+    source = Source(tmp_path / "in/parks")
+    corpus.run(_params(), paths)
+    assert paths.queries("parks").is_file()
+    for row in (1, 4):
+        source.queries[row]["split"] = "dev"
+    source.write()
+    caplog.clear()
+    with caplog.at_level("INFO"), pytest.raises(UserError, match="2 of 9 rows"):
+        corpus.run(_params(share=0.2), paths)
+    assert "9 images" not in caplog.text
+    assert not list(paths.corpus("parks").glob("*.parquet")) and paths.rejects.is_file()
+    with pytest.raises(UserError, match="the table is missing"):
+        embed.run(_params(share=0.2), paths)
 
 
 def test_equal_files_are_counted_within_a_split_and_refused_across_splits(

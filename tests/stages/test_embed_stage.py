@@ -1,6 +1,8 @@
 """The embed stage: right features, only of what is new, refused when the images are not the corpus's."""
 
+import json
 import os
+import re
 import resource
 import signal
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import torch
 from PIL import Image
 
 from pipeline.base.errors import UserError, of_the_machine
+from pipeline.base.expected import MANIFEST_NAME
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -24,6 +27,7 @@ from tests.trainer.tiny import make_params, vlm_folder
 
 __all__ = ["make_params", "vlm_folder"]
 MakeParams = Callable[..., Params]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -70,6 +74,16 @@ def test_features_are_those_of_the_model(project: tuple[Paths, MakeParams]) -> N
     metrics = read_metrics(paths.metrics("embed"))
     assert metrics["parks"] == {"rows": 9, "dimension": 16} and metrics["all"]["rows"] == 18
     assert metrics["model"] == vlm.identity
+
+
+def test_the_page_of_tables_names_every_key_of_the_manifest(project: tuple[Paths, MakeParams]) -> None:
+    paths, make = project
+    embed.run(make(), paths)
+    manifest = json.loads((paths.features("parks") / MANIFEST_NAME).read_text())
+    page = (ROOT / "docs/tables.md").read_text(encoding="utf-8")
+    rows = page.split("| key of `manifest.json` |")[1].split("\n\n")[0].splitlines()[2:]
+    keys = [key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(keys) == sorted([*manifest, "trust_remote_code"])
 
 
 def test_only_what_is_new_is_embedded(project: tuple[Paths, MakeParams]) -> None:

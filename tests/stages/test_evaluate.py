@@ -10,12 +10,15 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import QUERIES, RANKINGS
-from pipeline.base.tables import read_table, write_table
+from pipeline.base.tables import as_table, read_table, write_table
 from stages import evaluate, tune
 from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, project, vlm_folder
 from trainer.methods import registry
+from trainer.retrieval.answers import make_answers
 from trainer.retrieval.metrics import retrieval_metrics
+from trainer.retrieval.ranking import rank_batch
+from trainer.retrieval.splits import Split
 
 MakeParams = Callable[..., Params]
 METHODS = [method.name for method in registry.METHODS]
@@ -44,6 +47,12 @@ def test_every_method_has_every_metric(evaluated: Paths) -> None:
         assert KEYS <= set(values) <= KEYS | {"missing_captions"}
         assert all(0 <= values[key] <= 100 for key in KEYS)
         assert values.get("missing_captions") == (1 if method in USES_CAPTIONS else None)
+
+
+def test_the_summary_has_the_hybrids_figures_beside_its_datasets_name(evaluated: Paths) -> None:
+    hybrid = _metrics(evaluated)["hybrid"]
+    summary = json.loads(evaluated.summary("evaluate", "tiny").read_text())
+    assert summary == {"tiny": {name: hybrid[name] for name in ("R@1", "mean_recall")}}
 
 
 def test_metrics_can_be_computed_again_from_the_rankings(evaluated: Paths) -> None:
@@ -77,11 +86,34 @@ def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:
         assert row["kind"] == query["kind"]
         assert len(row["top"]) == len(set(row["top"])) == 50
         assert query["reference_id"] not in row["top"]
+        assert len(row["scores"]) == 50 and row["scores"] == sorted(row["scores"], reverse=True)
+        if row["method"] in ("hybrid", "hybrid_untuned"):
+            sums = [sum(shares.values()) for shares in row["shares"]]
+            assert sums == pytest.approx(row["scores"], abs=1e-5)
+        else:
+            assert row["shares"] is None
         right = [place for place, image in enumerate(row["top"], start=1) if image in query["target_ids"]]
         assert right[0] == row["rank"] if right else row["rank"] > 50
         if len(right) == len(query["target_ids"]):
             precision = sum(found / place for found, place in enumerate(right, start=1)) / len(right)
             assert row["average_precision"] == pytest.approx(precision)
+
+
+def test_a_small_gallery_gives_fewer_images_and_as_many_scores() -> None:
+    answers = make_answers([0, 1], [[0], [1]], [2, -1], 3)
+    ids, no_image = ["a", "b", "c"], torch.empty(3, 0)
+    split = Split(["q", "r"], ["add", "move"], ids, no_image, torch.tensor([2, 0]), answers, {}, 0)
+    scores = torch.tensor([[0.25, 0.5, 1.0], [0.5, 0.12344, -1e-6]])
+    shares = torch.arange(18.0).reshape(2, 3, 3) / 8
+    made = evaluate._rows("mine", split, rank_batch(scores, answers), shares)
+    rows = as_table(made, RANKINGS, "tiny").to_pylist()
+    assert [(row["query_id"], row["rank"], row["top"], row["scores"]) for row in rows] == [
+        ("q", 2, ["b", "a"], [0.5, 0.25]),
+        ("r", 2, ["a", "b", "c"], [0.5, pytest.approx(0.1234, abs=1e-8), 0.0]),
+    ]  # fmt: skip
+    assert [[share["language"] for share in row["shares"]] for row in rows] == [
+        [0.125, 0.5], [1.25, 1.625, 2.0],
+    ]  # fmt: skip
 
 
 def test_what_knows_more_finds_more(evaluated: Paths) -> None:

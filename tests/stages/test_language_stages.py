@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.llm.prompt import Message
 from pipeline.llm.types import Request, Result
@@ -83,6 +84,7 @@ def test_pseudo_captions_are_checked_against_the_edited_graph_where_edits_are_kn
         assert metrics["free"][group] == {"texts": 8, "truncated": 0, **dict.fromkeys(rates)}
         assert metrics["all"][group] == {"texts": 16, "truncated": 0, **rates}
     assert metrics["free"]["ok"] == 8
+    assert read_metrics(toy.paths.summary("caption")) == {"caption": {"all_right_rate": 1.0}}
 
 
 def test_a_caption_that_forgets_the_edit_is_counted_wrong(toy: Toy) -> None:

@@ -71,6 +71,7 @@ def test_brought_queries_stay_as_they_are(toy: Toy) -> None:
     assert all_queries == [query | new for query in brought]
     figures = read_metrics(toy.paths.metrics("pairs"))["toy"]
     assert (figures["brought"], figures["made"], figures["queries_test"]) == (8, 0, 8)
+    assert read_metrics(toy.paths.summary("pairs")) == {"pairs": {"queries": 16}}
     toy.with_params(pairs__max_facts=1, pairs__most=5)  # nothing is made, so nothing changes
     pairs.run(toy.params, toy.paths)
     assert toy.paths.pairs("toy").read_bytes() == first

@@ -91,6 +91,7 @@ def test_record_metrics_and_curve_agree(tuned: Paths) -> None:
         assert float(best[f"val_{name}"]) == pytest.approx(value)
     untuned, after = (metrics["validation"][key]["mean_recall"] for key in ("untuned", "tuned"))
     assert after >= untuned
+    assert json.loads(tuned.summary("tune", "tiny").read_text()) == {"tiny": {"val_mean_recall": after}}
 
 
 def test_the_same_inputs_give_the_same_bytes(tuned: Paths, make_params: MakeParams) -> None:
@@ -101,7 +102,7 @@ def test_the_same_inputs_give_the_same_bytes(tuned: Paths, make_params: MakePara
         tuned.plots("tune", "tiny"),
     ]
     before = [file.read_bytes() for file in files]
-    assert not list((tuned.cache / "tune").glob("*"))  # the checkpoint of a finished run is of no use
+    assert not list(tuned.checkpoints.glob("*"))  # the checkpoint of a finished run is of no use
     tune.run(make_params(), tuned, "tiny")
     assert [file.read_bytes() for file in files] == before
 

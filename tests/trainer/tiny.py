@@ -155,6 +155,7 @@ def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
     order = np.argsort([row["image_id"] for row in images])
     unit = np.array(vectors)[order]
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    made_from = {"dataset": dataset}
     write_features(
         paths.features(dataset),
         [images[i]["image_id"] for i in order],
@@ -162,15 +163,15 @@ def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
         [unit.astype(np.float32)],
         dimension=vlm.dimension,
         dtype="float16",
-        made_from=vlm.identity,
+        made_from=vlm.identity | made_from,
     )
-    write_table(
-        [{**row, "width": 32, "height": 32, "family": None} for row in images], paths.images(dataset), IMAGES
-    )
-    write_table([_graph(row["image_id"]) for row in images], paths.scene_graphs(dataset), SCENE_GRAPHS)
-    write_table(queries, paths.queries(dataset), QUERIES)
-    write_table(interpretations, paths.interpretations(dataset), INTERPRETATIONS)
-    write_table(captions, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS)
+    sized = [{**row, "width": 32, "height": 32, "family": None} for row in images]
+    graphs = [_graph(row["image_id"]) for row in images]
+    write_table(sized, paths.images(dataset), IMAGES, made_from)
+    write_table(graphs, paths.scene_graphs(dataset), SCENE_GRAPHS, made_from)
+    write_table(queries, paths.queries(dataset), QUERIES, made_from)
+    write_table(interpretations, paths.interpretations(dataset), INTERPRETATIONS, made_from)
+    write_table(captions, paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, made_from)
     sign(params, paths, dataset)
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError
 from pipeline.base.files import replacing, sha256_file
 from pipeline.base.images import probe_all
+from pipeline.base.progress import Progress
 
 _NAMED = 10  # files in the error itself
 
@@ -33,9 +32,11 @@ def checked_hashes(
         UserError: some files are missing, cannot be read or are no usable images.
     """
     with ThreadPoolExecutor(workers) as pool:
-        hashes = list(tqdm(pool.map(_hash, files), "read", len(files), unit="image", disable=None))
+        hashes = list(Progress(pool.map(_hash, files), title="read", total=len(files), unit="image"))
     unknown = [file for file, sha256 in zip(files, hashes, strict=True) if not (sha256 and known(sha256))]
-    probes = tqdm(probe_all(unknown, workers, max_pixels), "decode", len(unknown), unit="image", disable=None)
+    probes = Progress(
+        probe_all(unknown, workers, max_pixels), title="decode", total=len(unknown), unit="image"
+    )
     unusable = {file: probe.error for file, probe in zip(unknown, probes, strict=True) if probe.error}
     if not unusable:
         listing.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, perhaps
 from trainer.benchmarks.circo import CIRCO
 from trainer.benchmarks.cirr import CIRR
 from trainer.benchmarks.fashioniq import FASHIONIQ
@@ -21,7 +21,7 @@ def find_benchmark(layout: str) -> Benchmark:
         UserError: there is none.
     """
     if layout not in BENCHMARKS:
-        remedy = f"Use one of {', '.join(BENCHMARKS)}"
+        remedy = f"{perhaps(layout, BENCHMARKS)}Use one of {', '.join(BENCHMARKS)}"
         raise UserError("there is no such layout", remedy, field="LAYOUT", value=layout)
     return BENCHMARKS[layout]
 
@@ -35,7 +35,7 @@ def read_split(layout: str, root: Path, split: str) -> BenchmarkSplit:
     """
     benchmark = find_benchmark(layout)
     if split not in benchmark.splits:
-        remedy = f"Use one of {', '.join(benchmark.splits)}"
+        remedy = f"{perhaps(split, benchmark.splits)}Use one of {', '.join(benchmark.splits)}"
         raise UserError("the benchmark has no such split", remedy, field="split", value=split)
     if not root.is_dir():
         remedy = "Name the benchmark's folder; docs/benchmarks.md shows it"

@@ -38,7 +38,7 @@ class Method:
         tower_text: the study also tunes the text tower for this comparator, as a weighted sum of the image
             and this input; None: its text tower is always frozen.
         plotted: it stands in the plots of `dvc.yaml` and in the study's table of traps.
-        pictured: the report shows the first images that it finds.
+        pictured: the report's gallery shows it at first.
     """
 
     name: str
@@ -96,8 +96,13 @@ def comparator_inputs() -> list[str]:
     return [name for name in TEXT_INPUTS if name in read]
 
 
+def plotted() -> list[str]:
+    """The methods whose lines have a colour in plots, ours first."""
+    return [method.name for method in reversed(METHODS) if method.plotted]
+
+
 def pictured() -> list[str]:
-    """The methods whose first images the report shows, ours first."""
+    """The methods whose first images the report shows at first, ours first."""
     return [method.name for method in reversed(METHODS) if method.pictured]
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.base.params import ComparatorParams
+from pipeline.base.progress import Progress
 from trainer.retrieval.answers import Answers
 from trainer.retrieval.metrics import objective, score_metrics
 from trainer.retrieval.ranking import dot_scores
@@ -59,7 +60,8 @@ def train_composer(
             lr=params.learning_rate,
         )
         best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation), 0
-        for epoch in range(1, params.epochs + 1):
+        epochs, title = range(1, params.epochs + 1), f"train {type(module).__name__}"
+        for epoch in Progress(epochs, title=title, unit="epoch", leave=False):
             module.train()
             for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
                 chosen = rows.to(device)

@@ -26,11 +26,13 @@ class Rankings:
         rank: int64 (Q,), 1-based, of the best right answer.
         average_precision: float64 (Q,), 0 to 1.
         top: int64 (Q, K), gallery indices of the first images, -1 where there are fewer.
+        scores: float32 (Q, K), of these images; where there is none, the number means nothing.
     """
 
     rank: Tensor
     average_precision: Tensor
     top: Tensor
+    scores: Tensor
 
 
 def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None = None) -> Rankings:
@@ -54,6 +56,7 @@ def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None
         torch.cat([rankings.rank for rankings in chunks]),
         torch.cat([rankings.average_precision for rankings in chunks]),
         torch.cat([rankings.top for rankings in chunks]),
+        torch.cat([rankings.scores for rankings in chunks]),
     )
 
 
@@ -89,6 +92,7 @@ def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
         rank=ranks[:, 0].cpu(),
         average_precision=(precision.sum(1) / count).cpu(),
         top=first.indices.masked_fill(first.values == _REMOVED, NONE).cpu(),
+        scores=scores.gather(1, first.indices).float().cpu(),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -99,35 +99,29 @@ def load_splits(
     paths = expected.paths
     expected.check_captions(dataset)
     columns = ["image_id", "split"]
-    images = read_table(paths.images(dataset), IMAGES, columns, expected.corpus(dataset)).to_pylist()
-    queries = read_table(paths.pairs(dataset), PAIRS, expect=expected.pairs(dataset)).to_pylist()
-    interpretations = _text_by_id(
-        paths.interpretations(dataset), INTERPRETATIONS, "image_id", expected.interpretations(dataset)
-    )
-    pseudo_captions = _text_by_id(
-        paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", expected.pseudo_captions(dataset)
-    )
+    images = pl.DataFrame(read_table(paths.images(dataset), IMAGES, columns, expected.corpus(dataset)))
+    queries = _queries(expected, dataset)
     loaded = {}
     for split in splits:
-        gallery_ids = sorted(row["image_id"] for row in images if row["split"] == split)
-        rows = sorted((row for row in queries if row["split"] == split), key=lambda row: row["query_id"])
-        if not rows:
+        gallery_ids = images.filter(split=split)["image_id"].sort().to_list()
+        rows = queries.filter(split=split).sort("query_id")
+        if rows.is_empty():
             raise _empty("query", paths.pairs(dataset), split)
         if not gallery_ids:
             raise _empty("image", paths.images(dataset), split)
         gallery = _gallery(features, gallery_ids, paths.features(dataset))
         index_of = {image_id: index for index, image_id in enumerate(gallery_ids)}
-        answers = _answers(rows, index_of, reference_removed, paths.pairs(dataset))
-        texts, missing = _texts(rows, interpretations, pseudo_captions)
+        answers = _answers(rows.to_dicts(), index_of, reference_removed, paths.pairs(dataset))
+        incomplete = pl.any_horizontal(pl.col("interpretation", "pseudo_caption").is_null())
         loaded[split] = Split(
-            query_ids=[row["query_id"] for row in rows],
-            kinds=[row["kind"] for row in rows],
+            query_ids=rows["query_id"].to_list(),
+            kinds=rows["kind"].to_list(),
             gallery_ids=gallery_ids,
             gallery=gallery,
-            reference=torch.tensor([index_of[row["reference_id"]] for row in rows]),
+            reference=torch.tensor([index_of[image_id] for image_id in rows["reference_id"]]),
             answers=answers,
-            texts=texts,
-            missing_captions=missing,
+            texts=_texts(rows),
+            missing_captions=len(rows.filter(incomplete)),
         )
     return loaded
 
@@ -138,9 +132,30 @@ def tokens_hash(splits: Mapping[str, Split], texts: Texts) -> str:
     return hashlib.sha256(texts.tokens[texts.rows(distinct)].numpy().tobytes()).hexdigest()
 
 
-def _text_by_id(path: Path, schema: pa.Schema, key: str, expect: Mapping[str, Any]) -> dict[str, str | None]:
-    table = read_table(path, schema, [key, "text"], expect)
-    return dict(zip(table[key].to_pylist(), table["text"].to_pylist(), strict=True))
+def _queries(expected: Expected, dataset: str) -> pl.DataFrame:
+    """All queries, with the interpretation of their reference and their pseudo caption; null if missing."""
+    paths = expected.paths
+    columns = ["query_id", "split", "reference_id", "target_id", "target_ids", "modification", "kind"]
+    queries = pl.DataFrame(read_table(paths.pairs(dataset), PAIRS, columns, expected.pairs(dataset)))
+    described = read_table(
+        paths.interpretations(dataset),
+        INTERPRETATIONS,
+        ["image_id", "text"],
+        expected.interpretations(dataset),
+    )
+    captions = read_table(
+        paths.pseudo_captions(dataset),
+        PSEUDO_CAPTIONS,
+        ["query_id", "text"],
+        expected.pseudo_captions(dataset),
+    )
+    for name, of, table in (
+        ("interpretation", "reference_id", described),
+        ("pseudo_caption", "query_id", captions),
+    ):
+        texts = pl.DataFrame(table.rename_columns([of, name])).with_columns(pl.col(name).replace("", None))
+        queries = queries.join(texts, on=of, how="left")
+    return queries
 
 
 def _gallery(features: Features, ids: Sequence[str], folder: Path) -> Tensor:
@@ -180,22 +195,14 @@ def _answers(
         raise UserError(str(error), remedy, file=file) from None
 
 
-def _texts(
-    queries: Sequence[dict],
-    interpretations: Mapping[str, str | None],
-    pseudo_captions: Mapping[str, str | None],
-) -> tuple[dict[str, list[str]], int]:
-    """The texts of each of `TEXT_INPUTS`, and how many queries lack a caption."""
-    modification = [query["modification"] for query in queries]
-    interpretation = [interpretations.get(query["reference_id"]) for query in queries]
-    pseudo_caption = [pseudo_captions.get(query["query_id"]) for query in queries]
-    texts = {
-        "text": modification,
-        "graph": [text or "" for text in interpretation],
-        "language": list(map(language_text, modification, interpretation)),
-        "pseudo_caption": [text or other for text, other in zip(pseudo_caption, modification, strict=True)],
+def _texts(queries: pl.DataFrame) -> dict[str, list[str]]:
+    """The texts of each of `TEXT_INPUTS`."""
+    return {
+        "text": queries["modification"].to_list(),
+        "graph": queries["interpretation"].fill_null("").to_list(),
+        "language": list(map(language_text, queries["modification"], queries["interpretation"])),
+        "pseudo_caption": queries["pseudo_caption"].fill_null(queries["modification"]).to_list(),
     }
-    return texts, sum(not all(captions) for captions in zip(interpretation, pseudo_caption, strict=True))
 
 
 def _empty(kind: str, file: Path, split: str) -> UserError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -132,16 +133,11 @@ def _column(
 
 def _traps(expected: Expected, dataset: str, test: Split) -> dict[str, Tensor]:
     paths = expected.paths
-    rows = read_table(paths.pairs(dataset), PAIRS, expect=expected.pairs(dataset)).to_pylist()
-    by_id = {row["query_id"]: row for row in rows}
-    queries = [by_id[query] for query in test.query_ids]
-    gallery = set(test.gallery_ids)
-    graphs = {
-        row["image_id"]: group_objects(graph_from_row(row))
-        for row in read_table(
-            paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset)
-        ).to_pylist()
-        if row["image_id"] in gallery
-    }
-    columns = ([row[name] for row in queries] for name in ("reference_id", "target_id", "target_ids"))
-    return trap_indices(test.gallery_ids, graphs, *columns)
+    images = ["reference_id", "target_id", "target_ids"]
+    pairs = read_table(paths.pairs(dataset), PAIRS, ["query_id", *images], expected.pairs(dataset))
+    tested = pl.DataFrame({"query_id": test.query_ids})
+    queries = tested.join(pl.DataFrame(pairs), on="query_id", maintain_order="left")
+    table = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset))
+    rows = pl.DataFrame(table).filter(pl.col("image_id").is_in(test.gallery_ids)).iter_rows(named=True)
+    graphs = {row["image_id"]: group_objects(graph_from_row(row)) for row in rows}
+    return trap_indices(test.gallery_ids, graphs, *(queries[name].to_list() for name in images))

@@ -13,11 +13,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from trainer.retrieval.metrics import objective
 from trainer.study.plan import ABLATIONS, BEYOND, Job, further_seeds, trials, untrained, variants
 from trainer.study.store import Store
@@ -83,7 +82,7 @@ def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str
     results = {job: result for job in jobs if (result := store.read(keys[job])) is not None}
     missing = [job for job in jobs if job not in results]
     futures = {pool.submit(_work, job, keys[job]): job for job in missing}
-    with tqdm(total=len(jobs), initial=len(results), desc=what, unit="job", disable=None) as bar:
+    with Progress(total=len(jobs), initial=len(results), title=what, unit="job") as bar:
         for future in as_completed(futures):
             job = futures[future]
             results[job] = future.result()
@@ -102,7 +101,7 @@ def _details(
     hybrids: Sequence[Job], store: Store, pool: ProcessPoolExecutor, results: Results
 ) -> dict[str, dict[str, Any]]:
     details = {}
-    for job in tqdm(hybrids, desc="details", unit="dataset", disable=None):
+    for job in Progress(hybrids, title="details", unit="dataset"):
         key = store.details_key(job)
         details[job.dataset] = (
             store.read(key)
@@ -147,7 +146,6 @@ def _begin(params: Params, paths: Paths, store: Store, parent: Connection) -> No
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    os.environ["TQDM_DISABLE"] = "1"  # one bar is enough
     torch.set_num_threads(1)  # one job on each core, and the same sums with any number of cores
     _worker = _Worker(params, paths, store)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from pipeline.base.errors import parameter_error
 from pipeline.base.params import TuneParams
+from pipeline.base.progress import Progress
 from pipeline.vision.texts import Texts
 from trainer.retrieval.metrics import score_metrics
 from trainer.retrieval.ranking import dot_scores
@@ -108,12 +108,11 @@ class Tuning:
 
     def _train(self, result: TuneResult, report: OnEpoch) -> None:
         self.objective = Objective(self.params, self.train, self.temperature, self.head, self.untuned)
-        with tqdm(
+        with Progress(
             total=self.params.epochs * len(self.train),
             initial=result.epoch * len(self.train),
-            desc="tune",
-            unit="query",
-            disable=None if self.workers.first else True,  # None: only where standard error is no terminal
+            title="tune",
+            unit="example",
         ) as bar:
             while result.epoch < min(self.params.epochs, result.best_epoch + self.params.patience):
                 loss = self._train_epoch(result.epoch + 1, bar)
@@ -122,7 +121,7 @@ class Tuning:
                 self._save(result)
                 report(result.history[-1])
 
-    def _train_epoch(self, epoch: int, bar: tqdm) -> float:
+    def _train_epoch(self, epoch: int, bar: Progress) -> float:
         """One pass over the training queries; the mean loss of a query."""
         self.head.train()
         labels = self.rows[-1]  # queries that share their last text, a long one, are batched together
@@ -140,7 +139,7 @@ class Tuning:
             loss = self._step(batch)
             total += loss * len(batch)
             bar.update(len(batch))
-            bar.set_postfix_str(f"epoch {epoch}, loss {loss:.3f}")
+            bar.say(f"epoch {epoch} of {self.params.epochs}, loss {loss:.3f}")
         return total / len(self.train)
 
     def _step(self, batch: Tensor) -> float:

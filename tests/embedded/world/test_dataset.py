@@ -45,7 +45,7 @@ def test_rows_fit_the_contracts(drawn: tuple, tmp_path: Path) -> None:
     root, _, (images, graphs, queries) = drawn
     assert (len(images), len(graphs), len(queries)) == (5 * 32, 5 * 32, 5 * 30)
     for name, rows, schema in (("i", images, IMAGES), ("g", graphs, SCENE_GRAPHS), ("q", queries, QUERIES)):
-        write_table(rows, tmp_path / f"{name}.parquet", schema)
+        write_table(rows, tmp_path / f"{name}.parquet", schema, {"dataset": "fields"})
         assert rows == sorted(rows, key=lambda row: next(iter(row.values())))
     for row in images[::9]:
         assert row["sha256"] == sha256_file(root / row["path"])

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from tests.browser import Listener, browser, needs_chromium
+from tests.browser import NAMELESS, PALE, Listener, browser, needs_chromium
 from tests.lempo.search.toy_index import ToyIndex
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -331,43 +331,6 @@ def test_every_width_and_scheme_is_readable(chrome: Any, server: str, scheme: st
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
     assert not listener.said
     context.close()
-
-
-# controls and pictures in sight that a screen reader could not name
-NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, dialog, img")].filter((node) => {
-    if (!node.checkVisibility() || node.hasAttribute("aria-hidden")) return false;
-    const label = node.getAttribute("aria-label") || node.textContent.trim() || node.labels?.length
-        || node.querySelector("img")?.alt;
-    const by = document.getElementById(node.getAttribute("aria-labelledby"))?.textContent;
-    return node.tagName === "IMG" ? !node.hasAttribute("alt") : !(label || by);
-}).map((node) => node.outerHTML)"""
-
-# texts in sight whose contrast with the nearest ground behind them is below WCAG's AA
-PALE = """() => {
-    const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-    const light = (colour) => {
-        const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        const [r, g, b] = parts(colour).map((v) => linear(v / 255));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const ground = (node) => {
-        for (; node; node = node.parentElement) {
-            const colour = getComputedStyle(node).backgroundColor;
-            if ((parts(colour)[3] ?? 1) > 0.7) return colour;
-        }
-        return getComputedStyle(document.body).backgroundColor;
-    };
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    const pale = [];
-    while (walker.nextNode()) {
-        const node = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !node.checkVisibility() || node.disabled) continue;
-        const [a, b] = [light(getComputedStyle(node).color), light(ground(node))];
-        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-        if (contrast < 4.5) pale.push([walker.currentNode.data.trim(), contrast]);
-    }
-    return pale;
-}"""
 
 
 def test_nothing_moves_for_those_who_ask_for_that(chrome: Any, server: str) -> None:

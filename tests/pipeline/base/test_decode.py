@@ -1,6 +1,5 @@
 """Decoding: upright pictures, deep pixels by a stated rule, limits that can be raised."""
 
-import base64
 import io
 import math
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.decode import ALL, UnusableImage, decode, decoded
-from pipeline.base.images import probe, thumbnail_uri
+from pipeline.base.images import probe, small_copies
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(300, 3500, (40, 60, 3)).astype(np.uint16)
@@ -122,8 +121,8 @@ def test_size_and_thumbnail_are_those_of_the_upright_picture(tmp_path: Path) -> 
     Image.new("RGB", (64, 96)).save(tmp_path / "a.jpg", exif=exif)
     found = probe(tmp_path / "a.jpg")
     assert (found.width, found.height, found.turned) == (96, 64, True)
-    body = base64.b64decode(thumbnail_uri(tmp_path / "a.jpg", 48).partition(",")[2])
-    assert Image.open(io.BytesIO(body)).size == (48, 32)
+    (copy,) = small_copies((tmp_path / "a.jpg").read_bytes(), 48)
+    assert Image.open(io.BytesIO(copy)).size == (48, 32)
 
 
 def test_damaged_exif_data_turn_nothing() -> None:

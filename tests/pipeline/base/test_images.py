@@ -1,6 +1,5 @@
 """Images are decoded to the last pixel, and whatever is wrong with them is one reason."""
 
-import base64
 import hashlib
 import io
 import os
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.base.images import decode, probe, probe_all, thumbnail_uri
+from pipeline.base.images import decode, probe, probe_all, small_copies
 
 
 def _jpeg(path: Path, size: tuple[int, int] = (30, 20)) -> Path:
@@ -69,11 +68,12 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert probe(tmp_path / "image.jpg").error == "the image is no regular file"
 
 
-def test_a_thumbnail_is_a_small_jpeg_in_an_address(tmp_path: Path) -> None:
+def test_small_copies_are_jpegs_of_the_asked_sizes(tmp_path: Path) -> None:
     Image.new("RGBA", (300, 200), (10, 200, 30, 90)).save(tmp_path / "a.png")
-    head, _, body = thumbnail_uri(tmp_path / "a.png", 96).partition(",")
-    assert head == "data:image/jpeg;base64"
-    assert Image.open(io.BytesIO(base64.b64decode(body))).size == (96, 64)
+    copies = [
+        Image.open(io.BytesIO(copy)) for copy in small_copies((tmp_path / "a.png").read_bytes(), 96, 640)
+    ]
+    assert [(copy.format, copy.size) for copy in copies] == [("JPEG", (96, 64)), ("JPEG", (300, 200))]
 
 
 def test_a_file_that_is_too_large_for_its_pixels_is_not_read(tmp_path: Path) -> None:

@@ -16,12 +16,14 @@ from pipeline.base.tables import ROW_GROUP_ROWS, open_table, read_batches, read_
 
 def _row(query: str, method: str = "hybrid") -> dict:
     return {
+        "dataset": "one",
         "query_id": query,
         "kind": "add",
         "method": method,
         "rank": 1,
         "average_precision": 1.0,
         "top": ["a"],
+        "scores": [0.5],
     }
 
 
@@ -49,11 +51,33 @@ def test_reading_refuses_what_is_not_the_schema(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not readable as Parquet"):
         read_table(path, RANKINGS)
     pq.write_table(pa.table({"query_id": ["a"]}), path)
-    with pytest.raises(UserError, match="field 'kind': a column is missing"):
+    with pytest.raises(UserError, match="field 'dataset': a column is missing"):
         read_table(path, RANKINGS)
     write_table([_row("a")], path, RANKINGS)
-    pq.write_table(pq.read_table(path).set_column(3, "rank", pa.array([1.5])), path)
+    pq.write_table(pq.read_table(path).set_column(4, "rank", pa.array([1.5])), path)
     with pytest.raises(UserError, match="field 'rank': the column's type is not int32"):
+        read_table(path, RANKINGS)
+
+
+def test_the_dataset_that_a_table_is_made_from_stands_in_each_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    rows = [{key: value for key, value in _row(query).items() if key != "dataset"} for query in "ab"]
+    with pytest.raises(ValueError, match=r"'dataset'.*null"):
+        write_table(rows, path, RANKINGS)
+    write_table(rows, path, RANKINGS, {"dataset": "parks"})
+    assert read_table(path, RANKINGS)["dataset"].to_pylist() == ["parks", "parks"]
+    write_table(read_table(path, RANKINGS), path, RANKINGS, {"dataset": "roofs"})
+    assert read_table(path, RANKINGS)["dataset"].to_pylist() == ["roofs", "roofs"]
+
+
+def test_a_table_without_rows_has_no_row_group_and_all_columns(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table([], path, RANKINGS, {"dataset": "parks"})
+    assert pq.read_metadata(path).num_row_groups == 0
+    assert read_table(path, RANKINGS).schema.equals(RANKINGS) and list(read_batches(path, RANKINGS)) == []
+    said = {KEY: pq.read_metadata(path).metadata[KEY.encode()]}
+    pq.write_table(pa.Table.from_pylist([_row("a")], RANKINGS).replace_schema_metadata(said), path)
+    with pytest.raises(UserError, match="content is not what was written"):
         read_table(path, RANKINGS)
 
 

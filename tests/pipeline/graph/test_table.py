@@ -29,7 +29,9 @@ def test_graphs_are_those_of_the_rows_however_few_are_kept(
     monkeypatch.setattr(graph_table, "KEPT_GRAPHS", kept)
     monkeypatch.setattr(graph_table, "READ_ROWS", 3)
     rows = {row["image_id"]: graph_from_row(row) for row in map(_row, range(10))}
-    write_table([_row(number) for number in range(10)], tmp_path / "graphs.parquet", SCENE_GRAPHS)
+    write_table(
+        [_row(number) for number in range(10)], tmp_path / "graphs.parquet", SCENE_GRAPHS, {"dataset": "one"}
+    )
     table = GraphTable(tmp_path / "graphs.parquet")
     assert list(table) == list(rows.values())
     for ids in (["image-07", "image-02", "image-07"], ["image-02", "image-03"], ["image-99"], []):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lempo.check import run_checks
+from lempo.findings import show
 from pipeline.base.errors import UserError
 from pipeline.base.params import LlmParams, Params, load_params
 from pipeline.base.paths import Paths
@@ -180,17 +181,17 @@ def test_lempo_check_finds_it_and_says_where_code_is_trusted(
 ) -> None:
     root = tmp_path / "project"
     file = _project(root, folder)
-    assert run_checks(file, Paths(root))
+    assert show(run_checks(file, Paths(root)), as_json=False)
     assert "trust_remote_code" not in capsys.readouterr().out
     write_code(folder, sentinel)
     change(folder / "tokenizer_config.json", "auto_map", value=AUTO_TOKENIZER)
-    assert not run_checks(file, Paths(root))
+    assert not show(run_checks(file, Paths(root)), as_json=False)
     said = capsys.readouterr().out
     assert "FAIL language model" in said and "field 'auto_map.AutoTokenizer'" not in said
     assert "tokenizer_config.json, field 'auto_map': the field asks for code" in said
     assert "llm.trust_remote_code" in said
     file.write_text(file.read_text().replace("trust_remote_code: false", "trust_remote_code: true"))
-    assert run_checks(file, Paths(root))
+    assert show(run_checks(file, Paths(root)), as_json=False)
     said = capsys.readouterr().out
     assert "llm.trust_remote_code is true: code that comes with it may run" in said
     assert "vlm.trust_remote_code is true: code that comes with it may run" in said

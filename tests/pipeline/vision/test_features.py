@@ -18,7 +18,7 @@ IDENTITY: dict[str, Any] = {
     "preprocessing": "squash 96",
     "open_clip": "3.3.0",
 }
-MADE_FROM = {**IDENTITY, "decoder": "Pillow 1"}
+MADE_FROM = {"dataset": "parks", **IDENTITY, "decoder": "Pillow 1"}
 VECTORS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
 IDS = ["a", "b", "c", "d", "e"]
 

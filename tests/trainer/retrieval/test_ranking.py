@@ -31,6 +31,7 @@ def test_ranks_are_those_of_sorting_in_loops(
         assert found.rank[q] == rank
         assert found.average_precision[q] == pytest.approx(precision, abs=1e-12)
         assert found.top[q].tolist() == order[:10]
+        assert torch.equal(found.scores[q], scores[q, order[:10]])
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])
@@ -41,7 +42,7 @@ def test_chunked_is_naive(chunk: int) -> None:
     chunked = rank_all(lambda start, stop: scores[start:stop], answers, chunk=chunk)
     assert torch.equal(whole.rank, chunked.rank)
     assert torch.equal(whole.average_precision, chunked.average_precision)
-    assert torch.equal(whole.top, chunked.top)
+    assert torch.equal(whole.top, chunked.top) and torch.equal(whole.scores, chunked.scores)
     by_dot = rank_all(dot_scores(queries, gallery), answers, chunk=chunk)
     assert torch.equal(by_dot.rank, rank_batch(queries @ gallery.T, answers).rank)
 

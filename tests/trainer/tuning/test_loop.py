@@ -11,6 +11,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.progress import Progress
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import load_vlm
@@ -53,6 +54,33 @@ def test_tuning_learns_what_the_texts_mean(project: Paths, make_params: MakePara
     assert losses[-1] < 0.5 * losses[0]
     assert result.metrics["mean_recall"] > result.untuned_metrics["mean_recall"] + 10
     assert result.history[result.best_epoch]["val_mean_recall"] == result.metrics["mean_recall"]
+
+
+def test_progress_moves_within_an_epoch_and_says_how_far_it_is(
+    project: Paths, make_params: MakeParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Any] = []
+
+    class _Bar(Progress):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.moves, self.said = list[float](), list[str]()
+            bars.append(self)
+
+        def update(self, n: float | None = 1) -> Any:
+            self.moves.append(n or 0)
+            return super().update(n)
+
+        def say(self, text: str) -> None:
+            self.said.append(text)
+
+    monkeypatch.setattr("trainer.tuning.loop.Progress", _Bar)
+    params = make_params(tune={"epochs": 2, "patience": 2, "batch_size": 4})
+    run(project, params)
+    (bar,) = bars
+    assert bar.unit == "example" and sum(bar.moves) == bar.total
+    assert max(bar.moves) == 4 and len(bar.moves) > 2 * 2
+    assert bar.said[0].startswith("epoch 1 of 2, loss ") and bar.said[-1].startswith("epoch 2 of 2, loss ")
 
 
 def test_vision_does_not_change_by_a_bit_and_text_does(project: Paths, make_params: MakeParams) -> None:
