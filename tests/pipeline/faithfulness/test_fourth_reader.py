@@ -9,7 +9,7 @@ from tests.pipeline.faithfulness.test_registers import graph_of
 
 CASES = yaml.safe_load((Path(__file__).parent / "fourth_reader.yaml").read_text(encoding="utf-8"))["cases"]
 TEXTS = {"right": 113, "wrong": 126}
-LEAST = 0.97  # of all texts
+LEAST = 231  # judged rightly
 
 
 def test_the_check_agrees_with_a_reader_whose_captions_it_never_met() -> None:
@@ -23,4 +23,5 @@ def test_the_check_agrees_with_a_reader_whose_captions_it_never_met() -> None:
     ]
     assert {kind: sum(of == kind for _, of, _, _ in judged) for kind in TEXTS} == TEXTS
     wrongly = [row[1:] for row in judged if not row[0]]
-    assert len(judged) - len(wrongly) >= LEAST * len(judged), wrongly
+    assert len(judged) - len(wrongly) >= LEAST, wrongly
+    assert all(kind == "right" for kind, _, _ in wrongly), "a wrong caption passes"
