@@ -24,6 +24,7 @@ def _row(query: str, method: str = "hybrid") -> dict:
         "average_precision": 1.0,
         "top": ["a"],
         "scores": [0.5],
+        "shares": None,
     }
 
 
