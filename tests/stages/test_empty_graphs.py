@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lempo.captions import show_captions
+from lempo.captions import Choice, show_captions
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.judging import EMPTY_GRAPH
@@ -52,7 +52,7 @@ def test_nothing_is_asked_about_an_empty_graph(toy: Toy, capsys: pytest.CaptureF
     assert metrics["fallback_rate"] == 0.0
     assert _run(toy, "interpret").opened == 0
     capsys.readouterr()
-    show_captions(toy.params, toy.paths, "toy", "interpret", worst=True, limit=8)
+    show_captions(toy.params, toy.paths, "toy", "interpret", Choice(worst=True, limit=8))
     assert f"toy toy-0000 · first, empty, no facts\n    scene: toy park\n    objects:\n  ! {EMPTY_GRAPH}" in (
         capsys.readouterr().out
     )

@@ -89,7 +89,7 @@ def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:
         assert len(row["scores"]) == 50 and row["scores"] == sorted(row["scores"], reverse=True)
         if row["method"] in ("hybrid", "hybrid_untuned"):
             sums = [sum(shares.values()) for shares in row["shares"]]
-            assert sums == pytest.approx(row["scores"], abs=1e-5)
+            assert sums == pytest.approx(row["scores"], abs=2.1e-4)  # four rounded numbers
         else:
             assert row["shares"] is None
         right = [place for place, image in enumerate(row["top"], start=1) if image in query["target_ids"]]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lempo.captions import show_captions
+from lempo.captions import Choice, show_captions
 from pipeline.base.expected import Expected
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS
 from pipeline.base.tables import read_table
@@ -132,7 +132,7 @@ def test_the_table_keeps_what_a_rule_replaced_and_shows_it_first(
         assert len(replaced["3"]["missed"]) == FACTS and len(replaced["6"]["missed"]) == FACTS - 1
         assert replaced["7"]["invented"] == ["small car"] and not replaced["7"]["missed"]
     capsys.readouterr()
-    show_captions(toy.params, toy.paths, "toy", "interpret", worst=True, limit=5)
+    show_captions(toy.params, toy.paths, "toy", "interpret", Choice(worst=True, limit=5))
     shown = capsys.readouterr().out
     order = [line.split()[1][-1] for line in shown.splitlines() if line.startswith("toy toy-")]
     assert order == ["3", "4", "6", "2", "7"]  # nothing, none of 8, one of 8; wrong colour, invented size

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lempo.captions import show_captions
+from lempo.captions import Choice, show_captions
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.base.tables import read_table, write_table
 from pipeline.captions.answer import SCHEMA
@@ -55,7 +55,7 @@ def test_further_samples_are_seeded_checked_and_cached(toy: Toy, capsys: pytest.
     toy.with_params(caption__samples=4, caption__sample_temperature=0.9)
     assert len(toy.run(answer, "caption").asked) == 14  # what is there is not drawn again
     capsys.readouterr()
-    show_captions(toy.params, toy.paths, "toy", "caption", worst=False, limit=10)
+    show_captions(toy.params, toy.paths, "toy", "caption", Choice(limit=10))
     assert "lake" in capsys.readouterr().out
 
 
@@ -244,7 +244,7 @@ def test_an_odd_label_costs_its_own_facts_and_no_repair(toy: Toy, capsys: pytest
     metrics = toy.metrics("interpret")
     assert metrics["toy"]["unchecked"] == 2 and metrics["toy"]["model"]["all_right_rate"] == 1.0
     assert "unchecked" not in metrics["free"]
-    show_captions(toy.params, toy.paths, "toy", "interpret", worst=False, limit=2)
+    show_captions(toy.params, toy.paths, "toy", "interpret", Choice(limit=2))
     assert "not checked: 2 the" in capsys.readouterr().out
 
 

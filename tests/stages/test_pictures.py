@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lempo.cache import show_cache
-from lempo.captions import show_captions
+from lempo.captions import Choice, show_captions
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.files import write_json
@@ -80,7 +80,7 @@ def test_every_image_gets_a_row_which_says_what_its_text_is_made_from(
     metrics = toy.metrics()
     assert metrics["toy"]["of_images_alone"] == 2 and "of_images_alone" not in metrics["free"]
     assert "2 of images alone" in capsys.readouterr().err
-    show_captions(toy.params, toy.paths, "toy", "interpret", worst=False, limit=3)
+    show_captions(toy.params, toy.paths, "toy", "interpret", Choice(limit=3))
     shown = capsys.readouterr().out
     assert "toy-0001 · first, ok, facts not known, of the image alone\n    (no graph)\n  > " + SEEN in shown
     assert " facts, of graph and image" in shown
@@ -168,7 +168,7 @@ def test_tables_know_which_images_they_are_of(toy: Pictured) -> None:
     images[0]["sha256"] = "0" * 64
     Expected(toy.params, toy.paths).write_corpus("free", images, graphs, [])
     with pytest.raises(UserError, match="images"):
-        show_captions(toy.params, toy.paths, "free", "interpret", worst=False, limit=1)
+        show_captions(toy.params, toy.paths, "free", "interpret", Choice(limit=1))
 
 
 def _pairs(toy: Toy, dataset: str) -> list[dict[str, Any]]:
