@@ -1,11 +1,13 @@
 """`interpret` and `caption` over several blocks of rows: the same bytes as over one, in bounded memory."""
 
 import gc
+import logging
 import shutil
 from pathlib import Path
 
 import pytest
 
+from pipeline.base import progress
 from pipeline.base.errors import UserError
 from pipeline.base.interrupts import Interrupted
 from pipeline.base.schemas import QUERIES
@@ -110,14 +112,16 @@ def _rows_held() -> int:
 
 
 def test_one_bar_shows_the_rows_of_all_blocks(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     toy.with_params(datasets=["toy"])
     toy.run(toy.failing("purple"))  # a repair each
+    monkeypatch.setattr(progress, "FIRST_S", 0.0)
+    monkeypatch.setattr(progress, "LINE_S", 0.0)
     toy.with_params(datasets=["toy", "free"])
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 7)
-    capfd.readouterr()
-    toy.run()
-    shown = capfd.readouterr().err
-    assert "| 7/7 " in shown  # of 16 rows, 8 are known and one is a twin
-    assert shown.count("interpret: 100%") == 1
+    with caplog.at_level(logging.INFO, logger=progress.__name__):
+        toy.run()
+    shown = [message for message in caplog.messages if message.startswith("interpret: ")]
+    assert "interpret: 7 of 7 rows" in shown[-1]  # of 16 rows, 8 are known and one is a twin
+    assert sum("interpret: 0 of " in line for line in shown) == 1

@@ -45,10 +45,12 @@ def test_names_are_distinct_and_every_comparator_has_a_claim() -> None:
 
 
 def test_the_plots_of_dvc_show_the_methods_that_are_marked() -> None:
-    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    (drawn,) = [plot["plots/evaluate"]["y"] for plot in pipeline["plots"] if "plots/evaluate" in plot]
-    assert drawn == [method.name for method in registry.METHODS if method.plotted]
-    for plot in pipeline["stages"]["evaluate"]["plots"]:
+    template = json.loads((ROOT / ".dvc/plots/evaluate.json").read_text())
+    drawn = template["transform"][0]["fold"]
+    plotted = [method.name for method in registry.METHODS if method.plotted]
+    assert sorted(drawn) == sorted(plotted)
+    assert set(template["data"]["format"]["parse"]) == {"k", *plotted}
+    for plot in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["evaluate"]["plots"]:
         assert all(options["y"] in drawn for options in plot.values())
 
 

@@ -83,9 +83,9 @@ def test_texts_are_encoded_once_and_as_the_vlm_encodes_them(
     encoded = []
     encode = Texts.encode
 
-    def counted(self: Texts, model: object, rows: torch.Tensor, batch: int | None = None) -> torch.Tensor:
+    def counted(self: Texts, model: object, rows: torch.Tensor, *others: object) -> torch.Tensor:
         encoded.append(rows)
-        return encode(self, model, rows, batch)
+        return encode(self, model, rows, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Texts, "encode", counted)
     features = split.features(vlm.model, texts, batch=5)
