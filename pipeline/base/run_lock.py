@@ -7,12 +7,14 @@ output, locked alone by the one that writes it. It is free as soon as its holder
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.base.storage import storage_errors, try_lock
 
+_AGAIN_S = 0.2
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +46,8 @@ def run_locks(folder: Path, reads: Iterable[str], writes: Iterable[str]) -> Iter
                     name,
                     _holders(descriptor) or "a run on another machine",
                 )
-                fcntl.flock(descriptor, mode)
+                while not try_lock(descriptor, mode):  # a blocking call can miss a signal just before it
+                    time.sleep(_AGAIN_S)
         yield
 
 
