@@ -1,6 +1,7 @@
 """Real Chromium for tests of pages; tests are skipped where none is installed."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,14 @@ def browser() -> Iterator[Any]:
             yield opened
         finally:
             opened.close()
+
+
+def until(page: Any, holds: str) -> None:
+    """Wait for an expression; `wait_for_function` evaluates strings, which a page's policy may forbid."""
+    end = time.monotonic() + 20
+    while not page.evaluate(holds):
+        assert time.monotonic() < end, holds
+        page.wait_for_timeout(30)
 
 
 class Listener:

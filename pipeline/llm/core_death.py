@@ -1,6 +1,7 @@
 """The death of vLLM's processes ends the wait for their next output; vLLM itself would wait for ever."""
 
 import signal
+import time
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from queue import Queue
@@ -25,8 +26,10 @@ class CoreWatch:
 
     def killed_by(self) -> signal.Signals | None:
         """The signal that ended one of the processes, if one did."""
-        for process in self._processes:
-            process.join(EXIT_S)  # its end is heard a moment before its exit code is there
+        end = time.monotonic() + EXIT_S
+        # an end is heard a moment before its exit code is there, or while another thread takes it
+        while any(process.exitcode is None for process in self._processes) and time.monotonic() < end:
+            time.sleep(0.01)
         codes = [process.exitcode or 0 for process in self._processes]
         # vLLM ends the others by SIGTERM
         first = max((code for code in codes if code < 0), default=None)

@@ -9,7 +9,7 @@ import pytest
 from pipeline.base.paths import Paths
 from pipeline.report.page import Methods, gather, render
 from stages import report
-from tests.browser import NAMELESS, PALE, Listener, browser, needs_chromium
+from tests.browser import NAMELESS, PALE, Listener, browser, needs_chromium, until
 from tests.stages.results import make_results, results_params
 from trainer.methods import registry
 
@@ -62,7 +62,7 @@ def _ranks(page: Any, result: int = 0) -> list[int]:
 def _choose(page: Any, **choices: str) -> None:
     for name, value in choices.items():
         page.select_option(f"[name={name}]", value)
-        page.wait_for_function(f"location.hash.includes('{name}=')")
+        until(page, f"location.hash.includes('{name}=')")
 
 
 def test_failures_come_first_and_the_order_can_be_turned(page: Any) -> None:
@@ -91,9 +91,9 @@ def test_queries_are_filtered_by_kind_rank_text_and_disagreement(page: Any) -> N
     ]
     page.click("#reset")
     page.fill("[name=find]", "out of luck")
-    page.wait_for_function("document.querySelectorAll('.card').length === 2")
+    until(page, "document.querySelectorAll('.card').length === 2")
     page.fill("[name=find]", "nothing has this text")
-    page.wait_for_function("document.querySelectorAll('.card').length === 0")
+    until(page, "document.querySelectorAll('.card').length === 0")
     assert page.inner_text("#status") == "0 of 60 queries."
 
 
@@ -107,16 +107,16 @@ def test_the_address_keeps_the_choice_and_back_returns(page: Any, chrome: Any) -
     assert other.input_value("[name=method]") == "image_only"
     other.context.close()
     page.go_back()
-    page.wait_for_function("document.querySelector('[name=sort]').value === 'worst'")
+    until(page, "document.querySelector('[name=sort]').value === 'worst'")
     page.click("nav a >> text=Captions")
     page.wait_for_selector("#captions:not([hidden])")
     page.click("nav a >> text=Queries")
     page.wait_for_selector("#queries:not([hidden])")
     assert page.input_value("[name=rank]") == "2-5"
     page.locator(".card .id").nth(1).click()
-    page.wait_for_function("document.querySelectorAll('.card').length === 1")
+    until(page, "document.querySelectorAll('.card').length === 1")
     page.goto(f"{address.split('#')[0]}#queries?method=unknown&page=nonsense&dataset=two")
-    page.wait_for_function("document.querySelectorAll('.card').length === 20")
+    until(page, "document.querySelectorAll('.card').length === 20")
     assert page.input_value("[name=method]") == "hybrid"
 
 
@@ -162,11 +162,11 @@ def test_everything_works_by_the_keyboard(page: Any) -> None:
     page.wait_for_selector("#detail[open]")
     page.keyboard.press("Escape")
     page.keyboard.press("n")
-    page.wait_for_function("location.hash.includes('page=2')")
-    page.wait_for_function("document.querySelector('.page-number').textContent === '2 of 3'")
+    until(page, "location.hash.includes('page=2')")
+    until(page, "document.querySelector('.page-number').textContent === '2 of 3'")
     page.keyboard.press("/")
     page.keyboard.type("luck")
-    page.wait_for_function("document.querySelectorAll('.card').length === 2")
+    until(page, "document.querySelectorAll('.card').length === 2")
 
 
 def _broken(page: Any) -> int:
@@ -250,8 +250,8 @@ def test_three_thousand_queries_are_filtered_without_lag(
     choices = ("2-5", "1", "11-50", "51-", "2-5", "", "6-10", "1")
     for value in choices:
         page.select_option("[name=rank]", value)
-        page.wait_for_function(
-            f"(new URLSearchParams(location.hash.split('?')[1])).get('rank') == '{value}' || !'{value}'"
+        until(
+            page, f"(new URLSearchParams(location.hash.split('?')[1])).get('rank') == '{value}' || !'{value}'"
         )
     assert (_main_thread_seconds(devtools) - before) / len(choices) < 0.2
     page.context.close()

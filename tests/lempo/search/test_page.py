@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from tests.browser import NAMELESS, PALE, Listener, browser, needs_chromium
+from tests.browser import NAMELESS, PALE, Listener, browser, needs_chromium, until
 from tests.lempo.search.toy_index import ToyIndex
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -82,14 +82,6 @@ def _searched(page: Any, ask: Any) -> None:
     page.wait_for_selector("body:not(.busy)")
 
 
-def _until(page: Any, holds: str) -> None:
-    """Wait for an expression; `wait_for_function` evaluates strings, which the page's policy forbids."""
-    end = time.monotonic() + 20
-    while not page.evaluate(holds):
-        assert time.monotonic() < end, holds
-        page.wait_for_timeout(30)
-
-
 def _first(page: Any) -> str:
     return str(page.locator(".tile .open").first.get_attribute("title"))
 
@@ -118,16 +110,16 @@ def test_a_search_shows_pictures_scores_and_texts(page: Any) -> None:
 
 def test_browsing_goes_on_to_the_end_of_the_archive_and_filters(page: Any) -> None:
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    _until(page, "document.querySelectorAll('.tile').length === 75")
+    until(page, "document.querySelectorAll('.tile').length === 75")
     page.click("#toggle-columns")
     page.click(".column:has-text('place')")
     page.locator("#where").press_sequentially(" = 'place 1'")
     page.keyboard.press("Enter")
-    _until(page, "document.querySelectorAll('.tile').length === 25")
+    until(page, "document.querySelectorAll('.tile').length === 25")
     assert "where=place" in page.url
     first = _first(page)
     page.click("#shuffle")
-    _until(page, f"document.querySelector('.tile .open').title !== {json.dumps(first)}")
+    until(page, f"document.querySelector('.tile .open').title !== {json.dumps(first)}")
 
 
 def test_a_result_becomes_the_next_reference_and_back_returns(page: Any, index: ToyIndex) -> None:
@@ -146,13 +138,13 @@ def test_a_result_becomes_the_next_reference_and_back_returns(page: Any, index: 
     asked = len(index.asked)
     page.go_back()
     page.go_back()
-    _until(page, "document.querySelector('#text').value === 'red'")
+    until(page, "document.querySelector('#text').value === 'red'")
     assert page.locator("#reference img").count() == 0
     page.go_forward()
-    _until(page, "document.querySelector('#reference img') !== null")
+    until(page, "document.querySelector('#reference img') !== null")
     assert len(index.asked) == asked  # what was found once is shown again
     page.locator("#trail a").last.click()
-    _until(page, "document.querySelector('#text').value === 'blue'")
+    until(page, "document.querySelector('#text').value === 'blue'")
 
 
 def test_an_address_opens_the_same_state(page: Any, chrome: Any, index: ToyIndex) -> None:
@@ -165,7 +157,7 @@ def test_an_address_opens_the_same_state(page: Any, chrome: Any, index: ToyIndex
     page.fill("#text", "green")
     _searched(page, lambda: page.keyboard.press("Enter"))
     page.click("#share")
-    _until(page, "document.querySelector('#status').textContent.includes('copied')")
+    until(page, "document.querySelector('#status').textContent.includes('copied')")
     address = page.evaluate("navigator.clipboard.readText()")
     query, titles = index.asked[-1], _titles(page)
     other = chrome.new_context().new_page()
@@ -203,7 +195,7 @@ def test_weights_are_switched_and_always_have_sum_1(page: Any, index: ToyIndex) 
     page.click("#on-pseudo_caption")  # the last one stays on
     assert page.is_checked("#on-pseudo_caption")
     page.click("#reset-weights")  # as at the start, so what was found then is shown again
-    _until(page, "document.querySelector('#on-triplet').checked")
+    until(page, "document.querySelector('#on-triplet').checked")
     assert page.get_by_label("Weight of triplet").input_value() == "50"
     assert "weights" not in page.url
 
@@ -256,7 +248,7 @@ def test_everything_works_by_the_keyboard(page: Any, index: ToyIndex) -> None:
     assert page.inner_text("#detail-title") != tenth
     page.keyboard.press("Escape")
     page.wait_for_selector("#detail", state="hidden")
-    page.wait_for_function("[...document.querySelectorAll('.open')].indexOf(document.activeElement) === 10")
+    until(page, "[...document.querySelectorAll('.open')].indexOf(document.activeElement) === 10")
     title = page.evaluate("document.activeElement.title")
     _searched(page, lambda: page.keyboard.press("r"))
     assert index.asked[-1].image_id == title
