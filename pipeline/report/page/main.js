@@ -26,8 +26,12 @@ fill("caption", CAPTION);
 fill("sort", SORT);
 $("legend").replaceChildren("Shares of a score: ", ...TERMS.map((name, place) => element("span", {}, element("i", { class: `swatch share-${place}` }), spoken(name))));
 
+let arrived = null;
+
 /** Show what the address asks for. */
 function arrive() {
+  if (location.hash === arrived) return; // the event comes after a choice has been shown
+  arrived = location.hash;
   const asked = fromAddress(decodedHash(), empty);
   $("detail").close();
   const view = views.some(({ id }) => id === asked.view) ? asked.view : "results";
@@ -60,6 +64,7 @@ function known(asked) {
 
 function go(change) {
   location.hash = toAddress({ ...state, page: "1", query: "", ...change }, empty);
+  arrive(); // now: the next choice builds on this one
 }
 
 function draw() {
