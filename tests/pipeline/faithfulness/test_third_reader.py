@@ -1,25 +1,9 @@
 """The check judges as a third reader does, whose captions its rules were mended with; see docs/method.md."""
 
-from pathlib import Path
-
-import yaml
-
-from pipeline.faithfulness.check import check, vocabulary_of
-from tests.pipeline.faithfulness.test_registers import graph_of
-
-CASES = yaml.safe_load((Path(__file__).parent / "third_reader.yaml").read_text(encoding="utf-8"))["cases"]
-TEXTS = {"right": 200, "wrong": 241}
+from tests.pipeline.faithfulness.readers import cases, misjudged, texts_of
 
 
 def test_the_check_agrees_with_the_third_reader() -> None:
-    graphs = [graph_of(case["graph"]) for case in CASES]
-    vocabulary = vocabulary_of(graphs)
-    judged = [
-        (check(text, graph, vocabulary).all_right == (kind == "right"), kind, case["id"], text)
-        for graph, case in zip(graphs, CASES, strict=True)
-        for kind in TEXTS
-        for text in case[kind]
-    ]
-    assert {kind: sum(of == kind for _, of, _, _ in judged) for kind in TEXTS} == TEXTS
-    wrongly = [row[1:] for row in judged if not row[0]]
-    assert wrongly == []
+    judged = cases("third_reader")
+    assert texts_of(judged) == {"right": 200, "wrong": 241}
+    assert misjudged(judged) == []
