@@ -46,7 +46,7 @@ def run_locks(folder: Path, reads: Iterable[str], writes: Iterable[str]) -> Iter
                     name,
                     _holders(descriptor) or "a run on another machine",
                 )
-                while not try_lock(descriptor, mode):  # a blocking call can miss a signal just before it
+                while try_lock(descriptor, mode) is False:  # a blocking call can miss a signal just before it
                     time.sleep(_AGAIN_S)
         yield
 
