@@ -157,8 +157,8 @@ _add_stage(
 )
 
 
-def _tool(*commands: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return app.command(epilog=examples(*commands), rich_help_panel="Tools")
+def _tool(*commands: str, hidden: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return app.command(epilog=examples(*commands), rich_help_panel="Tools", hidden=hidden)
 
 
 @_tool("lempo check", "lempo check --json")
@@ -294,10 +294,7 @@ def cache(
         show_cache(params, paths, prune, as_json)
 
 
-@app.command(
-    epilog="Examples:\n  lempo init my-archive --dataset airports\n  lempo init --update",
-    rich_help_panel="Tools",
-)
+@_tool("lempo init my-archive --dataset airports", "lempo init --update")
 def init(
     folder: Annotated[Path, typer.Argument(help="The project's folder; it is made if it is missing.")] = Path(
         "."
@@ -322,7 +319,7 @@ def init(
         project.init(folder, dataset or ())
 
 
-@app.command(epilog="Examples:\n  lempo code", rich_help_panel="Tools", hidden=True)
+@_tool("lempo code", hidden=True)
 def code() -> None:
     """Write hashes of the installed code; the first stage of a project that `lempo init` made runs this."""
     from lempo.code import write_code

@@ -112,6 +112,19 @@ def temporary_folder(path: Path) -> Iterator[Path]:
                 os.close(made[1])
 
 
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write; it takes the place of `folder` once it is whole."""
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder) as outer:
+            temporary = outer / folder.name
+            temporary.mkdir()
+            yield temporary
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+
+
 def _locked_folder(path: Path) -> tuple[Path, int]:
     for number in count(os.getpid()):
         folder = path.with_name(f".{path.name}.{number}.tmp")

@@ -1,6 +1,6 @@
 """The queries of the report's gallery as plain data: texts, scene graphs, ranks and first results."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,8 @@ def gallery(
     ids, tested = _chosen(expected, dataset, first[0], count)
     queries = _queries(expected, dataset, ids)
     answers = _answers(expected, dataset, ids)
-    _refuse_unknown(expected, dataset, ids, queries, answers)
     images = _Images(expected, dataset)
+    _refuse_unknown(expected, dataset, set(ids) - queries.keys(), images, answers)
     for query in queries.values():
         images.want(query["reference_id"], large=True)
         images.want(query["target_id"])
@@ -97,20 +97,14 @@ def _answers(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[Any, 
 
 
 def _refuse_unknown(
-    expected: Expected,
-    dataset: str,
-    ids: Iterable[str],
-    queries: Mapping[str, Any],
-    answers: Mapping[Any, Any],
+    expected: Expected, dataset: str, queries: set[str], images: "_Images", answers: Mapping[Any, Any]
 ) -> None:
-    paths = expected.paths
-    images = read_table(paths.images(dataset), IMAGES, ["image_id"], expected.corpus(dataset))
-    shown = {image for row in answers.values() for image in row["top"]}
-    unknown = (set(ids) - queries.keys()) | (shown - set(images["image_id"].to_pylist()))
+    """Refuse rankings with unknown `queries`, or with images that the corpus does not have."""
+    unknown = queries | images.unknown({image for row in answers.values() for image in row["top"]})
     if unknown:
         reason = "the rankings name queries or images that the corpus does not have"
         mend = remedy("evaluate", dataset)
-        raise UserError(reason, mend, file=paths.rankings(dataset), value=min(unknown))
+        raise UserError(reason, mend, file=expected.paths.rankings(dataset), value=min(unknown))
 
 
 class _Images:
@@ -125,6 +119,10 @@ class _Images:
         self._place: dict[str, int] = {}
         self._pictures: dict[str, Wanted] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
+
+    def unknown(self, image_ids: set[str]) -> set[str]:
+        """Those that the corpus does not have."""
+        return image_ids - set(self._known["image_id"])
 
     def want(self, *image_ids: str, large: bool = False) -> None:
         """Images that come earlier are sooner given a picture."""

@@ -14,7 +14,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import identity_hash, read_json, sha256_file, write_json
 from pipeline.base.params import VlmParams
 from pipeline.base.provenance import Provenance, plain, remedy
-from pipeline.base.storage import storage_errors, temporary_folder
+from pipeline.base.storage import replacing_folder
 from pipeline.vision import source as vlm_source
 from pipeline.vision.vlm import Vlm
 from trainer.retrieval.similarity import SHARES, TERMS
@@ -48,19 +48,13 @@ def save_tuned(
         made_from: as `Provenance.made_from`; it stands in `lempo.json` too, with a hash of every file.
     """
     source = vlm_source.locate(params, root)
-    with storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_folder(folder) as outer:
-            temporary = outer / folder.name
-            temporary.mkdir()
-            save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
-            (temporary / WEIGHTS_NAME).chmod(0o644)
-            _write_config(temporary, vlm, source, params.trust_remote_code)
-            said = {**record, "made_from": plain(made_from or {})}
-            write_json(temporary / RECORD_NAME, {**said, "content": content_hashes(temporary, said)})
-            (temporary / CARD_NAME).write_text(card, encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            temporary.rename(folder)
+    with replacing_folder(folder) as temporary:
+        save_file(_tensors(vlm, source.weights), temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+        (temporary / WEIGHTS_NAME).chmod(0o644)
+        _write_config(temporary, vlm, source, params.trust_remote_code)
+        said = {**record, "made_from": plain(made_from or {})}
+        write_json(temporary / RECORD_NAME, {**said, "content": content_hashes(temporary, said)})
+        (temporary / CARD_NAME).write_text(card, encoding="utf-8")
 
 
 def _write_config(folder: Path, vlm: Vlm, source: vlm_source.VlmSource, code_is_trusted: bool) -> None:
