@@ -46,6 +46,7 @@ class Mention:
     short: bool = False
     foreign: bool = False  # no graph has its name
     first: bool = True  # no earlier mention has its name
+    telegraphic: bool = False  # its text does without articles: "ship at left"
     claims: list[Claim] = field(default_factory=list)
 
     @property

@@ -95,6 +95,7 @@ CLASSES = {
     "UNFINISHED_KIND": "tfij&e@c,:",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
+    "NOUN_BEFORE_VERB": "NIyh?",
 }
 
 
@@ -172,7 +173,7 @@ UNKNOWN_ATTRIBUTE = rule(r"""
     (?<=NAME COMMA) WORD (?: AND ADJECTIVE )? (?= COMMA (?: POSITION | COPULA ) | STOP | \Z)
   | (?: (?<=NAME COPULA) | (?<=POSITION COPULA) | (?<=RELATIVE COPULA) | (?<=PRONOUN COPULA)
       | (?<=COMMA COPULA) )
-    WORD (?= POSITION | AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z)
+    WORD (?: (?P<placed> (?=POSITION) ) | (?= AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z) )
 """)
 
 # "covered in rust", "coated with moss"
@@ -210,7 +211,9 @@ SUBJECT = rule(
 )
 
 # after "on it": what is said of the thing that is there
-_AFTER_IT = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
+_AFTER_IT = """
+    (?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | AND VERB+ POSITION | COPULA | COMMA RELATIVE
+"""
 
 # what else is named between a subject and its verb: "The pond, around which trees stand, is round", "The cars
 # next to the hangar are red"
@@ -246,7 +249,7 @@ LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 # a position that says nothing of the noun phrase before it
 STRAY_POSITION = rule(
     "(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL)"
-    "(?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION"
+    "(?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) (?<! AND WORD) BARE_POSITION"
 )
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"

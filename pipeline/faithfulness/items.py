@@ -87,6 +87,10 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             before.kind == Kind.NAME or next_kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF)
         ):
             item.kind, item.phrase = Kind.VERB, None  # "Trees line the road"
+        elif item.text in words.VERB_NAMES and before.kind in CLASSES["NOUN_BEFORE_VERB"] and next_kind in (
+            Kind.OTHER, Kind.NUMBER, Kind.VAGUE, Kind.THE
+        ):
+            item.kind, item.phrase = Kind.VERB, None  # "The farm houses two cows"
 
 
 def _is_noun(kinds: str, at: int) -> bool:

@@ -1,7 +1,7 @@
 """What is said of an object outside its noun phrase: "... are red", "... at the left", "They are small"."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
+from itertools import product, zip_longest
 
 from pipeline.faithfulness import grammar, words
 from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
@@ -45,6 +45,7 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
     _join_places(passage, opening, trailing)
     _share_places(passage, opening, trailing)
     _read_pronouns(passage)
+    _place_contents(relations)
 
 
 def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> list[int]:
@@ -110,6 +111,18 @@ def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Ma
                 if later.positions or Kind.STOP in passage.kinds[mention.end : later.start]:
                     break
                 later.claims.append(Claim("position", opening[mention], "possible"))
+
+
+def _place_contents(relations: Sequence[RelationClaim]) -> None:
+    """What a sentence says to be in or on a thing may have its place: "a dock at the left with a ship in it"."""
+    for said in relations:
+        ways = {turned for predicate, turned in said.readings if predicate in words.CONTAINING}
+        for turned in ways if not said.denied else ():
+            contents, things = (said.objects, said.subjects) if turned else (said.subjects, said.objects)
+            for one, thing in product(contents, things):
+                if one.sentence == thing.sentence and not one.positions:
+                    places = [claim for claim in thing.claims if claim.aspect == "position"]
+                    one.claims += [claim._replace(force="possible") for claim in places if claim.force != "denied"]
 
 
 def _together(passage: Passage, mentions: Sequence[Mention]) -> list[Mention]:
