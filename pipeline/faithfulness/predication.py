@@ -1,7 +1,7 @@
 """What is said of an object outside its noun phrase: "... are red", "... at the left", "They are small"."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product, zip_longest
+from itertools import zip_longest
 
 from pipeline.faithfulness import grammar, words
 from pipeline.faithfulness.claims import Claim, Force, Mention, Passage, Place, RelationClaim
@@ -44,8 +44,8 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
                     earlier.claims.append(claim._replace(force="possible"))
     _join_places(passage, opening, trailing)
     _share_places(passage, opening, trailing)
-    _read_pronouns(passage)
     _place_contents(relations)
+    _read_pronouns(passage)
 
 
 def _ends_of_remarks(passage: Passage, relations: Sequence[RelationClaim]) -> list[int]:
@@ -118,10 +118,12 @@ def _place_contents(relations: Sequence[RelationClaim]) -> None:
     for said in relations:
         ways = {turned for predicate, turned in said.readings if predicate in words.CONTAINING}
         for turned in ways if not said.denied else ():
-            contents, things = (said.objects, said.subjects) if turned else (said.subjects, said.objects)
-            for one, thing in product(contents, things):
-                if one.sentence == thing.sentence and not one.positions:
-                    places = [claim for claim in thing.claims if claim.aspect == "position"]
+            nearest = max(said.objects, key=lambda mention: mention.start)  # of those that "it" may mean
+            contents, thing = (said.objects, said.subjects[0]) if turned else (said.subjects, nearest)
+            for one in contents:
+                places = [claim for claim in thing.claims if claim.aspect == "position"]
+                placed = any(claim.aspect == "position" for claim in one.claims)
+                if one.sentence == thing.sentence and not placed:
                     one.claims += [claim._replace(force="possible") for claim in places if claim.force != "denied"]
 
 
