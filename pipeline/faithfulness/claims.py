@@ -170,9 +170,13 @@ class Passage:
             members.append(mention)
         return members
 
-    def located(self, mention: Mention) -> list[Mention]:
-        """What is said to be in or on a mention: the boat of "a boat in the water"."""
-        if self.kinds[max(mention.start - 1, 0)] != Kind.PREPOSITION:
+    def located(self, mention: Mention, joints: Collection[Kind] = (Kind.PREPOSITION,)) -> list[Mention]:
+        """What is said to be in or on a mention: the boat of "a boat in the water".
+
+        Args:
+            joints: what stands before it.
+        """
+        if self.kinds[max(mention.start - 1, 0)] not in joints:
             return []
         before = [other for other in self.mentions if other.end < mention.start][-1:]
         return [other for other in before if other.sentence == mention.sentence]

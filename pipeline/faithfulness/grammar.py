@@ -249,7 +249,7 @@ LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 # a position that says nothing of the noun phrase before it
 STRAY_POSITION = rule(
     "(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL)"
-    "(?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) (?<! AND WORD) BARE_POSITION"
+    "(?<! NAME WORD) (?<! NAME WORD WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) (?<! AND WORD) BARE_POSITION"
 )
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
@@ -284,7 +284,7 @@ OBJECT_REMARK = rule(
     "(?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
 )
 INVERSION = rule(
-    "(?: COMMA | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
+    "(?: COMMA | COLON | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
 )
 
 # "the former are above and the latter are below the hangar": two relations with one object
@@ -295,6 +295,9 @@ STRANDED = rule(r"""
     PREPOSITION RELATIVE (?: ~CLAUSE_END )+? COPULA UNKNOWN
   | RELATIVE (?=BEGINNING) (?: ~CLAUSE_END )+? COPULA (?P<predicate> RELATION ) (?= SEPARATOR | STOP | \Z)
 """)
+
+# "a pit with two trucks inside", which is in the pit
+ADVERB = rule(r"RELATION (?= SEPARATOR | STOP | \Z)")
 
 # after the subject of the next relation, and no object of this one: "on the roads and bushes beside them"
 NEXT_SUBJECT = rule("PLACE? RELATION (?: PRONOUN | BEGINNING | NAME )")

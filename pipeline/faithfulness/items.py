@@ -57,6 +57,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
         name = vocabulary.named_shapes.get((item.text,))
         if name is not None and _is_noun(kinds, at):
             item.kind, item.value, item.phrase = Kind.NAME, name.value, name
+        elif item.text in words.NOUNS_AND_VERBS and not _is_noun(kinds, at):
+            item.kind, item.phrase = Kind.VERB, None  # "Two trees stand at the left"
     for match in PLACE_IN_NAME.finditer(kinds):
         item = items[match.end() - 1]
         if item.text in vocabulary.scenes:
@@ -87,6 +89,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             before.kind == Kind.NAME or next_kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF)
         ):
             item.kind, item.phrase = Kind.VERB, None  # "Trees line the road"
+        elif item.kind == Kind.RELATION and item.text in words.HAVING and before.kind in CLASSES["BARE_POSITION"]:
+            item.kind, item.phrase = Kind.FUNCTION, None  # "The top left corner contains a car"
         elif item.text in words.VERB_NAMES and before.kind in CLASSES["NOUN_BEFORE_VERB"] and next_kind in (
             Kind.OTHER, Kind.NUMBER, Kind.VAGUE, Kind.THE
         ):
@@ -95,7 +99,7 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
 
 def _is_noun(kinds: str, at: int) -> bool:
     """Whether a shape is a name here: "a large square at the left", but not "square roofs", "is square"."""
-    before = kinds[:at].rstrip(Kind.ATTRIBUTE)[-1:]
+    before = kinds[:at].rstrip(Kind.ATTRIBUTE + Kind.COMMA)[-1:]
     opened = before != "" and before in (Kind.THE, Kind.THESE, Kind.OTHER, Kind.NUMBER, Kind.VAGUE)
     return opened and not SHAPED.match(kinds, at + 1)
 

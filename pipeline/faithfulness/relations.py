@@ -6,6 +6,7 @@ from dataclasses import replace
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage, RelationClaim
 from pipeline.faithfulness.grammar import (
+    ADVERB,
     ASSERTED_RELATION,
     CLASSES,
     CLAUSE_JOINT,
@@ -138,6 +139,9 @@ def _objects(
         return listed[: next(ends, None)]
     if shared := SHARED_OBJECT.match(passage.kinds, at):
         return _objects(passage, shared.end() - 1, [m for m in after if m.start >= shared.end()], subjects)
+    if subjects and ADVERB.match(passage.kinds, at):
+        first = subjects[-1]  # the mentions before a relation come in the opposite order
+        return passage.located(first, (Kind.WITH, Kind.LINK))
     return []
 
 

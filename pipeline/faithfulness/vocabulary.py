@@ -324,6 +324,8 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
     plurals = {pluralise(last)}
     if last in IRREGULAR:
         plurals.add(last + "s")  # "persons"
+    if last.endswith("o"):
+        plurals |= {last + "s", last + "es"}  # "buffaloes"
     for ending, plural in (("fe", "ves"), ("f", "ves")):
         if last.endswith(ending) and last not in IRREGULAR:
             plurals.add(last.removesuffix(ending) + plural)

@@ -255,8 +255,9 @@ NAME_SYNONYMS = (
 NARROWER = _words("jet airliner lawn tarmac pavement forest pool tank trailer huge tiny tan thick")
 NO_NAME_BEFORE = {"home": "to"}  # "the park is home to three trees"
 VERB_NAMES = _words("houses house bridges bridge borders")  # verbs that are names of classes too
+NOUNS_AND_VERBS = _words("stand stands")  # of a stadium, or what trees do
 # collectives that are names of classes too
-COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array")
+COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array") | NOUNS_AND_VERBS
 
 _ROWS = {
     "top": "top", "upper": "top", "topmost": "top", "uppermost": "top", "north": "top", "northern": "top",
