@@ -77,6 +77,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             item.kind = Kind.ONES  # "and three more at the right"
         elif item.text == "those" and next_kind in CLASSES["PLACE"]:
             item.kind = Kind.ONES  # "those at the bottom"
+        elif item.text == "that" and before.kind == Kind.NAME:
+            item.kind = Kind.RELATIVE  # "a road that winds"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
             item.kind = Kind.PRONOUN  # "below these"
         elif (
