@@ -212,7 +212,8 @@ SUBJECT = rule(
 
 # after "on it": what is said of the thing that is there
 _AFTER_IT = """
-    (?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | AND VERB+ POSITION | COPULA | COMMA RELATIVE
+    (?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION
+  | AND VERB+ POSITION | COPULA | COMMA RELATIVE
 """
 
 # what else is named between a subject and its verb: "The pond, around which trees stand, is round", "The cars

@@ -91,16 +91,22 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             before.kind == Kind.NAME or next_kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF)
         ):
             item.kind, item.phrase = Kind.VERB, None  # "Trees line the road"
-        elif item.kind == Kind.RELATION and item.text in words.HAVING and before.kind in CLASSES["BARE_POSITION"]:
+        elif (
+            item.kind == Kind.RELATION
+            and item.text in words.HAVING
+            and before.kind in CLASSES["BARE_POSITION"]
+        ):
             item.kind, item.phrase = Kind.FUNCTION, None  # "The top left corner contains a car"
-        elif item.text in words.VERB_NAMES and before.kind in CLASSES["NOUN_BEFORE_VERB"] and next_kind in (
-            Kind.OTHER, Kind.NUMBER, Kind.VAGUE, Kind.THE
+        elif (
+            item.text in words.VERB_NAMES
+            and before.kind in CLASSES["NOUN_BEFORE_VERB"]
+            and next_kind in (Kind.OTHER, Kind.NUMBER, Kind.VAGUE, Kind.THE)
         ):
             item.kind, item.phrase = Kind.VERB, None  # "The farm houses two cows"
 
 
 def _is_noun(kinds: str, at: int) -> bool:
-    """Whether a shape is a name here: "a large square at the left", but not "square roofs", "is square"."""
+    """Whether a word is a name here: "a large square at the left", but not "square roofs", "is square"."""
     before = kinds[:at].rstrip(Kind.ATTRIBUTE + Kind.COMMA)[-1:]
     opened = before != "" and before in (Kind.THE, Kind.THESE, Kind.OTHER, Kind.NUMBER, Kind.VAGUE)
     return opened and not SHAPED.match(kinds, at + 1)

@@ -77,14 +77,19 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
 def _may_be_named(graph: GroupGraph, mention: Mention) -> bool:
     """Whether an object of the graph may be what a text names otherwise.
 
-    By a narrower name that no graph has: a building may be a house. Or by the end of its name: "a field", which
-    may be the scene as well.
+    By a narrower name that no graph has: a building may be a house. Or by the end of its name: "a field",
+    which may be the scene as well.
     """
     heads = {word for group in graph.groups for word in name_words(group.name)[-1:]}
     if mention.short:
         head = mention.name.split()[-1]
         scene = name_words(graph.scene or "")[-1:]
-        return mention.definite or head in heads or (head,) == scene or not heads.isdisjoint(words.NARROWER_NAMES.get(head, ()))
+        return (
+            mention.definite
+            or head in heads
+            or (head,) == scene
+            or not heads.isdisjoint(words.NARROWER_NAMES.get(head, ()))
+        )
     return mention.foreign and any(mention.name in words.NARROWER_NAMES.get(head, ()) for head in heads)
 
 

@@ -51,7 +51,9 @@ def _without_idle(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
                 out.pop()
                 continue
             if _is_attribute(out[-1], vocabulary):
-                if not any(phrase.kind in _OF_NOUN for phrase in vocabulary.phrases_at([*tokens, "."], at + 1)):
+                if not any(
+                    phrase.kind in _OF_NOUN for phrase in vocabulary.phrases_at([*tokens, "."], at + 1)
+                ):
                     _drop_article(out, vocabulary)
                 continue
         out.append(token)

@@ -183,7 +183,9 @@ class Vocabulary:
         """
         names = {tokens[0] for tokens in self._name_tokens}
         heads: dict[str, list[tuple[str, ...]]] = {}
-        for tokens in sorted(map(tuple, map(tokenise, self.scenes)), key=lambda tokens: (-len(tokens), tokens)):
+        for tokens in sorted(
+            map(tuple, map(tokenise, self.scenes)), key=lambda tokens: (-len(tokens), tokens)
+        ):
             if tokens not in self.phrases:
                 heads.setdefault(tokens[0], []).append(tokens)
         for first, said in heads.items():

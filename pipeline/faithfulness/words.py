@@ -91,7 +91,8 @@ VERBS = _words(
     "spread painted coloured colored grouped clustered gathered moored docked growing grow runs run "
     "running spans span spanning stretches stretch stretching fills fill filling rests rest resting "
     "extends extend extending float floats floating rise rises rising occupying share shares line lines "
-    "dominate goes go passes pass leads lead lining border flank hold holds holding hosts host boasts boast aligned installed built distributed"
+    "lining border flank hold holds holding hosts host boasts boast aligned installed built distributed "
+    "dominate goes passes pass leads lead"
 )
 LOOKS_NOUNS = _words("size color colour shape hue form tone")  # "of medium size", "red in color"
 BEFORE_LOOKS = _words("with of in has have having")  # "with a red color"
@@ -319,14 +320,17 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
      ("encircling", "<"), ("encircle", "<"), ("encircles", "<"),
      ("enclosing", "<"), ("encloses", "<"), ("enclose", "<"), ("bordering", "<")),
     (("in front of", "="), ("behind", "<"), ("at the back of", "<")),
-    (("inside", "="), ("inside of", "="), ("in", "="), ("within", "="), ("containing", "<"), ("contains", "<"), ("contain", "<")),
+    (("inside", "="), ("inside of", "="), ("in", "="), ("within", "="),
+     ("containing", "<"), ("contains", "<"), ("contain", "<")),
     (("on", "="), ("on top of", "="), ("upon", "=")),
     (("along", "="),),
     (("across from", "~"), ("opposite", "~"), ("facing", "~")),
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
-CONTAINING = frozenset(("at", "in", "inside", "within", "on", "on top of", "upon"))  # what is so placed shares a place
+CONTAINING = frozenset(
+    ("at", "in", "inside", "within", "on", "on top of", "upon")
+)  # what is so placed shares a place
 ROWS = (("a", "row"), ("a", "line"), ("a", "group"), ("a", "cluster"))  # after "in", no objects
 INSIDE = _words("in inside within on")
 PLACING = ("on the ", "at the ")  # predicates that may as well say where in the scene something is
