@@ -61,6 +61,9 @@ def _picture_end(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> int 
         return None
     if tokens[at] in words.PICTURE_WORDS:
         return at + 1
+    after_article = tokens[at - 1] in ("the", "this") and kind_at(tokens, at + 1) in CLASSES["AFTER_POSITION"]
+    if after_article and tokens[at] in vocabulary.scene_ends:
+        return at + 1
     heads = vocabulary.scene_heads.get(tokens[at], ())
     return next((at + len(head) for head in heads if tuple(tokens[at : at + len(head)]) == head), None)
 

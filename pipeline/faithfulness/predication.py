@@ -114,7 +114,7 @@ def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Ma
 
 
 def _place_contents(mentions: Sequence[Mention], relations: Sequence[RelationClaim]) -> None:
-    """Give what is in or on a thing the thing's place, if it has none: "a dock at the left with a ship in it"."""
+    """Give what is in or on a thing its place, if it has none: "a dock at the left with a ship in it"."""
     for said in relations:
         ways = {turned for predicate, turned in said.readings if predicate in words.CONTAINING}
         for turned in ways if not said.denied else ():

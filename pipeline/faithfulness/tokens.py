@@ -30,6 +30,12 @@ def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
             piece in words.POSITION_WORDS or piece in words.POSITION_TAILS for piece in pieces
         ):
             out += pieces
+        elif (
+            "and" in pieces[1:-1]
+            and whole not in vocabulary.attributes
+            and all(piece == "and" or _is_attribute(piece, vocabulary) for piece in pieces)
+        ):
+            out += pieces  # "black-and-white cows"
         elif len(pieces) == 2 and first in words.NUMBERS and last in words.NUMBERS:
             out.append(str(words.NUMBERS[first] + words.NUMBERS[last]))
         elif last in ("coloured", "colored", "sized", "shaped") and first in vocabulary.lengths:

@@ -194,6 +194,12 @@ class Vocabulary:
         return heads
 
     @cached_property
+    def scene_ends(self) -> frozenset[str]:
+        """The last words of scenes that are no phrase: "the park" may be a "city park"."""
+        ends = {tuple(tokenise(scene)[-1:]) for scene in self.scenes if " " in scene}
+        return frozenset(end for (end,) in ends - self.phrases.keys())
+
+    @cached_property
     def _name_tokens(self) -> list[tuple[str, ...]]:
         return [
             tokens
