@@ -52,6 +52,7 @@ class Kind(StrEnum):
     OR = "e"
 
     OF = "f"
+    MADE_OF = "m"  # an attribute after it is a material: "made of steel"
     PREPOSITION = "@"
     FUNCTION = "_"
     LINK = "c"  # with, where
@@ -84,7 +85,7 @@ CLASSES = {
     "AMOUNT": "1VA?",
     "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase
     "NOUN": "?oI",
-    "LITTLE": "ijv_ch@ftsbla?oIrw",
+    "LITTLE": "ijv_ch@fmtsbla?oIrw",
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
     "CLAUSE_START": ".&;:",
@@ -92,7 +93,7 @@ CLASSES = {
     "PHRASE_END": ".,:;&hijcw",
     "AFTER_POSITION": "&,:;(/eij.chv_",
     "AFTER_ONE": "&,:;(/eij.chv_PQpqzR@",
-    "UNFINISHED_KIND": "tfij&e@c,:",
+    "UNFINISHED_KIND": "tfmij&e@c,:",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
     "NOUN_BEFORE_VERB": "NIyh?",
@@ -158,7 +159,7 @@ QUANTITY_APART = rule(r"""
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
-    "(?<=COPULA) | (?<=RELATIVE) | (?<=NAME) | (?<=NEGATION)"
+    "(?<=COPULA) | (?<=RELATIVE) | (?<=NAME) | (?<=NEGATION) | (?<=MADE_OF)"
     "| (?<=COPULA OF) | (?<=RELATIVE OF) | (?<=NAME OF) | (?<=NEGATION OF)"
 )
 
@@ -235,7 +236,8 @@ PAIR_CLAUSE = rule("RELATION PRONOUN (?= COMMA RELATIVE )")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
 CLAIM = rule(
-    "POSITION | (?: (?: (?<=COPULA) | (?<=COPULA OTHER) | (?<=COPULA OTHER ATTRIBUTE) ) ATTRIBUTE"
+    "POSITION"
+    "| (?: (?: (?<=COPULA) | (?<=MADE_OF) | (?<=COPULA OTHER) | (?<=COPULA OTHER ATTRIBUTE) ) ATTRIBUTE"
     "| ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)"
 )
 

@@ -31,8 +31,11 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
 def _item_at(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> tuple[Item, int]:
     """The item that begins here, and its length in tokens."""
     token = tokens[at]
-    if (fixed := fixed_phrase(tokens, at)) is not None:
-        return fixed, fixed.text.count(" ") + 1
+    fixed = fixed_phrase(tokens, at)
+    if fixed is not None:
+        related = fixed.kind == Kind.MADE_OF and tuple(fixed.text.split()) in vocabulary.phrases
+        if not related:  # a graph may say it as a relation
+            return fixed, fixed.text.count(" ") + 1
     phrase = _phrase(tokens, at, vocabulary) if token in vocabulary.lengths else None
     if token in words.POSITION_STARTS and not (phrase and _relates(phrase, tokens, at, vocabulary)):
         position, length = position_at(tokens, at, vocabulary)

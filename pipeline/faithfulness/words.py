@@ -71,6 +71,10 @@ EACH_PHRASES = (
     "all of these",
 )  # fmt: skip
 BOTH_PHRASES = ("both of them", "both of these")
+MATERIAL_PHRASES = (
+    "made of", "made from", "made out of", "built of", "built from", "built out of", "constructed of",
+    "constructed from",
+)  # fmt: skip
 IDLE_PHRASES = (
     "as well", "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
     "each other", "one another", "in all", "in number",
