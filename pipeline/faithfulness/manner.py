@@ -59,9 +59,20 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
         return "guess"
     if text == "longer" and before in ("no", "any"):
         return "edit"
-    if text in words.EDITS and before != "in" and after[:1] == words.EDITS_BEFORE.get(text, after[:1]):
-        return "edit"
-    return None
+    if text in words.EDITS and before != "in":
+        goes_on = words.EDITS_BEFORE.get(text)
+        if goes_on is None or "".join(after[:1]) in goes_on:
+            return "edit"
+    return "denial" if _denies(text, kind, after) else None
+
+
+def _denies(text: str, kind: Kind, after: list[str]) -> bool:
+    """Whether a word says that something is not there: "no people", "free of trees", "nothing else"."""
+    if kind in (Kind.NO, Kind.NEITHER):
+        return words.NO_DENIALS.isdisjoint(after[:1])
+    if text in words.ABSENCE and after[:1] in (["of"], ["from"]):
+        return True
+    return text in words.NOTHING | words.GONE or text in ("lacks", "lack")
 
 
 def _is_order(passage: Passage, at: int) -> bool:

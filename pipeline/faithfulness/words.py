@@ -102,6 +102,8 @@ LOOKS_NOUNS = _words("size color colour shape hue form tone")  # "of medium size
 BEFORE_LOOKS = _words("with of in has have having")  # "with a red color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
+NOTHING = _words("none nothing nobody nowhere")
+NO_DENIALS = _words("fewer less more")  # after "no": "no fewer than two cars"
 ONE = _words("one other another first second third fourth fifth sixth")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
@@ -133,15 +135,15 @@ EDITS = _words(
     "modified modify edit edited editing update updated changed changes change changing moved relocated "
     "recolored recoloured repainted resized swapped substituted became becomes become introduced "
     "eliminated erased transformed converted altered adjusted unchanged previously formerly originally "
-    "original anymore disappeared vanished gone instead now used rather taken cut torn demolished"
+    "original anymore disappeared vanished gone instead now used rather taken cut torn pulled knocked "
+    "brought put turned demolished dismantled razed felled cleared shifted enlarged reduced increased "
+    "decreased doubled halved shrunk rebuilt reappeared withdrawn subtracted omitted newly recently earlier"
 )
 EDITS_BEFORE = {
-    "used": ["to"],
-    "rather": ["than"],
-    "taken": ["away"],
-    "cut": ["down"],
-    "torn": ["down"],
-}  # edits only with this word after them
+    "used": ("to",), "rather": ("than",), "taken": ("away", "out", "down", "off"), "cut": ("down", "out"),
+    "torn": ("down", "out"), "pulled": ("down", "out"), "knocked": ("down",), "brought": ("in",),
+    "put": ("in", "up"), "turned": ("into",),
+}  # edits only with one of these words after them
 QUESTIONS = _words("does do did is are was were can has have what where how why who")  # as first words
 HEDGES = _words(
     "might may could would should perhaps maybe possibly probably likely seemingly apparently presumably "
