@@ -14,7 +14,7 @@ from pipeline.faithfulness.manner import faults, repeated_sentences
 from pipeline.faithfulness.negation import read_denials
 from pipeline.faithfulness.noun_phrases import find_mentions, find_resumptions, read_in_turn
 from pipeline.faithfulness.predication import read_predications
-from pipeline.faithfulness.qualities import unknown_attributes
+from pipeline.faithfulness.qualities import unknown_attributes, unknown_objects
 from pipeline.faithfulness.relations import relations
 from pipeline.faithfulness.vocabulary import Vocabulary, vocabulary_of
 from pipeline.graph.scene_graph import GroupGraph
@@ -88,7 +88,7 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     read_denials(passage)
     claims = relations(passage)
     read_predications(passage, claims)
-    wrong = [*unknown_attributes(passage), *passage.narrated, *faults(passage)]
+    wrong = [*unknown_attributes(passage), *unknown_objects(passage), *passage.narrated, *faults(passage)]
     return Reading(passage.mentions, claims, passage.places, wrong, repeated_sentences(passage))
 
 

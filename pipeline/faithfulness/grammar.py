@@ -177,6 +177,12 @@ UNKNOWN_ATTRIBUTE = rule(r"""
     WORD (?: (?P<placed> (?=POSITION) ) | (?= AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z) )
 """)
 
+# a noun that no graph has, where only an object can be: "two tugboats", "there is a pagoda", "and a watering hole."
+UNKNOWN_OBJECT = rule(r"""
+    (?: NUMBER | (?: AND | FUNCTION COPULA ) OTHER ) (?: ADJECTIVE | JOINT ){0,4}? (?P<noun> WORD )
+    (?= SEPARATOR (?! (?: ADJECTIVE | JOINT )* NAME ) | STOP | COPULA | POSITION | RELATION | WITH | LINK | \Z)
+""")
+
 # "covered in rust", "coated with moss"
 COVER = rule("WORD (?: PREPOSITION | RELATION | WITH | LINK ) WORD")
 

@@ -1,10 +1,12 @@
-"""Attributes that no graph and no list of common ones has: ", derelict,", "moss-covered", "is pristine"."""
+"""Words that no graph and no list of common ones has: attributes (", derelict,", "moss-covered", "is pristine")
+and objects ("two tugboats").
+"""
 
 from collections.abc import Iterator
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Passage
-from pipeline.faithfulness.grammar import COVER, UNKNOWN_ATTRIBUTE, Kind
+from pipeline.faithfulness.grammar import COVER, UNKNOWN_ATTRIBUTE, UNKNOWN_OBJECT, Kind
 
 _ADVERBS = ("ly", "ing", "wise", "wards")  # "neatly", "facing": of place and manner more often than of looks
 
@@ -26,3 +28,14 @@ def unknown_attributes(passage: Passage) -> Iterator[str]:
     for item in items:
         if item.kind == Kind.WORD and "-" in item.text and item.text.rsplit("-")[-1] in words.COMPOUND_ENDS:
             yield f"attribute '{item.text}'"
+
+
+def unknown_objects(passage: Passage) -> Iterator[str]:
+    """The unknown nouns that count or introduce an object, in words; "in two parts" does neither."""
+    for match in UNKNOWN_OBJECT.finditer(passage.kinds):
+        before, number = passage.kinds[max(match.start() - 1, 0)], passage.items[match.start()].number
+        word = passage.items[match.start("noun")].text
+        counted = word.endswith("s") if number not in (None, 1) else not word.endswith((*_ADVERBS, "ed"))
+        placed = before in (Kind.PREPOSITION, Kind.RELATION, Kind.OF)
+        if counted and not placed and word not in words.NO_OBJECTS:
+            yield word

@@ -204,6 +204,13 @@ COMMON_STATES = _words(
 )
 # the end of a compound that says how something looks: "moss-covered", "brick-built"
 COMPOUND_ENDS = _words("covered built clad coated stained strewn worn roofed ridden eaten")
+# nouns of how a text looks at a scene, and of how objects lie in it
+NO_OBJECTS = frozenset(COLLECTIVES) | _words(
+    "side sides part parts type types kind kinds section sections layer layers level levels column columns "
+    "color colors colour colours shape shapes size sizes form pattern layout landscape backdrop setting "
+    "scenery mixture sense contrast background foreground distance perspective arrangement view half halves "
+    "object objects item items direction directions corner corners edge edges end ends way whole"
+)
 COVERED = _words("covered coated stained clad caked overgrown")  # "in rust", "with moss"
 # what stands where an attribute would, and is none: it is of place, of sight, or of the text itself
 NO_ATTRIBUTES = _words(
