@@ -8,7 +8,7 @@ from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Reading, RelationClaim
 from pipeline.faithfulness.labels import plain, plain_label, words_of_scene
 from pipeline.faithfulness.matching import match, number_conflict, states_quantity, vague_class
-from pipeline.faithfulness.scenes import Scenes, is_denied, is_scene, spellings
+from pipeline.faithfulness.scenes import Scenes, is_denied, is_scene, said_apart, spellings
 from pipeline.faithfulness.vocabulary import Vocabulary
 from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
@@ -54,7 +54,9 @@ class Comparison:
         """Whether the scene is named, or the objects it is named after: an airplane scene's airplanes."""
         name = self._vocabulary.name_of(self._scene or "")
         named = zip(self._match.names, self._match.mentions, strict=True)
-        return bool(self._own_scene) or any(mentions and other == name for other, mentions in named)
+        if self._own_scene or any(mentions and other == name for other, mentions in named):
+            return True
+        return said_apart(self._text, self._scene or "")
 
     def _facts_of(self, index: int, group: Group) -> Iterator[tuple[str, bool | None]]:
         mentions = self._match.mentions[index]

@@ -167,7 +167,13 @@ PREDICATED = rule(
 LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
 
 # the same, with the places of its members: "the car at the left and the bus at the right are red"
-PLACED_LIST = rule("POSITION? (?: COMMA | AND )+")
+PLACED_LIST = rule("POSITION? (?: SEPARATOR+ RELATION PRONOUN SEPARATOR+ | SEPARATOR+ )")
+
+# before a relation that is said of a whole list: "... and seven cars at the right are all on"
+SAID_OF_SEVERAL = rule(r"POSITION ARE (?: FUNCTION | ALL | BOTH | VERB )* \Z")
+
+# a relation to another member of its own list: "a stadium and the field inside it are"
+PRONOUN_IN_LIST = rule("RELATION PRONOUN COPULA")
 
 # a word that no graph has, where an attribute would stand: ", derelict,", "is rusty", "which are dusty and"
 UNKNOWN_ATTRIBUTE = rule(r"""

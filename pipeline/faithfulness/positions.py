@@ -43,7 +43,7 @@ def position_at(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tu
         # "at the center of the harbor" may still be a position: what follows decides
         kind = Kind.AT_OF if preposition else Kind.SIDE_OF
     elif of:
-        end = _picture_end(tokens, _skip(tokens, end + 1, ("the", "this", "aerial")), vocabulary) or end
+        end = _picture_end(tokens, _skip(tokens, end + 1, ("the", "this", "a", "an", "aerial")), vocabulary) or end
     elif _is_adjective(tokens, start, first, end):
         return None, 0
     return Item(kind, " ".join(tokens[start:end]), cell), end - start
@@ -56,7 +56,7 @@ def is_picture(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:
 
 def _picture_end(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> int | None:
     """The token after the picture's or its scene's name, if that is here."""
-    at = _skip(tokens, at, ("of", "the", "this", "aerial", "whole", "entire"))
+    at = _skip(tokens, at, ("of", "the", "this", "a", "an", "aerial", "whole", "entire"))
     if at == len(tokens):
         return None
     if tokens[at] in words.PICTURE_WORDS:

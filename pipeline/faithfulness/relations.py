@@ -13,10 +13,14 @@ from pipeline.faithfulness.grammar import (
     DENIED_RELATION,
     FRONTED_RELATION,
     INVERSION,
+    LIST,
     NEXT_INVERSION,
     NEXT_SUBJECT,
     OBJECT_REMARK,
     OPENING_POSITION,
+    PLACED_LIST,
+    PRONOUN_IN_LIST,
+    SAID_OF_SEVERAL,
     SHARED_OBJECT,
     STRANDED,
     Kind,
@@ -78,10 +82,12 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
     following = [mention for mention in after if mention.start >= end]
     if following and (front := _front(passage, at, end, opens=not before)) is not None:
         objects = _objects(passage, at, after, [], last)
-        subjects = _one_clause(passage, passage.listed(following))
+        subjects = _one_clause(passage, passage.listed(following, PLACED_LIST))
         end = _end_of_remark(passage, end)
         return RelationClaim(phrase.readings, subjects, objects, phrase.value, sure, at, fronted=(front, end))
-    listed = _one_clause(passage, passage.listed(reversed(before)))
+    # "Trucks at the left and cars at the right are on the highway"
+    joint = PLACED_LIST if SAID_OF_SEVERAL.search(kinds, 0, at) else LIST
+    listed = _one_clause(passage, passage.listed(reversed(before), joint))
     # "cars on the roads and bushes beside them": the roads are no subjects
     nearest = [m for m in listed if last is None or m is listed[0] or m not in last.objects]
     objects = _objects(passage, at, after, nearest, last)
@@ -129,7 +135,8 @@ def _objects(
     """
     if passage.kinds[at] == Kind.ASIDE or passage.kinds[at + 1 : at + 2] == Kind.PRONOUN:
         pronoun = at if passage.kinds[at] == Kind.ASIDE else at + 1
-        meant = passage.antecedents(pronoun, besides=subjects)
+        alone = subjects[:1] if PRONOUN_IN_LIST.match(passage.kinds, at) else subjects
+        meant = passage.antecedents(pronoun, besides=alone)
         same = last.objects if last is not None and not last.names_one else []
         same = [*same, *_opening(passage, pronoun)]
         return [*meant, *(m for m in same if m not in meant and m not in subjects)]
@@ -163,7 +170,7 @@ def _one_clause(passage: Passage, listed: list[Mention]) -> list[Mention]:
     """Without the second of two that ", and" parts: "near the hangar, and a car"."""
     if len(listed) == 2:
         first, second = sorted(listed, key=lambda mention: mention.end)
-        if CLAUSE_JOINT.fullmatch(passage.kinds, first.end, second.start):
+        if CLAUSE_JOINT.search(passage.kinds, first.end, second.start):
             return listed[:1]
     return listed
 

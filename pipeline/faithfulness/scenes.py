@@ -76,6 +76,19 @@ def is_scene(text: str, span: Span) -> bool:
     )
 
 
+def said_apart(text: str, scene: str) -> bool:
+    """Whether a lower-case text calls a scene by its last word, and says the others elsewhere.
+
+    As in "ten greenhouses are in the center of the complex", of a greenhouse complex.
+    """
+    *others, last = _WORD.findall(scene.lower())
+    return (
+        bool(others)
+        and re.search(rf"\b(?:the|this) {last}\b", text) is not None
+        and all(re.search(rf"\b{word}(?:s|es)?\b", text) for word in others)
+    )
+
+
 def spellings(scene: str) -> list[str]:
     """A scene and the other spellings of its words: "harbour" of "harbor"."""
     found = [scene]

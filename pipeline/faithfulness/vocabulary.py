@@ -220,6 +220,8 @@ class Vocabulary:
         for name in sorted(names):
             tokens = tuple(name.split())
             yield from _name_forms(tokens, self._same_name.get(name, name))
+            if len(tokens) == 2 and tokens[:1] not in known:
+                yield from _turned_forms(tokens, self._same_name.get(name, name))
             if not any(tokens[start:] in known for start in range(1, len(tokens))) and len(tokens) > 1:
                 heads.setdefault(tokens[-1], []).append(name)
         for label in sorted(filter(_PUNCTUATED.search, self.names)):
@@ -323,6 +325,14 @@ def _one_of(synonyms: Sequence[str], used: Collection[str]) -> dict[str, str]:
 def _as_written(label: str) -> tuple[str, ...]:
     """The tokens of a text that repeats a label as it is, with its punctuation."""
     return tuple(piece for token in tokenise(label) for piece in words.HYPHEN.split(token))
+
+
+def _turned_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
+    """The forms of a name that is said with "of": "piles of salt", "rows of vines"."""
+    first, last = tokens
+    for phrase in _name_forms((last,), name):
+        for said in {first, pluralise(first)}:
+            yield replace(phrase, tokens=(*phrase.tokens, "of", said))
 
 
 def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
