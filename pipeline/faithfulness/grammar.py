@@ -185,8 +185,9 @@ UNKNOWN_ATTRIBUTE = rule(r"""
 
 # a noun that no graph has, where only an object can be: "two tugboats", "there is a pagoda", "and a watering hole."
 UNKNOWN_OBJECT = rule(r"""
-    (?: NUMBER | (?: AND | FUNCTION COPULA ) OTHER ) (?: ADJECTIVE | JOINT ){0,4}? (?P<noun> WORD )
-    (?= SEPARATOR (?! (?: ADJECTIVE | JOINT )* NAME ) | STOP | COPULA | POSITION | RELATION | WITH | LINK | \Z)
+    (?: NUMBER | (?P<opener> AND | FUNCTION COPULA | (?P<opening> STOP | ^ ) ) OTHER ) (?: ADJECTIVE | JOINT ){0,4}? (?P<noun> WORD )
+    (?= SEPARATOR (?! (?: ADJECTIVE | JOINT )* NAME ) | STOP | COPULA | POSITION | RELATION | WITH | LINK | \Z
+      | (?(opening) VERB | STOP ) )
 """)
 
 # "covered in rust", "coated with moss"

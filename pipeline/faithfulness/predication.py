@@ -238,6 +238,10 @@ def _read_pronouns(passage: Passage) -> None:
         if clause := grammar.PAIR_CLAUSE.search(passage.kinds, at + 1, end):
             end = clause.end()  # "the former below the latter, which is red"
         claims = [claim for claim, *_ in _claims(passage, at + 1, end, following, placed=False)]
+        if at in passage.resumed and passage.kinds[at] == Kind.ARE:  # "a barn and two silos, which ..., are"
+            before = [mention for mention in reversed(passage.mentions) if mention.end <= meant[0].end]
+            for other in passage.listed(before, grammar.PLACED_LIST)[1:]:
+                other.claims += [claim._replace(force="possible") for claim in claims]
         if len(meant) > 1:
             claims = [claim._replace(force="possible") for claim in claims if claim.force == "stated"]
         else:

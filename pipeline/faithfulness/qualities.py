@@ -35,6 +35,8 @@ def unknown_objects(passage: Passage) -> Iterator[str]:
     for match in UNKNOWN_OBJECT.finditer(passage.kinds):
         before, number = passage.kinds[max(match.start() - 1, 0)], passage.items[match.start()].number
         word = passage.items[match.start("noun")].text
+        if number is None and passage.items[match.end("opener")].text not in words.ONE_MORE:
+            continue
         counted = word.endswith("s") if number not in (None, 1) else not word.endswith((*_ADVERBS, "ed"))
         placed = before in (Kind.PREPOSITION, Kind.RELATION, Kind.OF)
         if counted and not placed and word not in words.NO_OBJECTS:

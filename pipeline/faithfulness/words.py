@@ -55,6 +55,7 @@ DETERMINERS = _words(
 )
 ARTICLES = _words("a an the")
 INDEFINITE_ARTICLES = _words("a an")
+ONE_MORE = _words("a an another")
 THE_ONE = _words("the this that its their")  # before a noun in the singular
 DEFINITE = _words("the this that these those its their both all each every other")
 NEGATIONS = _words(
