@@ -137,6 +137,9 @@ NOUN_PHRASE = rule(_MODIFIED + "NAME")
 # "the white ones", of what the text has named last
 ELLIPSIS = rule(_MODIFIED + "ONES")
 
+# what says with an unknown noun what the last one is: "the brewhouse, a red brick building"
+APPOSITION = rule("COMMA OTHER ATTRIBUTE+ WORD (?! NAME)")
+
 # after "both the cars", which are not two, in "both the cars and the lot"
 CORRELATIVE = rule("POSITION? AND (?: BEGINNING | NAME )")
 
@@ -167,10 +170,10 @@ PREDICATED = rule(
 LIST = rule("SEPARATOR+ (?: RELATION PRONOUN SEPARATOR+ )?")
 
 # the same, with the places of its members: "the car at the left and the bus at the right are red"
-PLACED_LIST = rule("POSITION? (?: SEPARATOR+ RELATION PRONOUN SEPARATOR+ | SEPARATOR+ )")
+PLACED_LIST = rule("(?: COPULA? POSITION )? (?: SEPARATOR+ RELATION PRONOUN SEPARATOR+ | SEPARATOR+ )")
 
 # before a relation that is said of a whole list: "... and seven cars at the right are all on"
-SAID_OF_SEVERAL = rule(r"POSITION ARE (?: FUNCTION | ALL | BOTH | VERB )* \Z")
+SAID_OF_SEVERAL = rule(r"POSITION (?: ARE | FUNCTION | ALL | BOTH | VERB )+ \Z")
 
 # a relation to another member of its own list: "a stadium and the field inside it are"
 PRONOUN_IN_LIST = rule("RELATION PRONOUN COPULA")
@@ -185,7 +188,7 @@ UNKNOWN_ATTRIBUTE = rule(r"""
 
 # a noun that no graph has, where only an object can be: "two tugboats", "there is a pagoda", "and a watering hole."
 UNKNOWN_OBJECT = rule(r"""
-    (?: NUMBER | (?P<opener> AND | FUNCTION COPULA | (?P<opening> STOP | ^ ) ) OTHER ) (?: ADJECTIVE | JOINT ){0,4}? (?P<noun> WORD )
+    (?: NUMBER | (?P<opener> AND | WITH | LINK | FUNCTION COPULA | (?P<opening> STOP ) ) OTHER ) (?: ADJECTIVE | JOINT ){0,4}? (?P<noun> WORD )
     (?= SEPARATOR (?! (?: ADJECTIVE | JOINT )* NAME ) | STOP | COPULA | POSITION | RELATION | WITH | LINK | \Z
       | (?(opening) VERB | STOP ) )
 """)
@@ -271,6 +274,8 @@ STRAY_POSITION = rule(
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
 POSITION_OF_NAME = rule("POSITION_OF (?: OF | DETERMINER ){0,2} NAME")
 
+MIDDLE_OF = rule("AT_OF OF (?: RELATIVE | PRONOUN | DETERMINER? ATTRIBUTE* NAME )")
+
 # a position before the noun phrase that it belongs to: "At the left there is", "On the right, the"
 OPENING_POSITION = rule(r"(?P<position> POSITION) (?: LITTLE | COMMA | COLON )* \Z")
 
@@ -296,7 +301,7 @@ FRONTED_RELATION = rule(r"""
 """)
 NEXT_INVERSION = rule("POSITION? COPULA")  # ", right of the ship are two cars"
 OBJECT_REMARK = rule(
-    "(?: OF DETERMINER* NAME )? POSITION*"
+    "(?: OF DETERMINER* NAME | PREPOSITION DETERMINER* PICTURE )? POSITION*"
     "(?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
 )
 INVERSION = rule(

@@ -12,6 +12,7 @@ from pipeline.faithfulness.vocabulary import Phrase, Vocabulary
 
 __all__ = ["Item", "items_of"]
 
+SHORTEST_PART = 4  # letters of the end of a name's word that may stand for it
 MOST_JOINED = 4  # words of a text that one word of a label may stand for
 
 
@@ -80,6 +81,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             item.kind = Kind.ONES  # "and three more at the right"
         elif item.text == "those" and next_kind in CLASSES["PLACE"]:
             item.kind = Kind.ONES  # "those at the bottom"
+        elif item.kind == Kind.WORD and before.kind == Kind.THE and (whole := _whole(item.text, items)):
+            item.kind, item.value, item.phrase = Kind.NAME, whole.value, whole  # "the board" of a chessboard
         elif item.text == "that" and before.kind == Kind.NAME:
             item.kind = Kind.RELATIVE  # "a road that winds"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
@@ -106,6 +109,14 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             and next_kind in (Kind.OTHER, Kind.NUMBER, Kind.VAGUE, Kind.THE)
         ):
             item.kind, item.phrase = Kind.VERB, None  # "The farm houses two cows"
+
+
+def _whole(word: str, items: Sequence[Item]) -> Phrase | None:
+    """The name that a text shortens to the last part of its word: "the board", of a chessboard."""
+    if len(word) < SHORTEST_PART:
+        return None
+    longer = (item.phrase for item in items if item.kind == Kind.NAME and item.text.endswith(word))
+    return next((phrase for phrase in longer if phrase is not None), None)
 
 
 def _is_noun(kinds: str, at: int) -> bool:

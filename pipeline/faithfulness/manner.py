@@ -63,16 +63,17 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
         goes_on = words.EDITS_BEFORE.get(text)
         if goes_on is None or "".join(after[:1]) in goes_on:
             return "edit"
-    return "denial" if _denies(text, kind, after) else None
+    return "denial" if _denies(passage, at) else None
 
 
-def _denies(text: str, kind: Kind, after: list[str]) -> bool:
+def _denies(passage: Passage, at: int) -> bool:
     """Whether a word says that something is not there: "no people", "free of trees", "nothing else"."""
-    if kind in (Kind.NO, Kind.NEITHER):
-        return words.NO_DENIALS.isdisjoint(after[:1])
-    if text in words.ABSENCE and after[:1] in (["of"], ["from"]):
+    text, kind = passage.items[at].text, passage.kinds[at]
+    if text in words.ABSENCE and [item.text for item in passage.items[at + 1 : at + 2]] in (["of"], ["from"]):
         return True
-    return text in words.NOTHING | words.GONE or text in ("lacks", "lack")
+    if text in words.PRESENCE and Kind.NOT in passage.kinds[max(at - 3, 0) : at]:  # "cannot be seen"
+        return True
+    return kind in (Kind.NO, Kind.NEITHER) or text in words.NOTHING | words.GONE or text in ("lacks", "lack")
 
 
 def _is_order(passage: Passage, at: int) -> bool:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage
 from pipeline.faithfulness.grammar import (
+    APPOSITION,
     CLASSES,
     CORRELATIVE,
     COUNT,
@@ -58,6 +59,10 @@ def find_mentions(passage: Passage) -> None:
         if mention.part is None and "partitive" in match.re.groupindex and match["partitive"]:
             mention.part = passage.items[match.end("partitive") - 1].number
         mention.telegraphic = telegraphic
+        if mention.determiner == "the" and (apposed := APPOSITION.match(passage.kinds, mention.end)):
+            mention.claims += _attributes(passage, *apposed.span())
+        if mentions and _is_apposed(passage, mentions[-1], mention):
+            mention.name, mention.foreign = mentions[-1].name, False
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
 
@@ -138,6 +143,12 @@ def _may_be_one(mention: Mention, other: Mention) -> bool:
     """Whether two mentions may be of the same objects, by their names and attributes."""
     one, two = mention.attributes, other.attributes
     return mention.name == other.name and (not one or not two or not set(one).isdisjoint(two))
+
+
+def _is_apposed(passage: Passage, mention: Mention, other: Mention) -> bool:
+    """Whether a noun phrase says what the last one is: "The brewhouse, a red brick building,"."""
+    apposed = other.determiner in words.INDEFINITE_ARTICLES and mention.determiner == "the" and other.foreign
+    return apposed and passage.kinds[mention.end : other.start] == Kind.COMMA
 
 
 def _is_scene(passage: Passage, at: int) -> bool:

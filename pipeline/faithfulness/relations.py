@@ -1,6 +1,7 @@
 """Relations that a text claims: a predicate, what stands before it, and what after it."""
 
 from collections.abc import Iterator
+from itertools import chain
 from dataclasses import replace
 
 from pipeline.faithfulness import words
@@ -14,6 +15,7 @@ from pipeline.faithfulness.grammar import (
     FRONTED_RELATION,
     INVERSION,
     LIST,
+    MIDDLE_OF,
     NEXT_INVERSION,
     NEXT_SUBJECT,
     OBJECT_REMARK,
@@ -37,7 +39,7 @@ def relations(passage: Passage) -> list[RelationClaim]:
                 claim = replace(claim, sure=False)
                 claim.subjects[0].claims.append(Claim("position", place, "possible"))
             claims.append(claim)
-    claims += _stranded(passage)
+    claims += chain(_stranded(passage), _in_the_middle(passage))
     for match in DENIED_RELATION.finditer(passage.kinds):
         claim = _relation(passage, match.start(), None)
         if claim.subjects and claim.objects and claim.sure:
@@ -56,6 +58,25 @@ def _stranded(passage: Passage) -> Iterator[RelationClaim]:
         if phrase is not None and phrase.readings and before and between:
             subjects = passage.listed(between)
             yield RelationClaim(phrase.readings, subjects, before, phrase.value, True, last)
+
+
+def _in_the_middle(passage: Passage) -> Iterator[RelationClaim]:
+    """What "a fountain in the middle of the roundabout" may say: that it is inside."""
+    inside = passage.vocabulary.phrases.get(("inside",))
+    for match in MIDDLE_OF.finditer(passage.kinds if inside is not None else ""):
+        at, end = match.span()
+        if passage.items[at].value != "center":
+            continue
+        sentence = [m for m in passage.mentions if m.sentence == passage.sentence_of(at)]
+        before, after = [m for m in sentence if m.end <= at], [m for m in sentence if m.end > end]
+        holders = [m for m in sentence if m.end == end]
+        subjects = before[-1:] or after[:1]
+        if passage.kinds[end - 1] == Kind.RELATIVE:  # "at the center of which stands a fountain"
+            holders, subjects = before[-1:], after[:1]
+        elif passage.kinds[end - 1] == Kind.PRONOUN:
+            holders = passage.antecedents(end - 1, besides=subjects)
+        if holders and subjects:
+            yield RelationClaim(inside.readings, subjects, holders, inside.value, False, at)
 
 
 def _relation(passage: Passage, at: int, last: RelationClaim | None) -> RelationClaim:
@@ -77,6 +98,10 @@ def _relation(passage: Passage, at: int, last: RelationClaim | None) -> Relation
         sure = phrase.value not in words.LOOSE_PREDICATES
         said = RelationClaim(phrase.readings, passage.listed(after), before[-1:], phrase.value, sure, at)
         return replace(said, fronted=(at, at + 2)) if said.subjects else said
+    if kinds[at] == Kind.ASIDE and passage.items[at + 1 : at + 2] and passage.items[at + 1].text == "by":
+        flanked = [at for at in passage.subjects if passage.sentence_of(at) == sentence and not before]
+        objects = passage.antecedents(flanked[0]) if flanked else passage.listed(reversed(before))
+        return RelationClaim(phrase.readings, passage.listed(after), objects, phrase.value, False, at)
     end = _end_of_object(passage, at, after)
     sure = end > at + 1 and kinds[at + 1] != Kind.PRONOUN and phrase.value not in words.LOOSE_PREDICATES
     following = [mention for mention in after if mention.start >= end]

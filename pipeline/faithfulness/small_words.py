@@ -51,6 +51,7 @@ for _kind, _phrases in (
     (Kind.ALL, words.EACH_PHRASES),
     (Kind.BOTH, words.BOTH_PHRASES),
     (Kind.MADE_OF, words.MATERIAL_PHRASES),
+    (Kind.VERB, words.VERB_PHRASES),
 ):
     for _text in _phrases:
         _FIXED_PHRASES[_text.split()[0]].append((tuple(_text.split()), _kind))

@@ -79,8 +79,9 @@ MATERIAL_PHRASES = (
 IDLE_PHRASES = (
     "as well", "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
     "each other", "one another", "in all", "in number",
-    "centers on", "centres on", "centered on", "centred on",
+    "centers on", "centres on", "centered on", "centred on", "no fewer than", "no less than", "no more than",
 )  # fmt: skip
+VERB_PHRASES = ("takes up", "take up", "taking up")
 PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
 )
@@ -104,7 +105,6 @@ BEFORE_LOOKS = _words("with of in has have having")  # "with a red color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
 NOTHING = _words("none nothing nobody nowhere")
-NO_DENIALS = _words("fewer less more")  # after "no": "no fewer than two cars"
 ONE = _words("one other another first second third fourth fifth sixth")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
