@@ -59,8 +59,8 @@ class Checker:
     """Compares captions with graphs; remembers the latest texts and judgements, since captions recur.
 
     Args:
-        vocabulary: the words of the dataset's graphs. Only these, and common objects, attributes and
-            relations, can count as invented.
+        vocabulary: the words of the dataset's graphs. Only these, common objects, attributes and
+            relations, and unknown words where only one can stand, can count as invented.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:

@@ -186,9 +186,11 @@ UNKNOWN_ATTRIBUTE = rule(r"""
     WORD (?: (?P<placed> (?=POSITION) ) | (?= AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z) )
 """)
 
-# a noun that no graph has, where only an object can be: "two tugboats", "there is a pagoda", "and a watering hole."
+# a noun that no graph has, where only an object can be: "two tugboats", "there is a pagoda", "and a watering
+# hole."
 UNKNOWN_OBJECT = rule(r"""
-    (?: NUMBER | (?P<opener> AND | WITH | LINK | FUNCTION COPULA | (?P<opening> STOP ) ) OTHER ) (?: ADJECTIVE | JOINT ){0,4}? (?P<noun> WORD )
+    (?: NUMBER | (?P<opener> AND | WITH | LINK | FUNCTION COPULA | (?P<opening> STOP ) ) OTHER )
+    (?: ADJECTIVE | JOINT ){0,4}? (?P<noun> WORD )
     (?= SEPARATOR (?! (?: ADJECTIVE | JOINT )* NAME ) | STOP | COPULA | POSITION | RELATION | WITH | LINK | \Z
       | (?(opening) VERB | STOP ) )
 """)

@@ -3,11 +3,12 @@ repeats itself, echoes the prompt, or ends in the middle of a sentence.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Passage
 from pipeline.faithfulness.grammar import CLASSES, PHRASE_START, UNFINISHED, Kind
+from pipeline.faithfulness.items import Item
 
 LONGEST_LOOP = 24  # items of a phrase that is said again at once
 SHORTEST_SENTENCE = 3  # items of a sentence that a text must not say again
@@ -63,7 +64,14 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
         goes_on = words.EDITS_BEFORE.get(text)
         if goes_on is None or "".join(after[:1]) in goes_on:
             return "edit"
+    if text == "been" and before in words.HAVING and _is_event(items[at + 1 : at + 2]):
+        return "edit"
     return "denial" if _denies(passage, at) else None
+
+
+def _is_event(following: Sequence[Item]) -> bool:
+    """Whether something happened, as in "has been uncoupled", and not "has been photographed"."""
+    return any(item.kind == Kind.WORD and item.text not in words.NO_ATTRIBUTES for item in following)
 
 
 def _denies(passage: Passage, at: int) -> bool:
@@ -71,9 +79,9 @@ def _denies(passage: Passage, at: int) -> bool:
     text, kind = passage.items[at].text, passage.kinds[at]
     if text in words.ABSENCE and [item.text for item in passage.items[at + 1 : at + 2]] in (["of"], ["from"]):
         return True
-    if text in words.PRESENCE and Kind.NOT in passage.kinds[max(at - 3, 0) : at]:  # "cannot be seen"
+    if text in words.NOT_SO and Kind.NOT in passage.kinds[max(at - 3, 0) : at]:
         return True
-    return kind in (Kind.NO, Kind.NEITHER) or text in words.NOTHING | words.GONE or text in ("lacks", "lack")
+    return kind in (Kind.NO, Kind.NEITHER) or text in words.NOTHING
 
 
 def _is_order(passage: Passage, at: int) -> bool:

@@ -34,7 +34,8 @@ def position_at(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tu
         Kind.AT if preposition else Kind.SIDE,
         tokens[end : end + 1] == ["of"] and end + 1 < len(tokens),
     )
-    if possessive and cell in _ASIDE and end == last and not of:
+    flanked = tokens[end : end + 1] == ["by"]  # "flanked on the left by"
+    if (possessive or flanked) and cell in _ASIDE and end == last and not of:
         phrase = vocabulary.phrases.get(_ASIDE[cell])
         return Item(
             Kind.ASIDE if phrase else kind, " ".join(tokens[start:end]), cell, phrase=phrase
@@ -43,7 +44,10 @@ def position_at(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tu
         # "at the center of the harbor" may still be a position: what follows decides
         kind = Kind.AT_OF if preposition else Kind.SIDE_OF
     elif of:
-        end = _picture_end(tokens, _skip(tokens, end + 1, ("the", "this", "a", "an", "aerial")), vocabulary) or end
+        end = (
+            _picture_end(tokens, _skip(tokens, end + 1, ("the", "this", "a", "an", "aerial")), vocabulary)
+            or end
+        )
     elif _is_adjective(tokens, start, first, end):
         return None, 0
     return Item(kind, " ".join(tokens[start:end]), cell), end - start

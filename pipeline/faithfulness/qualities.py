@@ -1,5 +1,5 @@
-"""Words that no graph and no list of common ones has: attributes (", derelict,", "moss-covered", "is pristine")
-and objects ("two tugboats").
+"""Words that no graph and no list of common ones has: attributes, as in ", derelict,", "moss-covered" and "is
+pristine", and objects, as in "two tugboats".
 """
 
 from collections.abc import Iterator
@@ -32,12 +32,13 @@ def unknown_attributes(passage: Passage) -> Iterator[str]:
 
 def unknown_objects(passage: Passage) -> Iterator[str]:
     """The unknown nouns that count or introduce an object, in words; "in two parts" does neither."""
-    for match in UNKNOWN_OBJECT.finditer(passage.kinds):
+    for match in UNKNOWN_OBJECT.finditer(passage.kinds if Kind.WORD in passage.kinds else ""):
         before, number = passage.kinds[max(match.start() - 1, 0)], passage.items[match.start()].number
         word = passage.items[match.start("noun")].text
         if number is None and passage.items[match.end("opener")].text not in words.ONE_MORE:
             continue
         counted = word.endswith("s") if number not in (None, 1) else not word.endswith((*_ADVERBS, "ed"))
         placed = before in (Kind.PREPOSITION, Kind.RELATION, Kind.OF)
-        if counted and not placed and word not in words.NO_OBJECTS:
+        scene = not passage.vocabulary.scenes.isdisjoint((word, word.removesuffix("s")))
+        if counted and not placed and not scene and word not in words.NO_OBJECTS:
             yield word

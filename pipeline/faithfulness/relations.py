@@ -1,8 +1,8 @@
 """Relations that a text claims: a predicate, what stands before it, and what after it."""
 
 from collections.abc import Iterator
-from itertools import chain
 from dataclasses import replace
+from itertools import chain
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage, RelationClaim
@@ -63,7 +63,9 @@ def _stranded(passage: Passage) -> Iterator[RelationClaim]:
 def _in_the_middle(passage: Passage) -> Iterator[RelationClaim]:
     """What "a fountain in the middle of the roundabout" may say: that it is inside."""
     inside = passage.vocabulary.phrases.get(("inside",))
-    for match in MIDDLE_OF.finditer(passage.kinds if inside is not None else ""):
+    if inside is None:
+        return
+    for match in MIDDLE_OF.finditer(passage.kinds):
         at, end = match.span()
         if passage.items[at].value != "center":
             continue

@@ -104,7 +104,6 @@ LOOKS_NOUNS = _words("size color colour shape hue form tone")  # "of medium size
 BEFORE_LOOKS = _words("with of in has have having")  # "with a red color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
-NOTHING = _words("none nothing nobody nowhere")
 ONE = _words("one other another first second third fourth fifth sixth")  # "the blue one", "the other"
 INDEFINITE = _words("a an any")
 # after "not": "does not have", "is not visible"
@@ -113,6 +112,8 @@ HAVING = _words(
 )
 PRESENCE = _words("exist exists present visible seen found shown there depicted")
 GONE = _words("absent missing gone nonexistent non-existent disappeared vanished nowhere lacking")
+NOTHING = GONE | _words("none nothing nobody lacks lack")
+NOT_SO = PRESENCE | {"any"}  # after "not": "cannot be seen", "aren't any"
 
 # What no caption says, whatever the graph.
 SPEAKER = _words(
@@ -141,9 +142,16 @@ EDITS = _words(
     "decreased doubled halved shrunk rebuilt reappeared withdrawn subtracted omitted newly recently earlier"
 )
 EDITS_BEFORE = {
-    "used": ("to",), "rather": ("than",), "taken": ("away", "out", "down", "off"), "cut": ("down", "out"),
-    "torn": ("down", "out"), "pulled": ("down", "out"), "knocked": ("down",), "brought": ("in",),
-    "put": ("in", "up"), "turned": ("into",),
+    "used": ("to",),
+    "rather": ("than",),
+    "taken": ("away", "out", "down", "off"),
+    "cut": ("down", "out"),
+    "torn": ("down", "out"),
+    "pulled": ("down", "out"),
+    "knocked": ("down",),
+    "brought": ("in",),
+    "put": ("in", "up"),
+    "turned": ("into",),
 }  # edits only with one of these words after them
 QUESTIONS = _words("does do did is are was were can has have what where how why who")  # as first words
 HEDGES = _words(
@@ -223,7 +231,7 @@ NO_ATTRIBUTES = _words(
     "tied stationed stationary idle dispersed organized organised ordered assembled confined planted laid "
     "nestled tucked packed stacked piled bunched huddled perched landed stopped surrounded bordered flanked "
     "crossed connected attached linked joined adjacent parallel perpendicular divided interspersed mixed "
-    "made used known"
+    "made used known photographed taken imaged"
 )
 # what a text may call objects by whose name a graph calls them more generally, or nearly the same
 _VEHICLES = _words("car truck bus van lorry tractor trailer motorcycle bicycle excavator")
