@@ -1,0 +1,85 @@
+"""Every command of the pages is run, or is in a table that says why it cannot be; all are read by their programs."""
+
+import re
+
+import pytest
+
+from tests.docs.example import Example, Session
+from tests.docs.pages import Command, commands, inline, pages
+from tests.docs.parsing import parse
+
+# A command that a test cannot run, by a pattern of its beginning, and why. Its options are still checked.
+NOT_RUN = {
+    r"make repro": "it is the whole run; tests/test_end_to_end.py does it with small worlds",
+    r"make test": "it is this suite",
+    r"make (soak|fuzz)": "hours; tests/test_reliability.py and tests/test_fuzz_targets.py do a little of it",
+    r"make bench": "its figures need an idle machine",
+    r"(\.venv/bin/)?python -m pip ": "it changes the environment; tests/test_package.py builds and installs the wheel",
+    r"export RAY_|ray start": "a cluster; tests/pipeline/llm/test_ray_engine.py runs Ray on one machine",
+}
+
+# What stands in a test for what a page names: page (or none: all), pattern, what is put there, why.
+INSTEAD = [
+    ("", r"\bairplane-test-\d{3}-[ab]-\d\d\b", "test-red", "an image of the small dataset"),
+    ("", r"\bsite02-001_120_60\b", "test-red", "an image of the small dataset"),
+    ("", r"hf-hub:\S+", "local-dir:models/vlm", "a model that needs no hub"),
+    ("", r"\blempo captions small\b", "lempo captions airplane", "a dataset of the project"),
+    ("docs/your-archive.md", r"(?<=[ /])airports\b", "airplane", "the name of the small dataset"),
+]  # fmt: skip
+
+
+def instead(command: Command) -> str:
+    """The text that a test runs for a command."""
+    text = command.text
+    for page, pattern, put, _ in INSTEAD:
+        if page in ("", command.page):
+            text = re.sub(pattern, put, text)
+    return text
+
+
+def reason(command: Command) -> str | None:
+    """Why a test does not run the command; None if it does."""
+    return next((why for pattern, why in NOT_RUN.items() if re.match(pattern, command.text)), None)
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_program_knows_its_options(page: str) -> None:
+    wrong = []
+    for known, mentioned in ((commands(page), False), (inline(page), True)):
+        for command in known:
+            try:
+                parse(command.text, mentioned)
+            except AssertionError as error:
+                wrong.append(f"{command}\n    {error}")
+    assert not wrong, (
+        "\n".join(wrong) + "\nCorrect the command. A fence without a language holds commands, one a line; "
+        "what is no command (output, a tree of files, a formula) stands in a fence that begins with ```text."
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in pages() if any(not reason(c) for c in commands(page))])
+def test_the_commands_of_a_page_run_one_after_the_other(page: str, project: Example) -> None:
+    session = Session(project)
+    try:
+        for command in commands(page):
+            if not reason(command):
+                try:
+                    session.run(command, instead(command))
+                except AssertionError as error:
+                    raise AssertionError(
+                        f"{error}\nCorrect the command; or let it find what it needs in tests/docs/example.py; "
+                        "or put something in place of a name by INSTEAD; or, if no test can run it, name it "
+                        "in NOT_RUN with the reason (both in tests/docs/test_commands.py)."
+                    ) from None
+    finally:
+        session.close()
+
+
+def test_both_tables_hold_no_more_than_they_must() -> None:
+    every = [command for page in pages() for command in commands(page)]
+    for pattern in NOT_RUN:
+        assert any(re.match(pattern, command.text) for command in every), f"no page has {pattern!r} any more"
+    for page, pattern, _, _ in INSTEAD:
+        there = [command for command in every if page in ("", command.page)]
+        assert any(re.search(pattern, command.text) for command in there), f"no page has {pattern!r} any more"
