@@ -15,6 +15,7 @@ from tests.docs.pages import Command
 from tests.pipeline.corpus.source import COLOURS, Source
 from tests.project import Project
 from tests.soak._pipeline import serve_texts
+from tests.trainer.benchmarks.tiny import make_circo, make_cirr, make_fashioniq
 
 _SAYS_ITS_ADDRESS_WITHIN_S = 120
 
@@ -22,7 +23,8 @@ _SAYS_ITS_ADDRESS_WITHIN_S = 120
 def make_example(folder: Path, programs: Path, url: str) -> Project:
     """The project after `dvc repro`: its dataset `airplane` is nine pictures, its language model a server.
 
-    Beside it lie what the pages tell a person to bring: photographs, a reference, a dataset of graphs and queries.
+    Beside it lies what the pages tell a person to bring: photographs, a reference, a dataset of graphs and
+    queries, benchmarks, published weights.
     """
     project = Example(folder, programs)
     shutil.rmtree(folder / "worlds/airplane")
@@ -33,6 +35,9 @@ def make_example(folder: Path, programs: Path, url: str) -> Project:
     shutil.copytree(folder / "worlds/airplane/images", folder / "photographs")
     for name in ("reference.png", "reference.tif"):
         Image.new("RGB", (40, 30), COLOURS["red"]).save(folder / name)
+    make_cirr(folder / "CIRR")
+    make_fashioniq(folder / "FashionIQ")
+    make_circo(folder / "CIRCO")
     weights = {"state_dict": {"module.logit_scale": torch.ones(())}}
     torch.save(weights, folder / "RemoteCLIP-ViT-B-32.pt")
     project.commit("A small dataset")
@@ -71,10 +76,12 @@ class Session:
             return self._serve(command, text)
         kept = self._project.folder / "place"
         script = f"{text.replace(':8017', f':{self._port}')}\npwd > {kept}"
+        import time as _t; _s=_t.time()
         done = subprocess.run(
             ["bash", "-eu", "-o", "pipefail", "-c", script], cwd=self._place, env=self._project.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        print("TIME", round(_t.time()-_s,1), command.page, text[:80])
         assert done.returncode == 0, (
             f"{command}\nends with {done.returncode}, run here as\n{text}\n{done.stdout}"
         )

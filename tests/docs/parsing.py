@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tests.docs.pages import ROOT
@@ -32,6 +35,8 @@ def parse(text: str, mentioned: bool = False) -> None:
             _pip(rest[2:])
         elif program == "pip":
             _pip(rest)
+        elif program == "pytest":
+            _pytest(rest)
         elif program == "ray":
             _click(_ray(), "ray", rest)
         else:
@@ -59,7 +64,7 @@ def simple_commands(text: str) -> list[list[str]]:
 
 def _joined(text: str) -> list[str]:
     """Lines, of which one that ends in `\\` or within quotes goes on."""
-    text = re.sub(r"^ *\w+=\$\(.*\)$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ *\w+=\$\(.*?\)(?= |$)", "", text, flags=re.MULTILINE)
     lines, line = [], ""
     for part in text.splitlines():
         line = f"{line}\n{part}" if line else part
@@ -75,9 +80,9 @@ def _joined(text: str) -> list[str]:
 
 
 def _plain(words: list[str]) -> list[str]:
-    while words and re.fullmatch(r"[A-Za-z_]\w*=.*", words[0], re.DOTALL):
+    while words and re.match(r"[A-Za-z_]\w*=", words[0]):
         words = words[1:]
-    if words and words[0] in ("for", "while", "done", "fi", "export", "cd"):
+    if words and words[0] in ("for", "while", "done", "fi", "export", "cd", "source"):
         return []
     for number, word in enumerate(words):
         if re.match(r"\d?[<>]", word):
@@ -148,6 +153,18 @@ def _pip(words: list[str]) -> None:
             raise AssertionError(f"`pip` refuses this: {said.getvalue().strip()}") from None
 
 
+def _pytest(words: list[str]) -> None:
+    from _pytest.config import get_config
+
+    try:
+        known, unknown = get_config()._parser.parse_known_and_unknown_args(words)
+    except SystemExit:
+        raise AssertionError("`pytest` refuses this") from None
+    assert not unknown, f"`pytest` does not know {unknown}"
+    for place in known.file_or_dir:
+        assert (ROOT / place.partition("::")[0]).exists(), f"there is no {place}"
+
+
 @cache
 def _ray() -> Any:
     from ray.scripts.scripts import cli
@@ -158,4 +175,5 @@ def _ray() -> Any:
 @cache
 def _is_there(program: str) -> bool:
     asked = ["bash", "-c", 'type -- "$1"', "bash", program]
-    return subprocess.run(asked, capture_output=True).returncode == 0
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(asked, env=environment, capture_output=True).returncode == 0
