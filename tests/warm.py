@@ -1,7 +1,7 @@
 """The programs `lempo` and `dvc` as forks of one process that has imported what they need.
 
-What they do is the same, but each starts in milliseconds instead of seconds. Their code is that of this repository;
-variables that libraries read when they are imported (OMP_NUM_THREADS, HF_HUB_OFFLINE) are those of `warm`'s caller.
+What they do is the same, but each starts in milliseconds instead of seconds. Their code is that of this
+repository. Variables that libraries read when they are imported are those of `warm`.
 
 Run as a program: serves at a socket. A program connects, hands over its arguments, folder, variables and open
 files, and gets a process id first and an exit code at the end.
@@ -23,10 +23,12 @@ ROOT = Path(__file__).parents[1]
 PRELOADED = (
     "torch", "open_clip", "polars", "httpx", "transformers", "safetensors.torch", "lempo.cli", "lempo.check",
     "stages.corpus", "stages.pairs", "stages.interpret", "stages.caption", "stages.embed", "stages.tune",
-    "stages.evaluate", "stages.report", "pipeline.llm.endpoint_engine", "lempo.measured", "lempo.search.serving",
-    "dvc.cli.parser", "dvc.repo.experiments.queue.celery", "dvc.repo.plots", "dvc.repo.reproduce", "dvc.stage.run",
-    "dvc.repo.metrics.diff", "dvc.repo.experiments.executor.local", "dvc_data.index", "dvc.compare",
+    "stages.evaluate", "stages.report", "pipeline.llm.endpoint_engine", "lempo.measured",
+    "lempo.search.serving", "dvc.cli.parser", "dvc.repo.reproduce", "dvc.stage.run", "dvc.repo.metrics.diff",
+    "dvc.repo.plots", "dvc.repo.experiments.queue.celery", "dvc.repo.experiments.executor.local",
+    "dvc_data.index", "dvc.compare",
 )  # fmt: skip
+WITH_VLLM = ("vllm", "vllm.v1.engine.core_client", "pipeline.llm.vllm_engine")
 _CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -43,8 +45,12 @@ with socket.socket(socket.AF_UNIX) as server:
 
 
 @contextlib.contextmanager
-def warm(folder: Path) -> Iterator[Path]:
-    """Give a folder with the two programs, for the head of PATH. `folder` is made, and must have a short path."""
+def warm(folder: Path, further: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Give a folder with the two programs, for the head of PATH; `folder` is made, and its path is short.
+
+    Args:
+        further: modules to import besides.
+    """
     folder.mkdir()
     address = str(folder / "socket")
     for program in ("lempo", "dvc"):
@@ -52,7 +58,9 @@ def warm(folder: Path) -> Iterator[Path]:
         file.write_text(_CLIENT.format(python=sys.executable, address=address, program=program))
         file.chmod(0o755)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    server = subprocess.Popen([sys.executable, "-m", "tests.warm", address], cwd=ROOT, env=environment)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm", address, *PRELOADED, *further], cwd=ROOT, env=environment
+    )
     try:
         while not Path(address).exists():
             assert server.poll() is None, "the process that holds the programs has ended"
@@ -112,8 +120,8 @@ def _keep(connection: socket.socket) -> None:
     os._exit(0)
 
 
-def _serve(address: str) -> None:
-    for name in PRELOADED:
+def _serve(address: str, *modules: str) -> None:
+    for name in modules:
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX) as server:
@@ -130,4 +138,4 @@ def _serve(address: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(*sys.argv[1:])

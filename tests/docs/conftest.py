@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.example import Example, make_example
+from tests.docs.example import make_example
+from tests.project import Project
 from tests.soak._pipeline import writer
-from tests.warm import warm
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
-    folder = tmp_path_factory.mktemp("docs")
-    with writer() as url, warm(folder / "programs") as programs:
-        yield make_example(folder / "project", programs, url)
+def finished(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[Project]:
+    with writer() as url:
+        yield make_example(tmp_path_factory.mktemp("docs") / "project", programs, url)
 
 
 @pytest.fixture
-def project(finished: Example, tmp_path: Path) -> Example:
-    return finished.copied(tmp_path / "project")
+def project(finished: Project, tmp_path: Path) -> Project:
+    return Project(tmp_path / "project", finished.folder, finished.programs)

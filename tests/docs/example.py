@@ -1,6 +1,5 @@
 """A small finished project in which the commands and the Python of the pages run."""
 
-import os
 import re
 import shutil
 import signal
@@ -26,7 +25,7 @@ def make_example(folder: Path, programs: Path, url: str) -> Project:
     Beside it lies what the pages tell a person to bring: photographs, a reference, a dataset of graphs and
     queries, benchmarks, published weights.
     """
-    project = Example(folder, programs)
+    project = Project(folder, programs=programs)
     shutil.rmtree(folder / "worlds/airplane")
     Source(folder / "worlds/airplane")
     project.set(datasets=["airplane"], tune__epochs=1, comparators__epochs=1, speed__workers=1)
@@ -46,42 +45,28 @@ def make_example(folder: Path, programs: Path, url: str) -> Project:
     return project
 
 
-class Example(Project):
-    """A project whose programs are those of `tests.warm`."""
-
-    def __init__(self, folder: Path, programs: Path, copy: Path | None = None) -> None:
-        self.programs = programs
-        super().__init__(folder, copy)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        environment = super().environment
-        return environment | {"PATH": f"{self.programs}{os.pathsep}{environment['PATH']}", "COLUMNS": "160"}
-
-    def copied(self, folder: Path) -> "Example":
-        return Example(folder, self.programs, self.folder)
-
-
 class Session:
     """A person at a shell: what one command leaves (folder, servers) is there for the next."""
 
-    def __init__(self, project: Example) -> None:
+    def __init__(self, project: Project) -> None:
         self._project, self._place = project, project.folder
         self._servers: list[subprocess.Popen[str]] = []
         self._port = "8017"
 
     def run(self, command: Command, text: str) -> str:
-        """Run `text`, what stands for the command here; gives what it printed. A failure is an AssertionError."""
+        """Run `text`, which stands for the command here; what it printed. An AssertionError if it fails."""
         if text.startswith("lempo serve"):
             return self._serve(command, text)
         kept = self._project.folder / "place"
         script = f"{text.replace(':8017', f':{self._port}')}\npwd > {kept}"
-        import time as _t; _s=_t.time()
+        import time as _t
+
+        _s = _t.time()
         done = subprocess.run(
             ["bash", "-eu", "-o", "pipefail", "-c", script], cwd=self._place, env=self._project.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        print("TIME", round(_t.time()-_s,1), command.page, text[:80])
+        print("TIME", round(_t.time() - _s, 1), command.page, text[:80])
         assert done.returncode == 0, (
             f"{command}\nends with {done.returncode}, run here as\n{text}\n{done.stdout}"
         )

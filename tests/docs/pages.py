@@ -1,6 +1,6 @@
 """The pages for people: their commands, their Python, their links.
 
-Fences without a language hold commands, one a line; what a command prints stands in a fence of the language `text`.
+Fences without a language hold commands, one a line; what these print stands in fences of the language `text`.
 """
 
 import re

@@ -1,25 +1,26 @@
-"""Every command of the pages is run, or is in a table that says why it cannot be; all are read by their programs."""
+"""Every command of the pages is run, or a table says why it cannot be; all are read by their programs."""
 
 import re
 
 import pytest
 
-from tests.docs.example import Example, Session
+from tests.docs.example import Session
 from tests.docs.pages import Command, commands, inline, pages
 from tests.docs.parsing import parse
+from tests.project import Project
 
-# A command that a test cannot run: page (or none: all), a pattern of its beginning, and why. Its options are checked.
+# What a test cannot run: page (or none: all), a pattern of the command's beginning, and why.
 NOT_RUN = [
     ("", r"make repro", "it is the whole run; tests/test_end_to_end.py does it with small worlds"),
     ("", r"make (test|install)", "it is this suite, and what `make` did before it"),
-    ("", r"make (soak|fuzz)", "hours; tests/test_reliability.py and tests/test_fuzz_targets.py do a little of it"),
-    ("", r"(\S+ -m )?pip |\S+/python -m pip ", "the environment would change; tests/test_package.py installs the wheel"),
+    ("", r"make (soak|fuzz)", "hours; tests/test_reliability.py and test_fuzz_targets.py do a part"),
+    ("", r"(\S+ -m )?pip ", "the environment would change; tests/test_package.py installs the wheel"),
     ("", r"source ", "the environment is that of the tests"),
     ("", r"pytest ", "it is a part of this suite"),
     ("", r"LEMPO_TEST_LLM=", "a model of others"),
-    ("", r"export RAY_|ray start", "a cluster; tests/pipeline/llm/test_ray_engine.py runs Ray on one machine"),
-    ("docs/install.md", r"lempo check|dvc repro", "minutes; tests/test_package.py does it with a small world"),
-    ("docs/experiments.md", r"dvc exp run --queue -n language-0.2", "a third experiment like the two beside it"),
+    ("", r"export RAY_|ray start", "a cluster; tests/pipeline/llm/test_ray_engine.py does with one machine"),
+    ("docs/install.md", r"lempo check|dvc repro", "minutes; tests/test_package.py does it in a small world"),
+    ("docs/experiments.md", r"dvc exp run --queue -n language-0.2", "the third experiment of its kind"),
 ]  # fmt: skip
 
 # What stands in a test for what a page names: page (or none: all), a pattern, what is put there, and why.
@@ -66,7 +67,7 @@ def test_every_program_knows_its_options(page: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in pages() if any(not reason(c) for c in commands(page))])
-def test_the_commands_of_a_page_run_one_after_the_other(page: str, project: Example) -> None:
+def test_the_commands_of_a_page_run_one_after_the_other(page: str, project: Project) -> None:
     session = Session(project)
     try:
         for command in commands(page):
@@ -75,7 +76,7 @@ def test_the_commands_of_a_page_run_one_after_the_other(page: str, project: Exam
                     session.run(command, instead(command))
                 except AssertionError as error:
                     raise AssertionError(
-                        f"{error}\nCorrect the command; or let it find what it needs in tests/docs/example.py; "
+                        f"{error}\nCorrect the command; or let tests/docs/example.py make what it needs; "
                         "or put something in place of a name by INSTEAD; or, if no test can run it, name it "
                         "in NOT_RUN with the reason (both in tests/docs/test_commands.py)."
                     ) from None

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.docs.example import Example
 from tests.docs.pages import pages, python
+from tests.project import Project
 
 # Python that a test cannot run: page, what is in it, and why. It is compiled all the same.
 NOT_RUN = [
@@ -24,7 +24,7 @@ NAMES = {"models/vlm/README.md": ("open_clip",)}  # what a page takes for import
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in pages() if python(page)])
-def test_the_python_of_a_page_runs(page: str, project: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_of_a_page_runs(page: str, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     if page in BEFORE:
         project.run(*BEFORE[page].split())
     monkeypatch.chdir(project.folder)

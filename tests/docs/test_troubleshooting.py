@@ -1,4 +1,4 @@
-"""Every message of docs/troubleshooting.md is one that this project or DVC says: what it quotes stands in the code."""
+"""What docs/troubleshooting.md quotes stands in the code: of this project, or of DVC."""
 
 import ast
 import re
@@ -27,7 +27,9 @@ def messages() -> list[tuple[str, str]]:
             section = line[3:]
         elif line.startswith("| `"):
             cell = line.split(" | ")[0]
-            found += [(section, message) for message in re.findall(r"`([^`]+)`", cell) if message != "dvc status"]
+            found += [
+                (section, message) for message in re.findall(r"`([^`]+)`", cell) if message != "dvc status"
+            ]
     return found
 
 
