@@ -59,14 +59,10 @@ class Session:
             return self._serve(command, text)
         kept = self._project.folder / "place"
         script = f"{text.replace(':8017', f':{self._port}')}\npwd > {kept}"
-        import time as _t
-
-        _s = _t.time()
         done = subprocess.run(
             ["bash", "-eu", "-o", "pipefail", "-c", script], cwd=self._place, env=self._project.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        print("TIME", round(_t.time() - _s, 1), command.page, text[:80])
         assert done.returncode == 0, (
             f"{command}\nends with {done.returncode}, run here as\n{text}\n{done.stdout}"
         )
