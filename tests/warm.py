@@ -82,6 +82,7 @@ def _run(connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(asked["variables"])
     sys.argv = [asked["program"], *asked["argv"]]
+    sys.modules["__main__"].__package__ = None  # else click takes this module's name for the program's
     sys.path[:] = [place for place in sys.path if place]  # not what lies in the working directory
     code: object = 1
     try:
