@@ -1,12 +1,13 @@
 """Every command of the pages is run, or a table says why it cannot be; all are read by their programs."""
 
 import re
+import shutil
 
 import pytest
 
 from tests.docs.example import Session
 from tests.docs.pages import Command, commands, inline, pages
-from tests.docs.parsing import parse
+from tests.docs.parsing import OPTIONAL, parse
 from tests.project import Project
 
 # What a test cannot run: page (or none: all), a pattern of the command's beginning, and why.
@@ -48,6 +49,8 @@ def instead(command: Command) -> str:
 
 def reason(command: Command) -> str | None:
     """Why a test does not run the command; None if it does."""
+    if (program := command.text.split()[0]) in OPTIONAL and not shutil.which(program):
+        return f"{program} is not installed"
     tried = ((page, pattern, why) for page, pattern, why in NOT_RUN if page in ("", command.page))
     return next((why for _, pattern, why in tried if re.match(pattern, command.text)), None)
 
