@@ -22,7 +22,10 @@ from trainer.study.plan import TUNED, Hyperparameters, Job, has_network, trained
 from trainer.study.store import Store
 
 __all__ = ["make_params", "vlm_folder"]
-READ_CAPTIONS = {"image_plus_pseudo_caption", "combiner_pseudo_caption", "hybrid_untuned", "hybrid"}
+READ_CAPTIONS = {
+    "image_plus_pseudo_caption", "combiner_pseudo_caption", "artemis_pseudo_caption",
+    "composeae_like_pseudo_caption", "combiner_all_texts", "linear_mix", "cirevl", "hybrid_untuned", "hybrid",
+}  # fmt: skip
 SETTING = Hyperparameters(1e-3, 0.05)
 JOBS = [Job("one", method) for method in untrained_methods()] + [
     Job("one", method, SETTING if text == TUNED else None, SETTING if has_network(method) else None)
