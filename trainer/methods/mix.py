@@ -10,6 +10,9 @@ from trainer.retrieval.answers import Answers
 from trainer.tuning.heads import RATE_FACTOR, Chosen, Head, TextFeatures
 
 
+_RATE = 10.0  # of the learning rate: these few numbers have to change much more than a network's
+
+
 class LinearMix(nn.Module):
     """normalise(sum_k w_k x_k), each w_k learned from the same start; it may fall below 0.
 
@@ -19,7 +22,13 @@ class LinearMix(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.full((inputs,), 1 / inputs))
+        self.start = 1 / inputs
+        self.changes = nn.Parameter(torch.zeros(inputs))
+
+    @property
+    def weights(self) -> Tensor:
+        """w, (K,)."""
+        return self.start + _RATE * self.changes
 
     def forward(self, *features: Tensor) -> Tensor:
         """(B, D), L2-normalised, of K features (B, D)."""
@@ -39,7 +48,7 @@ class MixHead(Head):
         self.mix = LinearMix(1 + len(texts))
 
     def groups(self) -> list[dict[str, Any]]:
-        return [{"params": [self.mix.weights], "weight_decay": 0.0, "factor": RATE_FACTOR}]
+        return [{"params": [self.mix.changes], "weight_decay": 0.0, "factor": RATE_FACTOR / _RATE}]
 
     def start(self, untuned: Chosen) -> Chosen:
         return untuned
