@@ -9,7 +9,6 @@ from torch.nn.functional import normalize
 from trainer.retrieval.answers import Answers
 from trainer.tuning.heads import RATE_FACTOR, Chosen, Head, TextFeatures
 
-
 _RATE = 10.0  # of the learning rate: these few numbers have to change much more than a network's
 
 

@@ -1,7 +1,8 @@
 """Trains a composer of frozen features: the same loss and gallery as the method's tuning."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +52,7 @@ def train_composer(
         train: with the whole gallery of its split as negatives.
         validation: for early stopping; the untrained module is a candidate.
         params: of the loop.
-        seed: the same seed gives the same module on one machine.
+        seed: the same seed gives the same module on one machine, with any number of threads.
         match: scores images by what the module makes of a query; by default it is a vector (B, D), and the
             score a dot product.
     """
@@ -66,22 +67,24 @@ def train_composer(
             ],
             lr=params.learning_rate,
         )
-        best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation, match), 0
-        epochs, title = range(1, params.epochs + 1), f"train {type(module).__name__}"
-        for epoch in Progress(epochs, title=title, unit="epoch", leave=False):
-            module.train()
-            for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
-                chosen = rows.to(device)
-                query = module(*(features[chosen] for features in train.inputs))
-                loss = _loss(query, train.gallery, train.answers.rows(chosen), temperature(), match)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-            now = _reached(module, validation, match)
-            if now > reached:
-                best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
-            elif epoch - best_epoch >= params.patience:
-                break
+        with _batch_norm_on_one_thread(module):
+            best, best_epoch = copy.deepcopy(module.state_dict()), 0
+            reached = _reached(module, validation, match)
+            epochs, title = range(1, params.epochs + 1), f"train {type(module).__name__}"
+            for epoch in Progress(epochs, title=title, unit="epoch", leave=False):
+                module.train()
+                for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
+                    chosen = rows.to(device)
+                    query = module(*(features[chosen] for features in train.inputs))
+                    loss = _loss(query, train.gallery, train.answers.rows(chosen), temperature(), match)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    optimizer.step()
+                now = _reached(module, validation, match)
+                if now > reached:
+                    best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
+                elif epoch - best_epoch >= params.patience:
+                    break
         module.load_state_dict(best)
         return module.eval()
 
@@ -112,3 +115,15 @@ def _loss(
 def _reached(module: nn.Module, data: Composition, match: Match | None) -> tuple[float, float]:
     queries = compose(module, data.inputs)
     return objective(score_metrics(composed_scores(queries, data.gallery, match), data.answers))
+
+
+@contextmanager
+def _batch_norm_on_one_thread(module: nn.Module) -> Iterator[None]:
+    """Batch norm alone sums in an order that depends on the number of threads."""
+    before = torch.get_num_threads()
+    if any(isinstance(part, nn.BatchNorm1d) for part in module.modules()):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
