@@ -78,6 +78,17 @@ def test_a_graph_is_encoded_the_same_alone_and_whatever_the_order_of_its_nodes()
     assert torch.allclose(together[[0, 1, 3]].norm(dim=1), torch.ones(3))
 
 
+def test_a_dataset_without_any_graph_is_encoded_as_nothing() -> None:
+    nothing = Graphs.of([GraphTexts(())] * 3, {}, torch.empty(0, 16))
+    torch.manual_seed(0)
+    image, text = random_unit(3, 16, 0), random_unit(3, 16, 1)
+    assert torch.equal(GraphEncoder(16)(nothing), torch.zeros(3, 16))
+    for build in (GraphCombiner, GraphStages):
+        query = build(16)(image, text, nothing[torch.tensor([2, 0, 1])])
+        query.sum().backward()
+        assert torch.isfinite(query).all()
+
+
 def test_edges_and_their_direction_are_seen() -> None:
     torch.manual_seed(0)
     encoder = GraphEncoder(16).eval()
