@@ -18,10 +18,15 @@ ROOT = Path(__file__).parents[1]
 
 
 class Project:
-    """A git repository at `folder` with the files that git tracks here, or all files of the folder `copy`."""
+    """A git repository at `folder` with the files that git tracks here, or all files of the folder `copy`.
 
-    def __init__(self, folder: Path, copy: Path | None = None) -> None:
-        self.folder = folder
+    Commands are those of this environment, or those in the folder `programs` (of `tests.warm`).
+    """
+
+    programs: Path | None = None
+
+    def __init__(self, folder: Path, copy: Path | None = None, programs: Path | None = None) -> None:
+        self.folder, self.programs = folder, programs
         if copy is not None:
             shutil.copytree(copy, folder)
             return
@@ -61,8 +66,9 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         """For commands in the project: this environment's programs first, and the modules of the copy."""
+        first = [str(folder) for folder in (self.programs, Path(sys.executable).parent) if folder]
         return os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([*first, os.environ["PATH"]]),
             "PYTHONPATH": str(self.folder),
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # starts in seconds; decodes slower
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # threads bound to a busy core wait for each other

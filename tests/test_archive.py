@@ -35,8 +35,8 @@ HOSTILE_IDS = {name.removesuffix(".jpg") for name in HOSTILE_NAMES.values()}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("archive") / "project")
+def project(tmp_path_factory: pytest.TempPathFactory, programs_with_vllm: Path) -> Project:
+    project = Project(tmp_path_factory.mktemp("archive") / "project", programs=programs_with_vllm)
     write_archive(project.folder / "archives/airports")
     project.set(
         datasets=["airports"], corpus__root="archives", corpus__tile_size=180, corpus__tile_overlap=120,

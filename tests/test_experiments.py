@@ -19,9 +19,9 @@ CLEAN = "Data and pipelines are up to date."
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[Project]:
     with writer() as url:
-        project = tiny_project(tmp_path_factory.mktemp("experiments") / "project", url)
+        project = tiny_project(tmp_path_factory.mktemp("experiments") / "project", url, programs)
         project.repro()
     project.commit("First run")
     yield project

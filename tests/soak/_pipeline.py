@@ -65,9 +65,13 @@ def writer() -> Iterator[str]:
         server.server_close()
 
 
-def tiny_project(folder: Path, url: str | None) -> Project:
-    """The project with a tiny dataset in `tiny/`; its texts come from the server, or from vLLM."""
-    project = Project(folder)
+def tiny_project(folder: Path, url: str | None, programs: Path | None = None) -> Project:
+    """The project with a tiny dataset in `tiny/`; its texts come from the server, or from vLLM.
+
+    Args:
+        programs: as in `Project`.
+    """
+    project = Project(folder, programs=programs)
     Source(folder / "tiny/parks")
     project.set(
         datasets=["parks"], corpus__root="tiny", tune__epochs=2, comparators__epochs=2, speed__workers=1

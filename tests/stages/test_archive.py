@@ -64,8 +64,8 @@ def _draw(draw: ImageDraw.ImageDraw, name: str, box: tuple[int, int, int, int], 
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("archive") / "project")
+def project(tmp_path_factory: pytest.TempPathFactory, programs_with_vllm: Path) -> Project:
+    project = Project(tmp_path_factory.mktemp("archive") / "project", programs=programs_with_vllm)
     draw_archive(project.folder / "worlds/fields")
     project.set(
         datasets=["fields"], corpus__split_shares=[0.4, 0.3, 0.3], tune__epochs=1, comparators__epochs=1,

@@ -41,10 +41,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(tmp_path: Path, programs: Path) -> Iterator[Project]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    project = Project(tmp_path / "project")
+    project = Project(tmp_path / "project", programs=programs)
     project.set(
         datasets=["airplane"], tune__epochs=0, comparators__epochs=1, report__queries=4,
         llm__engine="endpoint", llm__model="served", llm__repairs=0,
