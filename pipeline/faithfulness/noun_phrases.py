@@ -62,7 +62,7 @@ def find_mentions(passage: Passage) -> None:
         if mention.determiner == "the" and (apposed := APPOSITION.match(passage.kinds, mention.end)):
             mention.claims += _attributes(passage, *apposed.span())
         if mentions and _is_apposed(passage, mentions[-1], mention):
-            mention.name, mention.foreign = mentions[-1].name, False
+            mention.name, mention.foreign, mention.short = mentions[-1].name, False, False
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
 
@@ -147,8 +147,10 @@ def _may_be_one(mention: Mention, other: Mention) -> bool:
 
 def _is_apposed(passage: Passage, mention: Mention, other: Mention) -> bool:
     """Whether a noun phrase says what the last one is: "The brewhouse, a red brick building,"."""
-    apposed = other.determiner in words.INDEFINITE_ARTICLES and mention.determiner == "the" and other.foreign
-    return apposed and passage.kinds[mention.end : other.start] == Kind.COMMA
+    introduced = other.determiner in words.INDEFINITE_ARTICLES and (other.foreign or other.short)
+    return (
+        introduced and mention.determiner == "the" and passage.kinds[mention.end : other.start] == Kind.COMMA
+    )
 
 
 def _is_scene(passage: Passage, at: int) -> bool:
