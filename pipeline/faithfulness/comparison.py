@@ -82,9 +82,8 @@ class Comparison:
                 yield mention.name
         for index in range(len(self._graph.groups)):
             yield from self._invented_of(index)
-        for mention in self._reading.mentions:
-            if mention.negated:
-                yield f"no {mention.name}"
+        for mention in self._match.denied:
+            yield f"no {mention.name}"
         yield from self._invented_relations()
         yield from self._invented_places()
         yield from self._reading.faults

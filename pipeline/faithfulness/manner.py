@@ -66,22 +66,12 @@ def _fault_of_word(passage: Passage, at: int) -> str | None:
             return "edit"
     if text == "been" and before in words.HAVING and _is_event(items[at + 1 : at + 2]):
         return "edit"
-    return "denial" if _denies(passage, at) else None
+    return None
 
 
 def _is_event(following: Sequence[Item]) -> bool:
     """Whether something happened, as in "has been uncoupled", and not "has been photographed"."""
     return any(item.kind == Kind.WORD and item.text not in words.NO_ATTRIBUTES for item in following)
-
-
-def _denies(passage: Passage, at: int) -> bool:
-    """Whether a word says that something is not there: "no people", "free of trees", "nothing else"."""
-    text, kind = passage.items[at].text, passage.kinds[at]
-    if text in words.ABSENCE and [item.text for item in passage.items[at + 1 : at + 2]] in (["of"], ["from"]):
-        return True
-    if text in words.NOT_SO and Kind.NOT in passage.kinds[max(at - 3, 0) : at]:
-        return True
-    return kind in (Kind.NO, Kind.NEITHER) or text in words.NOTHING
 
 
 def _is_order(passage: Passage, at: int) -> bool:

@@ -21,6 +21,7 @@ class Match:
         mentions: for each group, those that can state its facts.
         claims: for each group, those whose words are inventions where they do not fit it.
         unknown: mentions of objects that the graph lacks.
+        denied: mentions that say an object of the graph is not there.
         groups: for each mention, the indices of the groups that it may refer to: several where its words fit
             several.
     """
@@ -30,6 +31,7 @@ class Match:
     mentions: list[list[Mention]]
     claims: list[list[Mention]]
     unknown: list[Mention] = field(default_factory=list)
+    denied: list[Mention] = field(default_factory=list)
     groups: dict[Mention, list[int]] = field(default_factory=dict)
 
     def groups_of(self, mention: Mention) -> list[int]:
@@ -57,9 +59,10 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
         if mention.name not in indices:
             if not _may_be_named(graph, mention):
                 result.unknown.append(mention)
-        elif not mention.negated and (
-            not mention.short or mention.definite or not mention.first or mention.name == scene
-        ):
+        elif mention.negated:
+            if any(_could_be(mention, graph.groups[index], vocabulary) for index in indices[mention.name]):
+                result.denied.append(mention)
+        elif not mention.short or mention.definite or not mention.first or mention.name == scene:
             by_name.setdefault(mention.name, []).append(mention)
     for name, named in by_name.items():
         if len(indices[name]) == 1:
@@ -88,6 +91,14 @@ def _may_be_named(graph: GroupGraph, mention: Mention) -> bool:
             or not heads.isdisjoint(words.NARROWER_NAMES.get(head, ()))
         )
     return mention.foreign and any(mention.name in words.NARROWER_NAMES.get(head, ()) for head in heads)
+
+
+def _could_be(mention: Mention, group: Group, vocabulary: Vocabulary) -> bool:
+    """Whether a group is among what a denied mention speaks of: "no red or green cars" are no blue ones."""
+    meanings = vocabulary.meanings(group.attributes)
+    return (not mention.attributes or any(value in meanings for value in mention.attributes)) and (
+        not mention.positions or group.position in mention.positions
+    )
 
 
 def _match_several(named: list[Mention], indices: list[int], result: Match, vocabulary: Vocabulary) -> None:

@@ -112,8 +112,6 @@ HAVING = _words(
 )
 PRESENCE = _words("exist exists present visible seen found shown there depicted")
 GONE = _words("absent missing gone nonexistent non-existent disappeared vanished nowhere lacking")
-NOTHING = GONE | _words("none nothing nobody lacks lack")
-NOT_SO = PRESENCE | {"any"}  # after "not": "cannot be seen", "aren't any"
 
 # What no caption says, whatever the graph.
 SPEAKER = _words(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pipeline.faithfulness.check import check, vocabulary_of
+from pipeline.faithfulness.check import Check, check, vocabulary_of
 from tests.pipeline.faithfulness.test_registers import graph_of
 
 KINDS = ("right", "wrong")
@@ -32,8 +32,12 @@ def texts_of(judged: Sequence[Case]) -> Counter[str]:
     return Counter({kind: sum(len(case[kind]) for case in judged) for kind in KINDS})
 
 
-def misjudged(judged: Sequence[Case]) -> list[Misjudged]:
-    """The captions on which the check and the reader disagree; the graphs are one dataset."""
+def misjudged(judged: Sequence[Case], scene: bool = True) -> list[Misjudged]:
+    """The captions on which the check and the reader disagree; the graphs are one dataset.
+
+    Args:
+        scene: whether the reader asked a caption to name the scene, as the check does.
+    """
     graphs = [graph_of(case["graph"]) for case in judged]
     vocabulary = vocabulary_of(graphs)
     return [
@@ -41,5 +45,10 @@ def misjudged(judged: Sequence[Case]) -> list[Misjudged]:
         for graph, case in zip(graphs, judged, strict=True)
         for kind in KINDS
         for text in case[kind]
-        if check(text, graph, vocabulary).all_right != (kind == "right")
+        if _all_right(check(text, graph, vocabulary), scene) != (kind == "right")
     ]
+
+
+def _all_right(found: Check, scene: bool) -> bool:
+    missed = [fact for fact in found.missed if scene or not fact.startswith("scene ")]
+    return not (missed or found.invented)
