@@ -1,0 +1,76 @@
+"""The images of a gallery as they are stored, and their dot products with queries.
+
+A gallery of float16 rows in a memory map may be larger than memory. So rows are read, made float32 and
+normalised a block at a time, each time they are used.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_BLOCK = 1024  # images; a larger block falls out of the caches between its conversion and its product
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """N images, whose features are L2-normalised as they are read.
+
+    Attributes:
+        vectors: (M, D), float16 or float32; a memory map, or a tensor on any device.
+        index: int64 (N,), the row of each image.
+    """
+
+    vectors: np.ndarray | Tensor
+    index: Tensor
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> "Gallery":
+        """The gallery of all rows (N, D)."""
+        return cls(vectors, torch.arange(len(vectors), device=vectors.device))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, images: Tensor | slice) -> Tensor:
+        """float32 (..., D), the features of some images."""
+        rows = self._stored(images).float()  # never the stored rows themselves
+        return rows.div_(rows.norm(dim=-1, keepdim=True).clamp_min_(1e-12))  # float16 rows are a little off 1
+
+    def to(self, device: torch.device | str) -> "Gallery":
+        """The same images on a device; the memory map stays where it is as long as that is a CPU."""
+        if torch.device(device).type == self.device.type:
+            return self
+        return Gallery.of(self._stored(slice(None)).to(device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are read to."""
+        return self.index.device
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return self.vectors.shape[1]
+
+    def _stored(self, images: Tensor | slice) -> Tensor:
+        rows = self.index[images]
+        if isinstance(self.vectors, Tensor):
+            return self.vectors[rows]
+        return torch.from_numpy(self.vectors[rows.numpy()])
+
+
+@torch.no_grad()
+def dot_products(queries: Tensor, gallery: Tensor | Gallery) -> Tensor:
+    """(B, N) of queries (B, D) and a gallery (N, D), without gradients.
+
+    Beside the result, memory holds one block of a stored gallery.
+    """
+    if isinstance(gallery, Tensor):
+        return queries @ gallery.T
+    products = queries.new_empty(len(queries), len(gallery))
+    for start in range(0, len(gallery), _BLOCK):
+        block = gallery[start : start + _BLOCK]
+        torch.mm(queries, block.T, out=products[:, start : start + _BLOCK])
+    return products
