@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pipeline.base.params import ComparatorParams
 from trainer.methods.training import Composition, compose, train_composer
 from trainer.retrieval.fusion import choose_share
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.retrieval.splits import Split
 
@@ -65,13 +66,13 @@ class Untrained:
 class Mixed:
     """Chooses the share of its one text on validation; `mix` gets image, text, gallery and share."""
 
-    mix: Callable[[Tensor, Tensor, Tensor, float], Scores]
+    mix: Callable[[Tensor, Tensor, Gallery, float], Scores]
 
     def fit(self, inputs: Sequence[str], data: FitData) -> Fitted:
         (text,) = inputs
 
         def scores(features: FrozenFeatures, share: float) -> Scores:
-            return self.mix(features.split.image, features.text[text], features.split.gallery, share)
+            return self.mix(features.split.image, features.text[text], features.split.stored, share)
 
         share = choose_share(lambda share: scores(data.validation, share), data.validation.split.answers)
         return Fitted(lambda features: scores(features, share), {"share": share})

@@ -9,7 +9,7 @@ from trainer.retrieval.ranking import Scores, dot_scores
 
 def chance(features: FrozenFeatures, seed: int) -> Scores:
     """Random scores of a split's queries."""
-    return chance_scores(len(features.split), len(features.split.gallery), seed)
+    return chance_scores(len(features.split), len(features.split.stored), seed)
 
 
 def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
@@ -31,9 +31,9 @@ def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
 
 def image_only(features: FrozenFeatures, seed: int) -> Scores:
     """Cosines of the reference with the gallery."""
-    return dot_scores(features.split.image, features.split.gallery)
+    return dot_scores(features.split.image, features.split.stored)
 
 
 def text_only(features: FrozenFeatures, seed: int) -> Scores:
     """Cosines of the modification with the gallery."""
-    return dot_scores(features.text["text"], features.split.gallery)
+    return dot_scores(features.text["text"], features.split.stored)

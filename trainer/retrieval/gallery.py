@@ -49,11 +49,6 @@ class Gallery:
         """Where the features are read to."""
         return self.index.device
 
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.vectors.shape[1]
-
     def _stored(self, images: Tensor | slice) -> Tensor:
         rows = self.index[images]
         if isinstance(self.vectors, Tensor):

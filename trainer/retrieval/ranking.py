@@ -103,7 +103,7 @@ def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
 
 
 def _right_ranks(scores: Tensor, answers: Answers) -> tuple[Tensor, Tensor]:
-    """int64 (B, R): 1-based ranks of the right answers, the best first, padded; and how many there are (B,)."""
+    """int64 (B, R): 1-based ranks of the right answers, best first, padded; and their number (B,)."""
     exists = answers.right != NONE  # (B, R)
     count = exists.sum(1)
     right = scores.gather(1, answers.right.clamp(min=0)).masked_fill(~exists, -torch.inf)
@@ -163,7 +163,7 @@ def _first_images(scores: Tensor, answers: Answers, top: int) -> Tensor:
 
 
 def _break_ties(scores: Tensor, first: Tensor, answers: Answers) -> Tensor:
-    """The first images (K,) of one query, with those that score as the last one chosen from all its equals."""
+    """The first images (K,) of one query, where more images than these score as the last one."""
     last = scores[first[-1]]
     above = first[scores[first] > last]
     equal = (scores == last).nonzero()[:, 0]
