@@ -57,14 +57,17 @@ class Gallery:
 
 
 @torch.no_grad()
-def dot_products(queries: Tensor, gallery: Tensor | Gallery) -> Tensor:
+def dot_products(queries: Tensor, gallery: Tensor | Gallery, out: Tensor | None = None) -> Tensor:
     """(B, N) of queries (B, D) and a gallery (N, D), without gradients.
 
     Beside the result, memory holds one block of a stored gallery.
+
+    Args:
+        out: of at least B rows, the first of which are overwritten by the result.
     """
+    products = queries.new_empty(len(queries), len(gallery)) if out is None else out[: len(queries)]
     if isinstance(gallery, Tensor):
-        return queries @ gallery.T
-    products = queries.new_empty(len(queries), len(gallery))
+        return torch.mm(queries, gallery.T, out=products)
     for start in range(0, len(gallery), _BLOCK):
         block = gallery[start : start + _BLOCK]
         torch.mm(queries, block.T, out=products[:, start : start + _BLOCK])

@@ -60,10 +60,15 @@ def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None
         ValueError: a score is NaN.
     """
     chunk = chunk or queries_at_once(answers.gallery_size)
-    chunks = []
+    chunks, held = [], None
     for start in range(0, len(answers), chunk):
         stop = min(start + chunk, len(answers))
-        chunks.append(rank_batch(scores(start, stop), answers.rows(slice(start, stop)), top))
+        if isinstance(scores, DotScores):
+            batch = scores(start, stop, held)
+            held = batch if held is None else held  # new memory for each chunk would cost a tenth of the time
+        else:
+            batch = scores(start, stop)
+        chunks.append(rank_batch(batch, answers.rows(slice(start, stop)), top))
     return Rankings(
         torch.cat([rankings.rank for rankings in chunks]),
         torch.cat([rankings.average_precision for rankings in chunks]),
@@ -72,9 +77,21 @@ def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None
     )
 
 
+@dataclass(frozen=True)
+class DotScores:
+    """Scores of query vectors (Q, D) on a gallery (N, D)."""
+
+    queries: Tensor
+    gallery: Tensor | Gallery
+
+    def __call__(self, start: int, stop: int, out: Tensor | None = None) -> Tensor:
+        """(stop - start, N); `out` as for `dot_products`."""
+        return dot_products(self.queries[start:stop], self.gallery, out)
+
+
 def dot_scores(queries: Tensor, gallery: Tensor | Gallery) -> Scores:
     """Scores of query vectors (Q, D) on a gallery (N, D)."""
-    return lambda start, stop: dot_products(queries[start:stop], gallery)
+    return DotScores(queries, gallery)
 
 
 def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
