@@ -4,13 +4,14 @@ A gallery of float16 rows in a memory map may be larger than memory. So rows are
 normalised a block at a time, each time they are used.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-_BLOCK = 1024  # images; a larger block falls out of the caches between its conversion and its product
+_BLOCK = 1024  # images that are float32 at once; more fall out of the caches before their product
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,19 @@ class Gallery:
 
     def __getitem__(self, images: Tensor | slice) -> Tensor:
         """float32 (..., D), the features of some images."""
-        rows = self._stored(images).float()  # never the stored rows themselves
-        return rows.div_(rows.norm(dim=-1, keepdim=True).clamp_min_(1e-12))  # float16 rows are a little off 1
+        return _normalise(self._stored(images).float())  # a copy, whatever the type
+
+    def blocks(self, size: int) -> Iterator[Tensor]:
+        """float32 (n, D), the features of up to `size` images, in turn; each may overwrite the one before."""
+        if isinstance(self.vectors, Tensor):
+            yield from (self[start : start + size] for start in range(0, len(self), size))
+            return
+        dimension = self.vectors.shape[1]
+        stored, read = np.empty((size, dimension), self.vectors.dtype), torch.empty(size, dimension)
+        for index in self.index.split(size):
+            rows = stored[: len(index)]
+            self.vectors.take(index.numpy(), axis=0, out=rows, mode="clip")  # any other mode copies twice
+            yield _normalise(read[: len(index)].copy_(torch.from_numpy(rows)))
 
     def to(self, device: torch.device | str) -> "Gallery":
         """The same images on a device; the memory map stays where it is as long as that is a CPU."""
@@ -68,7 +80,13 @@ def dot_products(queries: Tensor, gallery: Tensor | Gallery, out: Tensor | None 
     products = queries.new_empty(len(queries), len(gallery)) if out is None else out[: len(queries)]
     if isinstance(gallery, Tensor):
         return torch.mm(queries, gallery.T, out=products)
-    for start in range(0, len(gallery), _BLOCK):
-        block = gallery[start : start + _BLOCK]
-        torch.mm(queries, block.T, out=products[:, start : start + _BLOCK])
+    start = 0
+    for block in gallery.blocks(_BLOCK):
+        torch.mm(queries, block.T, out=products[:, start : start + len(block)])
+        start += len(block)
     return products
+
+
+def _normalise(features: Tensor) -> Tensor:
+    """The same memory, with rows of length 1: rounded to float16 they are a little off."""
+    return features.div_(features.norm(dim=-1, keepdim=True).clamp_min_(1e-12))

@@ -21,8 +21,6 @@ Scores = Callable[[int, int], Tensor]  # start, stop -> (stop - start, N) scores
 TOP = 50
 MEMORY_MIB = 64  # of the scores that are held at once where a caller does not say
 _FEW = 16  # up to so many right answers, counting is faster than sorting
-_COUNTED = 2**17  # scores that are counted at once: they stay in a core's cache
-_EXACT = 2**24  # float32 counts no further
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
     Raises:
         ValueError: a score is NaN.
     """
-    scores = scores.float()
+    scores = scores.detach().float()
     first = _first_images(scores, answers, min(top, scores.shape[1]))
     ranks, count = _right_ranks(scores, answers)
     hits = torch.arange(1, ranks.shape[1] + 1, device=scores.device, dtype=torch.float64)  # (R,)
@@ -135,27 +133,15 @@ def _right_ranks(scores: Tensor, answers: Answers) -> tuple[Tensor, Tensor]:
 
 def _count_at_least(scores: Tensor, thresholds: Tensor) -> Tensor:
     """int64 (B, R): how many of a row of scores (B, N) are not below each of its thresholds (B, R)."""
-    size = scores.shape[1]
-    rows = max(1, _COUNTED // max(1, size))
-    few = thresholds.shape[1] <= _FEW
-    held = torch.empty(min(rows, len(scores)), size, device=scores.device) if few else scores
-    counts = []
-    for own, limits in zip(scores.split(rows), thresholds.split(rows), strict=True):
-        if few:
-            exact = torch.float32 if size <= _EXACT else torch.float64
-            marks = held[: len(own)]  # sums of float32 are several times faster than those of bool
-            of_limit = [torch.ge(own, limit[:, None], out=marks).sum(1, dtype=exact) for limit in limits.T]
-            counts.append(torch.stack(of_limit, 1).long())
-        else:
-            counts.append(size - torch.searchsorted(_sorted(own), limits.contiguous()))
-    return torch.cat(counts)
-
-
-def _sorted(scores: Tensor) -> Tensor:
-    """Every row in ascending order; NumPy is several times faster than torch on a CPU."""
-    if scores.device.type == "cpu":
-        return torch.from_numpy(np.sort(scores.numpy(), axis=1))
-    return scores.sort(1).values
+    if scores.device.type != "cpu":
+        return torch.stack([(scores >= column[:, None]).sum(1) for column in thresholds.T], 1)
+    # a row at a time, by NumPy, stays in a core's cache: several times faster than torch on all rows
+    rows = zip(scores.numpy(), thresholds.numpy(), strict=True)
+    if thresholds.shape[1] <= _FEW:
+        counts = [[np.count_nonzero(row >= limit) for limit in limits] for row, limits in rows]
+    else:
+        counts = [len(row) - np.searchsorted(np.sort(row), limits) for row, limits in rows]
+    return torch.from_numpy(np.array(counts, np.int64).reshape(thresholds.shape))
 
 
 def _first_images(scores: Tensor, answers: Answers, top: int) -> Tensor:
