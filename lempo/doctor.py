@@ -4,15 +4,16 @@ Says what this installation can do: versions, hardware, extras, and how to mend 
 project, and nothing is computed.
 """
 
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import Requirement
 
@@ -53,14 +54,16 @@ def examine(paths: Paths) -> Iterator[Finding]:
 
 
 def install(extra: str = "") -> str:
-    """The command that installs the project with an extra, from its folder or as a package."""
-    root = Path(__file__).parents[1]
+    """The command that installs the project with an extra, from the folder, wheel or index it came from."""
     extras = f"[{extra}]" if extra else ""
-    return (
-        f"pip install -e '{root}{extras}'"
-        if (root / "pyproject.toml").is_file()
-        else f"pip install 'lempo{extras}'"
-    )
+    record = json.loads(distribution("lempo").read_text("direct_url.json") or "{}")  # as pip recorded it
+    url = record.get("url")
+    if url is None:
+        return f"pip install 'lempo{extras}'"
+    if "dir_info" in record:
+        editable = "-e " if record["dir_info"].get("editable") else ""
+        return f"pip install {editable}'{unquote(urlsplit(url).path)}{extras}'"
+    return f"pip install 'lempo{extras} @ {url}'"
 
 
 def _machine() -> Finding:

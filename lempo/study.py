@@ -76,27 +76,32 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
     tower, network = (
         ", ".join(map(str, tried)) for tried in zip(*tried_hyperparameters(params), strict=True)
     )
+    trials = len(params.study.trials.tune)
     return "\n".join(
         [
             "# Results",
             "",
-            "Written by `lempo study` after `dvc repro`; every figure below is computed by it. All "
-            "figures, one a row and with more digits: `results.csv`; as LaTeX: `lempo study --latex`.",
+            "`lempo study` writes this page after `dvc repro`. `results.csv` has the same figures, one a row "
+            "and with more digits. `lempo study --latex` writes them as LaTeX too.",
             "",
-            f"- Models: `{params.llm.model}` (language), `{params.vlm.model}` (vision and text). Where these "
-            "are the embedded ones, the figures show how the method behaves on the procedural world, and "
-            "nothing about photographs.",
+            f"- Models: `{params.llm.model}` (language), `{params.vlm.model}` (vision and text). Figures of "
+            "the embedded ones show how the method behaves on drawn worlds, and nothing about photographs.",
             f"- Data: {sizes}.",
-            f"- {params.study.seeds} seeds of every trained method. Every trained method gets "
-            f"{len(params.study.trials.tune)} trials on validation with the first seed, of learning rate "
-            f"and temperature: {tower} to tune the text tower, {network} to train a network (its temperature "
-            "is learned from there). The same loop, loss, gallery and early stopping tune every text tower; "
-            "for a network it is tuned as the weighted sum of image and text, then the network is trained on "
-            "its features, the pairs of a trial standing at the same position of both lists.",
-            "- Shares, weights and mixtures are chosen on validation; nothing is chosen on the test split.",
-            f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}; all but the first "
+            f"- Seeds of every trained method: {params.study.seeds}.",
+            f"- Trials of every trained method: {trials}, with the first seed. Validation chooses one.",
+            "- Shares, weights and mixtures are chosen on validation. Nothing is chosen on the test split.",
+            f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}. All but the first "
             "serve the views of several pseudo captions alone.",
-            f"- {len(evidence.results)} jobs, {seconds / 60:.0f} minutes of one core in all. "
-            f"torch {version('torch')}, open_clip {version('open_clip_torch')}.",
+            f"- Jobs: {len(evidence.results)}. They took {seconds / 60:.0f} minutes of one core in all.",
+            f"- Versions: torch {version('torch')}, open_clip {version('open_clip_torch')}.",
+            "",
+            "| trials | learning rate and temperature |",
+            "|:--|:--|",
+            f"| to tune the text tower | {tower} |",
+            f"| to train a network, whose temperature is learned from there | {network} |",
+            "",
+            "One loop tunes every text tower, with the same loss, gallery and early stopping. For a network "
+            "the tower is tuned as the weighted sum of image and text. Then the network is trained on its "
+            "features, by the trial at the same place of its list.",
         ]
     )

@@ -184,7 +184,8 @@ def _connect(folder: Path) -> Any:
     try:
         import lancedb
     except ImportError:
-        raise UserError("LanceDB is not installed", "Run `pip install 'lempo[search]'`") from None
+        remedy = "Install the extra `search`: `lempo doctor` shows the command"
+        raise UserError("LanceDB is not installed", remedy) from None
     return lancedb.connect(folder, read_consistency_interval=timedelta(0))
 
 

@@ -38,7 +38,10 @@ def serve(open_index: Callable[[], "Index"], host: str, port: int, max_pixels: f
         Interrupted: by the signal.
     """
     if any(find_spec(name) is None for name in _NEEDED):
-        raise UserError("a package for the page is missing", "Run `pip install 'lempo[search]'`")
+        raise UserError(
+            "a package for the page is missing",
+            "Install the extra `search`: `lempo doctor` shows the command",
+        )
     listening = _listen(host, port)
     with listening:
         import uvicorn

@@ -10,7 +10,7 @@ from pipeline.corpus.checks import Rejected
 if TYPE_CHECKING:
     from rasterio.crs import CRS
 
-GEO_EXTRA = "Run `pip install 'lempo[geo]'`"
+GEO_EXTRA = "Install the extra `geo`: `lempo doctor` shows the command"
 _DEGREE = 111_320.0  # metres of a degree along a meridian
 Bounds = tuple[float, float, float, float]  # left, bottom, right, top
 

@@ -91,7 +91,7 @@ def between(source: str, target: str, points: Sequence[Point], file: object) -> 
     try:
         from rasterio.warp import transform
     except ImportError:
-        remedy = "Run `pip install 'lempo[geo]'`"
+        remedy = "Install the extra `geo`: `lempo doctor` shows the command"
         raise UserError("map coordinates need rasterio, which is missing", remedy, file=file) from None
     xs, ys = zip(*points, strict=True)
     xs, ys, *_ = transform(_crs(source, file), _crs(target, file), xs, ys)

@@ -46,6 +46,7 @@ class Mention:
     short: bool = False
     foreign: bool = False  # no graph has its name
     first: bool = True  # no earlier mention has its name
+    telegraphic: bool = False  # its text does without articles: "ship at left"
     claims: list[Claim] = field(default_factory=list)
 
     @property
@@ -169,9 +170,13 @@ class Passage:
             members.append(mention)
         return members
 
-    def located(self, mention: Mention) -> list[Mention]:
-        """What is said to be in or on a mention: the boat of "a boat in the water"."""
-        if self.kinds[max(mention.start - 1, 0)] != Kind.PREPOSITION:
+    def located(self, mention: Mention, joints: Collection[Kind] = (Kind.PREPOSITION,)) -> list[Mention]:
+        """What is said to be in or on a mention: the boat of "a boat in the water".
+
+        Args:
+            joints: what stands before it.
+        """
+        if self.kinds[max(mention.start - 1, 0)] not in joints:
             return []
         before = [other for other in self.mentions if other.end < mention.start][-1:]
         return [other for other in before if other.sentence == mention.sentence]

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Reading, RelationClaim
-from pipeline.faithfulness.labels import plain, words_of_scene
+from pipeline.faithfulness.labels import plain, plain_label, words_of_scene
 from pipeline.faithfulness.matching import match, number_conflict, states_quantity, vague_class
 from pipeline.faithfulness.scenes import Scenes, is_denied, is_scene, spellings
 from pipeline.faithfulness.vocabulary import Vocabulary
@@ -150,6 +150,8 @@ class Comparison:
             words_said = text[start:end]
             if is_denied(text, (start, end)) or vocabulary.names_object(words_said):
                 continue
+            if plain_label(self._scene or "").endswith(f" {words_said}"):
+                continue  # "the park" of a city park
             if not any((a <= start and end <= b) or (start <= a and b <= end) for a, b in self._own_scene):
                 yield f"scene {words_said}"
 

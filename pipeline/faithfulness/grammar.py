@@ -52,6 +52,7 @@ class Kind(StrEnum):
     OR = "e"
 
     OF = "f"
+    MADE_OF = "m"  # an attribute after it is a material: "made of steel"
     PREPOSITION = "@"
     FUNCTION = "_"
     LINK = "c"  # with, where
@@ -84,7 +85,7 @@ CLASSES = {
     "AMOUNT": "1VA?",
     "BEGINNING": "nktsbla1VA?vCpqNo",  # of a noun phrase
     "NOUN": "?oI",
-    "LITTLE": "ijv_ch@ftsbla?oIrw",
+    "LITTLE": "ijv_ch@fmtsbla?oIrw",
     "RELATING": "Rz",
     "CONTENT": "NAR?I",
     "CLAUSE_START": ".&;:",
@@ -92,9 +93,10 @@ CLASSES = {
     "PHRASE_END": ".,:;&hijcw",
     "AFTER_POSITION": "&,:;(/eij.chv_",
     "AFTER_ONE": "&,:;(/eij.chv_PQpqzR@",
-    "UNFINISHED_KIND": "tfij&e@c,:",
+    "UNFINISHED_KIND": "tfmij&e@c,:",
     "BEFORE_VERB": "ij.R",
     "AFTER_VERB": ".Ry",
+    "NOUN_BEFORE_VERB": "NIyh?",
 }
 
 
@@ -157,7 +159,7 @@ QUANTITY_APART = rule(r"""
 
 # the first attributes of a noun phrase belong to what is before it: "The car is white and green trees ..."
 PREDICATED = rule(
-    "(?<=COPULA) | (?<=RELATIVE) | (?<=NAME) | (?<=NEGATION)"
+    "(?<=COPULA) | (?<=RELATIVE) | (?<=NAME) | (?<=NEGATION) | (?<=MADE_OF)"
     "| (?<=COPULA OF) | (?<=RELATIVE OF) | (?<=NAME OF) | (?<=NEGATION OF)"
 )
 
@@ -172,7 +174,7 @@ UNKNOWN_ATTRIBUTE = rule(r"""
     (?<=NAME COMMA) WORD (?: AND ADJECTIVE )? (?= COMMA (?: POSITION | COPULA ) | STOP | \Z)
   | (?: (?<=NAME COPULA) | (?<=POSITION COPULA) | (?<=RELATIVE COPULA) | (?<=PRONOUN COPULA)
       | (?<=COMMA COPULA) )
-    WORD (?= POSITION | AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z)
+    WORD (?: (?P<placed> (?=POSITION) ) | (?= AND (?: ADJECTIVE | COPULA ) | COMMA | SEMICOLON | STOP | \Z) )
 """)
 
 # "covered in rust", "coated with moss"
@@ -210,7 +212,10 @@ SUBJECT = rule(
 )
 
 # after "on it": what is said of the thing that is there
-_AFTER_IT = "(?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION | COPULA | COMMA RELATIVE"
+_AFTER_IT = """
+    (?: COMMA | BRACKET )? (?: FUNCTION | BOTH | ALL )* POSITION
+  | AND VERB+ POSITION | COPULA | COMMA RELATIVE
+"""
 
 # what else is named between a subject and its verb: "The pond, around which trees stand, is round", "The cars
 # next to the hangar are red"
@@ -231,7 +236,8 @@ PAIR_CLAUSE = rule("RELATION PRONOUN (?= COMMA RELATIVE )")
 
 # in a remark: a position, or an attribute that no unknown noun follows: "is red", not "has a red spot"
 CLAIM = rule(
-    "POSITION | (?: (?: (?<=COPULA) | (?<=COPULA OTHER) | (?<=COPULA OTHER ATTRIBUTE) ) ATTRIBUTE"
+    "POSITION"
+    "| (?: (?: (?<=COPULA) | (?<=MADE_OF) | (?<=COPULA OTHER) | (?<=COPULA OTHER ATTRIBUTE) ) ATTRIBUTE"
     "| ATTRIBUTE (?!NOUN) ) (?! NAME | NUMBER)"
 )
 
@@ -246,7 +252,7 @@ LOOSE = rule("RELATION PRONOUN")  # after it, a position may belong to either
 # a position that says nothing of the noun phrase before it
 STRAY_POSITION = rule(
     "(?<! SEPARATOR) (?<! COPULA) (?<! VERB) (?<! NAME) (?<! BOTH) (?<! ALL)"
-    "(?<! NAME WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) BARE_POSITION"
+    "(?<! NAME WORD) (?<! NAME WORD WORD) (?<! RELATIVE WORD) (?<! COMMA WORD) (?<! AND WORD) BARE_POSITION"
 )
 
 # "the left of the hangar": a relation to an object, unless that is the scene: "the center of the airport"
@@ -281,7 +287,7 @@ OBJECT_REMARK = rule(
     "(?: COMMA? RELATIVE COPULA (?: ATTRIBUTE | JOINT (?=ATTRIBUTE) | POSITION )+ )? POSITION*"
 )
 INVERSION = rule(
-    "(?: COMMA | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
+    "(?: COMMA | COLON | FUNCTION | POSITION )* (?: COPULA | VERB | (?<=COMMA) BEGINNING | QUANTITY | OTHER )"
 )
 
 # "the former are above and the latter are below the hangar": two relations with one object
@@ -292,6 +298,9 @@ STRANDED = rule(r"""
     PREPOSITION RELATIVE (?: ~CLAUSE_END )+? COPULA UNKNOWN
   | RELATIVE (?=BEGINNING) (?: ~CLAUSE_END )+? COPULA (?P<predicate> RELATION ) (?= SEPARATOR | STOP | \Z)
 """)
+
+# "a pit with two trucks inside", which is in the pit
+ADVERB = rule(r"RELATION (?= SEPARATOR | STOP | \Z)")
 
 # after the subject of the next relation, and no object of this one: "on the roads and bushes beside them"
 NEXT_SUBJECT = rule("PLACE? RELATION (?: PRONOUN | BEGINNING | NAME )")

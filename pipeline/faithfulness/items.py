@@ -31,8 +31,11 @@ def items_of(text: str, vocabulary: Vocabulary) -> list[Item]:
 def _item_at(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> tuple[Item, int]:
     """The item that begins here, and its length in tokens."""
     token = tokens[at]
-    if (fixed := fixed_phrase(tokens, at)) is not None:
-        return fixed, fixed.text.count(" ") + 1
+    fixed = fixed_phrase(tokens, at)
+    if fixed is not None:
+        related = fixed.kind == Kind.MADE_OF and tuple(fixed.text.split()) in vocabulary.phrases
+        if not related:  # a graph may say it as a relation
+            return fixed, fixed.text.count(" ") + 1
     phrase = _phrase(tokens, at, vocabulary) if token in vocabulary.lengths else None
     if token in words.POSITION_STARTS and not (phrase and _relates(phrase, tokens, at, vocabulary)):
         position, length = position_at(tokens, at, vocabulary)
@@ -57,6 +60,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
         name = vocabulary.named_shapes.get((item.text,))
         if name is not None and _is_noun(kinds, at):
             item.kind, item.value, item.phrase = Kind.NAME, name.value, name
+        elif item.text in words.NOUNS_AND_VERBS and not _is_noun(kinds, at):
+            item.kind, item.phrase = Kind.VERB, None  # "Two trees stand at the left"
     for match in PLACE_IN_NAME.finditer(kinds):
         item = items[match.end() - 1]
         if item.text in vocabulary.scenes:
@@ -75,6 +80,8 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             item.kind = Kind.ONES  # "and three more at the right"
         elif item.text == "those" and next_kind in CLASSES["PLACE"]:
             item.kind = Kind.ONES  # "those at the bottom"
+        elif item.text == "that" and before.kind == Kind.NAME:
+            item.kind = Kind.RELATIVE  # "a road that winds"
         elif item.kind == Kind.THESE and next_kind in (Kind.COMMA, Kind.STOP, Kind.AND):
             item.kind = Kind.PRONOUN  # "below these"
         elif (
@@ -87,11 +94,23 @@ def _reread(items: Sequence[Item], vocabulary: Vocabulary) -> None:
             before.kind == Kind.NAME or next_kind in (Kind.THE, Kind.SIDE, Kind.SIDE_OF)
         ):
             item.kind, item.phrase = Kind.VERB, None  # "Trees line the road"
+        elif (
+            item.kind == Kind.RELATION
+            and item.text in words.HAVING
+            and before.kind in CLASSES["BARE_POSITION"]
+        ):
+            item.kind, item.phrase = Kind.FUNCTION, None  # "The top left corner contains a car"
+        elif (
+            item.text in words.VERB_NAMES
+            and before.kind in CLASSES["NOUN_BEFORE_VERB"]
+            and next_kind in (Kind.OTHER, Kind.NUMBER, Kind.VAGUE, Kind.THE)
+        ):
+            item.kind, item.phrase = Kind.VERB, None  # "The farm houses two cows"
 
 
 def _is_noun(kinds: str, at: int) -> bool:
-    """Whether a shape is a name here: "a large square at the left", but not "square roofs", "is square"."""
-    before = kinds[:at].rstrip(Kind.ATTRIBUTE)[-1:]
+    """Whether a word is a name here: "a large square at the left", but not "square roofs", "is square"."""
+    before = kinds[:at].rstrip(Kind.ATTRIBUTE + Kind.COMMA)[-1:]
     opened = before != "" and before in (Kind.THE, Kind.THESE, Kind.OTHER, Kind.NUMBER, Kind.VAGUE)
     return opened and not SHAPED.match(kinds, at + 1)
 

@@ -77,12 +77,19 @@ def match(mentions: Sequence[Mention], graph: GroupGraph, vocabulary: Vocabulary
 def _may_be_named(graph: GroupGraph, mention: Mention) -> bool:
     """Whether an object of the graph may be what a text names otherwise.
 
-    By a narrower name that no graph has: a building may be a house. Or by the end of its name: "a field".
+    By a narrower name that no graph has: a building may be a house. Or by the end of its name: "a field",
+    which may be the scene as well.
     """
     heads = {word for group in graph.groups for word in name_words(group.name)[-1:]}
     if mention.short:
         head = mention.name.split()[-1]
-        return mention.definite or head in heads or not heads.isdisjoint(words.NARROWER_NAMES.get(head, ()))
+        scene = name_words(graph.scene or "")[-1:]
+        return (
+            mention.definite
+            or head in heads
+            or (head,) == scene
+            or not heads.isdisjoint(words.NARROWER_NAMES.get(head, ()))
+        )
     return mention.foreign and any(mention.name in words.NARROWER_NAMES.get(head, ()) for head in heads)
 
 
@@ -197,7 +204,8 @@ def states_quantity(group: Group, mention: Mention) -> bool:
         if mention.part is not None:
             return mention.part == count
         alone = mention.vague is None and mention.plural is not True and mention.first
-        return count == 1 and alone and mention.determiner in words.THE_ONE
+        bare = mention.telegraphic and mention.plural is False and mention.determiner is None
+        return count == 1 and alone and (bare or mention.determiner in words.THE_ONE)
     return mention.number is None and mention.vague is not None and mention.vague == vague_class(quantity)
 
 

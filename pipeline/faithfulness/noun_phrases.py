@@ -27,6 +27,7 @@ from pipeline.graph.plurals import pluralise
 def find_mentions(passage: Passage) -> None:
     """Find the noun phrases that name objects, from left to right."""
     mentions = passage.mentions
+    telegraphic = all(item.text not in words.INDEFINITE_ARTICLES for item in passage.items)
     unknown = passage.kinds.replace(Kind.ONES, Kind.WORD)  # before a name, "ones" is a word like any other
     matches = list(NOUN_PHRASE.finditer(unknown))
     inside = {at for match in matches for at in range(*match.span())}
@@ -56,6 +57,7 @@ def find_mentions(passage: Passage) -> None:
                 mention.number, mention.vague = quantity.number, quantity.value or None
         if mention.part is None and "partitive" in match.re.groupindex and match["partitive"]:
             mention.part = passage.items[match.end("partitive") - 1].number
+        mention.telegraphic = telegraphic
         mention.first = not any(_may_be_one(mention, other) for other in mentions)
         mentions.append(mention)
 

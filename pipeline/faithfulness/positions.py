@@ -43,7 +43,7 @@ def position_at(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tu
         # "at the center of the harbor" may still be a position: what follows decides
         kind = Kind.AT_OF if preposition else Kind.SIDE_OF
     elif of:
-        end = _skip(tokens, end + 1, ("the", "this", "aerial")) + 1
+        end = _picture_end(tokens, _skip(tokens, end + 1, ("the", "this", "aerial")), vocabulary) or end
     elif _is_adjective(tokens, start, first, end):
         return None, 0
     return Item(kind, " ".join(tokens[start:end]), cell), end - start
@@ -51,13 +51,21 @@ def position_at(tokens: Sequence[str], start: int, vocabulary: Vocabulary) -> tu
 
 def is_picture(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> bool:
     """Whether the picture or its scene is named here."""
+    return _picture_end(tokens, at, vocabulary) is not None
+
+
+def _picture_end(tokens: Sequence[str], at: int, vocabulary: Vocabulary) -> int | None:
+    """The token after the picture's or its scene's name, if that is here."""
     at = _skip(tokens, at, ("of", "the", "this", "aerial", "whole", "entire"))
     if at == len(tokens):
-        return False
+        return None
+    if tokens[at] in words.PICTURE_WORDS:
+        return at + 1
+    after_article = tokens[at - 1] in ("the", "this") and kind_at(tokens, at + 1) in CLASSES["AFTER_POSITION"]
+    if after_article and tokens[at] in vocabulary.scene_ends:
+        return at + 1
     heads = vocabulary.scene_heads.get(tokens[at], ())
-    return tokens[at] in words.PICTURE_WORDS or any(
-        tuple(tokens[at : at + len(head)]) == head for head in heads
-    )
+    return next((at + len(head) for head in heads if tuple(tokens[at : at + len(head)]) == head), None)
 
 
 def _is_adjective(tokens: Sequence[str], start: int, first: int, end: int) -> bool:

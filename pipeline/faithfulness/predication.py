@@ -44,6 +44,7 @@ def read_predications(passage: Passage, relations: Sequence[RelationClaim]) -> N
                     earlier.claims.append(claim._replace(force="possible"))
     _join_places(passage, opening, trailing)
     _share_places(passage, opening, trailing)
+    _place_contents(mentions, relations)
     _read_pronouns(passage)
 
 
@@ -110,6 +111,27 @@ def _share_places(passage: Passage, opening: Mapping[Mention, str], trailing: Ma
                 if later.positions or Kind.STOP in passage.kinds[mention.end : later.start]:
                     break
                 later.claims.append(Claim("position", opening[mention], "possible"))
+
+
+def _place_contents(mentions: Sequence[Mention], relations: Sequence[RelationClaim]) -> None:
+    """Give what is in or on a thing its place, if it has none: "a dock at the left with a ship in it"."""
+    for said in relations:
+        ways = {turned for predicate, turned in said.readings if predicate in words.CONTAINING}
+        for turned in ways if not said.denied else ():
+            nearest = max(said.objects, key=lambda mention: mention.start)  # of those that "it" may mean
+            contents, thing = (said.objects, said.subjects[0]) if turned else (said.subjects, nearest)
+            for one in contents:
+                same = [
+                    other
+                    for other in mentions
+                    if (other.name, other.sentence) == (thing.name, thing.sentence)
+                ]
+                places = [claim for other in same for claim in other.claims if claim.aspect == "position"]
+                placed = any(claim.aspect == "position" for claim in one.claims)
+                if one.sentence == thing.sentence and not placed:
+                    one.claims += [
+                        claim._replace(force="possible") for claim in places if claim.force != "denied"
+                    ]
 
 
 def _together(passage: Passage, mentions: Sequence[Mention]) -> list[Mention]:

@@ -15,7 +15,9 @@ def unknown_attributes(passage: Passage) -> Iterator[str]:
         return
     items = passage.items
     for match in UNKNOWN_ATTRIBUTE.finditer(passage.kinds):
-        word = items[match.start()].text
+        word, placed = items[match.start()].text, match.end() < len(items) and match["placed"] is not None
+        if placed and word.endswith("ed"):
+            continue  # "are stored at the right"
         if word not in words.NO_ATTRIBUTES | words.GONE | words.PRESENCE and not word.endswith(_ADVERBS):
             yield f"attribute '{word}'"
     for match in COVER.finditer(passage.kinds):

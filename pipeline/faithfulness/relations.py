@@ -6,6 +6,7 @@ from dataclasses import replace
 from pipeline.faithfulness import words
 from pipeline.faithfulness.claims import Claim, Mention, Passage, RelationClaim
 from pipeline.faithfulness.grammar import (
+    ADVERB,
     ASSERTED_RELATION,
     CLASSES,
     CLAUSE_JOINT,
@@ -130,6 +131,7 @@ def _objects(
         pronoun = at if passage.kinds[at] == Kind.ASIDE else at + 1
         meant = passage.antecedents(pronoun, besides=subjects)
         same = last.objects if last is not None and not last.names_one else []
+        same = [*same, *_opening(passage, pronoun)]
         return [*meant, *(m for m in same if m not in meant and m not in subjects)]
     if after and after[0].start == at + 1:
         listed = _one_clause(passage, passage.listed(after))
@@ -137,7 +139,18 @@ def _objects(
         return listed[: next(ends, None)]
     if shared := SHARED_OBJECT.match(passage.kinds, at):
         return _objects(passage, shared.end() - 1, [m for m in after if m.start >= shared.end()], subjects)
+    if subjects and ADVERB.match(passage.kinds, at):
+        first = subjects[-1]  # the mentions before a relation come in the opposite order
+        return passage.located(first, (Kind.WITH, Kind.LINK))
     return []
+
+
+def _opening(passage: Passage, pronoun: int) -> list[Mention]:
+    """What the same pronoun means at the beginning of its sentence: "It is large and has two cars on it"."""
+    text, sentence = passage.items[pronoun].text, passage.sentence_of(pronoun)
+    opening = [i for i in passage.subjects if i < pronoun and passage.items[i].text == text]
+    same = [i for i in opening if passage.sentence_of(i) == sentence]
+    return passage.antecedents(same[0]) if same else []
 
 
 def _end_of_remark(passage: Passage, end: int) -> int:

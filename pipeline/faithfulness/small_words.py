@@ -50,6 +50,7 @@ for _kind, _phrases in (
     (Kind.PRONOUN, words.PRONOUN_PHRASES),
     (Kind.ALL, words.EACH_PHRASES),
     (Kind.BOTH, words.BOTH_PHRASES),
+    (Kind.MADE_OF, words.MATERIAL_PHRASES),
 ):
     for _text in _phrases:
         _FIXED_PHRASES[_text.split()[0]].append((tuple(_text.split()), _kind))

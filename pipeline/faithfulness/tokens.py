@@ -6,6 +6,8 @@ from pipeline.faithfulness import words
 from pipeline.faithfulness.grammar import Kind
 from pipeline.faithfulness.vocabulary import Vocabulary, tokenise
 
+_OF_NOUN = (Kind.NAME, Kind.ATTRIBUTE)
+
 
 def tokens_of(text: str, vocabulary: Vocabulary) -> list[str]:
     """The tokens of a text, without idle ones."""
@@ -28,6 +30,12 @@ def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
             piece in words.POSITION_WORDS or piece in words.POSITION_TAILS for piece in pieces
         ):
             out += pieces
+        elif (
+            "and" in pieces[1:-1]
+            and whole not in vocabulary.attributes
+            and all(piece == "and" or _is_attribute(piece, vocabulary) for piece in pieces)
+        ):
+            out += pieces  # "black-and-white cows"
         elif len(pieces) == 2 and first in words.NUMBERS and last in words.NUMBERS:
             out.append(str(words.NUMBERS[first] + words.NUMBERS[last]))
         elif last in ("coloured", "colored", "sized", "shaped") and first in vocabulary.lengths:
@@ -40,7 +48,7 @@ def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
 def _without_idle(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
     """Without "size" of "medium size", "in color" of "red in color", "the color" of "the color red"."""
     out: list[str] = []
-    for token in tokens:
+    for at, token in enumerate(tokens):
         if token in words.LOOKS_NOUNS and out:
             if out[-1] == "the":
                 out.pop()
@@ -48,8 +56,25 @@ def _without_idle(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
             if out[-1] == "in" and len(out) > 1:
                 out.pop()
                 continue
-            phrase = vocabulary.phrases.get((out[-1],))
-            if phrase is not None and phrase.kind == Kind.ATTRIBUTE:
+            if _is_attribute(out[-1], vocabulary):
+                if not any(
+                    phrase.kind in _OF_NOUN for phrase in vocabulary.phrases_at([*tokens, "."], at + 1)
+                ):
+                    _drop_article(out, vocabulary)
                 continue
         out.append(token)
     return out
+
+
+def _drop_article(out: list[str], vocabulary: Vocabulary) -> None:
+    """Without "a" of "with a red and white color", which says no number."""
+    at = len(out)
+    while at and (out[at - 1] in ("and", ",") or _is_attribute(out[at - 1], vocabulary)):
+        at -= 1
+    if at > 1 and out[at - 1] in words.INDEFINITE_ARTICLES and out[at - 2] in words.BEFORE_LOOKS:
+        del out[at - 1]
+
+
+def _is_attribute(token: str, vocabulary: Vocabulary) -> bool:
+    phrase = vocabulary.phrases.get((token,))
+    return phrase is not None and phrase.kind == Kind.ATTRIBUTE

@@ -176,18 +176,28 @@ class Vocabulary:
 
     @cached_property
     def scene_heads(self) -> Mapping[str, list[tuple[str, ...]]]:
-        """How scenes begin, by their first word, where no object's name starts with it.
+        """How scenes are named, by their first word, long names first.
 
-        That word is enough, unless captions need it for other things: "dense" of "dense residential".
+        That word is enough, unless captions need it for other things: "dense" of "dense residential", "fish"
+        of "fish farm" beside "fish pond".
         """
         names = {tokens[0] for tokens in self._name_tokens}
         heads: dict[str, list[tuple[str, ...]]] = {}
-        for scene in sorted(self.scenes):
-            tokens = tuple(tokenise(scene))
-            if tokens and tokens[0] not in names:
-                begins = tokens if is_grammar(tokens[:1]) else tokens[:1]
-                heads.setdefault(tokens[0], []).append(begins)
+        for tokens in sorted(
+            map(tuple, map(tokenise, self.scenes)), key=lambda tokens: (-len(tokens), tokens)
+        ):
+            if tokens not in self.phrases:
+                heads.setdefault(tokens[0], []).append(tokens)
+        for first, said in heads.items():
+            if first not in names and not is_grammar((first,)):
+                said.append((first,))
         return heads
+
+    @cached_property
+    def scene_ends(self) -> frozenset[str]:
+        """The last words of scenes that are no phrase: "the park" may be a "city park"."""
+        ends = {tuple(tokenise(scene)[-1:]) for scene in self.scenes if " " in scene}
+        return frozenset(end for (end,) in ends - self.phrases.keys())
 
     @cached_property
     def _name_tokens(self) -> list[tuple[str, ...]]:
@@ -322,6 +332,8 @@ def _name_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:
     plurals = {pluralise(last)}
     if last in IRREGULAR:
         plurals.add(last + "s")  # "persons"
+    if last.endswith("o"):
+        plurals |= {last + "s", last + "es"}  # "buffaloes"
     for ending, plural in (("fe", "ves"), ("f", "ves")):
         if last.endswith(ending) and last not in IRREGULAR:
             plurals.add(last.removesuffix(ending) + plural)

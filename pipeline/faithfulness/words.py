@@ -36,6 +36,7 @@ COLLECTIVES: dict[str, int | str | None] = {
     "groups": None,
     "cluster": None, "clusters": None, "set": None, "patch": None, "patches": None, "stand": None,
     "series": None, "array": None, "collection": None, "expanse": None, "area": None, "stretch": None,
+    "herd": None, "flock": None, "fleet": None, "grove": None,
     "piece": None, "total": None, "variety": None, "mix": None, "block": None, "blocks": None,
 }  # fmt: skip
 
@@ -53,6 +54,7 @@ DETERMINERS = _words(
     "a an the this that these those its their both all each every another other such any our"
 )
 ARTICLES = _words("a an the")
+INDEFINITE_ARTICLES = _words("a an")
 THE_ONE = _words("the this that its their")  # before a noun in the singular
 DEFINITE = _words("the this that these those its their both all each every other")
 NEGATIONS = _words(
@@ -69,8 +71,12 @@ EACH_PHRASES = (
     "all of these",
 )  # fmt: skip
 BOTH_PHRASES = ("both of them", "both of these")
+MATERIAL_PHRASES = (
+    "made of", "made from", "made out of", "built of", "built from", "built out of", "constructed of",
+    "constructed from",
+)  # fmt: skip
 IDLE_PHRASES = (
-    "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
+    "as well", "from left to right", "from top to bottom", "side by side", "in total", "next to each other",
     "each other", "one another", "in all", "in number",
     "centers on", "centres on", "centered on", "centred on",
 )  # fmt: skip
@@ -78,7 +84,7 @@ PREPOSITIONS = _words(
     "at in on near toward towards to along from by within inside around into across throughout through"
 )
 FUNCTION_WORDS = _words(
-    "there here with without where as well along also of for then too only just very quite rather mostly "
+    "there here with without where as along also of for then too only just very quite rather mostly "
     "mainly all has have having had contains contain containing features feature featuring shows show "
     "includes include including can see seen visible be we you one's while whereas but or alone together "
     "likewise similarly"
@@ -89,9 +95,11 @@ VERBS = _words(
     "spread painted coloured colored grouped clustered gathered moored docked growing grow runs run "
     "running spans span spanning stretches stretch stretching fills fill filling rests rest resting "
     "extends extend extending float floats floating rise rises rising occupying share shares line lines "
-    "lining border flank hold holds holding hosts host boasts boast aligned installed built distributed"
+    "lining border flank hold holds holding hosts host boasts boast aligned installed built distributed "
+    "dominate goes passes pass leads lead"
 )
-LOOKS_NOUNS = _words("size color colour shape hue")  # "of medium size", "red in color"
+LOOKS_NOUNS = _words("size color colour shape hue form tone")  # "of medium size", "red in color"
+BEFORE_LOOKS = _words("with of in has have having")  # "with a red color"
 ABSENCE = _words("free empty devoid clear absence lack absent bare")  # of objects
 LACKING = _words("lacks lack lacking missing except excluding")  # before what is not there
 ONE = _words("one other another first second third fourth fifth sixth")  # "the blue one", "the other"
@@ -176,6 +184,7 @@ PICTURE_WORDS = _words("image scene picture photo photograph frame view area map
 ATTRIBUTE_SYNONYMS = (
     ("gray", "grey"), ("big", "large", "huge", "sizable", "sizeable"), ("small", "little", "tiny"),
     ("round", "circular"), ("wood", "wooden"), ("rectangular", "rectangle-shaped"),
+    ("brick", "bricks"), ("log", "logs"), ("stone", "stones"), ("winding", "winds", "meandering", "meanders"),
     ("oval", "elliptical"), ("curved", "curving", "curvy"), ("beige", "tan"),
     ("purple", "violet"), ("dense", "densely-packed", "thick"), ("empty", "vacant"),
     ("colourful", "colorful"), ("lined-up", "in a row", "in rows", "in a line", "in lines", "in neat rows"),
@@ -250,8 +259,10 @@ NAME_SYNONYMS = (
 # no synonyms of the others where labels use both
 NARROWER = _words("jet airliner lawn tarmac pavement forest pool tank trailer huge tiny tan thick")
 NO_NAME_BEFORE = {"home": "to"}  # "the park is home to three trees"
+VERB_NAMES = _words("houses house bridges bridge borders")  # verbs that are names of classes too
+NOUNS_AND_VERBS = _words("stand stands")  # of a stadium, or what trees do
 # collectives that are names of classes too
-COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array")
+COLLECTIVE_NAMES = _words("lot lots line lines block blocks patch patches array") | NOUNS_AND_VERBS
 
 _ROWS = {
     "top": "top", "upper": "top", "topmost": "top", "uppermost": "top", "north": "top", "northern": "top",
@@ -313,13 +324,17 @@ PREDICATE_CLASSES: tuple[tuple[tuple[str, str], ...], ...] = (
      ("encircling", "<"), ("encircle", "<"), ("encircles", "<"),
      ("enclosing", "<"), ("encloses", "<"), ("enclose", "<"), ("bordering", "<")),
     (("in front of", "="), ("behind", "<"), ("at the back of", "<")),
-    (("inside", "="), ("in", "="), ("within", "="), ("containing", "<"), ("contains", "<"), ("contain", "<")),
+    (("inside", "="), ("inside of", "="), ("in", "="), ("within", "="),
+     ("containing", "<"), ("contains", "<"), ("contain", "<")),
     (("on", "="), ("on top of", "="), ("upon", "=")),
     (("along", "="),),
     (("across from", "~"), ("opposite", "~"), ("facing", "~")),
     (("between", "="),),
     (("connected to", "~"), ("attached to", "~"), ("joined to", "~"), ("linked to", "~")),
 )  # fmt: skip
+CONTAINING = frozenset(
+    ("at", "in", "inside", "within", "on", "on top of", "upon")
+)  # what is so placed shares a place
 ROWS = (("a", "row"), ("a", "line"), ("a", "group"), ("a", "cluster"))  # after "in", no objects
 INSIDE = _words("in inside within on")
 PLACING = ("on the ", "at the ")  # predicates that may as well say where in the scene something is

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -92,3 +93,29 @@ def test_findings_as_lines_and_as_json(capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_sizes_for_people(size: float, said: str) -> None:
     assert shown_bytes(size) == said
+
+
+@pytest.mark.parametrize(
+    ("record", "command"),
+    [
+        (
+            {"url": "file:///a%20b/lempo", "dir_info": {"editable": True}},
+            "pip install -e '/a b/lempo[search]'",
+        ),
+        ({"url": "file:///a/lempo", "dir_info": {}}, "pip install '/a/lempo[search]'"),
+        (
+            {"url": "file:///d/lempo-1-py3-none-any.whl", "archive_info": {}},
+            "pip install 'lempo[search] @ file:///d/lempo-1-py3-none-any.whl'",
+        ),
+        (None, "pip install 'lempo[search]'"),
+    ],
+)
+def test_an_extra_comes_from_where_the_project_came(
+    record: dict[str, Any] | None, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Installed:
+        def read_text(self, name: str) -> str | None:
+            return json.dumps(record) if record and name == "direct_url.json" else None
+
+    monkeypatch.setattr(doctor, "distribution", lambda name: Installed())
+    assert doctor.install("search") == command

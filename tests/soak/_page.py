@@ -18,11 +18,12 @@ _SHOWN = 10  # failures of one promise that the page lists
 _TEMPLATE = """\
 # What holds, and how it is tried
 
-This page is written by `make soak` from the figures in `docs/reliability.json`. Do not edit it by hand. What
-the project trusts and how to report a hole: [SECURITY.md](../SECURITY.md).
+A *trial* attacks one promise once, by a random case that follows from a seed. `make test` runs a few trials
+of each kind, `make soak` many. What does not hold is listed under Failures.
 
-A *trial* attacks one promise once, by a random case that follows from a seed. It holds, or it is listed below
-as a failure. `make test` runs a few trials of each kind, `make soak` many.
+[SECURITY.md](../SECURITY.md) says what the project trusts, and how to report a hole.
+
+`make soak` writes this page from `docs/reliability.json`. Do not edit it by hand.
 
 ```
 make soak                      # all trials, hours; figures go into this page
@@ -113,4 +114,4 @@ def _line(text: str) -> str:
 
 def _figures(figures: Mapping[str, Any]) -> str:
     shown = {name: f"{v:.3g}" if isinstance(v, float) else v for name, v in sorted(figures.items())}
-    return "; ".join(f"{name}: {value}" for name, value in shown.items())
+    return "<br>".join(f"{name}: {value}" for name, value in shown.items())

@@ -11,8 +11,8 @@ from tests.soak.trial import Outcome, each
 
 PROMISE = "Two clean clones give the same bytes, wherever they lie and whatever the surroundings."
 HOW = (
-    "The pipeline runs by `dvc repro` in two folders with other paths, umask, locale, time zone, hash seed, "
-    "home and order of files; all outs, metrics, plots, the report and `dvc.lock` are compared byte by byte. "
+    "`dvc repro` runs the pipeline in two folders. They differ in path, umask, locale, time zone, hash seed, "
+    "home and order of files. All outs, metrics, plots, the report and `dvc.lock` are compared byte by byte. "
     "Texts come from a server in every other trial, else from vLLM."
 )
 TEST_TRIALS, SOAK_TRIALS = 1, 6

@@ -14,12 +14,12 @@ from tests.soak._finished import finish_project
 from tests.soak.trial import Outcome
 
 PROMISE = (
-    "A damaged file never ends in a traceback, a crash, a hang or other results: an error names the file, or "
+    "A damaged file never ends in a traceback, a crash, a hang or other results. An error names the file, or "
     "what it held is made again. Texts and models that people may change count as changed."
 )
 HOW = (
-    "A file of a finished project gets a flipped bit, a cut, other bytes or another file's bytes, or a "
-    "folder or a dangling link takes its place; then a reader of it runs, and its outputs are compared."
+    "A file of a finished project gets a flipped bit, a cut, other bytes or another file's bytes. Or a "
+    "folder or a dangling link takes its place. Then a reader of it runs, and its outputs are compared."
 )
 TEST_TRIALS = 25
 SOAK_TRIALS = 5000

@@ -19,8 +19,8 @@ PROMISE = (
     "Whatever a server answers, each row gets its own text or a reason, once, in bounded time. No key leaks."
 )
 HOW = (
-    "A server on this machine meets the tries of random rows with random faults (broken connections, drips, "
-    "odd statuses, headers and values); requests are counted, and some runs are closed in the middle."
+    "A server on this machine gives random faults to random rows: broken connections, drips, odd statuses, "
+    "headers and values. Requests are counted. Some runs are closed in the middle."
 )
 TEST_TRIALS = 3
 SOAK_TRIALS = 1000

@@ -13,11 +13,11 @@ from tests.soak._toy import COMMANDS, Command, Toy, said, toy
 from tests.soak.kills import run_again
 from tests.soak.trial import Outcome, each
 
-PROMISE = "A full disk or a limit of the system is one line with its cause; after that, the bytes are right."
+PROMISE = "A full disk or a limit of the system is one line with its cause. After that, the bytes are right."
 HOW = (
     "A stage or tool of a small project runs on a disk (tmpfs) with a random number of free bytes, or with a "
     "random `ulimit -f` or `ulimit -n`. It must end with exit code 0, or with 1 and one line that names a "
-    "path or a limit; then, with room again, every output is that of an undisturbed run, byte for byte. "
+    "path or a limit. Then, with room again, every output is that of an undisturbed run, byte for byte. "
     "Without the right to mount there are only limits."
 )
 TEST_TRIALS = 4

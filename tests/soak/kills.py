@@ -11,11 +11,11 @@ from pathlib import Path
 from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, processes_in, said, still_there, toy
 from tests.soak.trial import Outcome, each
 
-PROMISE = "A command that is killed at any moment leaves no process, and run again it gives the same bytes."
+PROMISE = "A command that is killed at any moment leaves no process. Run again, it gives the same bytes."
 HOW = (
-    "SIGKILL at a random moment of a stage or tool of a small project (the language stages with all three "
-    "engines), up to twice; then all its processes must end within 10 s, and after one more run every output "
-    "is that of an undisturbed run, byte for byte, without temporary files or shared memory."
+    "A stage or tool of a small project gets SIGKILL at a random moment, up to twice. The language stages "
+    "run with all three engines. All processes must end within 10 s. After one more run every output is that "
+    "of an undisturbed run, byte for byte, without temporary files or shared memory."
 )
 TEST_TRIALS = len(COMMANDS)
 SLOW = True

@@ -19,9 +19,9 @@ from tests.soak.trial import Outcome, each
 
 PROMISE = "No file of a model folder runs, wherever its configs ask for that."
 HOW = (
-    "One to four random changes of a VLM's or an LLM's folder: fields that ask for code at random depths of "
-    "its JSON files, unknown classes, pickles under many names, templates that reach for Python. open_clip, "
-    "or vLLM's readers of configs and tokenizers, load it, in half of the trials without LEmpo's own check."
+    "The folder of a VLM or an LLM gets one to four random changes. Fields ask for code at random depths of "
+    "its JSON files. Classes are unknown, pickles have many names, templates reach for Python. open_clip, or "
+    "vLLM's readers of configs and tokenizers, load it. Half of the trials run without LEmpo's own check."
 )
 TEST_TRIALS, SOAK_TRIALS = 12, 600
 SLOW = True  # vLLM is imported

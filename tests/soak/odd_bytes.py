@@ -14,9 +14,9 @@ from tests.soak.trial import Outcome, each
 
 PROMISE = "Whatever bytes a file or an answer holds, it is read right or refused with its name and a remedy."
 HOW = (
-    "Sound files of every reader (datasets, images, parameters, prompts, tables, features, caches, models, "
-    "benchmarks, answers of models and servers) get odd values, cuts and flips. A traceback fails, and so "
-    "does a wait of 20 s."
+    "Sound files of every reader get odd values, cuts and flips. There are readers of datasets, images, "
+    "parameters, prompts, tables, features, caches, models, benchmarks, and answers of models and servers. A "
+    "traceback fails, and so does a wait of 20 s."
 )
 TEST_TRIALS = 300
 SOAK_TRIALS = 60_000

@@ -21,7 +21,7 @@ PROMISE = (
 )
 HOW = (
     "A small dataset gets one to four oddities: pipes, sockets, devices, loops of links, folders 1,000 deep, "
-    "sparse files of 40 GB, names that are too long, not UTF-8 or lead elsewhere."
+    "sparse files of 40 GB. Names are too long, not UTF-8, or lead elsewhere."
 )
 TEST_TRIALS = 60
 SOAK_TRIALS = 3_000

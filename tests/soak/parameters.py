@@ -10,13 +10,13 @@ from tests.soak._pipeline import run_in, tiny_project, writer
 from tests.soak.trial import Outcome, each
 
 PROMISE = (
-    "After any change of parameters `dvc repro` ends well and `dvc status` is clean; memory and disk do "
-    "not creep."
+    "After any change of parameters `dvc repro` ends well and `dvc status` is clean. Memory and disk do not "
+    "creep."
 )
 HOW = (
     "A trial changes one to three values of params.yaml and runs `dvc repro` in the same tiny project. No "
-    "temporary file and no checkpoint may stay; what the caches hold beside texts must not exceed four times "
-    "what it was, and the peak memory not 1.3 times what it was."
+    "temporary file and no checkpoint may stay. Beside texts, the caches may hold at most four times what "
+    "they did. The peak memory may be at most 1.3 times what it was."
 )
 TEST_TRIALS, SOAK_TRIALS = 1, 20
 SLOW = True

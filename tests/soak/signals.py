@@ -11,9 +11,9 @@ from tests.soak.trial import Outcome
 
 PROMISE = "SIGINT and SIGTERM end a command within 10 s, with exit code 130 or 143 and one line."
 HOW = (
-    "One of the two at a random moment of a stage or tool of a small project. The command must end with the "
-    "right code and one line, without a traceback, processes, temporary files or shared memory; after one "
-    "more run every output is that of an undisturbed run, byte for byte."
+    "One of the two comes at a random moment of a stage or tool of a small project. The command must end "
+    "with the right code and one line. It leaves no traceback, processes, temporary files or shared memory. "
+    "After one more run every output is that of an undisturbed run, byte for byte."
 )
 TEST_TRIALS = 4
 SLOW = True

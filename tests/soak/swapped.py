@@ -43,7 +43,7 @@ from tests.soak.trial import Outcome
 PROMISE = "Only what belongs together is used: exchanged, edited or cut data is refused or changes nothing."
 HOW = (
     "A table or folder of a finished project is exchanged for that of a project with other images, graphs, "
-    "queries, prompts, models or parameters, or its rows are edited, shifted, shuffled or cut; then a stage "
+    "queries, prompts, models or parameters. Or its rows are edited, shifted, shuffled or cut. Then a stage "
     "or a tool reads it."
 )
 TEST_TRIALS, SOAK_TRIALS = 30, 2000

@@ -11,8 +11,8 @@ from tests.soak.trial import Outcome, each
 PROMISE = "Every stage but `tune` gives the same bytes with one thread and with two."
 HOW = (
     "Each stage runs on a small world with OMP_NUM_THREADS=1, and again, without caches, with 2. Texts come "
-    "from a server. `tune` sums over its threads, so the last digits of its weights depend on their number: "
-    "counted, not promised, and so are vLLM's own texts, of which no trial is made here."
+    "from a server, and vLLM's own texts are not tried here. `tune` sums over its threads, so the last "
+    "digits of its weights depend on their number. That is counted, not promised."
 )
 TEST_TRIALS, SOAK_TRIALS = 2, 28
 SLOW = True

@@ -3,7 +3,7 @@
 A module of trials has these names:
 
 - `PROMISE`: one sentence, what must hold, for the table of docs/reliability.md;
-- `HOW`: one or two sentences, how a trial tries it;
+- `HOW`: a few short sentences, how a trial tries it;
 - `TEST_TRIALS`: how many trials the test suite runs (seconds); `SOAK_TRIALS`: how many `make soak` runs;
 - `SLOW = True` where `TEST_TRIALS` of them take more than a few seconds; the test is marked `slow` then;
 - `run(trials, seed, folder) -> Outcome`: run them. The same seed gives the same trials. `folder` is empty and

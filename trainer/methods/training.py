@@ -1,7 +1,8 @@
 """Trains a composer of frozen image and text features: the same loss and gallery as the method's tuning."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,7 @@ def train_composer(
         train: with the whole gallery of its split as negatives.
         validation: for early stopping; the untrained module is a candidate.
         params: of the loop.
-        seed: the same seed gives the same module on one machine.
+        seed: the same seed gives the same module on one machine, with any number of threads.
     """
     with seeded(seed):
         device = train.gallery.device
@@ -59,22 +60,23 @@ def train_composer(
             ],
             lr=params.learning_rate,
         )
-        best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation), 0
-        epochs, title = range(1, params.epochs + 1), f"train {type(module).__name__}"
-        for epoch in Progress(epochs, title=title, unit="epoch", leave=False):
-            module.train()
-            for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
-                chosen = rows.to(device)
-                query = module(*(features[chosen] for features in train.inputs))
-                loss = gallery_loss(query, train.gallery, train.answers.rows(chosen), temperature())
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-            now = _reached(module, validation)
-            if now > reached:
-                best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
-            elif epoch - best_epoch >= params.patience:
-                break
+        with _batch_norm_on_one_thread(module):
+            best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation), 0
+            epochs, title = range(1, params.epochs + 1), f"train {type(module).__name__}"
+            for epoch in Progress(epochs, title=title, unit="epoch", leave=False):
+                module.train()
+                for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
+                    chosen = rows.to(device)
+                    query = module(*(features[chosen] for features in train.inputs))
+                    loss = gallery_loss(query, train.gallery, train.answers.rows(chosen), temperature())
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    optimizer.step()
+                now = _reached(module, validation)
+                if now > reached:
+                    best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
+                elif epoch - best_epoch >= params.patience:
+                    break
         module.load_state_dict(best)
         return module.eval()
 
@@ -90,3 +92,15 @@ def compose(module: nn.Module, inputs: Sequence[Tensor], batch: int = 4096) -> T
 def _reached(module: nn.Module, data: Composition) -> tuple[float, float]:
     queries = compose(module, data.inputs)
     return objective(score_metrics(dot_scores(queries, data.gallery), data.answers))
+
+
+@contextmanager
+def _batch_norm_on_one_thread(module: nn.Module) -> Iterator[None]:
+    """Batch norm alone sums in an order that depends on the number of threads."""
+    before = torch.get_num_threads()
+    if any(isinstance(part, nn.BatchNorm1d) for part in module.modules()):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

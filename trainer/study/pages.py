@@ -83,9 +83,9 @@ def _cost(row: Row) -> dict[str, str]:
 CLAIM = Section(
     "claim",
     "What the hybrid is ahead",
-    "Points on the test split, mean over the seeds; p of the paired test over families. Each method stands "
-    "with the text tower that validation prefers; of each group, the method with the highest mean on the "
-    "test split is compared.",
+    "Points on the test split, mean over the seeds, with p of the paired test over families. Each method "
+    "has the text tower that validation prefers. Each group is represented by the method with the highest "
+    "mean on the test split.",
     {"measure": "measure", "ahead of": "variant"},
     _claim,
 )
@@ -93,15 +93,15 @@ OF_A_DATASET = (
     Section(
         "methods",
         "Every method on `{}`",
-        "Mean ± standard deviation over the seeds. Intervals: 95%, families drawn with replacement. Text "
-        "tower: where both were trained, the one that validation prefers.",
+        "Mean ± standard deviation over the seeds. Intervals are of 95%, with families drawn with "
+        "replacement. Where two text towers were trained, the one is shown that validation prefers.",
         {"method": "method", "text tower": "text_tower", "seeds": "seeds"},
         _method,
     ),
     Section(
         "leads",
         "The hybrid against each method on `{}`",
-        "Points that the hybrid is ahead, 95% interval and p, both over families.",
+        "Points that the hybrid is ahead. The 95% interval and p are over families.",
         {"method": "method"},
         _lead,
     ),
@@ -110,56 +110,58 @@ OF_ALL = (
     Section(
         "text towers",
         "Comparators with a frozen and with a tuned text tower",
-        "Learning rate and temperature are of the trial that validation prefers; validation is of seed one.",
+        "Learning rate and temperature are of the trial that validation prefers. The validation figure is "
+        "of the first seed.",
         {"dataset": "dataset", "method": "method", "text tower": "text_tower"},
         _text_tower,
     ),
     Section(
         "ablations",
         "Ablations",
-        "One seed, the hybrid's learning rate. A term that is left out takes no part in training, in the "
-        "choice of weights or in the query.",
+        "One seed, the hybrid's learning rate. A similarity that is left out takes no part in training, in "
+        "the choice of weights or in the query.",
         {"": "variant"},
         lambda row: {f"{row['measure']}, {row['dataset']}": _value(row)},
     ),
     Section(
         "terms",
         "Each similarity alone, of the untuned and of the tuned encoder",
-        "One seed. The encoder is the hybrid's; the mixture of the triplet is chosen for it alone.",
+        "One seed, the hybrid's encoder. `triplet` has the mixture that is best for it alone.",
         {"dataset": "dataset", "similarity": "method"},
         _term,
     ),
     Section(
         "traps",
         "R@1 with each kind of trap taken out of the gallery",
-        "One seed. Twins are other images with the target's graph; other edits are the targets of other "
-        "queries with the same reference; the remaining traps are one fact from the target.",
+        "One seed. Twins are other images with the target's graph. Other edits are the targets of other "
+        "queries with the same reference. The remaining traps are one fact from the target.",
         {"dataset": "dataset", "method": "method"},
         lambda row: {row["variant"]: _value(row)},
     ),
     Section(
         "transfer",
         "Tuned on one dataset, tested on another: mean recall",
-        "One seed. Weights and mixture are those of the dataset that it was tuned on; untuned, those of "
-        "the dataset that is tested.",
+        "One seed. Weights and mixture are those of the dataset that it was tuned on. The untuned encoder "
+        "has those of the dataset that is tested.",
         {"tuned on": "variant"},
         lambda row: {f"tested on {row['dataset']}": _value(row)},
     ),
     Section(
         "beyond",
         "Beyond the method",
-        "One seed; in brackets the change against the hybrid in points. Share: of the added view, chosen "
-        "on validation; with 0 the view is not used. The interpretations of gallery images are more than a "
-        "query gives: no other table uses them.",
+        "One seed. In brackets is the change against the hybrid, in points. The share of an added view is "
+        "chosen on validation; with 0 the view is not used. Interpretations of gallery images are more than "
+        "a query gives, so no other table uses them.",
         {"dataset": "dataset", "": "variant"},
         _beyond,
     ),
     Section(
         "cost",
         "What fixing the vision side saves",
-        "Seconds of one training step on one core, median of three: the text tower alone, and with the "
-        "image tower run forward and backward on the references and targets of the batch, nothing read or "
-        "decoded. The second has no negatives beyond the batch and no cached features.",
+        "Seconds of one training step on one core, median of three. With the vision side fixed, the text "
+        "tower alone runs. With it trained too, the image tower runs forward and backward on the references "
+        "and targets of the batch. That step reads and decodes nothing, and has no negatives beyond the "
+        "batch and no cached features.",
         {"dataset": "dataset"},
         _cost,
     ),

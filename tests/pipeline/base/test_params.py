@@ -1,6 +1,8 @@
 """params.yaml: what is committed is valid, and what is not valid is one clear line."""
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import load_params
 
 ROOT = Path(__file__).parents[3]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 CASES: list[tuple[str, Any, list[str]]] = [
     ("tune.epochs", -1, ["field 'tune.epochs'", "'-1'"]),
     ("tune.learning_rate", float("inf"), ["tune.learning_rate"]),
@@ -176,20 +179,50 @@ def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_every_parameter_is_documented() -> None:
-    documented = (ROOT / "docs/parameters.md").read_text()
-    for section, value in yaml.safe_load((ROOT / "params.yaml").read_text()).items():
-        keys = [section] if not isinstance(value, dict) else [f"{section}.{key}" for key in value]
-        for key in keys:
-            leaf = key.split(".")[-1]
-            covered = (
-                f"`{key}",
-                f"`{section}.*`",
-                f"`{section}.{leaf}",
-                f"`{leaf}`",
-                f"`{section}.{leaf}.*`",
-            )
-            assert any(name in documented for name in covered), key
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, part in value.items():
+            yield from _leaves(part, f"{key}.{name}" if key else name)
+    else:
+        yield key, value
+
+
+def _documented() -> Iterator[tuple[str, str, set[str]]]:
+    """Each row of docs/parameters.md that has a default: key, default, and the stages that run again."""
+    above, header = "", []
+    for line in (ROOT / "docs/parameters.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("*Runs again:*"):
+            above = line
+        elif not line:
+            header = []
+        elif line.startswith("| key |"):
+            header = cells
+        elif line.startswith("| `") and header[:2] == ["key", "default"]:
+            row = dict(zip(header, cells, strict=True))
+            said = row.get("runs again", above)
+            stages = set(STAGES) if said == "every stage" else set(re.findall(r"`(\w+)`", said))
+            yield row["key"].strip("`"), row["default"].strip("`"), stages
+
+
+def _read(stage: dict[str, Any]) -> list[str]:
+    """Parameters that a stage depends on; one for each dataset depends on their names."""
+    return [*stage["params"], *(["datasets"] if "matrix" in stage else [])]
+
+
+def test_every_parameter_is_documented_with_its_default_and_the_stages_that_it_runs_again() -> None:
+    rows = {key: (default, stages) for key, default, stages in _documented()}
+    values = dict(_leaves(yaml.safe_load((ROOT / "params.yaml").read_text())))
+    assert rows.keys() == values.keys()
+    for key, value in values.items():
+        default, stages = rows[key]
+        if key.startswith("study.trials."):
+            assert default == f"{len(value)} trials"
+        else:
+            assert type(yaml.safe_load(default)) is type(value) and yaml.safe_load(default) == value, key
+        above = {key.rsplit(".", i)[0] for i in range(key.count(".") + 1)}
+        read = {name for name, stage in STAGES.items() if above & set(_read(stage))}
+        assert stages == read, key
 
 
 def test_a_misspelt_key_is_called_unknown(tmp_path: Path) -> None:

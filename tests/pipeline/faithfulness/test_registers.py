@@ -33,7 +33,7 @@ def cases_of(file: str, kind: str) -> list[Case]:
 
 
 RIGHT, WRONG = (
-    [case for file in ("registers.yaml", "clauses.yaml") for case in cases_of(file, kind)]
+    [case for file in ("registers.yaml", "clauses.yaml", "sentences.yaml") for case in cases_of(file, kind)]
     for kind in ("right", "wrong")
 )
 

@@ -1,8 +1,10 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pipeline.base.params import ComparatorParams
 from tests.trainer.cases import random_unit
@@ -158,3 +160,22 @@ def test_the_best_epoch_is_kept(rotation: tuple[Composition, Composition]) -> No
     untrained = train_composer(Tirg, train, validation, PARAMS.model_copy(update={"epochs": 0}), seed=1)
     trained = train_composer(Tirg, train, validation, PARAMS.model_copy(update={"epochs": 3}), seed=1)
     assert _recall(trained, validation) >= _recall(untrained, validation)
+
+
+@pytest.mark.parametrize("build", [Tirg, Combiner])
+def test_a_composer_is_the_same_with_any_number_of_threads(build: Callable[[int], nn.Module]) -> None:
+    gallery = random_unit(300, 256, 0)
+    target = torch.arange(256) % 300
+    answers = make_answers(target.tolist(), target[:, None].tolist(), ((target + 1) % 300).tolist(), 300)
+    data = Composition((gallery[(target + 1) % 300], random_unit(256, 256, 1)), gallery, answers)
+    params = PARAMS.model_copy(update={"epochs": 2, "batch_size": 128})
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            module = train_composer(build, data, data, params, 0)
+            assert torch.get_num_threads() == threads
+            found.append([*module.state_dict().values(), compose(module, data.inputs)])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
