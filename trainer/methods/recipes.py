@@ -22,9 +22,12 @@ class FrozenFeatures:
     text: dict[str, Tensor]
 
     def composition(self, inputs: Sequence[str]) -> Composition:
-        """Images and some texts, as a composer wants them."""
-        features = (self.split.image, *(self.text[name] for name in inputs))
-        return Composition(features, self.split.gallery, self.split.answers)
+        """Images and some texts, as a composer learns from them."""
+        return Composition(self.inputs(inputs), self.split.gallery, self.split.answers)
+
+    def inputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
+        """(Q, D) each: the image and some texts."""
+        return (self.split.image, *(self.text[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,6 @@ class Network:
         module = train_composer(self.build, train, validation, data.params, data.seed)
 
         def scores(features: FrozenFeatures) -> Scores:
-            composition = features.composition(inputs)
-            return dot_scores(compose(module, composition.inputs), composition.gallery)
+            return dot_scores(compose(module, features.inputs(inputs)), features.split.stored)
 
         return Fitted(scores, {})
