@@ -97,7 +97,7 @@ def main(pairs: Annotated[int, typer.Option(min=1, help="Pairs of runs; the medi
         "rank_vs_matmul_topk",
         median(worst),
         "ratio of seconds",
-        f"the bare matrix product in chunks and torch.topk({TOP}) on {torch.get_num_threads()} threads, of a "
+        f"the bare matrix product in chunks and torch.topk({TOP}), threads: {torch.get_num_threads()}, of a "
         f"float32 gallery in memory, taking turns; the gallery that is ranked is float16 in a memory map. "
         f"Ranks and average precision of 1 to {_MOST_RIGHT} right answers, a removed reference, {memory} MiB "
         f"of scores at once. Queries x images x dimension: {shown}; the larger ratio counts, median of "
