@@ -101,7 +101,7 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             f"| to train a network, whose temperature is learned from there | {network} |",
             "",
             "One loop tunes every text tower, with the same loss, gallery and early stopping. For a network "
-            "the tower is tuned as the weighted sum of image and text. Then the network is trained on its "
-            "features, by the trial at the same place of its list.",
+            "the tower is tuned as the weighted sum of the image and the texts that it reads. Then the "
+            "network is trained on its features, by the trial at the same place of its list.",
         ]
     )

@@ -159,7 +159,7 @@ def test_a_study_that_was_ended_goes_on(
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(list(store.glob("*.json"))) < 20 and time.monotonic() < deadline:
             time.sleep(0.1)
         workers = psutil.Process(process.pid).children(recursive=True)

@@ -7,7 +7,8 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from pipeline.base.params import ComparatorParams
-from trainer.methods.training import Composition, compose, train_composer
+from trainer.methods.graphs import SCENE_GRAPH, Graphs
+from trainer.methods.training import Composition, Match, compose, composed_scores, train_composer
 from trainer.retrieval.fusion import choose_share
 from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import Scores, dot_scores
@@ -16,18 +17,31 @@ from trainer.retrieval.splits import Split
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """A split and the frozen encoder's features (Q, D) of its texts, by input."""
+    """A split and the frozen encoder's features of what its queries say.
+
+    Attributes:
+        text: (Q, D) each, by input.
+        graphs: of the Q references; None where no method reads them.
+    """
 
     split: Split
     text: dict[str, Tensor]
+    graphs: Graphs | None = None
 
     def composition(self, inputs: Sequence[str]) -> Composition:
-        """Images and some texts, as a composer learns from them."""
+        """Images and some inputs, as a composer learns from them."""
         return Composition(self.inputs(inputs), self.split.gallery, self.split.answers)
 
-    def inputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
-        """(Q, D) each: the image and some texts."""
-        return (self.split.image, *(self.text[name] for name in names))
+    def inputs(self, names: Sequence[str]) -> tuple[Tensor | Graphs, ...]:
+        """The image and some inputs, of Q queries each."""
+        return (self.split.image, *map(self._input, names))
+
+    def _input(self, name: str) -> Tensor | Graphs:
+        if name != SCENE_GRAPH:
+            return self.text[name]
+        if self.graphs is None:
+            raise ValueError("there are no scene graphs")
+        return self.graphs
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Recipe(Protocol):
     """How a comparator learns."""
 
     def fit(self, inputs: Sequence[str], data: FitData) -> Fitted:
-        """Learn from `inputs`, the texts that the comparator reads."""
+        """Learn from `inputs`, what the comparator reads beside the image."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +97,24 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Network:
-    """Trains a module that composes the image and the texts; `build` makes it for dimension D."""
+    """Trains a module that composes the image and the other inputs.
+
+    Attributes:
+        build: makes it for dimension D.
+        match: as for `train_composer`.
+    """
 
     build: Callable[[int], nn.Module]
+    match: Match | None = None
 
     def fit(self, inputs: Sequence[str], data: FitData) -> Fitted:
         train, validation = data.train.composition(inputs), data.validation.composition(inputs)
-        module = train_composer(self.build, train, validation, data.params, data.seed)
+        module = train_composer(self.build, train, validation, data.params, data.seed, self.match)
 
         def scores(features: FrozenFeatures) -> Scores:
-            return dot_scores(compose(module, features.inputs(inputs)), features.split.stored)
+            queries = compose(module, features.inputs(inputs))
+            if self.match is None:
+                return dot_scores(queries, features.split.stored)
+            return composed_scores(queries, features.split.gallery, self.match)
 
         return Fitted(scores, {})

@@ -1,4 +1,4 @@
-"""Trains a composer of frozen image and text features: the same loss and gallery as the method's tuning."""
+"""Trains a composer of frozen features: the same loss and gallery as the method's tuning."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from pipeline.base.params import ComparatorParams
 from pipeline.base.progress import Progress
+from trainer.methods.graphs import Graphs
 from trainer.retrieval.answers import Answers
 from trainer.retrieval.metrics import objective, score_metrics
-from trainer.retrieval.ranking import dot_scores
+from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.tuning.determinism import seeded
-from trainer.tuning.losses import Temperature, gallery_loss
+from trainer.tuning.losses import Temperature, contrastive_loss, gallery_loss
 from trainer.tuning.schedule import epoch_batches
+
+Match = Callable[[Tensor, Tensor], Tensor]  # queries (B, X), gallery (N, D) -> scores (B, N)
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,13 @@ class Composition:
     """What a composer is trained or validated on.
 
     Attributes:
-        inputs: (Q, D) each, L2-normalised frozen features of the queries: the image, then the texts.
+        inputs: of the Q queries: the image, then what else the composer reads, as L2-normalised frozen
+            features (Q, D) each, or as graphs.
         gallery: (N, D).
         answers: of the Q queries.
     """
 
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor | Graphs, ...]
     gallery: Tensor
     answers: Answers
 
@@ -39,15 +43,18 @@ def train_composer(
     validation: Composition,
     params: ComparatorParams,
     seed: int,
+    match: Match | None = None,
 ) -> nn.Module:
     """The composer of the best epoch by validation mean recall, then mAP; in eval mode.
 
     Args:
-        build: gives a fresh module for dimension D, whose forward takes image and texts (B, D).
+        build: gives a fresh module for dimension D, whose forward takes the inputs of B queries.
         train: with the whole gallery of its split as negatives.
         validation: for early stopping; the untrained module is a candidate.
         params: of the loop.
         seed: the same seed gives the same module on one machine, with any number of threads.
+        match: scores images by what the module makes of a query; by default it is a vector (B, D), and the
+            score a dot product.
     """
     with seeded(seed):
         device = train.gallery.device
@@ -61,18 +68,19 @@ def train_composer(
             lr=params.learning_rate,
         )
         with _batch_norm_on_one_thread(module):
-            best, reached, best_epoch = copy.deepcopy(module.state_dict()), _reached(module, validation), 0
+            best, best_epoch = copy.deepcopy(module.state_dict()), 0
+            reached = _reached(module, validation, match)
             epochs, title = range(1, params.epochs + 1), f"train {type(module).__name__}"
             for epoch in Progress(epochs, title=title, unit="epoch", leave=False):
                 module.train()
                 for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
                     chosen = rows.to(device)
                     query = module(*(features[chosen] for features in train.inputs))
-                    loss = gallery_loss(query, train.gallery, train.answers.rows(chosen), temperature())
+                    loss = _loss(query, train.gallery, train.answers.rows(chosen), temperature(), match)
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
                     optimizer.step()
-                now = _reached(module, validation)
+                now = _reached(module, validation, match)
                 if now > reached:
                     best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
                 elif epoch - best_epoch >= params.patience:
@@ -82,16 +90,31 @@ def train_composer(
 
 
 @torch.no_grad()
-def compose(module: nn.Module, inputs: Sequence[Tensor], batch: int = 4096) -> Tensor:
-    """Queries (Q, D) of a composer in eval mode, given its inputs (Q, D)."""
+def compose(module: nn.Module, inputs: Sequence[Tensor | Graphs], batch: int = 4096) -> Tensor:
+    """Queries (Q, X) of a composer in eval mode, given its inputs of Q queries."""
     module.eval()
-    chunks = zip(*(features.split(batch) for features in inputs), strict=True)
-    return torch.cat([module(*chunk) for chunk in chunks])
+    starts = range(0, len(inputs[0]), batch)
+    return torch.cat([module(*(features[start : start + batch] for features in inputs)) for start in starts])
 
 
-def _reached(module: nn.Module, data: Composition) -> tuple[float, float]:
+def composed_scores(queries: Tensor, gallery: Tensor, match: Match | None) -> Scores:
+    """Scores of what a composer made of Q queries on a gallery (N, D)."""
+    if match is None:
+        return dot_scores(queries, gallery)
+    return lambda start, stop: match(queries[start:stop], gallery)
+
+
+def _loss(
+    queries: Tensor, gallery: Tensor, answers: Answers, temperature: Tensor, match: Match | None
+) -> Tensor:
+    if match is None:
+        return gallery_loss(queries, gallery, answers, temperature)
+    return contrastive_loss(match(queries, gallery), answers.target, answers.ignored_mask(), temperature)
+
+
+def _reached(module: nn.Module, data: Composition, match: Match | None) -> tuple[float, float]:
     queries = compose(module, data.inputs)
-    return objective(score_metrics(dot_scores(queries, data.gallery), data.answers))
+    return objective(score_metrics(composed_scores(queries, data.gallery, match), data.answers))
 
 
 @contextmanager

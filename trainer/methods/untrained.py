@@ -1,4 +1,4 @@
-"""Comparators that learn nothing: a random order, the image alone and the text alone."""
+"""Comparators that learn nothing: a random order, the image, the text or the pseudo caption alone."""
 
 import torch
 from torch import Tensor
@@ -37,3 +37,12 @@ def image_only(features: FrozenFeatures, seed: int) -> Scores:
 def text_only(features: FrozenFeatures, seed: int) -> Scores:
     """Cosines of the modification with the gallery."""
     return dot_scores(features.text["text"], features.split.stored)
+
+
+def cirevl(features: FrozenFeatures, seed: int) -> Scores:
+    """Cosines of the pseudo caption with the gallery: CIReVL (Karthik et al., ICLR 2024), training-free.
+
+    There a captioner describes the reference, a language model changes the description as asked for, and the
+    text tower finds it. Here the description is the reference's scene graph.
+    """
+    return dot_scores(features.text["pseudo_caption"], features.split.stored)

@@ -1,8 +1,8 @@
 """One dataset as a study reads it: splits, tokens, frozen features and traps, loaded once a process."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
-from pipeline.graph.scene_graph import graph_from_row, group_objects
+from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import Vlm, load_vlm
+from trainer.methods.graphs import SCENE_GRAPH, Graphs
 from trainer.methods.recipes import FrozenFeatures
-from trainer.methods.registry import comparator_inputs
+from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import Split, load_splits
+from trainer.study.graphs import in_words
 from trainer.study.traps import trap_indices
 
 SPLITS = ("train", "val", "test")
@@ -36,25 +38,55 @@ class StudyData:
         vlm: one for all datasets.
         splits: by name, on the model's device.
         texts: of all splits.
-        frozen: the untuned encoder's features of the texts that comparators read, by split.
+        graphs: of every query's reference, by split; `features` puts the features of their words in.
+        graph_rows: rows of `texts`, int64 (T,): these words.
         traps: of the test split, by kind: int64 (Q, T).
         alternatives: the further pseudo captions of every query, by split; empty lists where none were drawn.
         gallery_texts: the interpretation of every image of the gallery, by split; None where there is none.
         batch: texts that are encoded at a time.
+        frozen: the untuned encoder's features of all that comparators read, by split.
     """
 
     vlm: Vlm
     splits: dict[str, Split]
     texts: Texts
-    frozen: dict[str, FrozenFeatures]
+    graphs: dict[str, Graphs]
+    graph_rows: Tensor
     traps: dict[str, Tensor]
     alternatives: dict[str, list[list[str]]]
     gallery_texts: dict[str, list[str | None]]
     batch: int
+    frozen: dict[str, FrozenFeatures] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.frozen = self.features((*TEXT_INPUTS, SCENE_GRAPH))
 
     def encode(self, split: str, inputs: Sequence[str]) -> dict[str, Tensor]:
         """Features (Q, D) of some texts of a split's queries, by the model as it is now."""
         return self.splits[split].encode(self.vlm.model, self.texts, self.batch, inputs)
+
+    def features(self, inputs: Iterable[str]) -> dict[str, FrozenFeatures]:
+        """Features of what comparators read, of every split, by the model as it is now.
+
+        Each text is encoded apart: the features of modifications are then the same whatever an LLM writes.
+        """
+        inputs, graphs = set(inputs), dict[str, Graphs]()
+        if SCENE_GRAPH in inputs:
+            words = self._encode_words()
+            graphs = {name: replace(known, features=words) for name, known in self.graphs.items()}
+        texts = [name for name in TEXT_INPUTS if name in inputs]
+        return {
+            name: FrozenFeatures(
+                split, {text: self.encode(name, (text,))[text] for text in texts}, graphs.get(name)
+            )
+            for name, split in self.splits.items()
+        }
+
+    def _encode_words(self) -> Tensor:
+        """Features (T, D) of the words of graphs, of which a dataset may have none."""
+        if not len(self.graph_rows):
+            return torch.empty(0, self.vlm.dimension, device=self.vlm.device)
+        return self.texts.features(self.vlm.model, self.graph_rows, self.batch)
 
 
 def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> StudyData:
@@ -75,22 +107,23 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     expect = expected.interpretations(dataset)
     described = _column(paths.interpretations(dataset), INTERPRETATIONS, "image_id", "text", expect)
     gallery_texts = {name: list(map(described.get, split.gallery_ids)) for name, split in loaded.items()}
-    every = [text for split in loaded.values() for text in split.all_texts()]
+    references = {name: _references(split) for name, split in loaded.items()}
+    graphs = _graphs(expected, dataset, {*loaded["test"].gallery_ids}.union(*references.values()))
+    said = {image: in_words(graphs.get(image)) for images in references.values() for image in images}
+    words = sorted({text for graph in said.values() for text in graph.all_texts()})
+    every = [*words, *(text for split in loaded.values() for text in split.all_texts())]
     every += [text for lists in alternatives.values() for texts in lists for text in texts]
     every += [text for lists in gallery_texts.values() for text in lists if text]
     texts, batch = Texts.of(vlm, every), params.speed.encode_batch
     splits = {name: split.to(vlm.device) for name, split in loaded.items()}
-
-    # each input apart: the features of modifications are then the same whatever an LLM writes
-    frozen = {
-        name: FrozenFeatures(
-            split,
-            {text: split.encode(vlm.model, texts, batch, (text,))[text] for text in comparator_inputs()},
-        )
-        for name, split in splits.items()
+    row_of, empty = {text: row for row, text in enumerate(words)}, torch.empty(0, vlm.dimension)
+    graphs_of = {
+        name: Graphs.of([said[image] for image in images], row_of, empty.to(vlm.device))
+        for name, images in references.items()
     }
-    traps = _traps(expected, dataset, loaded["test"])
-    return StudyData(vlm, splits, texts, frozen, traps, alternatives, gallery_texts, batch)
+    traps = _traps(expected, dataset, loaded["test"], graphs)
+    rows = texts.rows(words)
+    return StudyData(vlm, splits, texts, graphs_of, rows, traps, alternatives, gallery_texts, batch)
 
 
 def load_model(params: Params, paths: Paths) -> Vlm:
@@ -131,13 +164,23 @@ def _column(
     return dict(zip(table[key].to_pylist(), table[column].to_pylist(), strict=True))
 
 
-def _traps(expected: Expected, dataset: str, test: Split) -> dict[str, Tensor]:
+def _references(split: Split) -> list[str]:
+    return [split.gallery_ids[place] for place in split.reference.tolist()]
+
+
+def _graphs(expected: Expected, dataset: str, images: set[str]) -> dict[str, GroupGraph]:
+    """The graphs of some images; those without one are absent."""
+    table = read_table(expected.paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset))
+    rows = pl.DataFrame(table).filter(pl.col("image_id").is_in(sorted(images))).iter_rows(named=True)
+    return {row["image_id"]: group_objects(graph_from_row(row)) for row in rows}
+
+
+def _traps(
+    expected: Expected, dataset: str, test: Split, graphs: Mapping[str, GroupGraph]
+) -> dict[str, Tensor]:
     paths = expected.paths
     images = ["reference_id", "target_id", "target_ids"]
     pairs = read_table(paths.pairs(dataset), PAIRS, ["query_id", *images], expected.pairs(dataset))
     tested = pl.DataFrame({"query_id": test.query_ids})
     queries = tested.join(pl.DataFrame(pairs), on="query_id", maintain_order="left")
-    table = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset))
-    rows = pl.DataFrame(table).filter(pl.col("image_id").is_in(test.gallery_ids)).iter_rows(named=True)
-    graphs = {row["image_id"]: group_objects(graph_from_row(row)) for row in rows}
     return trap_indices(test.gallery_ids, graphs, *(queries[name].to_list() for name in images))

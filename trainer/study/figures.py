@@ -23,6 +23,7 @@ SCHEMA = {
 }
 CLAIMS = {
     Family.NO_LANGUAGE_MODEL: "best without LLM text",
+    Family.SCENE_GRAPH: "best with the graph itself",
     Family.SAME_TEXTS: "best with the same LLM text",
 }
 UNTUNED, WHOLE_GALLERY, MEAN = "untuned", "whole gallery", "mean"

@@ -1,8 +1,8 @@
-"""Runs one job of a study: trains what is trained, chooses on validation, ranks the test split."""
+"""Runs jobs of a study: trains what is trained, chooses on validation, ranks the test split."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -16,39 +16,55 @@ from trainer.retrieval.metrics import retrieval_metrics, score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores, rank_all
 from trainer.study.data import StudyData, copy_text_state, text_tower_put_back
 from trainer.study.plan import Job
-from trainer.tuning.heads import FusionHead, Head, HybridHead
+from trainer.tuning.heads import Head, HybridHead
 from trainer.tuning.loop import Tuning
+from trainer.tuning.result import TuneResult
 
 Result = dict[str, Any]  # the results of a job, as JSON can hold them
 Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q values each
 TEST = "test"
 
+Outcome = tuple[Result, dict[str, Tensor] | None]  # results, and the tuned text tower where the job keeps it
 _HEAD_OPTIONS = ("terms", "signed")  # of the hybrid similarity; other options are parameters of `tune`
 
 
-def run_job(job: Job, data: StudyData, params: Params) -> tuple[Result, dict[str, Tensor] | None]:
-    """Run a job; afterwards the model's text tower is as it was before.
+@dataclass(frozen=True)
+class _Tower:
+    """A text tower that was tuned, and is that of the model as long as its jobs run."""
 
-    Returns:
-        `validation` and `test` metrics in percent, `views` (the ranks on the test split, and without each
-        kind of trap), what was `chosen`, `seconds`; and the tuned text tower where the job keeps it.
+    head: Head
+    run: TuneResult
+
+
+def run_job(job: Job, data: StudyData, params: Params) -> Outcome:
+    """Run a job; afterwards the model's text tower is as it was before."""
+    (outcome,) = run_jobs([job], data, params)
+    return outcome
+
+
+def run_jobs(jobs: Sequence[Job], data: StudyData, params: Params) -> Iterator[Outcome]:
+    """Run jobs of the same text tower (`same_tower`): it is tuned once, which counts for the first of them.
+
+    The model's text tower is that of the jobs until the last one is done, then as it was before.
+
+    Yields:
+        Of each job `validation` and `test` metrics in percent, `views` (the ranks on the test split, and
+        without each kind of trap), what was `chosen`, `seconds`; and the tower where the job keeps it.
     """
     start = time.perf_counter()
     with text_tower_put_back(data.vlm.model):
-        if job.tower:
-            scores, result = _tuned(job, data, params)
-        elif job.method == "hybrid_untuned":
-            head = HybridHead(params.method)
-            chosen = choose(head, data)
-            scores = head_scores(head, data, chosen, "test")
-            result = _result(head_scores(head, data, chosen, "val"), data, chosen)
-        else:
-            scores, result = _comparator(job, data.frozen, data, params)
-        tower = copy_text_state(data.vlm.model) if job.keep else None
-        result["views"] = test_views(scores, data)
-    result["test"] = metrics_of(result["views"][TEST])
-    result["seconds"] = round(time.perf_counter() - start, 3)
-    return result, tower
+        tower, features = None, data.frozen
+        if jobs[0].tower:
+            tower = _tune(jobs[0], data, params)
+            networks = [registry.named(job.method) for job in jobs if job.network]
+            features = data.features(name for method in networks for name in method.inputs)
+        for job in jobs:
+            scores, result = _measure(job, tower, features, data, params)
+            result["views"] = test_views(scores, data)
+            result["test"] = metrics_of(result["views"][TEST])
+            result["seconds"] = round(time.perf_counter() - start, 3)
+            yield result, copy_text_state(data.vlm.model) if job.keep else None
+            start = time.perf_counter()
 
 
 def test_views(scores: Scores, data: StudyData) -> Views:
@@ -82,23 +98,12 @@ def _without(scores: Scores, indices: Tensor, answers: Answers) -> Scores:
     return masked
 
 
-def _comparator(
-    job: Job, features: Mapping[str, FrozenFeatures], data: StudyData, params: Params
-) -> tuple[Scores, Result]:
-    method = registry.named(job.method)
-    if method.recipe is None:
-        raise ValueError(f"{method.name} is not a comparator")
-    own = params.comparators.model_copy(update=asdict(job.network) if job.network else {})
-    fitted = method.recipe.fit(method.inputs, FitData(features["train"], features["val"], own, job.seed))
-    return fitted.scores(features["test"]), _result(fitted.scores(features["val"]), data, fitted.chosen)
-
-
-def _tuned(job: Job, data: StudyData, params: Params) -> tuple[Scores, Result]:
+def _tune(job: Job, data: StudyData, params: Params) -> _Tower:
     options = dict(job.options) | (asdict(job.tower) if job.tower else {})
     method = registry.named(job.method)
     head: Head
-    if method.tower_text:
-        head = FusionHead(method.tower_text)
+    if method.tower_texts:
+        head = method.tower_head()
     else:
         of_head = {name: options.pop(name) for name in _HEAD_OPTIONS if name in options}
         head = HybridHead(params.method, **of_head)
@@ -111,17 +116,29 @@ def _tuned(job: Job, data: StudyData, params: Params) -> tuple[Scores, Result]:
         params.tune.model_copy(update=options),
         seed=job.seed,
         batch=data.batch,
-    ).run()
-    epochs = {"best_epoch": tuning.best_epoch, "epochs": len(tuning.history) - 1}
-    if job.network:
-        tuned = {
-            name: FrozenFeatures(split, data.encode(name, method.inputs))
-            for name, split in data.splits.items()
-        }
-        scores, result = _comparator(job, tuned, data, params)
-        return scores, result | epochs
-    result = {"validation": tuning.metrics, "chosen": tuning.chosen}
-    return head_scores(head, data, tuning.chosen, "test"), result | epochs
+    )
+    return _Tower(head, tuning.run())
+
+
+def _measure(
+    job: Job, tower: _Tower | None, features: Mapping[str, FrozenFeatures], data: StudyData, params: Params
+) -> tuple[Scores, Result]:
+    """Scores of the test split, and what validation gives."""
+    method, epochs = registry.named(job.method), {}
+    if tower:
+        epochs = {"best_epoch": tower.run.best_epoch, "epochs": len(tower.run.history) - 1}
+    if tower and not job.network:
+        result = {"validation": tower.run.metrics, "chosen": tower.run.chosen}
+        return head_scores(tower.head, data, tower.run.chosen, "test"), result | epochs
+    if method.recipe:
+        own = params.comparators.model_copy(update=asdict(job.network) if job.network else {})
+        fitted = method.recipe.fit(method.inputs, FitData(features["train"], features["val"], own, job.seed))
+        result = _result(fitted.scores(features["val"]), data, fitted.chosen)
+        return fitted.scores(features["test"]), result | epochs
+    head = HybridHead(params.method)
+    chosen = choose(head, data)
+    result = _result(head_scores(head, data, chosen, "val"), data, chosen)
+    return head_scores(head, data, chosen, "test"), result
 
 
 @torch.no_grad()

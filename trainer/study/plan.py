@@ -1,6 +1,6 @@
 """What a study runs: every training and every measurement as one job, named by all that it depends on."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ BEYOND: dict[str, Options] = {
 
 def studied() -> list[str]:
     """Every method of the study; the terms of the hybrid are measured with its details."""
-    return [method.name for method in registry.METHODS if method.family is not Family.TERMS]
+    return [method.name for method in registry.every() if method.family is not Family.TERMS]
 
 
 def untrained_methods() -> list[str]:
@@ -41,7 +41,7 @@ def untrained_methods() -> list[str]:
 def trained_methods() -> list[tuple[str, str]]:
     """Name and text tower, frozen or tuned, of everything that is trained."""
     networks = [(name, FROZEN) for name in studied() if has_network(name)]
-    towers = [(method.name, TUNED) for method, _ in registry.comparators() if method.tower_text]
+    towers = [(method.name, TUNED) for method, _ in registry.comparators() if method.tower_texts]
     return [*networks, *towers, ("hybrid", TUNED)]
 
 
@@ -104,6 +104,12 @@ class Job:
         words += [f"rate and temperature {self.hyperparameters}"] if self.hyperparameters else []
         words += [f"seed {self.seed}", *(f"{name} {value}" for name, value in self.options)]
         return ", ".join(words)
+
+
+def same_tower(job: Job) -> Hashable:
+    """Equal for jobs that tune the very same text tower: networks on it differ, but it is tuned once."""
+    texts = registry.named(job.method).tower_texts
+    return (job.dataset, texts, job.tower, job.seed, job.options) if job.tower and texts else job
 
 
 def tried_hyperparameters(params: Params) -> list[tuple[Hyperparameters, Hyperparameters]]:

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.progress import Progress
 from trainer.retrieval.metrics import objective
-from trainer.study.plan import ABLATIONS, BEYOND, Job, further_seeds, trials, untrained, variants
+from trainer.study.plan import ABLATIONS, BEYOND, Job, further_seeds, same_tower, trials, untrained, variants
 from trainer.study.store import Store
 
 log = logging.getLogger(__name__)
@@ -81,13 +81,16 @@ def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str
     keys = {job: store.job_key(job) for job in jobs}
     results = {job: result for job in jobs if (result := store.read(keys[job])) is not None}
     missing = [job for job in jobs if job not in results]
-    futures = {pool.submit(_work, job, keys[job]): job for job in missing}
+    towers: dict[Hashable, list[Job]] = {}
+    for job in missing:
+        towers.setdefault(same_tower(job), []).append(job)
+    futures = {pool.submit(_work, [(job, keys[job]) for job in of]): of for of in towers.values()}
     with Progress(total=len(jobs), initial=len(results), title=what, unit="job") as bar:
         for future in as_completed(futures):
-            job = futures[future]
-            results[job] = future.result()
-            bar.update()
-            log.info("%s: %s", job, _line(results[job]))
+            for job, result in zip(futures[future], future.result(), strict=True):
+                results[job] = result
+                bar.update()
+                log.info("%s: %s", job, _line(result))
     return {job: results[job] for job in jobs}
 
 
@@ -156,11 +159,16 @@ def _end_with(parent: Connection) -> None:
     os._exit(1)
 
 
-def _work(job: Job, key: str) -> dict[str, Any]:
-    from trainer.study.jobs import run_job
+def _work(jobs: Sequence[tuple[Job, str]]) -> list[dict[str, Any]]:
+    """Run jobs of the same text tower, and keep each result, under its key, as soon as it is there."""
+    from trainer.study.jobs import run_jobs
 
-    result, state = run_job(job, _worker.data(job.dataset), _worker.params)
-    return _worker.store.write(key, result, state)
+    of = [job for job, _ in jobs]
+    outcomes = run_jobs(of, _worker.data(of[0].dataset), _worker.params)
+    return [
+        _worker.store.write(key, result, state)
+        for (_, key), (result, state) in zip(jobs, outcomes, strict=True)
+    ]
 
 
 def _work_details(job: Job, job_key: str, key: str, chosen: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ JOB_ROOMS = (
     "trainer/retrieval",
     "trainer/tuning",
     "trainer/study/data.py",
+    "trainer/study/graphs.py",
     "trainer/study/jobs.py",
     "trainer/study/plan.py",
     "trainer/study/traps.py",

@@ -8,16 +8,20 @@ from torch import nn
 
 from pipeline.base.params import ComparatorParams
 from tests.trainer.cases import random_unit
-from trainer.methods.combiner import Combiner
+from trainer.methods.artemis import Artemis, artemis_scores
+from trainer.methods.combiner import Combiner, WideCombiner
+from trainer.methods.composeae import ComposeAeLike
 from trainer.methods.tirg import Tirg
-from trainer.methods.training import Composition, compose, train_composer
+from trainer.methods.training import Composition, Match, compose, composed_scores, train_composer
 from trainer.methods.untrained import chance_scores
 from trainer.methods.weicom import gaussian_cdf, weicom_scores
 from trainer.retrieval.answers import make_answers
 from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores
 from trainer.retrieval.metrics import retrieval_metrics
-from trainer.retrieval.ranking import Scores, dot_scores, rank_all
+from trainer.retrieval.ranking import Scores, rank_all
 
+BUILDS = [Tirg, Combiner, Artemis, ComposeAeLike]
+MATCHES: dict[type[torch.nn.Module], Match] = {Artemis: artemis_scores}
 PARAMS = ComparatorParams(
     epochs=30, patience=30, batch_size=32, learning_rate=3e-3, weight_decay=0.01, temperature=0.05
 )
@@ -108,6 +112,42 @@ def test_combiner_without_its_network_is_the_balance_of_both() -> None:
         assert torch.allclose(module(image, text), fused_query(image, text, 0.5), atol=1e-6)
 
 
+def test_the_wide_combiner_without_its_network_is_the_mean_of_all() -> None:
+    module = WideCombiner(6, 3).eval()
+    for layer in (module.output, module.balance[3]):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    features = [random_unit(4, 6, seed) for seed in range(3)]
+    with torch.no_grad():
+        found = module(*features)
+    assert torch.allclose(found, torch.nn.functional.normalize(sum(features), dim=-1), atol=1e-6)
+
+
+def test_artemis_is_the_published_score_in_loops() -> None:
+    torch.manual_seed(0)
+    module = Artemis(6)
+    image, text, gallery = random_unit(3, 6, 0), random_unit(3, 6, 1), random_unit(5, 6, 2)
+    with torch.no_grad():
+        found = artemis_scores(module(image, text), gallery)
+        explicit, implicit, wanted = module.explicit(text), module.implicit(text), module.transform(text)
+    cosine = torch.nn.functional.cosine_similarity
+    for q in range(3):
+        for t in range(5):
+            by_text = cosine(wanted[q], explicit[q] * gallery[t], dim=0)
+            by_image = cosine(implicit[q] * image[q], implicit[q] * gallery[t], dim=0)
+            assert found[q, t] == pytest.approx(float(by_text + by_image), abs=1e-5)
+
+
+def test_the_complex_composition_turns_the_image_by_the_text() -> None:
+    torch.manual_seed(0)
+    turn = ComposeAeLike(6).eval().turns[0]
+    image, text = random_unit(4, 6, 0), random_unit(4, 6, 1)
+    with torch.no_grad():
+        length, angle, real, imaginary = turn(image, text)
+        expected = length * torch.exp(1j * angle)
+    assert torch.allclose(torch.complex(real, imaginary), expected, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def rotation() -> tuple[Composition, Composition]:
     """The target is the image plus a fixed rotation of the text: no sum finds it, a trained composer can."""
@@ -121,18 +161,19 @@ def rotation() -> tuple[Composition, Composition]:
     return splits[0], splits[1]
 
 
-def _recall(module: torch.nn.Module, data: Composition) -> float:
+def _recall(module: torch.nn.Module, data: Composition, match: Match | None = None) -> float:
     queries = compose(module, data.inputs)
-    rankings = rank_all(dot_scores(queries, data.gallery), data.answers)
+    rankings = rank_all(composed_scores(queries, data.gallery, match), data.answers)
     return retrieval_metrics(rankings.rank, rankings.average_precision)["mean_recall"]
 
 
-@pytest.mark.parametrize("build", [Tirg, Combiner])
+@pytest.mark.parametrize("build", BUILDS)
 def test_training_beats_every_sum(
     build: type[torch.nn.Module], rotation: tuple[Composition, Composition]
 ) -> None:
     train, validation = rotation
-    trained = _recall(train_composer(build, train, validation, PARAMS, seed=0), validation)
+    match = MATCHES.get(build)
+    trained = _recall(train_composer(build, train, validation, PARAMS, 0, match), validation, match)
     sums = [
         rank_all(fusion_scores(*validation.inputs, validation.gallery, s), validation.answers)
         for s in np.linspace(0, 1, 11)
@@ -141,16 +182,17 @@ def test_training_beats_every_sum(
     assert trained > best + 10
 
 
-@pytest.mark.parametrize("build", [Tirg, Combiner])
+@pytest.mark.parametrize("build", BUILDS)
 def test_the_same_seed_trains_the_same_module(
     build: type[torch.nn.Module], rotation: tuple[Composition, Composition]
 ) -> None:
     short = PARAMS.model_copy(update={"epochs": 2})
     torch.manual_seed(99)
-    first = train_composer(build, *rotation, short, seed=5).state_dict()
+    match = MATCHES.get(build)
+    first = train_composer(build, *rotation, short, 5, match).state_dict()
     torch.manual_seed(98)
-    again = train_composer(build, *rotation, short, seed=5).state_dict()
-    other = train_composer(build, *rotation, short, seed=6).state_dict()
+    again = train_composer(build, *rotation, short, 5, match).state_dict()
+    other = train_composer(build, *rotation, short, 6, match).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 

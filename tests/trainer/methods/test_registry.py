@@ -14,6 +14,7 @@ from stages import evaluate, tune
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
 from trainer.methods import registry
 from trainer.methods.combiner import Combiner
+from trainer.methods.graphs import SCENE_GRAPH
 from trainer.methods.recipes import Network, Untrained
 from trainer.methods.registry import Family, Method
 from trainer.methods.untrained import text_only
@@ -35,13 +36,14 @@ def add(monkeypatch: pytest.MonkeyPatch, method: Method) -> None:
 
 
 def test_names_are_distinct_and_every_comparator_has_a_claim() -> None:
-    names = [method.name for method in registry.METHODS]
-    assert len(set(names)) == len(names)
-    for method in registry.METHODS:
-        assert set(method.inputs) <= set(TEXT_INPUTS)
+    names = [method.name for method in registry.every()]
+    assert len(set(names)) == len(names) == len(registry.METHODS) + len(registry.STUDIED)
+    for method in registry.every():
+        assert set(method.inputs) <= {*TEXT_INPUTS, SCENE_GRAPH}
         assert (method.recipe is not None) == (method.family in CLAIMS)
-        assert method.family is not Family.NO_LANGUAGE_MODEL or not method.reads_captions
-        assert method.tower_text is None or method.tower_text in method.inputs
+        assert method.reads_captions == (method.family not in (Family.NO_LANGUAGE_MODEL, Family.SCENE_GRAPH))
+        assert (SCENE_GRAPH in method.inputs) == (method.family is Family.SCENE_GRAPH)
+        assert set(method.tower_texts) <= set(method.inputs)
 
 
 def test_the_plots_of_dvc_show_the_methods_that_are_marked() -> None:
@@ -78,7 +80,7 @@ def test_a_new_network_is_trained_with_both_towers(
     before, jobs = trained_methods(), untrained(make_params(), ["d"])
     add(
         monkeypatch,
-        Method("net", Family.SAME_TEXTS, ("pseudo_caption",), Network(Combiner), "pseudo_caption"),
+        Method("net", Family.SAME_TEXTS, ("pseudo_caption",), Network(Combiner), ("pseudo_caption",)),
     )
     assert set(trained_methods()) - set(before) == {("net", FROZEN), ("net", TUNED)}
     assert untrained(make_params(), ["d"]) == jobs

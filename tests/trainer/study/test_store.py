@@ -1,9 +1,11 @@
 """What a language model says is part of a job's name where the job reads it, and only there."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 import torch
@@ -15,14 +17,28 @@ from pipeline.base.schemas import PSEUDO_CAPTIONS
 from pipeline.base.tables import read_table, write_table
 from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
+from trainer.methods import registry
 from trainer.study import store
-from trainer.study.data import load_model, load_study_data
-from trainer.study.jobs import run_job
-from trainer.study.plan import TUNED, Hyperparameters, Job, has_network, trained_methods, untrained_methods
+from trainer.study.data import copy_text_state, load_model, load_study_data
+from trainer.study.jobs import run_job, run_jobs
+from trainer.study.plan import (
+    FROZEN,
+    TUNED,
+    Hyperparameters,
+    Job,
+    has_network,
+    same_tower,
+    trained_methods,
+    untrained_methods,
+)
 from trainer.study.store import Store
+from trainer.tuning.loop import Tuning
 
 __all__ = ["make_params", "vlm_folder"]
-READ_CAPTIONS = {"image_plus_pseudo_caption", "combiner_pseudo_caption", "hybrid_untuned", "hybrid"}
+READ_CAPTIONS = {
+    "image_plus_pseudo_caption", "combiner_pseudo_caption", "artemis_pseudo_caption",
+    "composeae_like_pseudo_caption", "combiner_all_texts", "linear_mix", "cirevl", "hybrid_untuned", "hybrid",
+}  # fmt: skip
 SETTING = Hyperparameters(1e-3, 0.05)
 JOBS = [Job("one", method) for method in untrained_methods()] + [
     Job("one", method, SETTING if text == TUNED else None, SETTING if has_network(method) else None)
@@ -93,17 +109,53 @@ def test_a_result_is_the_same_in_the_run_that_found_it_and_in_the_next(
     assert results.write("key", thirds) == results.read("key") != thirds
 
 
-@pytest.mark.parametrize("job", [job for job in JOBS if job.method not in READ_CAPTIONS], ids=str)
+@pytest.mark.parametrize("text", [FROZEN, TUNED])
 def test_jobs_that_do_not_read_captions_find_the_same_whatever_they_say(
-    projects: tuple[Params, list[Paths]], job: Job
+    projects: tuple[Params, list[Paths]], text: str
 ) -> None:
     params, both = projects
+    jobs = [job for job in JOBS if job.method not in READ_CAPTIONS and job.text_tower == text]
+    assert len(jobs) > 5
     found = []
     for paths in both:
-        vlm = load_model(params, paths)
-        result, _ = run_job(job, load_study_data(params, paths, "one", vlm), params)
-        found.append({**result, "seconds": 0})
+        data = load_study_data(params, paths, "one", load_model(params, paths))
+        found.append({job: _timeless(run_job(job, data, params)[0]) for job in jobs})
     assert found[0] == found[1]
+
+
+def test_a_text_tower_that_jobs_share_is_tuned_once_and_gives_each_what_its_own_would(
+    projects: tuple[Params, list[Paths]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, (paths, _) = projects
+    data = load_study_data(params, paths, "one", load_model(params, paths))
+    together = [job for job in JOBS if job.tower and registry.named(job.method).tower_texts == ("text",)]
+    assert len(together) > 5 and len({same_tower(job) for job in together}) == 1
+    tunings = []
+    tune = Tuning.run
+    monkeypatch.setattr(Tuning, "run", lambda self: tunings.append(1) or tune(self))
+    before = copy_text_state(data.vlm.model)
+    shared = [_timeless(result) for result, _ in run_jobs(together, data, params)]
+    assert len(tunings) == 1
+    after = copy_text_state(data.vlm.model)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    for job in (together[0], together[-1]):
+        assert _timeless(run_job(job, data, params)[0]) == shared[together.index(job)]
+
+
+def test_only_jobs_of_the_same_text_tower_share_it() -> None:
+    job = Job("d", "tirg", SETTING, SETTING, 1)
+    apart = [
+        replace(job, dataset="e"), replace(job, tower=Hyperparameters(1e-3, 0.1)), replace(job, seed=2),
+        replace(job, tower=None), replace(job, method="combiner_pseudo_caption"),
+        replace(job, options=(("distill", 1.0),)), replace(job, method="hybrid", network=None),
+    ]  # fmt: skip
+    assert all(same_tower(other) != same_tower(job) for other in apart)
+    other_network = replace(job, method="graph_combiner", network=Hyperparameters(1e-2, 0.1))
+    assert same_tower(other_network) == same_tower(job)
+
+
+def _timeless(result: dict[str, Any]) -> dict[str, Any]:
+    return {**result, "seconds": 0}
 
 
 def test_a_damaged_result_or_text_tower_is_computed_again(projects: tuple[Params, list[Paths]]) -> None:
