@@ -68,23 +68,26 @@ class Gallery:
         return torch.from_numpy(self.vectors[rows.numpy()])
 
 
-@torch.no_grad()
 def dot_products(queries: Tensor, gallery: Tensor | Gallery, out: Tensor | None = None) -> Tensor:
-    """(B, N) of queries (B, D) and a gallery (N, D), without gradients.
+    """(B, N) of queries (B, D) and a gallery (N, D).
 
     Beside the result, memory holds one block of a stored gallery.
 
     Args:
-        out: of at least B rows, the first of which are overwritten by the result.
+        out: of at least B rows, the first of which are overwritten by the result. Gradients flow only without
+            it, and only with a gallery in memory.
     """
-    products = queries.new_empty(len(queries), len(gallery)) if out is None else out[: len(queries)]
-    if isinstance(gallery, Tensor):
-        return torch.mm(queries, gallery.T, out=products)
-    start = 0
-    for block in gallery.blocks(_BLOCK):
-        torch.mm(queries, block.T, out=products[:, start : start + len(block)])
-        start += len(block)
-    return products
+    if isinstance(gallery, Tensor) and out is None:
+        return queries @ gallery.T
+    with torch.no_grad():
+        products = queries.new_empty(len(queries), len(gallery)) if out is None else out[: len(queries)]
+        if isinstance(gallery, Tensor):
+            return torch.mm(queries, gallery.T, out=products)
+        start = 0
+        for block in gallery.blocks(_BLOCK):
+            torch.mm(queries, block.T, out=products[:, start : start + len(block)])
+            start += len(block)
+        return products
 
 
 def _normalise(features: Tensor) -> Tensor:
