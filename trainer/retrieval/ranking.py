@@ -63,9 +63,7 @@ def rank_all(scores: Scores, answers: Answers, top: int = TOP, chunk: int | None
         stop = min(start + chunk, len(answers))
         if isinstance(scores, DotScores):
             batch = scores(start, stop, held)
-            held = (
-                batch.detach() if held is None else held
-            )  # new memory for each chunk would cost a tenth of the time
+            held = batch.detach() if held is None else held  # new memory for each would cost a tenth more
         else:
             batch = scores(start, stop)
         chunks.append(rank_batch(batch, answers.rows(slice(start, stop)), top))
