@@ -26,6 +26,7 @@ bench: install
 	python -m speed.captions
 	python -m speed.search
 	python -m speed.pairs
+	python -m speed.ranking
 
 soak: install
 	python -m tests.soak $(ONLY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -28,7 +28,7 @@ from trainer.methods.recipes import FitData, FrozenFeatures
 from trainer.methods.terms import term_scores, top_shares
 from trainer.retrieval.answers import NONE
 from trainer.retrieval.metrics import recall_at, retrieval_metrics
-from trainer.retrieval.ranking import Rankings, dot_scores, rank_all
+from trainer.retrieval.ranking import Rankings, dot_scores, queries_at_once, rank_all
 from trainer.retrieval.similarity import TERMS, QueryFeatures
 from trainer.retrieval.splits import Split, load_splits, tokens_hash
 from trainer.retrieval.weights import Choice
@@ -61,6 +61,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     }
     record = read_record(paths.tuned(dataset), tuned_from)
     batch, inputs = params.speed.encode_batch, registry.comparator_inputs()
+    at_once = queries_at_once(len(test.stored), params.speed.rank_mib)
     known, choosing = (
         FrozenFeatures(split, split.encode(vlm.model, texts, batch, inputs)) for split in (train, validation)
     )
@@ -78,7 +79,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     }
     untuned, weighting = sums["hybrid_untuned"]
     ours = {
-        "hybrid_untuned": dot_scores(weighting.queries(untuned), test.gallery),
+        "hybrid_untuned": dot_scores(weighting.queries(untuned), test.stored),
         **term_scores((validation, test), tuned, choice, params.method.choose),
     }
     metrics: dict[str, dict[str, float]] = {}
@@ -87,14 +88,14 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
     for method in Progress(registry.METHODS, title=f"evaluate {dataset}", unit="method"):
         recipe = method.recipe
         scores = recipe.fit(method.inputs, fit_data).scores(frozen) if recipe else ours[method.name]
-        rankings = rank_all(scores, test.answers)
+        rankings = rank_all(scores, test.answers, chunk=at_once)
         metrics[method.name] = retrieval_metrics(rankings.rank, rankings.average_precision)
         if method.reads_captions:
             metrics[method.name]["missing_captions"] = test.missing_captions
         shares = None
         if method.name in sums:
             summed, weighting = sums[method.name]
-            shares = top_shares(summed, test.gallery, rankings.top, weighting, batch)
+            shares = top_shares(summed, test.stored, rankings.top, weighting, batch)
         rows.append(_rows(method.name, test, rankings, shares))
         for point in curves:
             point[method.name] = recall_at(rankings.rank, point["k"])

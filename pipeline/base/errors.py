@@ -122,7 +122,7 @@ def of_the_machine(error: BaseException) -> UserError | None:
         reason = "memory ran out"
         remedy = (
             "Give the run more memory, or lower what it holds at once: speed.workers, speed.embed_batch, "
-            "speed.encode_batch, tune.batch_size"
+            "speed.encode_batch, speed.rank_mib, tune.batch_size"
         )
         return UserError(reason, remedy, value=text)
     return None

@@ -350,6 +350,7 @@ class SpeedParams(_Section):
     device: Literal["auto", "cpu", "cuda"]
     embed_batch: Count
     encode_batch: Count
+    rank_mib: Count = 512
     llm: EngineArguments
     ray: RayParams
     endpoint_concurrency: Count

@@ -16,6 +16,7 @@ from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, project, vlm_folder
 from trainer.methods import registry
 from trainer.retrieval.answers import make_answers
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.metrics import retrieval_metrics
 from trainer.retrieval.ranking import rank_batch
 from trainer.retrieval.splits import Split
@@ -101,7 +102,7 @@ def test_rankings_agree_with_the_queries(evaluated: Paths) -> None:
 
 def test_a_small_gallery_gives_fewer_images_and_as_many_scores() -> None:
     answers = make_answers([0, 1], [[0], [1]], [2, -1], 3)
-    ids, no_image = ["a", "b", "c"], torch.empty(3, 0)
+    ids, no_image = ["a", "b", "c"], Gallery.of(torch.empty(3, 0))
     split = Split(["q", "r"], ["add", "move"], ids, no_image, torch.tensor([2, 0]), answers, {}, 0)
     scores = torch.tensor([[0.25, 0.5, 1.0], [0.5, 0.12344, -1e-6]])
     shares = torch.arange(18.0).reshape(2, 3, 3) / 8

@@ -25,6 +25,7 @@ from trainer.benchmarks.ranking import METHODS, MIXES, rank_method, split_featur
 from trainer.benchmarks.registry import find_benchmark, read_split
 from trainer.benchmarks.types import BenchmarkSplit, CategoryFeatures
 from trainer.retrieval.fusion import SHARES
+from trainer.retrieval.ranking import MEMORY_MIB
 from trainer.tuning.folder import RECORD_NAME, read_record
 
 DEFAULT_SHARE = 0.5
@@ -71,7 +72,7 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
     encoders = {"frozen": vlm}
     if request.tuned is not None:
         encoders["tuned"] = load_tuned(params, request.tuned, vlm)
-    images = _image_features(vlm, checked, params, paths)
+    images, memory = _image_features(vlm, checked, params, paths), params.speed.rank_mib
     figures: dict[str, dict[str, Any]] = {}
     shares: dict[str, dict[str, float]] = {}
     submissions: dict[str, Any] = {}
@@ -80,9 +81,11 @@ def measure(params: Params, paths: Paths, request: Request) -> list[str]:
             shares[name] = dict.fromkeys(MIXES, DEFAULT_SHARE if request.share is None else request.share)
         else:
             features = _features(encoder, chosen_on, images, params.speed.encode_batch)
-            shares[name] = {method: best_share(chosen_on, method, features) for method in MIXES}
+            shares[name] = {method: best_share(chosen_on, method, features, memory) for method in MIXES}
         features = _features(encoder, measured, images, params.speed.encode_batch)
-        ranked = {method: rank_method(method, features, shares[name].get(method, 0.0)) for method in METHODS}
+        ranked = {
+            method: rank_method(method, features, shares[name].get(method, 0.0), memory) for method in METHODS
+        }
         if measured.labelled:
             figures[name] = {method: benchmark.figures(categories) for method, categories in ranked.items()}
         elif benchmark.submissions:
@@ -136,12 +139,17 @@ def read_splits(request: Request) -> tuple[BenchmarkSplit, BenchmarkSplit | None
     return measured, chosen_on
 
 
-def best_share(split: BenchmarkSplit, method: str, categories: Sequence[CategoryFeatures]) -> float:
-    """The share of `SHARES` with the best headline figure over all categories; ties go to the smallest."""
+def best_share(
+    split: BenchmarkSplit, method: str, categories: Sequence[CategoryFeatures], memory_mib: int = MEMORY_MIB
+) -> float:
+    """The share of `SHARES` with the best headline figure over all categories; ties go to the smallest.
+
+    `memory_mib` is as for `queries_at_once`.
+    """
     benchmark = find_benchmark(split.layout)
 
     def headline(share: float) -> float:
-        figures = benchmark.figures(rank_method(method, categories, share))
+        figures = benchmark.figures(rank_method(method, categories, share, memory_mib))
         return round(figure(figures, benchmark.headline), 9)
 
     return max(SHARES, key=headline)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from trainer.benchmarks.types import BenchmarkSplit, Category, CategoryFeatures, Ranked
 from trainer.methods.weicom import weicom_scores
 from trainer.retrieval.answers import NONE, Answers, pad_rows
 from trainer.retrieval.fusion import fusion_scores
-from trainer.retrieval.ranking import CHUNK_SCORES, Scores, dot_scores, rank_all
+from trainer.retrieval.gallery import Gallery
+from trainer.retrieval.ranking import MEMORY_MIB, Scores, dot_scores, queries_at_once, rank_all
 
 MIXES = {"image_plus_text": fusion_scores, "weicom": weicom_scores}  # each takes a share of the text
 METHODS = ("image_only", "text_only", *MIXES)
@@ -25,8 +25,8 @@ def split_features(
     distinct = {id(category.gallery): category.gallery for category in split.categories}  # some share one
     galleries = {}
     for key, gallery in distinct.items():
-        vectors = torch.stack([image_of[file] for file in gallery.values()]).float()
-        galleries[key] = normalize(vectors, dim=-1).to(device)  # float16 rows are a little off 1
+        vectors = torch.stack([image_of[file] for file in gallery.values()])
+        galleries[key] = Gallery.of(vectors.to(device))
     return [
         _category_features(category, split.reference_removed, galleries[id(category.gallery)], text_of)
         for category in split.categories
@@ -34,7 +34,7 @@ def split_features(
 
 
 def _category_features(
-    category: Category, reference_removed: bool, gallery: Tensor, text_of: Mapping[str, Tensor]
+    category: Category, reference_removed: bool, gallery: Gallery, text_of: Mapping[str, Tensor]
 ) -> CategoryFeatures:
     queries, device = category.queries, gallery.device
     index_of = {name: index for index, name in enumerate(category.gallery)}
@@ -60,14 +60,16 @@ def method_scores(method: str, features: CategoryFeatures, share: float) -> Scor
     return dot_scores({"image_only": image, "text_only": text}[method], gallery)
 
 
-def rank_method(method: str, categories: Sequence[CategoryFeatures], share: float) -> list[Ranked]:
-    """Every category as a method ranks it."""
-    return [_rank(features, method_scores(method, features, share)) for features in categories]
+def rank_method(
+    method: str, categories: Sequence[CategoryFeatures], share: float, memory_mib: int = MEMORY_MIB
+) -> list[Ranked]:
+    """Every category as a method ranks it; `memory_mib` as for `queries_at_once`."""
+    return [_rank(features, method_scores(method, features, share), memory_mib) for features in categories]
 
 
-def _rank(features: CategoryFeatures, scores: Scores) -> Ranked:
+def _rank(features: CategoryFeatures, scores: Scores, memory_mib: int) -> Ranked:
     """Rank the gallery and, where the queries have sets, the members of each query's own set."""
-    chunk = max(1, CHUNK_SCORES // len(features.gallery))
+    chunk = queries_at_once(len(features.gallery), memory_mib)
     in_set = None
     if features.members.shape[1]:
         targets = (features.members == features.answers.target[:, None]) & (features.members != NONE)

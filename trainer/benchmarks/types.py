@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from trainer.retrieval.answers import Answers
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import Rankings
 
 
@@ -70,7 +71,7 @@ class CategoryFeatures:
     """Q queries of one category and the N images they search.
 
     Attributes:
-        gallery: float32 (N, D), L2-normalised, in the order of the category's gallery.
+        gallery: of the N images, in the order of the category's gallery.
         reference: int64 (Q,), indices into the gallery.
         text: float32 (Q, D), L2-normalised.
         answers: what is right and what is removed.
@@ -78,7 +79,7 @@ class CategoryFeatures:
     """
 
     category: Category
-    gallery: Tensor
+    gallery: Gallery
     reference: Tensor
     text: Tensor
     answers: Answers

@@ -10,7 +10,8 @@ from pipeline.base.params import ComparatorParams
 from trainer.methods.graphs import SCENE_GRAPH, Graphs
 from trainer.methods.training import Composition, Match, compose, composed_scores, train_composer
 from trainer.retrieval.fusion import choose_share
-from trainer.retrieval.ranking import Scores
+from trainer.retrieval.gallery import Gallery
+from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.retrieval.splits import Split
 
 
@@ -28,9 +29,12 @@ class FrozenFeatures:
     graphs: Graphs | None = None
 
     def composition(self, inputs: Sequence[str]) -> Composition:
-        """Images and some inputs, as a composer wants them."""
-        features = (self.split.image, *map(self._input, inputs))
-        return Composition(features, self.split.gallery, self.split.answers)
+        """Images and some inputs, as a composer learns from them."""
+        return Composition(self.inputs(inputs), self.split.gallery, self.split.answers)
+
+    def inputs(self, names: Sequence[str]) -> tuple[Tensor | Graphs, ...]:
+        """The image and some inputs, of Q queries each."""
+        return (self.split.image, *map(self._input, names))
 
     def _input(self, name: str) -> Tensor | Graphs:
         if name != SCENE_GRAPH:
@@ -79,13 +83,13 @@ class Untrained:
 class Mixed:
     """Chooses the share of its one text on validation; `mix` gets image, text, gallery and share."""
 
-    mix: Callable[[Tensor, Tensor, Tensor, float], Scores]
+    mix: Callable[[Tensor, Tensor, Gallery, float], Scores]
 
     def fit(self, inputs: Sequence[str], data: FitData) -> Fitted:
         (text,) = inputs
 
         def scores(features: FrozenFeatures, share: float) -> Scores:
-            return self.mix(features.split.image, features.text[text], features.split.gallery, share)
+            return self.mix(features.split.image, features.text[text], features.split.stored, share)
 
         share = choose_share(lambda share: scores(data.validation, share), data.validation.split.answers)
         return Fitted(lambda features: scores(features, share), {"share": share})
@@ -108,7 +112,9 @@ class Network:
         module = train_composer(self.build, train, validation, data.params, data.seed, self.match)
 
         def scores(features: FrozenFeatures) -> Scores:
-            composition = features.composition(inputs)
-            return composed_scores(compose(module, composition.inputs), composition.gallery, self.match)
+            queries = compose(module, features.inputs(inputs))
+            if self.match is None:
+                return dot_scores(queries, features.split.stored)
+            return composed_scores(queries, features.split.gallery, self.match)
 
         return Fitted(scores, {})

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.retrieval.similarity import TERMS, QueryFeatures, term_queries
 from trainer.retrieval.splits import Split
@@ -28,10 +29,12 @@ def term_scores(
         alone = search(known, validation.gallery, validation.answers, ("triplet",))
     queries = dict(zip(TERMS, term_queries(tested, alone.mixture), strict=True))
     queries["hybrid"] = choice.queries(tested)
-    return {name: dot_scores(query, test.gallery) for name, query in queries.items()}
+    return {name: dot_scores(query, test.stored) for name, query in queries.items()}
 
 
-def top_shares(features: QueryFeatures, gallery: Tensor, top: Tensor, choice: Choice, batch: int) -> Tensor:
+def top_shares(
+    features: QueryFeatures, gallery: Tensor | Gallery, top: Tensor, choice: Choice, batch: int
+) -> Tensor:
     """What each of `TERMS` adds to the hybrid similarity of the first images of each query: w_k S_k.
 
     Args:

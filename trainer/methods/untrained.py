@@ -9,7 +9,7 @@ from trainer.retrieval.ranking import Scores, dot_scores
 
 def chance(features: FrozenFeatures, seed: int) -> Scores:
     """Random scores of a split's queries."""
-    return chance_scores(len(features.split), len(features.split.gallery), seed)
+    return chance_scores(len(features.split), len(features.split.stored), seed)
 
 
 def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
@@ -31,12 +31,12 @@ def chance_scores(queries: int, gallery_size: int, seed: int) -> Scores:
 
 def image_only(features: FrozenFeatures, seed: int) -> Scores:
     """Cosines of the reference with the gallery."""
-    return dot_scores(features.split.image, features.split.gallery)
+    return dot_scores(features.split.image, features.split.stored)
 
 
 def text_only(features: FrozenFeatures, seed: int) -> Scores:
     """Cosines of the modification with the gallery."""
-    return dot_scores(features.text["text"], features.split.gallery)
+    return dot_scores(features.text["text"], features.split.stored)
 
 
 def cirevl(features: FrozenFeatures, seed: int) -> Scores:
@@ -45,4 +45,4 @@ def cirevl(features: FrozenFeatures, seed: int) -> Scores:
     There a captioner describes the reference, a language model changes the description as asked for, and the
     text tower finds it. Here the description is the reference's scene graph.
     """
-    return dot_scores(features.text["pseudo_caption"], features.split.gallery)
+    return dot_scores(features.text["pseudo_caption"], features.split.stored)

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from trainer.retrieval.gallery import Gallery, dot_products
 from trainer.retrieval.ranking import Scores
 
 
@@ -23,7 +24,7 @@ def gaussian_cdf(similarities: Tensor) -> Tensor:
     return 0.5 * (1 + torch.erf(standard / math.sqrt(2)))
 
 
-def weicom_scores(image: Tensor, text: Tensor, gallery: Tensor, share: float) -> Scores:
+def weicom_scores(image: Tensor, text: Tensor, gallery: Tensor | Gallery, share: float) -> Scores:
     """(1 - share) CDF(image similarity) + share CDF(text similarity).
 
     Args:
@@ -33,8 +34,8 @@ def weicom_scores(image: Tensor, text: Tensor, gallery: Tensor, share: float) ->
     """
 
     def scores(start: int, stop: int) -> Tensor:
-        by_image = gaussian_cdf(image[start:stop] @ gallery.T)
-        by_text = gaussian_cdf(text[start:stop] @ gallery.T)
+        by_image = gaussian_cdf(dot_products(image[start:stop], gallery))
+        by_text = gaussian_cdf(dot_products(text[start:stop], gallery))
         return (1 - share) * by_image + share * by_text
 
     return scores

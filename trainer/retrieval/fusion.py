@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from trainer.retrieval.answers import Answers
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.metrics import objective, score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores
 
@@ -17,7 +18,7 @@ def fused_query(image: Tensor, text: Tensor, share: float) -> Tensor:
     return normalize((1 - share) * image + share * text, dim=-1)
 
 
-def fusion_scores(image: Tensor, text: Tensor, gallery: Tensor, share: float) -> Scores:
+def fusion_scores(image: Tensor, text: Tensor, gallery: Tensor | Gallery, share: float) -> Scores:
     """Scores of the fused queries on a gallery (N, D)."""
     return dot_scores(fused_query(image, text, share), gallery)
 

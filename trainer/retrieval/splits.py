@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from pipeline.base.tables import read_table
 from pipeline.vision.features import Features
 from pipeline.vision.texts import Texts
 from trainer.retrieval.answers import NONE, Answers, make_answers
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.similarity import TEXT_INPUTS, QueryFeatures
 
 
@@ -28,7 +29,7 @@ class Split:
     Attributes:
         query_ids, kinds: Q strings.
         gallery_ids: N strings.
-        gallery: float32 (N, D), L2-normalised image features.
+        stored: features of the N images, read as they are used.
         reference: int64 (Q,), the reference's index in the gallery.
         answers: what is right and what is removed.
         texts: Q strings for each of `TEXT_INPUTS`.
@@ -39,7 +40,7 @@ class Split:
     query_ids: list[str]
     kinds: list[str]
     gallery_ids: list[str]
-    gallery: Tensor
+    stored: Gallery
     reference: Tensor
     answers: Answers
     texts: dict[str, list[str]]
@@ -52,7 +53,7 @@ class Split:
         """The same split with its tensors on another device."""
         return replace(
             self,
-            gallery=self.gallery.to(device),
+            stored=self.stored.to(device),
             reference=self.reference.to(device),
             answers=self.answers.to(device),
         )
@@ -64,7 +65,12 @@ class Split:
     @property
     def image(self) -> Tensor:
         """f_v(r), (Q, D), of every query's reference."""
-        return self.gallery[self.reference]
+        return self.stored[self.reference]
+
+    @cached_property
+    def gallery(self) -> Tensor:
+        """float32 (N, D), L2-normalised: a copy of all features in memory, for training."""
+        return self.stored[:]
 
     def encode(
         self, model: Any, texts: Texts, batch: int, inputs: Sequence[str] = TEXT_INPUTS
@@ -109,7 +115,7 @@ def load_splits(
             raise _empty("query", paths.pairs(dataset), split)
         if not gallery_ids:
             raise _empty("image", paths.images(dataset), split)
-        gallery = _gallery(features, gallery_ids, paths.features(dataset))
+        stored = _stored(features, gallery_ids, paths.features(dataset))
         index_of = {image_id: index for index, image_id in enumerate(gallery_ids)}
         answers = _answers(rows.to_dicts(), index_of, reference_removed, paths.pairs(dataset))
         incomplete = pl.any_horizontal(pl.col("interpretation", "pseudo_caption").is_null())
@@ -117,7 +123,7 @@ def load_splits(
             query_ids=rows["query_id"].to_list(),
             kinds=rows["kind"].to_list(),
             gallery_ids=gallery_ids,
-            gallery=gallery,
+            stored=stored,
             reference=torch.tensor([index_of[image_id] for image_id in rows["reference_id"]]),
             answers=answers,
             texts=_texts(rows),
@@ -158,13 +164,12 @@ def _queries(expected: Expected, dataset: str) -> pl.DataFrame:
     return queries
 
 
-def _gallery(features: Features, ids: Sequence[str], folder: Path) -> Tensor:
+def _stored(features: Features, ids: Sequence[str], folder: Path) -> Gallery:
     missing = [image_id for image_id in ids if image_id not in features.row_of]
     if missing:
         reason = f"{len(missing)} images have no feature"
         raise UserError(reason, "Run `dvc repro embed`", file=folder, field="image_id", value=missing[0])
-    rows = np.asarray(features.vectors[[features.row_of[image_id] for image_id in ids]], dtype=np.float32)
-    return torch.nn.functional.normalize(torch.from_numpy(rows), dim=-1)  # float16 rows are a little off 1
+    return Gallery(features.vectors, torch.tensor([features.row_of[image_id] for image_id in ids]))
 
 
 def _answers(

@@ -19,6 +19,7 @@ from trainer.benchmarks.ranking import (
 )
 from trainer.benchmarks.registry import BENCHMARKS
 from trainer.benchmarks.types import BenchmarkQuery, BenchmarkSplit, Category, CategoryFeatures
+from trainer.retrieval.gallery import Gallery
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 
@@ -94,7 +95,7 @@ def test_of_equal_scores_the_first_image_comes_first_but_after_no_wrong_one() ->
     features = _features([_query("1", "a", "c", members="dcb")], True, {"to c": 90.0})
     same = CategoryFeatures(
         features.category,
-        torch.ones_like(features.gallery) / 2**0.5,
+        Gallery.of(torch.ones(len(features.gallery), 2)),
         features.reference,
         features.text,
         features.answers,
@@ -109,10 +110,10 @@ def test_methods_are_their_formulas() -> None:
     features = _features(CIRR, True, TEXTS)
     scores = {method: method_scores(method, features, 0.25)(0, 2) for method in METHODS}
     image, text = features.image, features.text
-    torch.testing.assert_close(scores["image_only"], image @ features.gallery.T)
-    torch.testing.assert_close(scores["text_only"], text @ features.gallery.T)
+    torch.testing.assert_close(scores["image_only"], image @ features.gallery[:].T)
+    torch.testing.assert_close(scores["text_only"], text @ features.gallery[:].T)
     mixed = normalize(0.75 * image + 0.25 * text, dim=-1)
-    torch.testing.assert_close(scores["image_plus_text"], mixed @ features.gallery.T)
+    torch.testing.assert_close(scores["image_plus_text"], mixed @ features.gallery[:].T)
     assert not torch.equal(scores["weicom"].argsort(1), scores["image_only"].argsort(1))
 
 
