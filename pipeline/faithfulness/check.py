@@ -88,8 +88,9 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     read_denials(passage)
     claims = relations(passage)
     read_predications(passage, claims)
-    wrong = [*unknown_attributes(passage), *unknown_objects(passage), *passage.narrated, *faults(passage)]
-    return Reading(passage.mentions, claims, passage.places, wrong, repeated_sentences(passage))
+    wrong = [*unknown_attributes(passage), *passage.narrated, *faults(passage)]
+    repeated, strange = repeated_sentences(passage), list(unknown_objects(passage))
+    return Reading(passage.mentions, claims, passage.places, wrong, repeated, strange)
 
 
 def _compare(text: str, reading: Reading, graph: GroupGraph, vocabulary: Vocabulary) -> Check:

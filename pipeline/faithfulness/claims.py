@@ -110,6 +110,7 @@ class Reading:
         places: positions of which it does not say whose they are.
         faults: what it does that no caption does.
         repeated: sentences that it says more than once, and how often.
+        strange: nouns of objects that no graph has.
     """
 
     mentions: list[Mention]
@@ -117,6 +118,7 @@ class Reading:
     places: list[Place] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     repeated: dict[str, int] = field(default_factory=dict)
+    strange: list[str] = field(default_factory=list)
 
 
 class Passage:

@@ -87,6 +87,8 @@ class Comparison:
         yield from self._invented_relations()
         yield from self._invented_places()
         yield from self._reading.faults
+        if None not in self._match.names:  # else a strange noun may be the object that is not searched for
+            yield from self._reading.strange
         yield from self._repetitions()
 
     def _invented_places(self) -> Iterator[str]:

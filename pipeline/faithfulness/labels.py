@@ -94,7 +94,7 @@ def predicate_words(predicate: str) -> Words:
 @lru_cache(4096)
 def words_of_scene(scene: str) -> Words:
     """The same of a scene."""
-    return _searched(_words(scene), _NO_NAME, _LOOKS)
+    return _searched(_words(scene), _GRAMMAR | _RELATING, _LOOKS)
 
 
 def is_grammar(tokens: Words) -> bool:
