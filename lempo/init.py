@@ -128,7 +128,7 @@ def _readme(folder: Path, datasets: Sequence[str]) -> str:
     data = "Its data are the embedded worlds in `worlds/`, drawn scenes to try everything with."
     if datasets:
         places = ", ".join(f"`{_ARCHIVE}/{name}/`" for name in datasets)
-        data = f"Put your images, and their annotations if there are any, into {places}."
+        data = f"Put your images, with their boxes or scene graphs, into {places}."
     return _README.format(name=folder.resolve().name, data=data)
 
 
