@@ -255,7 +255,7 @@ def test_an_unknown_crs_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_without_rasterio_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rasterio.warp", None)
-    with pytest.raises(UserError, match=r"lempo\[geo\]"):
+    with pytest.raises(UserError, match=r"extra `geo`"):
         read(KIND, tmp_path, {FILE: collection(polygon(ring(15, 50, 0.1, 0.1)))}, mapped())
 
 

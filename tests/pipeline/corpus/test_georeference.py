@@ -123,7 +123,7 @@ def test_without_rasterio_a_geotiff_says_that_its_place_is_lost(
     monkeypatch.setitem(__import__("sys").modules, "rasterio", None)
     source = look_at(path, LOOK)
     assert source.probe.error is None and source.georeference is None
-    assert source.lost is not None and "lempo[geo]" in source.lost.remedy
+    assert source.lost is not None and "extra `geo`" in source.lost.remedy
 
 
 def test_the_date_of_a_photograph_is_the_cameras(tmp_path: Path) -> None:
