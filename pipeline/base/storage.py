@@ -100,16 +100,24 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     After a kill the next writer in that folder deletes it.
     """
     remove_leftovers(path.parent)
-    made: tuple[Path, int] | None = None
+    made: list[tuple[Path, int]] = []
     try:
-        with held():
-            made = _locked_folder(path)
-        yield made[0]
-    finally:
-        with held():
-            if made is not None:
-                shutil.rmtree(made[0], ignore_errors=True)
-                os.close(made[1])
+        try:
+            with held():
+                made.append(_locked_folder(path))
+            yield made[0][0]
+        finally:
+            _delete(made)
+    finally:  # a signal raises once: if it did so before the first call could hold it, this one has no other
+        _delete(made)
+
+
+def _delete(made: list[tuple[Path, int]]) -> None:
+    with held():
+        while made:
+            folder, descriptor = made.pop()
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
 
 
 @contextmanager

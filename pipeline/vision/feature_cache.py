@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.base.files import hash_is_name, replacing, set_aside
+from pipeline.base.storage import remove_leftovers
 
 _KEYS, _VECTORS = ".sha256.npy", ".vectors.npy"
 _BLOCK = 8192
@@ -32,6 +33,8 @@ class FeatureCache:
         self._parts: list[np.ndarray] = []
         self._row: dict[bytes, tuple[int, int]] = {}  # sha256 -> part, row
         self.damaged = 0  # parts that were set aside
+        if self.folder.is_dir():  # a writer that was killed at its very end is followed by none
+            remove_leftovers(self.folder)
         for path in sorted(self.folder.glob(f"*{_KEYS}")):
             self._open(path)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.base.storage import _seen
 from pipeline.vision.feature_cache import FeatureCache
 
 HASHES = sorted(hashlib.sha256(bytes([i])).hexdigest() for i in range(20))
@@ -24,6 +25,15 @@ def test_rows_of_several_parts_come_back_in_any_order(tmp_path: Path) -> None:
     for opened in (cache, _cache(tmp_path)):
         (block,) = opened.blocks([HASHES[i] for i in order])
         np.testing.assert_array_equal(block, VECTORS[order])
+
+
+def test_what_a_killed_writer_left_goes_when_the_cache_is_opened(tmp_path: Path) -> None:
+    cache = _cache(tmp_path)
+    cache.add(HASHES, VECTORS)
+    left = cache.folder / ".part.sha256.npy.1.tmp"
+    left.mkdir()
+    _seen.clear()  # as in a new process
+    assert HASHES[0] in _cache(tmp_path) and not left.exists()
 
 
 def test_models_and_dtypes_do_not_mix(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
+import hashlib
 import math
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from pipeline.base.params import ComparatorParams
 from tests.trainer.cases import random_unit
@@ -204,20 +207,35 @@ def test_the_best_epoch_is_kept(rotation: tuple[Composition, Composition]) -> No
     assert _recall(trained, validation) >= _recall(untrained, validation)
 
 
-@pytest.mark.parametrize("build", [Tirg, Combiner])
-def test_a_composer_is_the_same_with_any_number_of_threads(build: Callable[[int], nn.Module]) -> None:
+def test_a_composer_is_the_same_with_any_number_of_threads() -> None:
+    """In processes of their own: vLLM's workers forbid torch to change the number in theirs."""
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-m", __name__],
+            env=os.environ | {"OMP_NUM_THREADS": threads},
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in "12"
+    )
+    assert one.splitlines()[0] == "1" and two.splitlines()[0] == "2"
+    assert one.splitlines()[1:] == two.splitlines()[1:] != []
+
+
+def _print_hashes() -> None:
+    print(torch.get_num_threads())
     gallery = random_unit(300, 256, 0)
     target = torch.arange(256) % 300
     answers = make_answers(target.tolist(), target[:, None].tolist(), ((target + 1) % 300).tolist(), 300)
     data = Composition((gallery[(target + 1) % 300], random_unit(256, 256, 1)), gallery, answers)
     params = PARAMS.model_copy(update={"epochs": 2, "batch_size": 128})
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            module = train_composer(build, data, data, params, 0)
-            assert torch.get_num_threads() == threads
-            found.append([*module.state_dict().values(), compose(module, data.inputs)])
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+    for build in (Tirg, Combiner):
+        module = train_composer(build, data, data, params, 0)
+        for tensor in (*module.state_dict().values(), compose(module, data.inputs)):
+            print(hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest())
+
+
+if __name__ == "__main__":
+    _print_hashes()
