@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.forked import end_as_program
+
 ROOT = Path(__file__).parents[1]
 PRELOADED = (
     "torch", "open_clip", "polars", "httpx", "transformers", "safetensors.torch", "lempo.cli", "lempo.check",
@@ -84,30 +86,17 @@ def _run(connection: socket.socket) -> None:
     sys.argv = [asked["program"], *asked["argv"]]
     sys.modules["__main__"].__package__ = None  # else click takes this module's name for the program's
     sys.path[:] = [place for place in sys.path if place]  # not what lies in the working directory
-    code: object = 1
-    try:
+
+    def run() -> object:
         if asked["program"] == "lempo":
             from lempo.cli import main
 
-            main()
-            code = 0
-        else:
-            from dvc.cli import main as dvc
+            return main()
+        from dvc.cli import main as dvc
 
-            code = dvc(asked["argv"])
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:
-        import traceback
+        return dvc(asked["argv"])
 
-        traceback.print_exc()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    from multiprocessing.util import _exit_function
-
-    _exit_function()
-    os._exit(code if isinstance(code, int) else 1)
+    end_as_program(run)
 
 
 def _keep(connection: socket.socket) -> None:

@@ -17,6 +17,8 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+from tests.forked import end_as_program
+
 ROOT = Path(__file__).parents[2]
 PRELOADED = (
     "torch", "open_clip", "polars", "httpx", "transformers", "safetensors.torch", "lempo.cli",
@@ -111,26 +113,14 @@ def _command(argv: list[str], folder: str, limits: dict[str, int], starting: int
     for name, value in limits.items():
         number = getattr(resource, name)
         resource.setrlimit(number, (value, resource.getrlimit(number)[1]))
-    code: Any = 1
-    try:
+
+    def run() -> None:
         from lempo.cli import main
 
         os.close(starting)
         main()
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:
-        import traceback
 
-        traceback.print_exc()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    # the end of a program, but not of this one's interpreter, which has more to end than a command has
-    from multiprocessing.util import _exit_function
-
-    _exit_function()
-    os._exit(int(code))
+    end_as_program(run)
 
 
 def _serve() -> None:
