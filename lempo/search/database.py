@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.base.errors import UserError, reading
+from pipeline.base.errors import UserError, add_extra, reading
 from pipeline.base.schemas import DATASET, IMAGES
 
 COLUMNS = [name for name in IMAGES.names if name != DATASET]  # an index is of one dataset, or of a folder
@@ -184,8 +184,7 @@ def _connect(folder: Path) -> Any:
     try:
         import lancedb
     except ImportError:
-        remedy = "Install the extra `search`: `lempo doctor` shows the command"
-        raise UserError("LanceDB is not installed", remedy) from None
+        raise UserError("LanceDB is not installed", add_extra("search")) from None
     return lancedb.connect(folder, read_consistency_interval=timedelta(0))
 
 

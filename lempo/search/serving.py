@@ -10,7 +10,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, add_extra
 from pipeline.base.interrupts import Interrupted
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def serve(open_index: Callable[[], "Index"], host: str, port: int, max_pixels: f
         Interrupted: by the signal.
     """
     if any(find_spec(name) is None for name in _NEEDED):
-        raise UserError(
-            "a package for the page is missing",
-            "Install the extra `search`: `lempo doctor` shows the command",
-        )
+        raise UserError("a package for the page is missing", add_extra("search"))
     listening = _listen(host, port)
     with listening:
         import uvicorn

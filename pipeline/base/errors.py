@@ -108,6 +108,11 @@ def check_address_space() -> None:
             raise UserError(reason, remedy, value=f"{limit / 1e9:.1f} GB")
 
 
+def add_extra(extra: str) -> str:
+    """The remedy where an optional part of the project is not installed."""
+    return f"Install the extra `{extra}`: `lempo doctor` shows the command"
+
+
 def of_the_machine(error: BaseException) -> UserError | None:
     """The clear error for one that says that memory ran out or a worker process died; None for others."""
     text = f"{type(error).__name__}: {_line(error)}"

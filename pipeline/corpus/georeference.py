@@ -4,13 +4,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.errors import add_extra
 from pipeline.corpus.annotations import Georeference
 from pipeline.corpus.checks import Rejected
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
 
-GEO_EXTRA = "Install the extra `geo`: `lempo doctor` shows the command"
+GEO_EXTRA = add_extra("geo")
 _DEGREE = 111_320.0  # metres of a degree along a meridian
 Bounds = tuple[float, float, float, float]  # left, bottom, right, top
 

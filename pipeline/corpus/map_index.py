@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, add_extra
 from pipeline.corpus.annotations import Georeference, ImageFile
 
 Point = tuple[float, float]
@@ -91,7 +91,7 @@ def between(source: str, target: str, points: Sequence[Point], file: object) -> 
     try:
         from rasterio.warp import transform
     except ImportError:
-        remedy = "Install the extra `geo`: `lempo doctor` shows the command"
+        remedy = add_extra("geo")
         raise UserError("map coordinates need rasterio, which is missing", remedy, file=file) from None
     xs, ys = zip(*points, strict=True)
     xs, ys, *_ = transform(_crs(source, file), _crs(target, file), xs, ys)
