@@ -15,8 +15,8 @@ PROMISE = "A command that is killed at any moment leaves no process, and run aga
 HOW = (
     "SIGKILL at a random moment of a stage or tool of a small project (the language stages with all three "
     "engines), and of the runs that go on from there, up to five times; each time all processes must end "
-    "within 10 s. After one more run every output is that of an undisturbed run, byte for byte (an index: row for "
-    "row), without temporary files or shared memory."
+    "within 10 s. After one more run each output is that of an undisturbed run, byte for byte (an index: row "
+    "for row), without temporary files or shared memory."
 )
 TEST_TRIALS = len(COMMANDS)
 SLOW = True
