@@ -16,6 +16,9 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from lempo.search.database import Database
+from lempo.search.settings import MANIFEST, TABLES
+from pipeline.base.files import remembered
 from tests.pipeline.llm.tiny_llama import make_tiny_llama
 from tests.soak._forks import ROOT, Forks
 from tests.trainer.benchmarks.tiny import make_cirr
@@ -25,6 +28,7 @@ COLOURS = ("red", "green", "blue", "white", "black", "grey")
 THINGS = ("car", "boat", "roof", "tree")
 DATASET = "toy"
 OUTPUTS = ("data", "metrics", "plots", "report", "exported")
+INDEX = "found"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ COMMANDS = [
     Command(("report",), ("report",)),
     Command(("export", DATASET, "exported"), ("exported",)),
     Command(("benchmark", "cirr", "published"), ("metrics/benchmarks",)),
+    Command(("index", f"in/{DATASET}/images", "--out", INDEX), (INDEX,)),
 ]
 WITH_ENGINES = [*COMMANDS, *_language("vllm"), *_language("ray")]
 
@@ -249,10 +254,22 @@ def said(folder: Path) -> str:
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    """The bytes of every output, by its path; figures of speed change from run to run."""
+    """The bytes of every output, by its path, and the rows of the index.
+
+    Figures of speed change from run to run.
+    """
     files = (path for name in OUTPUTS for path in (folder / name).rglob("*") if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in files}
-    return {name: path.read_bytes() for name, path in named.items() if not name.startswith("metrics/speed")}
+    found = {name: path.read_bytes() for name, path in named.items() if not name.startswith("metrics/speed")}
+    return found | ({INDEX: _rows(folder / INDEX)} if (folder / INDEX / MANIFEST).exists() else {})
+
+
+def _rows(index: Path) -> bytes:
+    """The rows of an index: its files have names by chance."""
+    table = remembered(index / MANIFEST)["table"]
+    database = Database(index / TABLES, table)
+    rows = list(database.rows("image_id", database.ids().to_pylist()))
+    return repr(sorted((row["image_id"], row) for row in rows)).encode()
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -28,13 +28,13 @@ def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = N
 
 def _trial(
     made: Toy, command: Command, folder: Path, moments: random.Random
-) -> tuple[list[str], float | None]:
+) -> tuple[list[str], list[float]]:
     """Send one signal, look, run again, compare; what was wrong, and the seconds from signal to end."""
     number = moments.choice((signal.SIGINT, signal.SIGTERM))
     sent: list[float] = []
     code = kill_at_random(made, command, folder, moments, number, sent=sent)
     if not code:
-        return [], None
+        return [], []
     seconds = time.monotonic() - sent[-1]
     lines = said(folder)
     bad = [f"exit code {code}, not {128 + number}"] if code != 128 + number else []
@@ -45,4 +45,4 @@ def _trial(
     bad += [f"it took {seconds:.1f} s"] if seconds > LONGEST_S else []
     bad += still_there(folder, made.forks(command.engine))
     bad += [f"{name} is left" for name in leftovers(folder)]
-    return bad + run_again(made, command, folder), seconds
+    return bad + run_again(made, command, folder), [seconds]
