@@ -1,7 +1,8 @@
 """What each stage will cost: rows times what one took, in hours, tokens, disk, memory; part of `lempo check`.
 
-A unit cost was measured when the stage last ran on this machine (`measured.py`), or just now on a few images.
-Where there is neither, it is not known. Memory that no run has shown is what the weights alone take.
+A unit cost was measured when the stage last ran on this machine, or just now on a few images, or, for the
+embedded models, on another machine (`measured.py`). Where there is none of these, it is not known. Memory
+that no run has shown is what the weights alone take.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 from lempo.belonging import language_model
 from lempo.findings import Finding, shown_bytes
+from lempo.machine import cores
 from lempo.measured import Measured, measured
 from lempo.project_rows import Project, is_made, most_rows, queries_of, spread
 from lempo.prompt_length import prompt_length
@@ -112,16 +114,20 @@ def _known(cost: Callable[[], Cost]) -> Cost:
 
 
 def _corpus(project: Project) -> Cost:
-    count = len(project.files)
+    count = project.images
     if project.tables:
         return Cost(f"the tables are made, of {count:,} images", 0.0)
-    if not count:
-        return Cost("not known: worlds are drawn, and there is no image yet")
     if (seconds := project.speed("corpus").get("seconds_total")) is not None:
         return Cost(f"{count:,} images; the last run took {duration(seconds)}", seconds)
+    workers = min(project.params.speed.workers, cores())
+    if any(project.planned(name) for name in project.params.datasets):
+        each = max(map(project.drawing_seconds, project.params.datasets)) / workers
+        return Cost(_product(count, "images", each, "drawing, as measured on a few"), count * each)
+    if not count:
+        return Cost("not known: there is no image yet")
     since = time.perf_counter()
     tried = [probe(file, project.params.corpus.max_pixels) for file in spread(project.files, _DECODED)]
-    each = (time.perf_counter() - since) / len(tried) / project.params.speed.workers
+    each = (time.perf_counter() - since) / len(tried) / workers
     said = _product(count, "images", each, f"decoding, as measured on {len(tried)} of them")
     return Cost(said, count * each)
 
@@ -187,7 +193,7 @@ def _made_from(
 
 def _embed(project: Project) -> Cost:
     params, paths, expected = project.params, project.paths, project.expected
-    count = len(project.files)
+    count = project.images
     if project.tables and all(
         project.holds(partial(_features, paths.features(name), expected, name)) for name in params.datasets
     ):
@@ -196,11 +202,13 @@ def _embed(project: Project) -> Cost:
         return Cost("not known: there is no image yet")
     if project.uncut:
         return Cost("not known before `lempo corpus`, which cuts images into tiles")
-    if (unit := measured(params, paths, "embed")) is not None:
+    unit = measured(params, paths, "embed")
+    can_try = project.files and params.vlm.model.startswith("local-dir:")
+    if unit is not None and (unit.here or not can_try):
         said = _measured_product(count, "images", unit)
         seconds = count * unit.seconds + unit.start_seconds
         return Cost(said, seconds, disk=2 * count * unit.disk, memory=unit.memory)  # 2: and in the cache
-    if not params.vlm.model.startswith("local-dir:"):
+    if not can_try:
         return Cost(f"{count:,} images; {_NOT_RUN} with this model")
     each, tried = _embedding_seconds(project)
     weights = _vlm_bytes(project)
@@ -291,7 +299,8 @@ def _evaluate(project: Project) -> Cost:
 
 
 def _measured_product(count: int, what: str, unit: Measured) -> str:
-    return _product(count, what, unit.seconds, f"measured on {unit.units:,}, {unit.machine}")
+    where = unit.machine if unit.here else f"another machine: {unit.machine}"
+    return _product(count, what, unit.seconds, f"measured on {unit.units:,}, {where}")
 
 
 def shown_count(count: float) -> str:

@@ -17,7 +17,7 @@ from pipeline.base.schemas import IMAGES, PAIRS, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import table_provenance
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
-from stages.sources import brought, image_files
+from stages.sources import brought, drawing_seconds, image_files, planned
 
 T = TypeVar("T")
 
@@ -51,6 +51,31 @@ class Project:
             return [self.paths.root / path for path in paths]
         folder = self.paths.root / self.params.corpus.root / dataset
         return [folder / name for name in image_files(folder)] if folder.is_dir() else []
+
+    @cache  # noqa: B019
+    def planned(self, dataset: str) -> tuple[int, dict[str, int]] | None:
+        """Images, and queries of each split, of a world that is not drawn yet; None of any other dataset."""
+        if self.tables:
+            return None
+        try:
+            return planned(self.paths.root / self.params.corpus.root / dataset)
+        except UserError:  # another line of the check names it
+            return None
+
+    def drawing_seconds(self, dataset: str) -> float:
+        """Seconds of one process for an image of a world that is not drawn; 0 of any other dataset."""
+        folder = self.paths.root / self.params.corpus.root / dataset
+        return drawing_seconds(folder) if self.planned(dataset) else 0.0
+
+    def images_of(self, dataset: str) -> int:
+        """How many images a dataset has, or will have."""
+        world = self.planned(dataset)
+        return world[0] if world else len(self.files_of(dataset))
+
+    @property
+    def images(self) -> int:
+        """How many images all datasets have, or will have."""
+        return sum(self.images_of(name) for name in self.params.datasets)
 
     @property
     def uncut(self) -> bool:
@@ -87,7 +112,10 @@ def most_rows(project: Project, stage: LanguageStage) -> int | None:
         return None
     total = 0
     for name in params.datasets:
-        images = len(project.files_of(name))
+        images, world = project.images_of(name), project.planned(name)
+        if world and stage is not INTERPRET:
+            total += sum(world[1].values()) if stage is CAPTION else 0
+            continue
         folder = paths.root / params.corpus.root / name
         if not images or (stage is not INTERPRET and "queries" in brought(folder)):
             return None
@@ -103,7 +131,9 @@ def is_made(
 
 
 def queries_of(project: Project, dataset: str, splits: Sequence[str]) -> int | None:
-    """How many queries of some splits there are; None before their table is made."""
+    """How many queries of some splits there are; None before their table is made, but of worlds."""
+    if world := project.planned(dataset):
+        return sum(world[1][split] for split in splits)
     file = project.paths.pairs(dataset)
     if not is_made(project, file, PAIRS, project.expected.pairs, dataset):
         return None

@@ -1,6 +1,8 @@
 """The kinds of dataset that a folder can hold: how each is recognised, checked and read."""
 
 import os
+import tempfile
+import time
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
@@ -102,6 +104,33 @@ def image_files(folder: Path) -> list[str]:
     if _is_world(folder):
         return []
     return ImageFiles(folder, images_top(folder)).names
+
+
+def planned(folder: Path) -> tuple[int, dict[str, int]] | None:
+    """How many images a world will have, and how many queries each split; None of any other dataset.
+
+    Raises:
+        UserError: the world's file cannot be used.
+    """
+    if not _is_world(folder):
+        return None
+    worlds = _worlds()
+    families: dict[str, int] = worlds.read_world(folder).families.model_dump()
+    each = worlds.IMAGES_PER_FAMILY - len(worlds.SITES)  # every image but the bases is a target
+    queries = {split: each * count for split, count in families.items()}
+    return worlds.IMAGES_PER_FAMILY * sum(families.values()), queries
+
+
+def drawing_seconds(folder: Path) -> float:
+    """Seconds that one process takes to draw one image of a world, measured on a few."""
+    worlds = _worlds()
+    world = worlds.read_world(folder)
+    scenes = worlds.family(world.seed, world.theme, 0, "train").scenes[0]
+    with tempfile.TemporaryDirectory() as name:
+        since = time.perf_counter()
+        for number, scene in enumerate(scenes):
+            worlds.write_picture(scene, world.image_size, Path(name) / f"{number}.jpg", Path(name))
+        return (time.perf_counter() - since) / len(scenes)
 
 
 def _is_world(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from lempo.costs import costs, duration, weights_count
 from lempo.machine import machine
-from lempo.measured import measured, record
+from lempo.measured import Measured, measured, record, ship
 from pipeline.base.files import remember
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params, load_params
@@ -164,3 +165,31 @@ def test_the_speed_files_name_their_model(toy: Toy) -> None:
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_world_that_is_not_drawn_is_counted_and_a_few_of_its_images_are_tried(tmp_path: Path) -> None:
+    """As on a fresh clone: what the embedded models take was measured on another machine."""
+    for name in ("prompts", "models", "worlds", "params.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    params, paths = load_params(tmp_path / "params.yaml"), Paths(tmp_path)
+    said, figures = _said(params, paths), _figures(params, paths)
+    assert re.fullmatch(r"6,336 images x [\d.]+ ms \(drawing, as measured on a few\) = \d+ s", said["corpus"])
+    assert said["interpret"].startswith("at most 6,336 rows, ")
+    assert said["caption"].startswith("at most 5,940 rows, ")
+    assert said["tune"].startswith("2,160 queries of train, at most 8 epochs; ")
+    for stage in ("interpret", "caption", "embed", "tune", "evaluate"):
+        assert ", another machine: " in said[stage]
+    assert figures["all"]["seconds"] > 60, "nothing is unknown"
+    slower = Measured(1, 60.0, 0.0, None, 1, 1.0, "local-dir:models/vlm  on auto", "m", here=True)
+    remember(paths.cache / "costs/evaluate.json", asdict(slower))
+    assert _said(params, paths)["evaluate"].startswith("5,940 queries x 6e+04 ms (measured on 1, m) = 99.0 h")
+
+
+def test_what_is_shipped_is_what_a_run_here_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lempo.measured.SHIPPED", tmp_path / "unit_costs.json")
+    paths = Paths(tmp_path)
+    unit = Measured(3, 0.5, 1.0, None, 7, 2.0, "v  on cpu", "m")
+    remember(paths.cache / "costs/embed.json", asdict(unit))
+    ship(paths)
+    params = with_changes(load_params(ROOT / "params.yaml"), {"vlm.model": "v", "speed.device": "cpu"})
+    assert measured(params, Paths(tmp_path / "elsewhere"), "embed") == replace(unit, here=False)
