@@ -131,8 +131,8 @@ _QUERY_ID = _column("query_id", _TEXT, "id of the query; its dataset has it once
 _SPLIT = _column("split", _TEXT, "`train`, `val` or `test`", "test")
 _SHA256 = _column("sha256", _TEXT, "sha256 of the bytes of the image's file, in hex", "211056ed...")
 _KINDS = (
-    "`add`, `remove`, `recolour`, `resize`, `move`, `count` or `relation`; `free` for several kinds at once, or "
-    "for free text"
+    "`add`, `remove`, `recolour`, `resize`, `move`, `count` or `relation`; `free` for several kinds at once, "
+    "or for free text"
 )
 _KIND = _column("kind", _TEXT, f"what the modification changes: {_KINDS}", "remove")
 _WIDTH = _column("width", _INT32, "width of the image", 256, unit=_PIXELS)
