@@ -12,7 +12,7 @@ from pathlib import Path
 
 _SHARED = b"/dev/shm/"
 _NAMED = re.compile(rb"(?:sem\.loky-|torch_)(\d+)[-_]")  # joblib and PyTorch name theirs by their process
-_PERIOD_S = 1.0
+_PERIOD_S, _GLANCE_S = 1.0, 0.1
 _PATIENCE_S = 30.0
 
 
@@ -20,25 +20,37 @@ def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
     """Note, until it has ended, the processes below the parent, with their start times, and what they share.
 
     A process that sets its own title, as Ray's and vLLM's do, writes over the variable that marks it. A
-    cluster that is ended in order kills vLLM's core, whose shared memory then stays.
+    cluster that ends in order, or that loses its driver, kills vLLM's core, whose shared memory then stays.
     """
-    before = _below({parent}, _table())
+    # what the parent started before this process is none of its business
+    since = int(_table()[os.getpid()][1])
     noted: dict[int, str] = {}
     shared: set[bytes] = set()
-    names: list[set[str]] = [set(), set()]  # in the shared memory, at the last two looks
+    names: set[str] = set()
+    look_at = new_until = 0.0
     ended = None
     with suppress(OSError, AttributeError):  # it has ended, or this system has no pidfd
         ended = os.pidfd_open(parent)
-    while os.getppid() == parent:
-        table = _table()
-        noted |= {pid: table[pid][1] for pid in _below({parent}, table) - before}
-        now = _listed_shared_memory()
-        if names != [now, now]:  # reading what is mapped costs more than listing
-            shared |= set().union(*(_shared_memory(pid) for pid in noted if pid in table))
-        names = [names[1], now]
-        if select.select([] if ended is None else [ended], [], [], _PERIOD_S)[0]:
-            break
-    return noted, shared
+    while True:
+        over = os.getppid() != parent  # one more look then, before those that it leaves end by themselves
+        now, listed = time.monotonic(), _listed_shared_memory()
+        if listed != names:
+            names, new_until = listed, now + _PERIOD_S
+        if over or now < new_until or now >= look_at:
+            table = _table()
+            below = _below({parent, *_alive(noted, table)}, table)
+            noted |= {pid: table[pid][1] for pid in below if int(table[pid][1]) > since}
+            look_at = now + _PERIOD_S
+        if over or now < new_until:  # reading what is mapped costs more than listing
+            shared |= set().union(*(_shared_memory(pid) for pid in _alive(noted, table)))
+        if over:
+            return noted, shared
+        select.select([] if ended is None else [ended], [], [], _GLANCE_S)
+
+
+def _alive(noted: dict[int, str], table: dict[int, tuple[int, str]]) -> set[int]:
+    """Those that were noted and run: a number may be another process's by now."""
+    return {pid for pid, start in noted.items() if pid in table and table[pid][1] == start}
 
 
 def _table() -> dict[int, tuple[int, str]]:
@@ -64,15 +76,14 @@ def _below(roots: set[int], table: dict[int, tuple[int, str]]) -> set[int]:
 
 
 def _ours(folder: str, noted: dict[int, str]) -> set[int]:
-    """All processes of the run, but not Python's resource trackers: they end last and clean up."""
+    """All processes of the run."""
     table = _table()
-    found = {pid for pid, start in noted.items() if pid in table and table[pid][1] == start}
-    found |= set(_marked(folder))
-    found |= _below(found, table)
-    return {pid for pid in found if not _is_tracker(pid)}
+    found = _alive(noted, table) | set(_marked(folder))
+    return found | _below(found, table)
 
 
 def _is_tracker(pid: int) -> bool:
+    """Whether it is a resource tracker of Python's, which ends last and cleans up, or has ended."""
     try:
         return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -122,15 +133,16 @@ def _listed_shared_memory() -> set[str]:
 
 
 def _end(parent: int, folder: str, noted: dict[int, str], shared: set[bytes]) -> None:
-    ours = {parent}
+    ours = {parent, *noted}
     deadline = time.monotonic() + _PATIENCE_S
     empty = 0
     while empty < 2 and time.monotonic() < deadline:
-        marked = _ours(folder, noted)
-        empty = 0 if marked else empty + 1
-        ours.update(marked)
-        shared |= set().union(*map(_shared_memory, marked))
-        for pid in marked:
+        found = _ours(folder, noted)
+        ours |= found
+        shared |= set().union(*map(_shared_memory, found))
+        running = {pid for pid in found if not _is_tracker(pid)}
+        empty = 0 if running else empty + 1
+        for pid in running:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
@@ -139,7 +151,7 @@ def _end(parent: int, folder: str, noted: dict[int, str], shared: set[bytes]) ->
         with suppress(OSError):
             os.unlink(path)
     for name in os.listdir(_SHARED) if os.path.isdir(_SHARED) else ():
-        if (found := _NAMED.match(name)) and int(found[1]) in ours:
+        if (named := _NAMED.match(name)) and int(named[1]) in ours:
             with suppress(OSError):
                 os.unlink(_SHARED + name)
     shutil.rmtree(folder, ignore_errors=True)

@@ -25,6 +25,8 @@ def child(pipe):
 if __name__ == "__main__":
     guarded()
     guarded()
+    time.sleep(0.1)  # the system counts starts in hundredths of a second
+    gone = subprocess.Popen(["sleep", "4"])
     pids, names = [subprocess.Popen(["setsid", "sleep", "60"]).pid], []
     time.sleep(2)
     pids.append(subprocess.Popen(["env", "-i", "sleep", "60"]).pid)  # without a mark
@@ -37,8 +39,10 @@ if __name__ == "__main__":
         pids += [pid, grandchild]
         names.append(name)
     open(os.environ["VLLM_RPC_BASE_PATH"] + "/socket", "w").close()
-    open(f"/dev/shm/sem.loky-{os.getpid()}-x", "w").close()
-    print(before.pid, *pids, *names, os.environ[MARK], flush=True)
+    gone.wait()
+    for pid in (os.getpid(), gone.pid):
+        open(f"/dev/shm/sem.loky-{pid}-x", "w").close()
+    print(gone.pid, before.pid, *pids, *names, os.environ[MARK], flush=True)
     if "end" not in sys.argv:
         time.sleep(60)
 """
@@ -60,9 +64,10 @@ def test_all_that_it_started_ends_and_nothing_is_left(tmp_path: Path, how: str) 
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert process.stdout is not None
-    before, *pids, first, second, folder = process.stdout.readline().split()
+    gone, before, *pids, first, second, folder = process.stdout.readline().split()
     assert len(pids) == 6
-    left = [Path("/dev/shm", name) for name in (first, second, f"sem.loky-{process.pid}-x")]
+    semaphores = (f"sem.loky-{pid}-x" for pid in (process.pid, gone))  # one of them ended before
+    left = [Path("/dev/shm", name) for name in (first, second, *semaphores)]
     left.append(Path(folder))
     if how == "kill":
         assert all(_alive(int(pid)) for pid in pids) and all(path.exists() for path in left)
@@ -70,7 +75,10 @@ def test_all_that_it_started_ends_and_nothing_is_left(tmp_path: Path, how: str) 
     process.wait(20)
     deadline = time.monotonic() + 20
     while any(map(_alive, map(int, pids))) or any(path.exists() for path in left):
-        assert time.monotonic() < deadline, [*filter(_alive, map(int, pids)), *left]
+        assert time.monotonic() < deadline, [
+            *filter(_alive, map(int, pids)),
+            *filter(Path.exists, left),
+        ]
         time.sleep(0.05)
     assert _alive(int(before))  # started before the guard: not its business
     os.kill(int(before), signal.SIGKILL)
