@@ -74,6 +74,7 @@ def _trial(
         since = time.monotonic()
         if left := still_there(folder, forks, killed=True):
             end_all(folder)
+            forks.clear_shared_memory()
             return left, seconds
         seconds.append(time.monotonic() - since)
     return run_again(made, command, folder), seconds
@@ -109,6 +110,7 @@ def kill_at_random(
         if code := forks.wait(pid):
             return code
         made.seconds[str(command)] = min(made.seconds[str(command)], time.monotonic() - since)
+        still_there(folder, forks)  # its guard, too, deletes what lies there
         shutil.rmtree(folder)
         made.copy(command, folder)
     return 0
@@ -121,6 +123,7 @@ def run_again(made: Toy, command: Command, folder: Path) -> list[str]:
         shutil.rmtree(folder / "exported", ignore_errors=True)
     code = forks.run(*command.arguments, folder=folder)
     bad = still_there(folder, forks)
+    forks.clear_shared_memory()
     bad += [f"exit code {code}: {said(folder)[-1500:]}"] if code else made.differences(command, folder)
     if not bad:
         shutil.rmtree(folder, ignore_errors=True)  # it may be a disk of its own
