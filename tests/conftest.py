@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.warm import WITH_VLLM, warm
 
 # a shell starts background jobs with SIGINT ignored, and processes that tests start would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# the same examples each time, however slow the machine; `--hypothesis-profile default` tries new ones
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.load_profile("suite")
 
 # tests fill and empty caches: never the one that a person's runs share
 os.environ.pop("LEMPO_CACHE", None)

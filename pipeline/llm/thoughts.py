@@ -40,7 +40,7 @@ def without_thoughts(answer: str) -> tuple[str, bool]:
     if start is not None:
         return answer[end : start.start()], True
     if end and not answer[end:].strip() and (first := _START.search(answer)):
-        return answer[: first.start()], False
+        return without_thoughts(answer[: first.start()])[0], False
     return answer[end:], False
 
 

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.captions.answer import KEY, SCHEMA, Reading, asking_for_json, caption_of
@@ -138,6 +138,7 @@ def test_the_caption_of_a_graph_is_found_unchanged(graph: GroupGraph, layers: li
 
 
 @settings(max_examples=500)
+@example(["</think>", "<think>", "</think>"], "")
 @given(st.lists(WORDS | PIECES, max_size=40), st.sampled_from(["", " "]))
 def test_a_caption_that_was_found_is_found_again(pieces: list[str], between: str) -> None:
     caption = caption_of(between.join(pieces)).text
