@@ -78,9 +78,9 @@ def record(params: Params, paths: Paths, stage: str, dataset: str | None = None)
 def measured(params: Params, paths: Paths, stage: str) -> Measured | None:
     """The unit costs of a stage with the models that the parameters name; None if there are none."""
     shipped = read_json(SHIPPED, "Install lempo again").get(stage, {})
-    for held, here in ((remembered(_file(paths, stage)), True), (shipped, False)):
+    for held in (remembered(_file(paths, stage)), shipped):
         try:
-            found = Measured(**(held | {"here": here}))
+            found = Measured(**held)
         except TypeError:  # there are none, or they are of another version
             continue
         if found.model == _model(params, stage):
