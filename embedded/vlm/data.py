@@ -1,8 +1,9 @@
 """Render the training set: `python -m embedded.vlm.data --out DIR --scenes 30000 --entropy 7001`.
 
 Writes `images.npy` (scenes, size, size, 3) uint8 and `graphs.jsonl`, one graph of groups a line. Scenes are
-drawn from an entropy of their own, apart from every corpus seed, each by itself: no near misses, no queries.
-With `--families N`, instead, N bases with four edits each, for evaluation alone, and `kinds.json`.
+of the general world (`general_world.py`). They are drawn from an entropy of their own, apart from every
+corpus seed, each by itself: no near misses, no queries. With `--families N`, instead, N bases with four edits
+each, for evaluation alone, and `kinds.json`. With `--datasets` too, these are of the datasets' own worlds.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from embedded.vlm.encoder import IMAGE_SIZE
+from embedded.vlm.general_world import general_family, general_scene, graph_of
 from embedded.world.draws import hashed_rng
-from embedded.world.edits import random_change, sample_scene
+from embedded.world.edits import random_change
 from embedded.world.model import Scene
 from embedded.world.pictures import encode_jpeg
 from embedded.world.render import render
@@ -64,19 +66,20 @@ def read(folder: Path) -> tuple[np.ndarray, list[GroupGraph]]:
     return images[: len(graphs)], graphs
 
 
-def sample_of(scene: Scene, kind: str = "") -> Sample:
-    """What is written of a scene."""
-    return picture(scene), graph_to_json(group_objects(scene_graph(scene))), kind
-
-
 def make_scene(seed: tuple[int, int]) -> list[Sample]:
-    """Scene number `seed[1]` under entropy `seed[0]`."""
-    scene = sample_scene(hashed_rng("encoder", *seed), DATASETS[seed[1] % len(DATASETS)])
-    return [sample_of(scene)]
+    """Scene number `seed[1]` of the general world under entropy `seed[0]`."""
+    scene = general_scene(hashed_rng("encoder", *seed), seed[1])
+    return [(picture(scene), graph_to_json(graph_of(scene)), "")]
 
 
 def make_family(seed: tuple[int, int]) -> list[Sample]:
-    """A base and `FAMILY - 1` edits of it, of different kinds, at the same site."""
+    """A base of the general world and `FAMILY - 1` edits of it, of different kinds, at the same site."""
+    scenes, kinds = general_family(hashed_rng("encoder families", *seed), seed[1], FAMILY - 1)
+    return [(picture(s), graph_to_json(graph_of(s)), kind) for s, kind in zip(scenes, kinds, strict=True)]
+
+
+def make_dataset_family(seed: tuple[int, int]) -> list[Sample]:
+    """The same of the world and the words of dataset number `seed[1]`, counted in turns."""
     rng = hashed_rng("encoder families", *seed)
     while True:
         base = sample_base(rng, DATASETS[seed[1] % len(DATASETS)])
@@ -84,7 +87,8 @@ def make_family(seed: tuple[int, int]) -> list[Sample]:
         changes = [random_change(rng, base, kind) for kind in kinds]
         if all(changes):
             edited = [change.apply(base) for change in changes if change is not None]
-            return [sample_of(s, kind) for s, kind in zip((base, *edited), ("", *kinds), strict=True)]
+            graphs = (graph_to_json(group_objects(scene_graph(s))) for s in (base, *edited))
+            return list(zip(map(picture, (base, *edited)), graphs, ("", *kinds), strict=True))
 
 
 def write(samples: Iterable[Sample], count: int, folder: Path, kinds: bool) -> None:
@@ -113,9 +117,11 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--scenes", type=int, default=0)
     what.add_argument("--families", type=int, default=0)
+    parser.add_argument("--datasets", action="store_true", help="families of the datasets' own worlds")
     parser.add_argument("--entropy", type=int, required=True)
     options = parser.parse_args()
-    make, number = (make_family, options.families) if options.families else (make_scene, options.scenes)
+    of_families = make_dataset_family if options.datasets else make_family
+    make, number = (of_families, options.families) if options.families else (make_scene, options.scenes)
     count = number * (FAMILY if options.families else 1)
     seeds = [(options.entropy, index) for index in range(number)]
     with Pool(len(os.sched_getaffinity(0))) as pool:

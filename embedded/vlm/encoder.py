@@ -8,6 +8,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from embedded.world.vocabulary import COLOURS, OBJECTS, PREDICATES, SIZES
+
 IMAGE_SIZE = 96
 CONTEXT_LENGTH = 96
 VOCABULARY = 1024
@@ -95,8 +97,11 @@ def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
+    # of the datasets' words, some have no part in the training: a tokenizer knows more words than its model
+    names = (word for entry in OBJECTS.values() for word in (entry.name, entry.plural))
+    words = " ".join((OTHER_WORDS, *names, *COLOURS, *SIZES, *PREDICATES))
     tokenizer.train_from_iterator(
-        [*texts, *(OTHER_WORDS for _ in range(20))],
+        [*texts, *(words for _ in range(20))],
         trainers.BpeTrainer(
             vocab_size=VOCABULARY - 1,
             special_tokens=[PAD, START],

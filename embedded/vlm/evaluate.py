@@ -1,7 +1,8 @@
 """Measure an exported encoder: `python -m embedded.vlm.evaluate --model models/vlm --validation DIR`.
 
-`DIR` holds scenes that training never saw and, in `DIR/families`, a base scene and edits of it at the
-same site, one fact apart (written by `embedded.vlm.data --families`).
+`DIR` holds scenes of the general world that training never saw and, in `DIR/families`, a base scene and edits
+of it at the same site, one fact apart (written by `embedded.vlm.data --families`). `DIR/datasets` holds such
+families of the datasets, with objects, colours, grounds and words that training never saw (`--datasets`).
 """
 
 import argparse
@@ -119,16 +120,18 @@ def measure(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
         scores = scores_by_style(model, tokenizer, pixels, graphs)
         own, other = (recall(s) | {"pairs": pair_accuracy(s, kinds)} for s in scores.values())
         figures |= {"families": {"scenes": len(graphs), **own}, "families_captioner_style": other}
+    if (folder / "datasets").is_dir():
+        figures["datasets"] = measure_by_dataset(model, tokenizer, folder / "datasets")
     return figures
 
 
 def measure_by_dataset(model: Any, tokenizer: Tokenizer, folder: Path) -> dict[str, dict[str, Any]]:
-    """Recall of each dataset's captions among the images of its own families.
+    """Recall of each dataset's captions among the images of its own families in `folder`.
 
     Returns:
         {dataset: number of scenes, recall with captions as in training and with the captioner's sentences}.
     """
-    pixels, graphs = read(folder / "families")
+    pixels, graphs = read(folder)
     scores = scores_by_style(model, tokenizer, pixels, graphs)
     dataset = torch.arange(len(graphs)) // FAMILY % len(DATASETS)  # the order in which families are drawn
     figures: dict[str, dict[str, Any]] = {}
@@ -145,13 +148,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--validation", type=Path, required=True)
-    parser.add_argument("--by-dataset", action="store_true", help="recall among the families of each dataset")
     options = parser.parse_args()
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
     model.eval()
     tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    figures = measure_by_dataset if options.by_dataset else measure
-    print(json.dumps(figures(model, tokenizer, options.validation), indent=1))
+    print(json.dumps(measure(model, tokenizer, options.validation), indent=1))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from embedded.vlm.encoder import (
 )
 from embedded.vlm.evaluate import measure
 from embedded.vlm.export import export
+from embedded.vlm.general_world import ADJECTIVES, RELATIONS
 from embedded.vlm.losses import bag_loss, contrastive_loss
 from embedded.world.vocabulary import PREDICATES, SIZES
 from pipeline.base.files import sha256_file
@@ -46,12 +47,12 @@ from pipeline.base.files import sha256_file
 WARMUP, COOLDOWN = 0.04, 0.35  # shares of the run
 MAX_SCALE = 60.0
 EVALUATE_EVERY = 1000  # steps
+_FINE = {ADJECTIVES.get(word, word) for word in SIZES} | {RELATIONS.get(word, word) for word in PREDICATES}
 
 
 def importance_of(fact: Fact) -> float:
     """Numbers, sizes and relations count twice: they show in few pixels, and are learnt last."""
-    fine = any(word.startswith("#") or word in SIZES or word in PREDICATES for word in fact)
-    return 2.0 if fine else 1.0
+    return 2.0 if any(word.startswith("#") or word in _FINE for word in fact) else 1.0
 
 
 def to_input(batch: Pairs) -> torch.Tensor:
