@@ -1,7 +1,7 @@
 """Training captions: random subsets of a graph's facts in many sentence forms, and the facts they state.
 
 The forms differ from those of the captioner, so that the pretrained encoder meets the task's language for the
-first time when it is tuned; the words for names, attributes, positions, numbers and relations are the same.
+first time when it is tuned; most words are the same, but ten are not (`general_world.py`).
 Few captions hold the scene's name: as the only word for the whole image it would solve the contrastive task
 by itself, and the encoder would not learn the objects.
 """

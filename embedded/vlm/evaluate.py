@@ -27,10 +27,10 @@ from pipeline.graph.verbalise import verbalise
 
 BATCH = 100
 COSINES = {
-    "colour": ("a red car", "a blue car"),
-    "name": ("two white cars", "two white houses"),
-    "count": ("two red cars", "four red cars"),
-    "position": ("car at the top left", "car at the bottom right"),
+    "colour": ("a yellow bus", "a green bus"),
+    "name": ("two white buses", "two white barns"),
+    "count": ("two yellow buses", "four yellow buses"),
+    "position": ("bus at the top left", "bus at the bottom right"),
 }
 
 
