@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from embedded.vlm.captions import facts_of
 from embedded.vlm.encoder import encode_image, encode_text, tokenise
 from embedded.vlm.evaluate import captions_for, image_features, pair_accuracy, recall, text_features
-from embedded.vlm.losses import bag_loss, contrastive_loss
 from embedded.vlm.general_world import general_scene, graph_of
+from embedded.vlm.losses import bag_loss, contrastive_loss
 from embedded.world.edits import sample_scene
 from embedded.world.render import render
 from embedded.world.scene import scene_graph
