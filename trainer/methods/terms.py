@@ -9,7 +9,7 @@ from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.retrieval.similarity import TERMS, QueryFeatures, term_queries
 from trainer.retrieval.splits import Split
-from trainer.retrieval.weights import Choice, search
+from trainer.retrieval.weights import Choice, choose
 
 
 def term_scores(
@@ -26,7 +26,7 @@ def term_scores(
     (validation, test), (known, tested) = splits, features
     alone = choice
     if how == "validation":
-        alone = search(known, validation.gallery, validation.answers, ("triplet",))
+        alone = choose(known, validation.gallery, validation.answers, ("triplet",))
     queries = dict(zip(TERMS, term_queries(tested, alone.mixture), strict=True))
     queries["hybrid"] = choice.queries(tested)
     return {name: dot_scores(query, test.stored) for name, query in queries.items()}

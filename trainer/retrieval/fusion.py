@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from trainer.retrieval.answers import Answers
 from trainer.retrieval.gallery import Gallery
-from trainer.retrieval.metrics import objective, score_metrics
-from trainer.retrieval.ranking import Scores, dot_scores
+from trainer.retrieval.ranking import Scores, dot_scores, rank_all
+from trainer.retrieval.resampling import mean_winner
 
 SHARES = tuple(step / 20 for step in range(21))
 
@@ -24,8 +25,6 @@ def fusion_scores(image: Tensor, text: Tensor, gallery: Tensor | Gallery, share:
 
 
 def choose_share(scores_of: Callable[[float], Scores], answers: Answers) -> float:
-    """The share of `SHARES` with the best mean recall on these queries.
-
-    Ties go to the better mAP, then to the smaller share.
-    """
-    return max(SHARES, key=lambda share: objective(score_metrics(scores_of(share), answers)))
+    """The share that serves such queries: the mean of those of `SHARES` that win on resamples of these."""
+    ranks = torch.stack([rank_all(scores_of(share), answers, top=1).rank for share in SHARES])
+    return mean_winner(ranks, [(share,) for share in SHARES])[0]

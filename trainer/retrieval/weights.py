@@ -1,9 +1,10 @@
 """The weights of the three similarities and the triplet's mixture, searched on validation.
 
-The objective is the mean recall; ties go to the mean average precision, then to the candidate that comes
-first in the grid. First every mixture is tried with a few weights. Then weights and mixture are searched in
-turn, each with the other held fixed, until neither improves. That is about a thousand candidates, where the
-product of both grids has 28,000.
+`search` finds the best ones. The objective is the mean recall; ties go to the mean average precision, then to
+the candidate that comes first in the grid. First every mixture is tried with a few weights. Then weights and
+mixture are searched in turn, each with the other held fixed, until neither improves. That is about a thousand
+candidates, where the product of both grids has 28,000. `choose` then takes the mean of what wins near them on
+resamples of the queries: the best ones themselves are partly luck.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from trainer.retrieval.answers import NONE, Answers
 from trainer.retrieval.metrics import mean_recall, score_metrics
 from trainer.retrieval.ranking import dot_scores
+from trainer.retrieval.resampling import mean_winner
 from trainer.retrieval.similarity import (
     SHARES,
     TERMS,
@@ -95,16 +97,11 @@ def search(
         terms: those that may have a weight above 0.
         signed: whether the graph's share of the triplet may be below 0.
     """
-    used = [term in terms for term in TERMS]
-
-    def only_used(weightings: Sequence[Weights]) -> list[Weights]:
-        return [w for w in weightings if all(u or not x for u, x in zip(used, w, strict=True))]
-
-    weightings = only_used(simplex_grid(WEIGHT_STEPS))
-    if not used[0]:
+    weightings = _only(terms, simplex_grid(WEIGHT_STEPS))
+    if "triplet" not in terms:
         return _best(features, gallery, answers, [Choice(w, _EVEN) for w in weightings])[0]
-    mixtures = mixture_grid(MIXTURE_STEPS) if signed else simplex_grid(MIXTURE_STEPS)
-    starts = [Choice(w, m) for w in only_used(_STARTS) for m in mixtures]
+    mixtures = _mixtures(signed)
+    starts = [Choice(w, m) for w in _only(terms, _STARTS) for m in mixtures]
     best, best_value = _best(features, gallery, answers, starts)
     for turn in range(2 * ROUNDS):
         if turn % 2 == 0:
@@ -117,6 +114,40 @@ def search(
         elif turn:
             break
     return best
+
+
+def choose(
+    features: QueryFeatures,
+    gallery: Tensor,
+    answers: Answers,
+    terms: Sequence[str] = TERMS,
+    signed: bool = True,
+) -> Choice:
+    """The choice that serves such queries, as far as these tell: arguments as of `search`.
+
+    Around the best choice, the weights are the mean of those that win on resamples with its mixture, and the
+    mixture is the mean of those that win with its weights.
+    """
+    best = search(features, gallery, answers, terms, signed)
+    weightings = _only(terms, simplex_grid(WEIGHT_STEPS))
+    candidates = [Choice(w, best.mixture) for w in weightings]
+    weights = mean_winner(candidate_ranks(features, gallery, answers, candidates), weightings)
+    mixture: tuple[float, ...] = best.mixture
+    if "triplet" in terms:
+        mixtures = _mixtures(signed)
+        candidates = [Choice(best.weights, m) for m in mixtures]
+        mixture = mean_winner(candidate_ranks(features, gallery, answers, candidates), mixtures)
+    return Choice(weights, mixture)  # type: ignore[arg-type]
+
+
+def _only(terms: Sequence[str], weightings: Sequence[Weights]) -> list[Weights]:
+    """Those of the weightings that give nothing to other terms."""
+    used = [term in terms for term in TERMS]
+    return [w for w in weightings if all(u or not x for u, x in zip(used, w, strict=True))]
+
+
+def _mixtures(signed: bool) -> list[Mixture]:
+    return mixture_grid(MIXTURE_STEPS) if signed else simplex_grid(MIXTURE_STEPS)
 
 
 def floored(choice: Choice, terms: Sequence[str] = TERMS, floor: float = 0.1) -> Choice:

@@ -17,7 +17,7 @@ from pipeline.base.params import MethodParams
 from trainer.retrieval.answers import Answers
 from trainer.retrieval.fusion import choose_share, fused_query, fusion_scores
 from trainer.retrieval.similarity import TERMS, TEXT_INPUTS, QueryFeatures, hybrid_query, term_queries
-from trainer.retrieval.weights import Choice, floored, search
+from trainer.retrieval.weights import Choice, choose, floored
 
 TextFeatures = Mapping[str, Tensor]  # input of the query -> (B, D), L2-normalised
 Chosen = dict[str, Any]  # what validation chose, as JSON can hold it
@@ -98,7 +98,7 @@ class HybridHead(Head):
 
     def choose(self, image: Tensor, text: TextFeatures, gallery: Tensor, answers: Answers) -> Chosen:
         if self.on_validation:
-            return search(self._features(image, text), gallery, answers, self.terms, self.signed).record()
+            return choose(self._features(image, text), gallery, answers, self.terms, self.signed).record()
         return (self.choice if self.free is None else self.free.choice()).record()
 
     def queries(self, image: Tensor, text: TextFeatures, chosen: Chosen) -> Tensor:

@@ -87,7 +87,9 @@ def test_share_is_the_one_that_is_best() -> None:
         return lambda start, stop: torch.tensor([[1 - abs(share - 0.35), 0.99]])
 
     assert choose_share(peaked, answers) == 0.35
-    assert choose_share(lambda share: lambda start, stop: torch.tensor([[1.0, 0.0]]), answers) == 0.0
+    assert (
+        choose_share(lambda share: lambda start, stop: torch.tensor([[1.0, 0.0]]), answers) == 0.5
+    )  # all win
 
 
 def test_tirg_is_the_formula() -> None:
