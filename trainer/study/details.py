@@ -15,8 +15,10 @@ from trainer.methods.terms import term_scores
 from trainer.retrieval.fusion import choose_share
 from trainer.retrieval.metrics import score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores
+from trainer.retrieval.similarity import QueryFeatures
 from trainer.retrieval.weights import Choice
 from trainer.study.data import StudyData, set_text_state, text_tower_put_back
+from trainer.study.few_queries import measure_choices
 from trainer.study.jobs import choose, head_scores
 from trainer.tuning.heads import HybridHead
 
@@ -43,28 +45,41 @@ def measure_details(
 
     Returns:
         `terms`: each similarity alone, `untuned` and `tuned`; `transfer`: dataset -> metrics; `views`: name
-        -> `share` (chosen on validation), and validation and test metrics `with` and `without` the view.
+        -> `share` (chosen on validation), and validation and test metrics `with` and `without` the view;
+        `few_queries`: choices on parts of validation, `untuned` and `tuned`, as of `measure_choices`.
     """
     data = datasets[dataset]
     model, head = data.vlm.model, HybridHead(params.method)
     terms = {"untuned": _terms(data, choose(head, data), params)}
+    few = {"untuned": _choices(data, params)}
     with text_tower_put_back(model):
         set_text_state(model, state)
         terms["tuned"] = _terms(data, chosen, params)
+        few["tuned"] = _choices(data, params)
         transfer = {
             name: _metrics(head_scores(head, other, chosen, "test"), other)
             for name, other in datasets.items()
         }
         hybrid = partial(head_scores, head, data, chosen)
         views = {name: _with_view(hybrid, view, data) for name, view in _views(data).items()}
-    return {"terms": terms, "transfer": transfer, "views": views}
+    return {"terms": terms, "transfer": transfer, "views": views, "few_queries": few}
 
 
 def _terms(data: StudyData, chosen: dict[str, Any], params: Params) -> dict[str, dict[str, float]]:
     splits = data.splits["val"], data.splits["test"]
-    features = [split.features(data.vlm.model, data.texts, data.batch) for split in splits]
-    scored = term_scores(splits, features, Choice.of(chosen), params.method.choose)
+    scored = term_scores(splits, _features(data), Choice.of(chosen), params.method.choose)
     return {name: _metrics(scores, data) for name, scores in scored.items()}
+
+
+def _choices(data: StudyData, params: Params) -> dict[str, Any]:
+    known, tested = _features(data)
+    fixed = Choice.of(params.method.model_dump())
+    return measure_choices(data.splits["val"], known, data.splits["test"], tested, fixed)
+
+
+def _features(data: StudyData) -> list[QueryFeatures]:
+    """Of the validation and the test queries, by the model as it is now."""
+    return [data.splits[name].features(data.vlm.model, data.texts, data.batch) for name in ("val", "test")]
 
 
 def _metrics(scores: Scores, data: StudyData) -> dict[str, float]:

@@ -50,7 +50,8 @@ def study_figures(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> 
     """
     compared = {dataset: compare(evidence, dataset, names) for dataset, names in families.items()}
     rows = [*lead_rows(evidence, compared, families), *_methods(compared), *_ablations(evidence)]
-    rows += [*_terms(evidence), *_traps(evidence, compared), *_transfer(evidence), *_beyond(evidence)]
+    rows += [*_terms(evidence), *_few_queries(evidence), *_traps(evidence, compared)]
+    rows += [*_transfer(evidence), *_beyond(evidence)]
     costs = evidence.cost.items()
     rows += [_row("cost", dataset, name, cost[key]) for dataset, cost in costs for name, key in COST.items()]
     return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(KEY).fill_null(""))
@@ -123,6 +124,17 @@ def _terms(evidence: Evidence) -> Iterator[Row]:
             for method, metrics in details["terms"][state].items():
                 for measure in TESTED:
                     yield _row("terms", dataset, measure, metrics[measure], method=method, text_tower=tower)
+
+
+def _few_queries(evidence: Evidence) -> Iterator[Row]:
+    """Choices on parts of validation, of the untuned (frozen) and of the tuned text tower; one seed."""
+    for dataset, details in evidence.details.items():
+        for state, tower in ((UNTUNED, FROZEN), (TUNED, TUNED)):
+            for way, by_size in details["few_queries"][state].items():
+                for size, metrics in by_size.items():
+                    for measure, value in metrics.items():
+                        where = {"text_tower": tower, "variant": way}
+                        yield _row("few queries", dataset, f"{measure}, {size}", value, **where)
 
 
 def _traps(evidence: Evidence, compared: Mapping[str, Compared]) -> Iterator[Row]:

@@ -131,6 +131,14 @@ OF_ALL = (
         _term,
     ),
     Section(
+        "few queries",
+        "What few validation queries choose",
+        "The hybrid of one seed on the test split, with weights and mixture chosen on so many validation "
+        "queries: the mean of five draws of them. Validation has chosen the epoch of the tuned tower before.",
+        {"dataset": "dataset", "text tower": "text_tower", "chosen": "variant"},
+        lambda row: {row["measure"]: _value(row)},
+    ),
+    Section(
         "traps",
         "R@1 with each kind of trap taken out of the gallery",
         "One seed. Twins are other images with the target's graph. Other edits are the targets of other "
