@@ -15,8 +15,8 @@ PROMISE = "A command that is killed at any moment leaves no process. Run again, 
 HOW = (
     "A stage or tool of a small project gets SIGKILL at a random moment. So do the runs that go on from "
     "there, up to five kills in all. The language stages ask a server. Each time all processes must end "
-    "within 10 s. After one more run every output is that of an undisturbed run, byte for byte (an index: row "
-    "for row), without temporary files or shared memory."
+    "within 10 s. After one more run every output is that of an undisturbed run, byte for byte (an index: "
+    "row for row), without temporary files or shared memory."
 )
 TEST_TRIALS = len(COMMANDS)
 SLOW = True
