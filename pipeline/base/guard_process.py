@@ -13,6 +13,7 @@ from pathlib import Path
 _SHARED = b"/dev/shm/"
 _NAMED = re.compile(rb"(?:sem\.loky-|torch_)(\d+)[-_]")  # joblib and PyTorch name theirs by their process
 _PERIOD_S, _GLANCE_S = 1.0, 0.1
+_LOOKING = 0.1  # the largest share of a core for looking
 _PATIENCE_S = 30.0
 
 
@@ -27,7 +28,7 @@ def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
     noted: dict[int, str] = {}
     shared: set[bytes] = set()
     names: set[str] = set()
-    look_at = new_until = 0.0
+    look_at = again_at = new_until = 0.0
     ended = None
     with suppress(OSError, AttributeError):  # it has ended, or this system has no pidfd
         ended = os.pidfd_open(parent)
@@ -36,13 +37,15 @@ def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
         now, listed = time.monotonic(), _listed_shared_memory()
         if listed != names:
             names, new_until = listed, now + _PERIOD_S
-        if over or now < new_until or now >= look_at:
+        new = now < new_until
+        if over or now >= (again_at if new else look_at):
             table = _table()
             below = _below({parent, *_alive(noted, table)}, table)
             noted |= {pid: table[pid][1] for pid in below if int(table[pid][1]) > since}
+            if over or new:  # reading what is mapped costs more than listing
+                shared |= set().union(*(_shared_memory(pid) for pid in _alive(noted, table)))
             look_at = now + _PERIOD_S
-        if over or now < new_until:  # reading what is mapped costs more than listing
-            shared |= set().union(*(_shared_memory(pid) for pid in _alive(noted, table)))
+            again_at = now + (time.monotonic() - now) / _LOOKING
         if over:
             return noted, shared
         select.select([] if ended is None else [ended], [], [], _GLANCE_S)

@@ -8,27 +8,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.soak._toy import COMMANDS, WITH_ENGINES, Command, Toy, processes_in, said, still_there, toy
+from tests.soak._toy import COMMANDS, Command, Toy, processes_in, said, still_there, toy
 from tests.soak.trial import Outcome, each
 
 PROMISE = "A command that is killed at any moment leaves no process. Run again, it gives the same bytes."
 HOW = (
     "A stage or tool of a small project gets SIGKILL at a random moment. So do the runs that go on from "
-    "there, up to five kills in all. The language stages run with all three engines. Each time all processes "
-    "must end within 10 s. After one more run every output is that of an undisturbed run, byte for byte (an "
-    "index: row for row), without temporary files or shared memory."
+    "there, up to five kills in all. The language stages ask a server. Each time all processes must end "
+    "within 10 s. After one more run every output is that of an undisturbed run, byte for byte (an index: "
+    "row for row), without temporary files or shared memory."
 )
 TEST_TRIALS = len(COMMANDS)
 SLOW = True
-SOAK_TRIALS = 20 * len(WITH_ENGINES)  # three kills each on average
+SOAK_TRIALS = 20 * len(COMMANDS)  # three kills each on average
 
 
 Trial = Callable[[Toy, Command, Path, random.Random], tuple[list[str], list[float]]]
 
 
-def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = None) -> Outcome:
-    """Run trials; few of them leave out the engines that take long to start."""
-    return run_each(_trial, trials, seed, folder, commands, ("killed", "slowest end of all processes, s"))
+def run(trials: int, seed: int, folder: Path, commands: list[Command] = COMMANDS) -> Outcome:
+    """Run trials of the commands in turn."""
+    return run_each(kill, trials, seed, folder, commands, ("killed", "slowest end of all processes, s"))
 
 
 def run_each(
@@ -36,7 +36,7 @@ def run_each(
     trials: int,
     seed: int,
     folder: Path,
-    commands: list[Command] | None,
+    commands: list[Command],
     figures: tuple[str, str],
 ) -> Outcome:
     """Run trials of all commands in turn.
@@ -44,10 +44,9 @@ def run_each(
     Args:
         trial: gives what was wrong, and the seconds from each signal to the end of all; none if the command
             was too quick.
-        commands: by default those that there are trials for.
+        commands: each is tried as often as the next one, or once more.
         figures: the names of the count of each command and of the slowest end.
     """
-    commands = commands or (WITH_ENGINES if trials >= len(WITH_ENGINES) else COMMANDS)
     failures, slowest, ended = [], 0.0, dict.fromkeys(map(str, commands), 0)
     done = 0
     with toy(folder) as made:
@@ -63,9 +62,7 @@ def run_each(
     return Outcome(done, tuple(failures), {**counts, figures[1]: round(slowest, 1)})
 
 
-def _trial(
-    made: Toy, command: Command, folder: Path, moments: random.Random
-) -> tuple[list[str], list[float]]:
+def kill(made: Toy, command: Command, folder: Path, moments: random.Random) -> tuple[list[str], list[float]]:
     """Kill, look, run again, compare; what was wrong, and the seconds until all processes had ended."""
     forks, seconds = made.forks(command.engine), list[float]()
     for times in range(moments.randint(1, 5)):
