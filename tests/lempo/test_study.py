@@ -19,7 +19,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
 from trainer.study.figures import KEY, SCHEMA
-from trainer.study.plan import ABLATIONS, BEYOND, trained_methods, untrained_methods
+from trainer.study.plan import ABLATIONS, BEYOND, LEARNING, trained_methods, untrained_methods
 from trainer.study.traps import TRAPS
 
 __all__ = ["make_params", "vlm_folder"]
@@ -65,7 +65,8 @@ def test_every_job_was_run_once(studied: tuple[Params, Paths]) -> None:
     params, paths = studied
     trials = len(TRAINED) * len(TRIALS)
     seeds = len(TRAINED) * (params.study.seeds - 1)
-    a_dataset = len(UNTRAINED) + trials + seeds + len(ABLATIONS) + len(BEYOND) + 1  # and the details
+    changed = len(ABLATIONS) + len(BEYOND) + len(LEARNING)
+    a_dataset = len(UNTRAINED) + trials + seeds + changed + 1  # and the details
     assert len(list((paths.cache / "study").glob("*.json"))) == a_dataset * len(DATASETS)
 
 
@@ -96,6 +97,8 @@ def test_the_tables_hold_every_method_and_ablation(studied: tuple[Params, Paths]
     assert methods["hybrid"]["seeds"] == "2" and "±" in methods["hybrid"]["R@1"]
     assert methods["weicom"]["seeds"] == "1"
     assert {row[""] for row in cells(paths, "Ablations")} == {"hybrid", "untuned", *ABLATIONS}
+    learning = cells(paths, "The hybrid by the number of queries that it is tuned on")
+    assert [row["tuned on"] for row in learning] == ["untuned", *LEARNING, "all training queries"]
     assert {row[""] for row in cells(paths, "Beyond the method")} >= set(BEYOND)
     assert {f"without {trap}" for trap in TRAPS} <= cells(
         paths, "R@1 with each kind of trap taken out of the gallery"

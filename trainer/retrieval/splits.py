@@ -58,6 +58,18 @@ class Split:
             answers=self.answers.to(device),
         )
 
+    def part(self, rows: Sequence[int]) -> "Split":
+        """Some of the queries, with the whole gallery."""
+        which = torch.as_tensor(rows, device=self.reference.device)
+        return replace(
+            self,
+            query_ids=[self.query_ids[row] for row in rows],
+            kinds=[self.kinds[row] for row in rows],
+            reference=self.reference[which],
+            answers=self.answers.rows(which),
+            texts={name: [texts[row] for row in rows] for name, texts in self.texts.items()},
+        )
+
     def all_texts(self) -> list[str]:
         """Every text of every query, with repetitions."""
         return [text for name in TEXT_INPUTS for text in self.texts[name]]

@@ -10,7 +10,7 @@ import polars as pl
 from trainer.methods import registry
 from trainer.methods.registry import Family
 from trainer.study.jobs import TEST, metrics_of
-from trainer.study.plan import ABLATIONS, BEYOND, FROZEN, TUNED, Job
+from trainer.study.plan import ABLATIONS, BEYOND, FROZEN, LEARNING, TUNED, Job
 from trainer.study.run import Evidence
 from trainer.study.summary import TESTED, Compared, Lead, compare, leads, strongest
 from trainer.study.traps import TRAPS
@@ -27,6 +27,7 @@ CLAIMS = {
     Family.SAME_TEXTS: "best with the same LLM text",
 }
 UNTUNED, WHOLE_GALLERY, MEAN = "untuned", "whole gallery", "mean"
+ALL_QUERIES = "all training queries"
 VALIDATION = "validation mean_recall"
 COST = {  # measure -> key of the results; seconds, but for the counts
     "queries a step": "queries",
@@ -50,7 +51,7 @@ def study_figures(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> 
     """
     compared = {dataset: compare(evidence, dataset, names) for dataset, names in families.items()}
     rows = [*lead_rows(evidence, compared, families), *_methods(compared), *_ablations(evidence)]
-    rows += [*_terms(evidence), *_few_queries(evidence), *_traps(evidence, compared)]
+    rows += [*_learning(evidence), *_terms(evidence), *_few_queries(evidence), *_traps(evidence, compared)]
     rows += [*_transfer(evidence), *_beyond(evidence)]
     costs = evidence.cost.items()
     rows += [_row("cost", dataset, name, cost[key]) for dataset, cost in costs for name, key in COST.items()]
@@ -115,6 +116,19 @@ def _ablations(evidence: Evidence) -> Iterator[Row]:
             values = {d: _test(evidence, jobs[d])[measure] for d in hybrids}
             values[MEAN] = fmean(values.values())
             yield from (_row("ablations", d, measure, value, variant=name) for d, value in values.items())
+
+
+def _learning(evidence: Evidence) -> Iterator[Row]:
+    """The hybrid by the number of queries that it is tuned on; one seed."""
+    hybrids = _hybrids(evidence)
+    variants = {UNTUNED: _untuned(evidence)}
+    variants |= {name: {d: evidence.variants[name, d] for d in hybrids} for name in LEARNING}
+    variants[ALL_QUERIES] = hybrids
+    for name, jobs in variants.items():
+        for measure in TESTED:
+            for dataset in hybrids:
+                value = _test(evidence, jobs[dataset])[measure]
+                yield _row("learning", dataset, measure, value, variant=name)
 
 
 def _terms(evidence: Evidence) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """Runs jobs of a study: trains what is trained, chooses on validation, ranks the test split."""
 
+import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +15,9 @@ from trainer.methods.recipes import FitData, FrozenFeatures
 from trainer.retrieval.answers import Answers, index_mask
 from trainer.retrieval.metrics import retrieval_metrics, score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores, rank_all
+from trainer.retrieval.splits import Split
 from trainer.study.data import StudyData, copy_text_state, text_tower_put_back
-from trainer.study.plan import Job
+from trainer.study.plan import TRAIN_QUERIES, Job
 from trainer.tuning.heads import Head, HybridHead
 from trainer.tuning.loop import Tuning
 from trainer.tuning.result import TuneResult
@@ -25,7 +27,7 @@ Views = dict[str, dict[str, list[Any]]]  # name -> rank and average_precision, Q
 TEST = "test"
 
 Outcome = tuple[Result, dict[str, Tensor] | None]  # results, and the tuned text tower where the job keeps it
-_HEAD_OPTIONS = ("terms", "signed")  # of the hybrid similarity; other options are parameters of `tune`
+_HEAD_OPTIONS = ("terms", "signed")  # of the hybrid similarity; most others are parameters of `tune`
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _without(scores: Scores, indices: Tensor, answers: Answers) -> Scores:
 
 def _tune(job: Job, data: StudyData, params: Params) -> _Tower:
     options = dict(job.options) | (asdict(job.tower) if job.tower else {})
+    train = _some(data.splits["train"], options.pop(TRAIN_QUERIES, None), job.seed)
     method = registry.named(job.method)
     head: Head
     if method.tower_texts:
@@ -109,7 +112,7 @@ def _tune(job: Job, data: StudyData, params: Params) -> _Tower:
         head = HybridHead(params.method, **of_head)
     tuning = Tuning(
         data.vlm.model,
-        data.splits["train"],
+        train,
         data.splits["val"],
         data.texts,
         head,
@@ -118,6 +121,13 @@ def _tune(job: Job, data: StudyData, params: Params) -> _Tower:
         batch=data.batch,
     )
     return _Tower(head, tuning.run())
+
+
+def _some(split: Split, queries: int | None, seed: int) -> Split:
+    """At most so many queries of the split, with its whole gallery."""
+    if queries is None or queries >= len(split):
+        return split
+    return split.part(sorted(random.Random(seed).sample(range(len(split)), queries)))
 
 
 def _measure(

@@ -26,6 +26,10 @@ BEYOND: dict[str, Options] = {
     "hard negatives, 50 a query": (("hard_negatives", 50),),
     "distillation, weight 1": (("distill", 1.0),),
 }
+TRAIN_QUERIES = "train_queries"
+LEARNING: dict[str, Options] = {
+    f"{queries} training queries": ((TRAIN_QUERIES, queries),) for queries in (50, 200)
+}
 
 
 def studied() -> list[str]:
@@ -76,8 +80,8 @@ class Job:
         tower: how the text tower is tuned; None where it stays as it was.
         network: how the network on top of both towers is trained; None where there is none.
         seed: of the order of the queries and of what is initialised.
-        options: `terms` and `signed` of the hybrid similarity, and parameters of `tune` that differ from
-            params.yaml.
+        options: `terms` and `signed` of the hybrid similarity, `train_queries` (at most so many, drawn by the
+            seed), and parameters of `tune` that differ from params.yaml.
         keep: whether the tuned text tower is kept for later measurements.
     """
 

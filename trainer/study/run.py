@@ -18,7 +18,17 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.progress import Progress
 from trainer.retrieval.metrics import objective
-from trainer.study.plan import ABLATIONS, BEYOND, Job, further_seeds, same_tower, trials, untrained, variants
+from trainer.study.plan import (
+    ABLATIONS,
+    BEYOND,
+    LEARNING,
+    Job,
+    further_seeds,
+    same_tower,
+    trials,
+    untrained,
+    variants,
+)
 from trainer.study.store import Store
 
 log = logging.getLogger(__name__)
@@ -60,7 +70,7 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     with _pool(params, paths, store) as pool:
         results = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
         best = best_trials(results)
-        changed = variants(best, {**ABLATIONS, **BEYOND})
+        changed = variants(best, {**ABLATIONS, **BEYOND, **LEARNING})
         results |= _run([*changed.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
         hybrids = [job for job in best if job.method == "hybrid"]
         details = _details(hybrids, store, pool, results)
