@@ -17,8 +17,8 @@ from speed.figures import Figure, Run, in_turns, ratio, spread
 from speed.project import project
 from stages import caption, pairs
 
-SHARED_HEAD = "{% for message in messages[:-1] %}{{ message['content'] + '\n' }}{% endfor %}"
-LAYOUT = "its chat template keeps the prompt's system text and examples, so that prompts share a head"
+SHARED_HEAD = "{% for message in messages[:3] %}{{ message['content'] + '\n' }}{% endfor %}"
+LAYOUT = "its chat template keeps the prompt's system text and first example, so that prompts share a head"
 
 
 class _SharedEngine(Engine):
@@ -85,7 +85,7 @@ def measure(run: Run) -> dict[str, Figure]:
 
 
 def _with_a_shared_head(run: Run, rows: int) -> tuple[Params, Paths]:
-    """A project of `rows` queries whose captioner takes the whole prompt into its context."""
+    """A project of `rows` queries whose captioner takes the beginning of the prompt into its context."""
     params, paths = project(run)
     source, model = Paths(run.root), run.folder / "shared-head"
     shutil.copytree(run.root / params.llm.model, model, ignore=shutil.ignore_patterns("*.py", "dvc.*"))

@@ -87,8 +87,9 @@ def _seconds(paths: Paths, arguments: tuple[str, ...], policy: str) -> float:
 
 @contextmanager
 def busy(count: int) -> Iterator[None]:
-    """Processes that compute without a pause."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    """Processes that compute without a pause, until the block or this process ends."""
+    code = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100_000))"
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
     try:
         yield
     finally:
