@@ -1,5 +1,5 @@
-# `make repro` runs everything up to the report, `make test` the tests, `make bench` the speed figures,
-# `make soak` many attacks (hours; MINUTES=30 or TRIALS=100 for less, ONLY="one another" for some),
+# `make repro` runs everything up to the report, `make test` the tests, `make bench` the speed figures
+# (ONLY="one another" for some), `make soak` many attacks (hours; MINUTES=30 or TRIALS=100 for less, ONLY="one another" for some),
 # `make fuzz` the fuzzer (SECONDS=... for each reader, TARGET="one another" for some).
 # Each first installs what is missing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -23,10 +23,7 @@ test: lint
 	python -m pytest
 
 bench: install
-	python -m speed.captions
-	python -m speed.search
-	python -m speed.pairs
-	python -m speed.ranking
+	python -m speed $(ONLY)
 
 soak: install
 	python -m tests.soak $(ONLY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -475,6 +475,8 @@ class _AboveBars(logging.StreamHandler):
 
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
+    # threads that wait for each other sleep, and leave their cores to others; read when PyTorch is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_AboveBars()])
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)

@@ -1,33 +1,88 @@
-"""The figure of ranking: `python -m speed.ranking`. Needs nothing but the packages; takes some minutes.
+"""Ranking against the bare matrix product and top-k, and against faiss where that is installed.
 
-Queries and galleries are random. The gallery that is ranked lies in a memory map, as float16; the one of the
-bare product lies in memory, as float32. On one thread its own CPU time is counted, so that other work on the
-machine is not.
+Queries and galleries are random. The gallery that is ranked lies in a memory map, as float16; that of the
+others lies in memory, as float32.
 """
 
-import tempfile
-import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Any
 
 import numpy as np
 import torch
-import typer
 from torch import Tensor
 
 from pipeline.base.params import load_params
-from speed.results import record
+from speed.figures import Figure, Run, in_turns, ratio, seconds
 from trainer.retrieval.answers import Answers, make_answers
 from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import TOP, dot_scores, queries_at_once, rank_all
 
-ROOT = Path(__file__).parents[1]
-COMMAND = "python -m speed.ranking"
-SHAPES = ((500, 200_000, 512), (2000, 400_000, 768))  # queries, images, dimension
+SHAPES = ((500, 200_000, 512), (500, 400_000, 768))  # queries, images, dimension
+_TINY = ((20, 300, 16), (20, 600, 32))
+_PEERS = {
+    "rank_vs_matmul_topk": ("bare", f"the bare matrix product in chunks and torch.topk({TOP}) of a float32"),
+    "rank_vs_faiss_flat": (
+        "faiss",
+        f"faiss.IndexFlatIP, the best {TOP} of all queries at once, of a float32",
+    ),
+}
 _MOST_RIGHT = 4
 _BLOCK = 8192
+
+
+def measure(run: Run) -> dict[str, Figure]:
+    memory = load_params(run.root / "params.yaml").speed.rank_mib
+    shapes = _TINY if run.quick else SHAPES
+    spent = {shape: _compare(shape, memory, run) for shape in shapes}
+    return {
+        name: _figure(peer, what, spent, memory)
+        for name, (peer, what) in _PEERS.items()
+        if all(peer in sides for sides in spent.values())
+    }
+
+
+def _figure(
+    peer: str, what: str, spent: dict[tuple[int, int, int], dict[str, list[float]]], memory: int
+) -> Figure:
+    """The larger ratio of all shapes counts."""
+    ratios = {
+        shape: ratio(sides["rank"], sides[peer], "ratio of seconds", "") for shape, sides in spent.items()
+    }
+    worst = max(ratios.values(), key=lambda figure: figure.value)
+    shown = ", ".join(f"{of.value:.3f} for {' x '.join(map(str, shape))}" for shape, of in ratios.items())
+    seconds_of = ", ".join(f"{median(sides['rank']):.1f} s" for sides in spent.values())
+    against = (
+        f"{what} gallery in memory, threads: {torch.get_num_threads()}, in turns. What is ranked is float16 "
+        f"in a memory map: ranks and average precision of 1 to {_MOST_RIGHT} right answers, a removed "
+        f"reference, {memory} MiB of scores at once. Queries x images x dimension: {shown} ({seconds_of}); "
+        f"the larger ratio counts, median of {len(next(iter(spent.values()))['rank'])} pairs"
+    )
+    return Figure(worst.value, worst.unit, against, worst.low, worst.high)
+
+
+def _compare(shape: tuple[int, int, int], memory: int, run: Run) -> dict[str, list[float]]:
+    """Seconds of each side in each turn."""
+    queries_size, images, dimension = shape
+    gallery = _gallery(run.folder / f"{images}.npy", images, dimension)
+    answers, chunk = _answers(queries_size, images), queries_at_once(images, memory)
+    queries = torch.randn(queries_size, dimension, generator=torch.Generator().manual_seed(2))
+    in_memory = gallery[:]
+    sides: dict[str, Callable[[], object]] = {
+        "rank": lambda: rank_all(dot_scores(queries, gallery), answers, chunk=chunk),
+        "bare": lambda: _bare(queries, in_memory, chunk),
+    }
+    if find_spec("faiss"):
+        index, rows = _faiss(in_memory), queries.numpy()
+        sides["faiss"] = lambda: index.search(rows, TOP)
+    _bare(queries[:chunk], in_memory, chunk)  # warms up
+    return in_turns(
+        {name: lambda work=work: seconds(work) for name, work in sides.items()},  # type: ignore[misc]
+        run.turns,
+    )
 
 
 def _gallery(file: Path, images: int, dimension: int) -> Gallery:
@@ -57,56 +112,10 @@ def _bare(queries: Tensor, gallery: Tensor, chunk: int) -> None:
         (rows @ gallery.T).topk(TOP, dim=1)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    start = clock()
-    work()
-    return clock() - start
+def _faiss(gallery: Tensor) -> Any:
+    faiss = import_module("faiss")
 
-
-def compare(shape: tuple[int, int, int], memory_mib: int, pairs: int, folder: Path) -> list[float]:
-    """Seconds of ranking over those of the bare product and top-k, for each pair of runs."""
-    queries_size, images, dimension = shape
-    gallery = _gallery(folder / f"{images}.npy", images, dimension)
-    answers, chunk = _answers(queries_size, images), queries_at_once(images, memory_mib)
-    queries = torch.randn(queries_size, dimension, generator=torch.Generator().manual_seed(2))
-    in_memory = gallery[:]
-    sides: dict[str, Callable[[], object]] = {
-        "rank": lambda: rank_all(dot_scores(queries, gallery), answers, chunk=chunk),
-        "bare": lambda: _bare(queries, in_memory, chunk),
-    }
-    _bare(queries[:chunk], in_memory, chunk)  # warms up
-    ratios = []
-    for turn in range(pairs):
-        order = list(sides) if turn % 2 == 0 else list(sides)[::-1]
-        spent = {side: _seconds(sides[side]) for side in order}
-        ratios.append(spent["rank"] / spent["bare"])
-        print(f"{shape}: rank {spent['rank']:.2f} s, bare {spent['bare']:.2f} s", flush=True)
-    return sorted(ratios)
-
-
-def main(pairs: Annotated[int, typer.Option(min=1, help="Pairs of runs; the median counts.")] = 5) -> None:
-    """Compare ranking with the bare matrix product and top-k, and write speed/results.json."""
-    memory = load_params(ROOT / "params.yaml").speed.rank_mib
-    with tempfile.TemporaryDirectory() as folder:
-        found = {shape: compare(shape, memory, pairs, Path(folder)) for shape in SHAPES}
-    named = {" x ".join(map(str, shape)): ratios for shape, ratios in found.items()}
-    worst = max(named.values(), key=median)
-    shown = ", ".join(f"{median(ratios):.3f} for {name}" for name, ratios in named.items())
-    record(
-        "rank_vs_matmul_topk",
-        median(worst),
-        "ratio of seconds",
-        f"the bare matrix product in chunks and torch.topk({TOP}), threads: {torch.get_num_threads()}, of a "
-        f"float32 gallery in memory, taking turns; the gallery that is ranked is float16 in a memory map. "
-        f"Ranks and average precision of 1 to {_MOST_RIGHT} right answers, a removed reference, {memory} MiB "
-        f"of scores at once. Queries x images x dimension: {shown}; the larger ratio counts, median of "
-        f"{pairs} pairs",
-        f"{COMMAND} --pairs {pairs}",
-        low=worst[0],
-        high=worst[-1],
-    )
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    index = faiss.IndexFlatIP(gallery.shape[1])
+    index.add(gallery.numpy())
+    return index

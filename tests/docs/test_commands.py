@@ -15,6 +15,7 @@ NOT_RUN = [
     ("", r"make repro", "it is the whole run; tests/test_end_to_end.py does it with small worlds"),
     ("", r"make (test|install)", "it is this suite, and what `make` did before it"),
     ("", r"make (soak|fuzz)", "hours; tests/test_reliability.py and test_fuzz_targets.py do a part"),
+    ("", r"make bench|python -m speed", "minutes on an idle machine; tests/speed does a small part"),
     ("", r"(\S+ -m )?pip ", "the environment would change; tests/test_package.py installs the wheel"),
     ("", r"source ", "the environment is that of the tests"),
     ("", r"pytest ", "it is a part of this suite"),

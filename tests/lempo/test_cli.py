@@ -333,3 +333,22 @@ def test_a_benchmark_that_is_not_there_is_one_line(folder: Path) -> None:
         "error: empty/cirr/image_splits/split.rc2.val.json: the benchmark's file is missing. "
         "Put it there, or correct ROOT; docs/benchmarks.md shows the layout\n"
     )
+
+
+@pytest.mark.parametrize(("own", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_of_a_stage_sleep_unless_a_person_wants_others(
+    folder: Path, own: str | None, used: str
+) -> None:
+    """What the threads' library itself read, when the stage imported PyTorch."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lempo.cli", "tune", "parks"],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "OMP_DISPLAY_ENV": "TRUE"}
+        | ({} if own is None else {"OMP_WAIT_POLICY": own}),
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        done.returncode == 1 and "error: params.yaml, field 'vlm.model'" in done.stderr
+    )  # the model is not here
+    assert re.findall(r"OMP_WAIT_POLICY *= *'?(\w+)", done.stderr) == [used]

@@ -1,0 +1,106 @@
+"""Embedding against what decoding and the model allow together, and against a plain open_clip loop.
+
+Needs the images of `corpus`. All sides use every core: as many worker processes as there are cores, and
+PyTorch's own threads.
+"""
+
+import os
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+from torch.utils.data import DataLoader
+
+from pipeline.base.params import load_params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES
+from pipeline.base.tables import read_table
+from pipeline.vision.embedding import Source, Spent, _collate, _Images, embed_images
+from pipeline.vision.vlm import Vlm, load_vlm
+from speed.figures import Figure, Run, in_turns, ratio, seconds
+
+UNIT = "ratio of images per second"
+
+
+class _Plain:
+    """Images as open_clip's own examples read them."""
+
+    def __init__(self, sources: Sequence[Source], preprocess: Any) -> None:
+        self.sources, self.preprocess = sources, preprocess
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.preprocess(Image.open(self.sources[index].path).convert("RGB"))
+
+
+def measure(run: Run) -> dict[str, Figure]:
+    params, cores = load_params(run.root / "params.yaml"), len(os.sched_getaffinity(0))
+    paths, dataset, batch = Paths(run.root), params.datasets[0], params.speed.embed_batch
+    rows = read_table(paths.images(dataset), IMAGES, ["path", "sha256"]).to_pylist()
+    sources = [Source(run.root / row["path"], row["sha256"]) for row in rows][: run.size(2000, 80)]
+    vlm = load_vlm(params.vlm, "cpu", run.root)
+    plain = load_vlm(params.vlm, "cpu", run.root)  # embedding gives a model's weights another layout
+
+    def embed() -> None:
+        for _ in embed_images(vlm, sources, batch=batch, workers=cores, spent=Spent()):
+            pass
+
+    def decode() -> list[Any]:
+        loader: DataLoader[Any] = DataLoader(
+            _Images(sources, vlm.preprocess),  # type: ignore[arg-type]
+            batch_size=batch,
+            num_workers=cores,
+            collate_fn=_collate,
+        )
+        return [images for images, _ in loader]
+
+    embed()  # reads all files, and warms up
+    decoded = [images.clone() for images in decode()]
+    spent = in_turns(
+        {
+            "embed": lambda: seconds(embed),
+            "decode": lambda: seconds(decode),
+            "forward": lambda: seconds(lambda: _forward(vlm, decoded)),
+            "loop": lambda: seconds(lambda: _loop(plain, sources, batch, cores)),
+        },
+        run.turns,
+    )
+    count = len(sources)
+    rates = {name: [count / each for each in values] for name, values in spent.items()}
+    limit = [1 / (1 / one + 1 / other) for one, other in zip(rates["decode"], rates["forward"], strict=True)]
+    shown = {name: f"{median(values):.0f}" for name, values in rates.items()}
+    common = f"{count} images of {dataset}, {cores} cores, in turns; median of {run.turns} pairs"
+    joint = (
+        f"1 / (1/a + 1/b) of a = {shown['decode']} images/s, decoding alone, and b = {shown['forward']}, the "
+        f"model alone on decoded images, each on all cores; embedding itself {shown['embed']}; {common}"
+    )
+    loop = (
+        f"open_clip in a DataLoader's plain loop with as many workers and the same batches, {shown['loop']} "
+        f"images/s; it checks no bytes; {common}"
+    )
+    return {
+        "embed_vs_joint_limit": ratio(rates["embed"], limit, UNIT, joint),
+        "embed_vs_open_clip_loop": ratio(rates["embed"], rates["loop"], UNIT, loop),
+    }
+
+
+def _forward(vlm: Vlm, batches: Sequence[Any]) -> None:
+    with torch.inference_mode():
+        for images in batches:
+            vlm.model.encode_image(images.to(memory_format=torch.channels_last))
+
+
+def _loop(vlm: Vlm, sources: Sequence[Source], batch: int, workers: int) -> None:
+    loader: DataLoader[Any] = DataLoader(
+        _Plain(sources, vlm.preprocess),  # type: ignore[arg-type]
+        batch_size=batch,
+        num_workers=workers,
+    )
+    with torch.no_grad():
+        for images in loader:
+            normalize(vlm.model.encode_image(images), dim=-1).numpy()
