@@ -109,7 +109,8 @@ def _distinct(table: pa.Table, keys: list[str]) -> bool:
 
 def _follows(compare: Callable[[pa.ChunkedArray, pa.ChunkedArray], Any], values: pa.ChunkedArray) -> bool:
     """Whether each value and the next one compare so; there is no null."""
-    return bool(pc.all(compare(values.slice(0, max(0, len(values) - 1)), values.slice(1))).as_py())
+    found = compare(values.slice(0, max(0, len(values) - 1)), values.slice(1))
+    return bool(pc.all(found, min_count=0).as_py())
 
 
 def content_hash(table: pa.Table) -> str:

@@ -269,8 +269,8 @@ class RowCache:
                 done.add(part)
                 try:
                     file = pq.ParquetFile(part)
-                    found = pc.is_in(file.read(columns=["key"])["key"], wanted)  # all at once: `wanted` is long
-                    start = 0
+                    # all keys at once: each call makes an index of `wanted`, which is long
+                    found, start = pc.is_in(file.read(columns=["key"])["key"], wanted), 0
                     for group in range(file.num_row_groups):
                         rows = file.metadata.row_group(group).num_rows
                         hit, start = found.slice(start, rows), start + rows

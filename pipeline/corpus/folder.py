@@ -251,12 +251,14 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
         if image_id in state.graph_faults
         else "its reference has no scene graph"
         for image_id in state.probes
+        if state.named[image_id].row is None
     }
-    rows_of = {image.row: image_id for image_id, image in state.named.items() if image.row is not None}
+    # images were named in the order of these rows
+    with_row = ((image.row, image_id) for image_id, image in state.named.items() if image.row is not None)
+    next_row, image_id = next(with_row, (None, ""))
     rows = read_rows(state.folder / GRAPHS_FILE)
     for row, value in Progress(rows, title=f"{state.folder.name}: graphs", unit="graph", leave=False):
-        image_id = rows_of.get(row)
-        if image_id is None:
+        if row != next_row:
             continue  # this row was rejected already
         try:
             if image_id in state.rejected:
@@ -269,6 +271,6 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
             state.graphless[image_id] = rejected(error.reason)
             state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
         else:
-            del state.graphless[image_id]
             state.notes.add(notes, state.folder / GRAPHS_FILE, row)
             yield graph
+        next_row, image_id = next(with_row, (None, ""))
