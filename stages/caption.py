@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
-from pipeline.graph.scene_graph import GroupGraph, SceneGraph, group_objects
+from pipeline.graph.scene_graph import GroupGraph, SceneGraph, graph_from_row, group_objects
 from pipeline.graph.summary import Limits, summarised
 from pipeline.graph.table import GraphTable
 from pipeline.llm.pictures import Picture
@@ -74,7 +75,7 @@ class _Dataset:
         self._graphs = GraphTable(graphs)
         self._pictures = Pictures(expected, name) if settings.llm.images else None
         wanted = (query.wanted for _, _, query in self._queries() if query.wanted is not None)
-        self._checker = Checker(vocabulary_of(chain(map(group_objects, self._graphs), wanted)))
+        self._checker = Checker(vocabulary_of(chain(_all_graphs(graphs), wanted)))
 
     def rows(self) -> Iterator[Row]:
         brought = BroughtTexts(self._expected, self._name, "pseudo_caption")
@@ -156,3 +157,10 @@ class _Dataset:
         wanted = None if edits is None else apply_edits(graph, edits)
         picture = pictures.get(query["reference_id"])
         return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted, picture)
+
+
+def _all_graphs(file: Path) -> Iterator[GroupGraph]:
+    """Every graph of a table, in its order: looked up by their ids, each block would cost as much as all."""
+    for batch in read_batches(file, SCENE_GRAPHS):
+        for row in batch.to_pylist():
+            yield group_objects(graph_from_row(row))

@@ -131,7 +131,9 @@ def _count_equal_images(corpus: Corpus) -> None:
 
 
 def _count_near_duplicates(corpus: Corpus) -> None:
-    splits = dict(zip(*(corpus.images[name].to_pylist() for name in ("image_id", "split")), strict=True))
+    splits = {}
+    if corpus.alike:
+        splits = dict(zip(*(corpus.images[name].to_pylist() for name in ("image_id", "split")), strict=True))
     count, shown = across_splits(corpus.alike or [], splits)
     corpus.notes.count("near_duplicates_across_splits", count, "; ".join(shown))
 

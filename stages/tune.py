@@ -9,7 +9,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -34,6 +34,7 @@ from trainer.tuning.result import TuneResult
 
 log = logging.getLogger(__name__)
 
+_BLOCK = 8192  # images
 ROOMS = ("pipeline/base", "pipeline/vision", "trainer/retrieval", "trainer/tuning", "stages/tune.py")
 
 
@@ -150,12 +151,19 @@ def _key(params: Params, identity: Mapping[str, Any], splits: Mapping[str, Split
     settings = [sections, params.seed, identity, torch.__version__]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(code_hash(*ROOMS).encode())
-    tensors = [texts.tokens]
+    _add(digest, texts.tokens.shape, [texts.tokens])
     for split in splits.values():
-        answers = split.answers
-        tensors += [split.gallery, split.reference, answers.target, answers.right, answers.removed]
+        answers, stored = split.answers, split.stored
+        _add(digest, (len(stored), stored.vectors.shape[1]), stored.blocks(_BLOCK))
+        tensors = [split.reference, answers.target, answers.right, answers.removed]
         tensors += [texts.rows(split.texts[name]) for name in TEXT_INPUTS]
-    for tensor in tensors:
-        digest.update(str(tuple(tensor.shape)).encode())
-        digest.update(tensor.numpy().tobytes())
+        for tensor in tensors:
+            _add(digest, tensor.shape, [tensor])
     return digest.hexdigest()[:32]
+
+
+def _add(digest: Any, shape: Sequence[int], parts: Iterable[torch.Tensor]) -> None:
+    """Add a tensor of this shape, a part of its rows at a time: a large one is not copied as a whole."""
+    digest.update(str(tuple(shape)).encode())
+    for part in parts:
+        digest.update(part.contiguous().numpy().reshape(-1).view("uint8"))

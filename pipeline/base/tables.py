@@ -5,12 +5,13 @@ its metadata what it holds and what it was made from, with a hash of the rows of
 (`pipeline/base/provenance.py`). A reader checks the hashes of the columns that it reads.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.base.errors import UserError, reading
@@ -75,7 +76,7 @@ class TableWriter:
         for field in self._schema:
             if not field.nullable and table[field.name].null_count:
                 raise ValueError(f"{self._path}: column '{field.name}' must not be null")
-        if self._schema is not REJECTS and table.group_by(keys).aggregate([]).num_rows != table.num_rows:
+        if self._schema is not REJECTS and not _distinct(table, keys):
             raise ValueError(f"{self._path}: a value of {keys} stands twice")
 
 
@@ -93,7 +94,23 @@ def as_table(rows: pa.Table | list[dict], schema: pa.Schema, dataset: str | None
         others = table.drop_columns(DATASET) if DATASET in table.column_names else table
         table = others.append_column(DATASET, pa.repeat(pa.scalar(dataset), len(table)))
     table = table.select(schema.names).cast(schema).replace_schema_metadata(None)
-    return table.sort_by([(key, "ascending") for key in _keys(schema)])
+    keys = _keys(schema)
+    if len(keys) == 1 and _follows(pc.less_equal, table[keys[0]]):
+        return table  # sorting would copy it
+    return table.sort_by([(key, "ascending") for key in keys])
+
+
+def _distinct(table: pa.Table, keys: list[str]) -> bool:
+    """Whether no two rows of a sorted table have the same keys."""
+    if len(keys) == 1:
+        return _follows(pc.less, table[keys[0]])
+    return table.group_by(keys).aggregate([]).num_rows == table.num_rows
+
+
+def _follows(compare: Callable[[pa.ChunkedArray, pa.ChunkedArray], Any], values: pa.ChunkedArray) -> bool:
+    """Whether each value and the next one compare so; there is no null."""
+    found = compare(values.slice(0, max(0, len(values) - 1)), values.slice(1))
+    return bool(pc.all(found, min_count=0).as_py())
 
 
 def content_hash(table: pa.Table) -> str:
@@ -204,6 +221,30 @@ def read_batches(
             hashes.add(batch)
         record.expect_content(hashes.columns(), file=path, stage=_stage(schema))
         yield from file.iter_batches(READ_ROWS, columns=names)
+
+
+def read_some(
+    path: Path,
+    schema: pa.Schema,
+    key: str,
+    values: Collection[str],
+    columns: Sequence[str] | None = None,
+    expect: Mapping[str, Any] | None = None,
+) -> pa.Table:
+    """Read the rows of some ids, in the table's order; memory holds these and a batch, not the table.
+
+    Args:
+        key: the column of the ids, one of `columns`.
+        columns, expect: as for `read_table`.
+
+    Raises:
+        UserError: as `read_table`.
+    """
+    wanted = pa.array(sorted(set(values)), pa.string())
+    batches = read_batches(path, schema, columns, expect)
+    kept = [batch.filter(pc.is_in(batch[key], value_set=wanted)) for batch in batches]
+    names = list(columns or schema.names)
+    return pa.Table.from_batches(kept) if kept else schema.empty_table().select(names)
 
 
 def _provenance(path: Path, schema: pa.Schema, expect: Mapping[str, Any] | None) -> Provenance:

@@ -269,8 +269,11 @@ class RowCache:
                 done.add(part)
                 try:
                     file = pq.ParquetFile(part)
+                    # all keys at once: each call makes an index of `wanted`, which is long
+                    found, start = pc.is_in(file.read(columns=["key"])["key"], wanted), 0
                     for group in range(file.num_row_groups):
-                        hit = pc.is_in(file.read_row_group(group, columns=["key"])["key"], wanted)
+                        rows = file.metadata.row_group(group).num_rows
+                        hit, start = found.slice(start, rows), start + rows
                         if pc.any(hit).as_py():
                             for row in file.read_row_group(group).filter(hit).to_pylist():
                                 yield Entry.stored(row)

@@ -78,6 +78,7 @@ class TextWriter:
         for sample in settings.samples():
             self._attempt(answerable, sample, leave)
         self._failures.add(asked)
+        self._cache.merge()  # else each block would look into the small parts of all earlier ones
         return outcomes
 
     def _shorten(self, outcomes: Sequence[Outcome], leave: bool) -> None:

@@ -98,7 +98,7 @@ class Record:
         if value not in allowed:
             reason = "the field is missing" if value is None else "the value is unknown"
             raise Rejected(reason, f"Use one of {', '.join(allowed)}", self.field(key), value)
-        return str(value)
+        return allowed[allowed.index(value)]  # one object for the values of all rows
 
     def entries(self, key: str, *, optional: bool = False) -> Iterator[tuple[Any, str]]:
         """The entries of a JSON list, each with its field; none if the list is optional and missing."""

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
 GRAPHS_FILE = "scene_graphs.json"
 
 
-@dataclass
+@dataclass(slots=True)
 class _NamedImage:
     """An image by its file, and what the row of its graph states; `row` is None if it has no graph.
 
@@ -50,7 +51,6 @@ class _State:
     notes: Notes = field(default_factory=Notes)
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, _NamedImage] = field(default_factory=dict)
-    id_of_file: dict[str, str] = field(default_factory=dict)  # by the file's name in images/
     graph_faults: dict[str, str] = field(default_factory=dict)  # why a graph's row could not name its image
     rejected: dict[str, str] = field(default_factory=dict)  # why an image is not usable
     probes: dict[str, Probe] = field(default_factory=dict)  # of the usable images
@@ -61,7 +61,15 @@ class _State:
         """The id of the image that a query names by its id or by its file's name in `images/`."""
         if name in self.named or name in self.graph_faults:
             return name
-        return self.id_of_file.get(name_in_images(name), name)
+        return self._id_of_file.get(name_in_images(name), name)
+
+    @cached_property
+    def _id_of_file(self) -> dict[str, str]:
+        """By the file's name in `images/`, once all images are named; most datasets never need it."""
+        ids: dict[str, str] = {}
+        for image_id, image in self.named.items():
+            ids.setdefault(name_in_images(image.file), image_id)
+        return ids
 
 
 def check_folder(folder: Path) -> None:
@@ -168,8 +176,6 @@ def _name_images(state: _State) -> None:
             state.rejects.add("images", state.folder / file, None, image_id, same_id)
         else:
             state.named[image_id] = _NamedImage(file)
-    for image_id, image in state.named.items():
-        state.id_of_file.setdefault(name_in_images(image.file), image_id)
     state.rejected |= {name: why for name, why in state.graph_faults.items() if name not in state.named}
 
 
@@ -184,12 +190,13 @@ def _named_image(graph: Record, row: int, file: str) -> _NamedImage:
 
 def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
     ids = sorted(state.named)
-    paths = [state.folder / state.named[image_id].file for image_id in ids]
+    files = [state.named[image_id].file for image_id in ids]
     title = f"{state.folder.name}: decode"
-    probes = probe_all(paths, workers, max_pixels)
+    probes = probe_all(files, workers, max_pixels, state.folder)
     progress = Progress(probes, total=len(ids), unit="image", title=title)
-    for image_id, path, probe in zip(ids, paths, progress, strict=True):
+    for image_id, probe in zip(ids, progress, strict=True):
         image = state.named[image_id]
+        path = state.folder / image.file
         try:
             checks.text(image_id, "image_id", checks.ID_LENGTH)
             if image.missing is not None:
@@ -244,12 +251,14 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
         if image_id in state.graph_faults
         else "its reference has no scene graph"
         for image_id in state.probes
+        if state.named[image_id].row is None
     }
-    rows_of = {image.row: image_id for image_id, image in state.named.items() if image.row is not None}
+    # images were named in the order of these rows
+    with_row = ((image.row, image_id) for image_id, image in state.named.items() if image.row is not None)
+    next_row, image_id = next(with_row, (None, ""))
     rows = read_rows(state.folder / GRAPHS_FILE)
     for row, value in Progress(rows, title=f"{state.folder.name}: graphs", unit="graph", leave=False):
-        image_id = rows_of.get(row)
-        if image_id is None:
+        if row != next_row:
             continue  # this row was rejected already
         try:
             if image_id in state.rejected:
@@ -262,6 +271,6 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
             state.graphless[image_id] = rejected(error.reason)
             state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
         else:
-            del state.graphless[image_id]
             state.notes.add(notes, state.folder / GRAPHS_FILE, row)
             yield graph
+        next_row, image_id = next(with_row, (None, ""))

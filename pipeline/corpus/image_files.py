@@ -95,8 +95,10 @@ class ImageFiles:
 
     def listed_as(self, file: str) -> str:
         """The name under which a file is listed, if `file` reaches it through a link."""
+        if file in self._listed_names:
+            return file
         real = os.path.realpath(self.folder / file)
-        if file in self._listed_names or real == os.path.join(os.path.realpath(self.folder), file):
+        if real == os.path.join(os.path.realpath(self.folder), file):
             return file
         return self._by_real_path.get(real, file)
 

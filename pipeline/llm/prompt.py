@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pipeline.base.errors import UserError
@@ -33,9 +34,22 @@ class PromptTemplate:
         return set(_PLACEHOLDER.findall(self.turns[-1][1]))
 
     def render(self, **values: str) -> list[Message]:
-        """Messages with the placeholders filled in, in one pass: braces inside a value stay as they are."""
+        """Messages with the placeholders filled in, in one pass: braces inside a value stay as they are.
+
+        The messages of turns without a placeholder are the same objects each time, not to be changed.
+        """
         return [
-            {"role": role, "content": _PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), text)}
+            message
+            if message is not None
+            else {"role": role, "content": _PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), text)}
+            for message, (role, text) in zip(self._shared, self.turns, strict=True)
+        ]
+
+    @cached_property
+    def _shared(self) -> list[Message | None]:
+        """The message of each turn, None where it has a placeholder: thousands of rows hold them once."""
+        return [
+            None if _PLACEHOLDER.search(text) else {"role": role, "content": text}
             for role, text in self.turns
         ]
 

@@ -1,20 +1,22 @@
 """Which of the pairs that were found become queries: limits, and a balance over kinds of change."""
 
 import hashlib
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pipeline.base.progress import Progress
 from pipeline.base.schemas import MADE
 from pipeline.pairs.difference import Change, kind_of
-from pipeline.pairs.index import GraphIndex, Pair
+from pipeline.pairs.index import GraphIndex
 
-_Offer = tuple[int, int, int, Pair]  # facts that differ, a hash, the reference, the pair
 MOST_RIGHT = 100  # right answers of a query; a target that is so common is no target
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image of the index. `family`: a name that images of one site share."""
 
@@ -56,7 +58,7 @@ def choose(index: GraphIndex, images: Sequence[Image], seed: int, per_image: int
         images: of the index, by their numbers in it.
     """
     choice = Choice()
-    offers: dict[str, dict[str, list[_Offer]]] = {}  # by split and kind
+    offers: dict[str, dict[str, _Offers]] = {}  # by split and kind
     for pair in Progress(index.pairs(), title="pairs: find", unit="pair", leave=False):
         choice.found += 1
         if len(index.entries[pair.target].images) > MOST_RIGHT:
@@ -66,11 +68,12 @@ def choose(index: GraphIndex, images: Sequence[Image], seed: int, per_image: int
         for reference in index.entries[pair.reference].images:
             kinds = offers.setdefault(images[reference].split, {})
             order = _hash(seed, images[reference].image_id, index.entries[pair.target].rank)
-            kinds.setdefault(kind_of(pair.changes), []).append((facts, order, reference, pair))
+            kind = kinds.setdefault(kind_of(pair.changes), _Offers())
+            kind.add(facts, order, reference, pair.reference, pair.target)
     near = index.near() if index.entries else []
     for kinds in offers.values():
-        for reference, kind, pair in _in_turn(kinds, per_image, most):
-            choice.queries.append(_chosen(index, images, reference, kind, pair, near[pair.target], seed))
+        for image, said, pair in _in_turn(kinds, per_image, most):
+            choice.queries.append(_chosen(index, images, image, said, pair, near[pair[1]], seed))
     choice.queries.sort(key=lambda query: query.query_id)
     return choice
 
@@ -80,32 +83,56 @@ def query_id(reference: str, target: str) -> str:
     return MADE + hashlib.blake2b(f"{reference}\0{target}".encode(), digest_size=8).hexdigest()
 
 
-def _in_turn(kinds: dict[str, list[_Offer]], per_image: int, most: int) -> Iterator[tuple[int, str, Pair]]:
-    used: Counter[int] = Counter()  # by reference
-    waiting = {
-        kind: sorted(offers, key=lambda offer: offer[:3], reverse=True) for kind, offers in kinds.items()
-    }
+class _Offers:
+    """Pairs of one kind that may become queries, in numbers: of millions few are chosen."""
+
+    def __init__(self) -> None:
+        self._columns = (array("H"), array("Q"), array("L"), array("L"), array("L"))
+
+    def add(self, facts: int, order: int, image: int, reference: int, target: int) -> None:
+        """Add a pair of entries for an image that shows the first; `facts` differ, `order` is a hash."""
+        for column, value in zip(self._columns, (facts, order, image, reference, target), strict=True):
+            column.append(value)
+
+    def sorted(self) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Image and pair, those with the fewest facts first, then by order, then by image."""
+        facts, order, image, reference, target = map(np.asarray, self._columns)
+        for place in np.lexsort((image, order, facts)):
+            yield int(image[place]), (int(reference[place]), int(target[place]))
+
+
+def _in_turn(
+    kinds: dict[str, _Offers], per_image: int, most: int
+) -> Iterator[tuple[int, str, tuple[int, int]]]:
+    """Image, kind and pair of each query."""
+    used: Counter[int] = Counter()  # by image
+    waiting = {kind: offers.sorted() for kind, offers in kinds.items()}
     given = 0
     while waiting and given < most:
         for kind in sorted(waiting):
-            offers = waiting[kind]
-            while offers and used[offers[-1][2]] >= per_image:
-                offers.pop()
-            if not offers:
+            free = (offer for offer in waiting[kind] if used[offer[0]] < per_image)
+            offer = next(free, None) if given < most else None
+            if offer is None:
                 del waiting[kind]
-            elif given < most:
-                *_, reference, pair = offers.pop()
-                used[reference] += 1
+            else:
+                image, pair = offer
+                used[image] += 1
                 given += 1
-                yield reference, kind, pair
+                yield image, kind, pair
 
 
 def _chosen(
-    index: GraphIndex, images: Sequence[Image], reference: int, kind: str, pair: Pair, near: int, seed: int
+    index: GraphIndex,
+    images: Sequence[Image],
+    reference: int,
+    kind: str,
+    pair: tuple[int, int],
+    near: int,
+    seed: int,
 ) -> Chosen:
-    own, right = images[reference], index.entries[pair.target].images
+    own, right = images[reference], index.entries[pair[1]].images
     target = min(right, key=lambda image: (_hash(seed, own.image_id, images[image].image_id), image))
-    one, other = (index.entries[number].graph for number in (pair.reference, pair.target))
+    one, other = (index.entries[number].graph for number in pair)
     is_near = _one_group_apart(one.groups, other.groups)
     return Chosen(
         query_id(own.image_id, images[target].image_id),
@@ -113,7 +140,7 @@ def _chosen(
         images[target],
         tuple(sorted(images[image].image_id for image in right)),
         kind,
-        pair.changes,
+        index.changes(*pair),
         near - is_near,
     )
 

@@ -99,6 +99,11 @@ class GraphIndex:
             partners[first] += found
             partners[second] += found
 
+    def changes(self, reference: int, target: int) -> tuple[Change, ...]:
+        """Those of a pair that `pairs` gave."""
+        graph, wanted = self.entries[reference].graph, self.entries[target].graph
+        return difference(graph, wanted, self._most) or ()
+
     def near(self) -> list[int]:
         """For each entry, how many images of its scope have all its groups but one: changed, gone or new."""
         owner, facts, full = self._arrays()

@@ -1,9 +1,13 @@
 """The queries of a dataset that brings none: from its tables of images and scene graphs to chosen pairs."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
@@ -19,7 +23,7 @@ from pipeline.pairs.choosing import Choice, Chosen, Image, choose
 from pipeline.pairs.difference import edits_of
 from pipeline.pairs.index import GraphIndex
 
-_COLUMNS = ["image_id", "split", "family", "place", "scene_id"]
+_PLACES = ["family", "place", "scene_id"]
 
 
 @dataclass
@@ -49,19 +53,17 @@ def make(expected: Expected, dataset: str, brought: Mapping[str, int]) -> Made:
     """
     params, paths = expected.params, expected.paths
     made_from = expected.corpus(dataset)
-    rows = read_table(paths.images(dataset), IMAGES, _COLUMNS, made_from).to_pylist()
-    within = _within(params.pairs.within, rows)
-    scope_of = {row["image_id"]: (row, scope) for row in rows if (scope := _scope(within, row)) is not None}
+    table = read_table(paths.images(dataset), IMAGES, ["split", *_PLACES], made_from)
+    within, count = _within(params.pairs.within, table), table.num_rows
+    of_split = Counter(table["split"].to_pylist())
+    del table
     index, images = GraphIndex(params.seed, params.pairs.max_facts), []
-    for batch in read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS, expect=made_from):
-        for graph_row in batch.to_pylist():
-            graph = group_objects(graph_from_row(graph_row))
-            if graph.groups and graph_row["image_id"] in scope_of:
-                row, scope = scope_of[graph_row["image_id"]]
-                index.add(scope, graph)
-                images.append(
-                    Image(row["image_id"], row["split"], row["family"] or row["scene_id"] or row["place"])
-                )
+    for row, graph in _with_graph(expected, dataset):
+        scope = _scope(within, row)
+        if graph.groups and scope is not None:
+            index.add(scope, graph)
+            family = row["family"] or row["scene_id"] or row["place"]
+            images.append(Image(row["image_id"], sys.intern(row["split"]), family and sys.intern(family)))
     if not images:
         reason = f"no image of {dataset} has a scene graph, so no query can be made"
         remedy = (
@@ -72,19 +74,42 @@ def make(expected: Expected, dataset: str, brought: Mapping[str, int]) -> Made:
     limits = params.pairs.per_image, params.pairs.most
     choice = choose(index, images, params.seed, *limits)
     graphs = _references(expected, dataset, choice)
-    _check_splits(rows, choice.queries, brought, dataset, within)
+    _check_splits(of_split, choice.queries, brought, dataset, within)
     vocabulary = vocabulary_of(entry.graph for entry in index.entries)
-    figures = _figures(choice) | {"within": within, "images_without_graph": len(rows) - len(images)}
+    figures = _figures(choice) | {"within": within, "images_without_graph": count - len(images)}
     return Made(choice.queries, graphs, vocabulary, figures)
 
 
-def _within(asked: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def _with_graph(expected: Expected, dataset: str) -> Iterator[tuple[dict[str, Any], GroupGraph]]:
+    """The rows of the images that have a graph, with these; both tables are in the order of the ids."""
+    paths, made_from = expected.paths, expected.corpus(dataset)
+    columns = ["image_id", "split", *_PLACES]
+    images = (
+        row
+        for batch in read_batches(paths.images(dataset), IMAGES, columns, made_from)
+        for row in batch.to_pylist()
+    )
+    image = next(images, None)
+    for batch in read_batches(paths.scene_graphs(dataset), SCENE_GRAPHS, expect=made_from):
+        for row in batch.to_pylist():
+            while image is not None and image["image_id"] < row["image_id"]:
+                image = next(images, None)
+            if image is not None and image["image_id"] == row["image_id"]:
+                yield image, group_objects(graph_from_row(row))
+
+
+def _within(asked: str, images: pa.Table) -> str:
     """Where reference and target come from."""
     if asked != "auto":
         return asked
-    if any(row["scene_id"] or row["family"] for row in rows):
+    if _stated(images["scene_id"]) or _stated(images["family"]):
         return "scene"
-    return "place" if any(row["place"] for row in rows) else "dataset"
+    return "place" if _stated(images["place"]) else "dataset"
+
+
+def _stated(texts: pa.ChunkedArray) -> bool:
+    """Whether one of them is neither null nor empty."""
+    return bool(pc.any(pc.greater(pc.binary_length(texts), 0)).as_py())
 
 
 def _scope(within: str, row: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -127,13 +152,13 @@ def _blocks(queries: Sequence[Chosen]) -> Iterator[Sequence[Chosen]]:
 
 
 def _check_splits(
-    rows: Sequence[Mapping[str, Any]],
+    images: Mapping[str, int],
     queries: Sequence[Chosen],
     brought: Mapping[str, int],
     dataset: str,
     within: str,
 ) -> None:
-    made, images = Counter(query.reference.split for query in queries), Counter(row["split"] for row in rows)
+    made = Counter(query.reference.split for query in queries)
     for split in SPLITS:
         if images[split] and not made[split] and not brought.get(split):
             reason = (

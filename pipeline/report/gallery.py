@@ -11,7 +11,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.provenance import remedy
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
-from pipeline.base.tables import read_table
+from pipeline.base.tables import read_some
 from pipeline.report.pictures import Wanted
 from pipeline.report.recall import rankings
 
@@ -55,7 +55,9 @@ def gallery(
     ids, tested = _chosen(expected, dataset, first[0], count)
     queries = _queries(expected, dataset, ids)
     answers = _answers(expected, dataset, ids)
-    images = _Images(expected, dataset)
+    named = {image_id for row in answers.values() for image_id in row["top"]}
+    named |= {query[name] for query in queries.values() for name in ("reference_id", "target_id")}
+    images = _Images(expected, dataset, named)
     _refuse_unknown(expected, dataset, set(ids) - queries.keys(), images, answers)
     for query in queries.values():
         images.want(query["reference_id"], large=True)
@@ -84,8 +86,8 @@ def _chosen(expected: Expected, dataset: str, by: str, count: int) -> tuple[list
 
 def _queries(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     columns = ["query_id", "reference_id", "target_id", "target_ids", "modification", "kind"]
-    pairs = read_table(expected.paths.pairs(dataset), PAIRS, columns, expected.pairs(dataset))
-    return _by_key(pairs, ids, "query_id")
+    file, expect = expected.paths.pairs(dataset), expected.pairs(dataset)
+    return _by_key(read_some(file, PAIRS, "query_id", ids, columns, expect), "query_id")
 
 
 def _answers(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[Any, dict[str, Any]]:
@@ -108,13 +110,17 @@ def _refuse_unknown(
 
 
 class _Images:
-    """The images of a gallery: each has a place, and the first of them get a picture."""
+    """The images of a gallery: each has a place, and the first of them get a picture.
 
-    def __init__(self, expected: Expected, dataset: str) -> None:
-        paths = expected.paths
+    Args:
+        named: ids of all images that may be wanted.
+    """
+
+    def __init__(self, expected: Expected, dataset: str, named: set[str]) -> None:
+        file, expect = expected.paths.images(dataset), expected.corpus(dataset)
         columns = ["image_id", "path", "sha256", "width", "height"]
-        table = read_table(paths.images(dataset), IMAGES, columns, expected.corpus(dataset))
-        self._known, self._root = pl.DataFrame(table), paths.root
+        rows = read_some(file, IMAGES, "image_id", named, columns, expect)
+        self._known, self._root = _by_key(rows, "image_id"), expected.paths.root
         self._large: dict[str, bool] = {}
         self._place: dict[str, int] = {}
         self._pictures: dict[str, Wanted] = {}
@@ -122,7 +128,7 @@ class _Images:
 
     def unknown(self, image_ids: set[str]) -> set[str]:
         """Those that the corpus does not have."""
-        return image_ids - set(self._known["image_id"])
+        return image_ids - self._known.keys()
 
     def want(self, *image_ids: str, large: bool = False) -> None:
         """Images that come earlier are sooner given a picture."""
@@ -132,9 +138,8 @@ class _Images:
     def keep_pictures(self, count: int) -> None:
         """Give the first images a picture, and all of them a place."""
         self._place = {image_id: place for place, image_id in enumerate(self._large)}
-        rows = _by_key(self._known, list(self._place), "image_id")
         for image_id, place in self._place.items():
-            row = rows[image_id]
+            row = self._known[image_id]
             self._sizes[image_id] = (row["width"], row["height"])
             if place < count:
                 wanted = Wanted(self._root / row["path"], row["sha256"], self._large[image_id])
@@ -200,8 +205,8 @@ def _references(
     """Interpretation and scene graph of each reference, by its place among the images."""
     texts = _rows(expected, "interpretations", dataset, INTERPRETATIONS, "image_id", ids)
     paths = expected.paths
-    table = read_table(paths.scene_graphs(dataset), SCENE_GRAPHS, None, expected.corpus(dataset))
-    graphs = _by_key(table, ids, "image_id")
+    file, expect = paths.scene_graphs(dataset), expected.corpus(dataset)
+    graphs = _by_key(read_some(file, SCENE_GRAPHS, "image_id", ids, expect=expect), "image_id")
     found: dict[int, dict[str, Any]] = {}
     for image_id in dict.fromkeys(ids):
         place = images.place(image_id)
@@ -253,9 +258,8 @@ def _rows(
 ) -> dict[Any, dict[str, Any]]:
     file, expect = getattr(expected.paths, kind)(dataset), getattr(expected, kind)(dataset)
     columns = [key, "text", "status", "error", "missed", "invented"]
-    return _by_key(read_table(file, schema, columns, expect), ids, key)
+    return _by_key(read_some(file, schema, key, ids, columns, expect), key)
 
 
-def _by_key(table: pa.Table | pl.DataFrame, ids: Sequence[str], key: str) -> dict[Any, dict[str, Any]]:
-    """The rows of some ids, by id."""
-    return pl.DataFrame(table).filter(pl.col(key).is_in(ids)).rows_by_key(key, named=True, unique=True)
+def _by_key(table: pa.Table, key: str) -> dict[Any, dict[str, Any]]:
+    return pl.DataFrame(table).rows_by_key(key, named=True, unique=True)

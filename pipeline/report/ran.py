@@ -16,7 +16,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.provenance import remedy
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
-from pipeline.base.tables import read_table
+from pipeline.base.tables import read_batches
 
 _CARD_LENGTH = 800  # characters
 
@@ -39,9 +39,9 @@ def models(expected: Expected) -> list[dict[str, Any]]:
     ):
         for dataset in datasets:
             columns = ["model", "prompt_hash"]
-            table = pl.DataFrame(read_table(locate(dataset), schema, columns, expect(dataset)))
-            for name, prompt in table.unique().iter_rows():
-                prompts.setdefault(name, {}).setdefault(f"prompt of the {title}", set()).add(prompt)
+            for batch in read_batches(locate(dataset), schema, columns, expect(dataset)):
+                for name, prompt in pl.DataFrame(batch).unique().iter_rows():
+                    prompts.setdefault(name, {}).setdefault(f"prompt of the {title}", set()).add(prompt)
     for name in sorted(prompts):
         hashes = {key: ", ".join(sorted(values)) for key, values in prompts[name].items()}
         rows.append(_model(paths, "language model", name, hashes))

@@ -6,7 +6,7 @@ import polars as pl
 
 from pipeline.base.expected import Expected
 from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
-from pipeline.base.tables import read_table
+from pipeline.base.tables import read_batches
 from pipeline.report.gallery import said
 
 _COLUMNS = ["text", "status", "error", "fact_recall", "missed", "invented"]
@@ -34,15 +34,19 @@ def worst_captions(expected: Expected, dataset: str, kind: str, count: int) -> l
         (INTERPRETATIONS, "image_id") if kind == "interpretations" else (PSEUDO_CAPTIONS, "query_id")
     )
     file, expect = getattr(expected.paths, kind)(dataset), getattr(expected, kind)(dataset)
-    table = pl.DataFrame(read_table(file, schema, [key, *_COLUMNS], expect))
     failed, wrong = pl.col("status") == "failed", pl.col("missed", "invented").list.len().fill_null(0)
-    bad = table.filter(failed | (pl.sum_horizontal(wrong) > 0)).sort(
-        ~failed,
-        pl.col("fact_recall").fill_null(1.0),
-        -pl.col("invented").list.len().fill_null(0).cast(pl.Int64),
-        key,
-    )
+    worst: list[pl.DataFrame] = []  # of the batches so far
+    for batch in read_batches(file, schema, [key, *_COLUMNS], expect):
+        bad = pl.DataFrame(batch).filter(failed | (pl.sum_horizontal(wrong) > 0))
+        first = pl.concat([*worst, bad]).sort(
+            ~failed,
+            pl.col("fact_recall").fill_null(1.0),
+            -pl.col("invented").list.len().fill_null(0).cast(pl.Int64),
+            key,
+        )
+        worst = [first.head(count)]
     return [
         Worst(dataset, row[key], said(row), row["fact_recall"], row["missed"] or [], row["invented"] or [])
-        for row in bad.head(count).iter_rows(named=True)
+        for rows in worst
+        for row in rows.iter_rows(named=True)
     ]

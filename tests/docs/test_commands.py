@@ -21,6 +21,7 @@ NOT_RUN = [
     ("", r"pytest ", "it is a part of this suite"),
     ("", r"LEMPO_TEST_LLM=", "a model of others"),
     ("", r"export RAY_|ray start", "a cluster; tests/pipeline/llm/test_ray_engine.py does with one machine"),
+    ("docs/scaling.md", r"python -m speed", "minutes; tests/speed/test_rows.py makes such a project"),
     ("docs/install.md", r"lempo check|dvc repro", "minutes; tests/test_package.py does it in a small world"),
     ("docs/check.md", r"lempo doctor", "it imports vLLM, for 11 s; see tests/lempo/test_doctor.py"),
     ("docs/experiments.md", r"dvc exp run .*-n warm|dvc queue logs warm", "tests/test_experiments.py does"),

@@ -28,9 +28,10 @@ class FrozenFeatures:
     text: dict[str, Tensor]
     graphs: Graphs | None = None
 
-    def composition(self, inputs: Sequence[str]) -> Composition:
-        """Images and some inputs, as a composer learns from them."""
-        return Composition(self.inputs(inputs), self.split.gallery, self.split.answers)
+    def composition(self, inputs: Sequence[str], match: Match | None) -> Composition:
+        """Images and some inputs, as a composer learns from them; `match` is as for `train_composer`."""
+        gallery = self.split.trained_on if match is None else self.split.gallery
+        return Composition(self.inputs(inputs), gallery, self.split.answers)
 
     def inputs(self, names: Sequence[str]) -> tuple[Tensor | Graphs, ...]:
         """The image and some inputs, of Q queries each."""
@@ -108,7 +109,7 @@ class Network:
     match: Match | None = None
 
     def fit(self, inputs: Sequence[str], data: FitData) -> Fitted:
-        train, validation = data.train.composition(inputs), data.validation.composition(inputs)
+        train, validation = (of.composition(inputs, self.match) for of in (data.train, data.validation))
         module = train_composer(self.build, train, validation, data.params, data.seed, self.match)
 
         def scores(features: FrozenFeatures) -> Scores:

@@ -12,6 +12,7 @@ from pipeline.base.params import ComparatorParams
 from pipeline.base.progress import Progress
 from trainer.methods.graphs import Graphs
 from trainer.retrieval.answers import Answers
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.metrics import objective, score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.tuning.determinism import seeded
@@ -28,12 +29,12 @@ class Composition:
     Attributes:
         inputs: of the Q queries: the image, then what else the composer reads, as L2-normalised frozen
             features (Q, D) each, or as graphs.
-        gallery: (N, D).
+        gallery: (N, D); in memory where a composer scores images by itself.
         answers: of the Q queries.
     """
 
     inputs: tuple[Tensor | Graphs, ...]
-    gallery: Tensor
+    gallery: Tensor | Gallery
     answers: Answers
 
 
@@ -58,7 +59,7 @@ def train_composer(
     """
     with seeded(seed):
         device = train.gallery.device
-        module = build(train.gallery.shape[1]).to(device)
+        module = build(train.gallery[:1].shape[1]).to(device)
         temperature = Temperature(params.temperature, learned=True).to(device)
         optimizer = torch.optim.AdamW(
             [
@@ -97,18 +98,20 @@ def compose(module: nn.Module, inputs: Sequence[Tensor | Graphs], batch: int = 4
     return torch.cat([module(*(features[start : start + batch] for features in inputs)) for start in starts])
 
 
-def composed_scores(queries: Tensor, gallery: Tensor, match: Match | None) -> Scores:
+def composed_scores(queries: Tensor, gallery: Tensor | Gallery, match: Match | None) -> Scores:
     """Scores of what a composer made of Q queries on a gallery (N, D)."""
     if match is None:
         return dot_scores(queries, gallery)
+    assert isinstance(gallery, Tensor)
     return lambda start, stop: match(queries[start:stop], gallery)
 
 
 def _loss(
-    queries: Tensor, gallery: Tensor, answers: Answers, temperature: Tensor, match: Match | None
+    queries: Tensor, gallery: Tensor | Gallery, answers: Answers, temperature: Tensor, match: Match | None
 ) -> Tensor:
     if match is None:
         return gallery_loss(queries, gallery, answers, temperature)
+    assert isinstance(gallery, Tensor)
     return contrastive_loss(match(queries, gallery), answers.target, answers.ignored_mask(), temperature)
 
 

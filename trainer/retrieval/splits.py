@@ -21,6 +21,8 @@ from trainer.retrieval.answers import NONE, Answers, make_answers
 from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.similarity import TEXT_INPUTS, QueryFeatures
 
+_COPIED_MIB = 512  # of a gallery that training holds as float32; a larger one is read anew in each step
+
 
 @dataclass(frozen=True)
 class Split:
@@ -79,10 +81,20 @@ class Split:
         """f_v(r), (Q, D), of every query's reference."""
         return self.stored[self.reference]
 
+    def images(self, rows: Tensor) -> Tensor:
+        """f_v(r), (B, D), of some queries' references: for one batch of many, `image` would read them all."""
+        return self.stored[self.reference[rows]]
+
     @cached_property
     def gallery(self) -> Tensor:
-        """float32 (N, D), L2-normalised: a copy of all features in memory, for training."""
+        """float32 (N, D), L2-normalised: a copy of all features in memory."""
         return self.stored[:]
+
+    @property
+    def trained_on(self) -> Tensor | Gallery:
+        """`gallery` for training; of a split that is too large for such a copy, the features as stored."""
+        copied = 4 * len(self.stored) * self.stored.vectors.shape[1]  # bytes
+        return self.gallery if copied <= _COPIED_MIB * 2**20 else self.stored
 
     def encode(
         self, model: Any, texts: Texts, batch: int, inputs: Sequence[str] = TEXT_INPUTS

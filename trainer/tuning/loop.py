@@ -83,7 +83,7 @@ class Tuning:
         return result
 
     def _prepare(self) -> None:
-        device = self.train.gallery.device
+        device = self.train.stored.device
         self.head.to(device)
         self.temperature = Temperature(self.params.temperature, self.params.learn_temperature).to(device)
         self.tuned: dict[str, nn.Parameter] = select_trainable(self.model, self.params.trainable)
@@ -146,7 +146,7 @@ class Tuning:
         """One step on a batch of queries, each process taking its share; the mean loss of a query."""
         self.optimizer.zero_grad(set_to_none=True)
         rows = self.workers.share(batch)
-        total = torch.zeros((), device=self.train.gallery.device)  # loss of this process's queries
+        total = torch.zeros((), device=self.train.stored.device)  # loss of this process's queries
         if len(rows):
             loss = self._loss(rows, batch) * (len(rows) / len(batch))
             self.scaler.scale(loss).backward()
@@ -167,7 +167,7 @@ class Tuning:
             encoded = self.texts.encode(self.model, distinct)  # (U, D)
         device = encoded.device
         texts, rows, batch = encoded[inverse.to(device)], rows.to(device), batch.to(device)  # (P, B, D)
-        query = self.head(self.train.image[rows], dict(zip(self.head.inputs, texts, strict=True)))  # (B, D)
+        query = self.head(self.train.images(rows), dict(zip(self.head.inputs, texts, strict=True)))  # (B, D)
         return self.objective(query, texts, rows, batch)
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pipeline.base.params import LEARNED_TEMPERATURE
 from trainer.retrieval.answers import NONE, Answers, index_mask
+from trainer.retrieval.gallery import Gallery, dot_products
 
 GALLERY_CHUNK = 50_000  # images whose similarities to a batch are held at once
 
@@ -55,7 +56,7 @@ def contrastive_loss(
 
 def batch_loss(
     queries: Tensor,
-    gallery: Tensor,
+    gallery: Tensor | Gallery,
     answers: Answers,
     temperature: Tensor | float,
     targets: Tensor | None = None,
@@ -77,15 +78,16 @@ def batch_loss(
 
 def gallery_loss(
     queries: Tensor,
-    gallery: Tensor,
+    gallery: Tensor | Gallery,
     answers: Answers,
     temperature: Tensor | float,
     chunk: int = GALLERY_CHUNK,
 ) -> Tensor:
     """The loss with the whole gallery as negatives.
 
-    A gallery of more than `chunk` images is streamed: only the similarities to one chunk are held at a time,
-    and the backward pass computes them again. So memory is bounded by B x `chunk`.
+    A gallery of more than `chunk` images, or one that is not in memory, is streamed: only the similarities to
+    one chunk are held at a time, and the backward pass computes them again. So memory is bounded by
+    B x `chunk`.
 
     Args:
         queries: (B, D).
@@ -93,7 +95,7 @@ def gallery_loss(
         answers: of these B queries.
         temperature: tau > 0.
     """
-    if answers.gallery_size <= chunk:
+    if answers.gallery_size <= chunk and isinstance(gallery, Tensor):
         return contrastive_loss(queries @ gallery.T, answers.target, answers.ignored_mask(), temperature)
     partial = []  # log sum exp over each chunk, (B,) each
     for start in range(0, answers.gallery_size, chunk):
@@ -106,7 +108,11 @@ def gallery_loss(
 
 
 def hard_loss(
-    queries: Tensor, gallery: Tensor, target: Tensor, negatives: Tensor, temperature: Tensor | float
+    queries: Tensor,
+    gallery: Tensor | Gallery,
+    target: Tensor,
+    negatives: Tensor,
+    temperature: Tensor | float,
 ) -> Tensor:
     """The loss with given images as negatives.
 
@@ -122,7 +128,9 @@ def hard_loss(
     return contrastive_loss(similarities, torch.zeros_like(target), columns < 0, temperature)
 
 
-def hardest(queries: Tensor, gallery: Tensor, answers: Answers, count: int, chunk: int = 1024) -> Tensor:
+def hardest(
+    queries: Tensor, gallery: Tensor | Gallery, answers: Answers, count: int, chunk: int = 1024
+) -> Tensor:
     """The wrong candidates that are most similar to each query: int64 (Q, count), padded with -1.
 
     Args:
@@ -136,7 +144,9 @@ def hardest(queries: Tensor, gallery: Tensor, answers: Answers, count: int, chun
     for start in range(0, len(queries), chunk):
         rows = slice(start, start + chunk)
         own = answers.rows(rows)
-        scores = (queries[rows] @ gallery.T).masked_fill(own.right_mask() | own.removed_mask(), -math.inf)
+        scores = dot_products(queries[rows], gallery).masked_fill(
+            own.right_mask() | own.removed_mask(), -math.inf
+        )
         best = scores.topk(min(count, scores.shape[1]), dim=1)
         negatives[rows, : best.indices.shape[1]] = best.indices.masked_fill(best.values == -math.inf, NONE)
     return negatives
@@ -148,7 +158,7 @@ def distillation_loss(features: Tensor, before: Tensor) -> Tensor:
 
 
 def _log_sum_exp(
-    queries: Tensor, gallery: Tensor, answers: Answers, columns: Tensor, temperature: Tensor | float
+    queries: Tensor, gallery: Tensor | Gallery, answers: Answers, columns: Tensor, temperature: Tensor | float
 ) -> Tensor:
     """log sum exp (B,) of the scaled similarities to consecutive columns, without the ignored ones."""
     first, size = int(columns[0]), len(columns)

@@ -38,7 +38,7 @@ class Objective:
         if untuned is not None and params.hard_negatives:
             with torch.no_grad():
                 query = head.eval()(split.image, untuned)
-            self.hard = hardest(query, split.gallery, split.answers, params.hard_negatives)
+            self.hard = hardest(query, split.trained_on, split.answers, params.hard_negatives)
 
     def __call__(self, query: Tensor, texts: Tensor, rows: Tensor, batch: Tensor) -> Tensor:
         """Mean loss of some or all queries of a batch.
@@ -49,7 +49,8 @@ class Objective:
             rows: int64 (B,), which queries of the split they are.
             batch: int64, the rows of the whole batch.
         """
-        gallery, answers, temperature = self.split.gallery, self.split.answers.rows(rows), self.temperature()
+        gallery, answers = self.split.trained_on, self.split.answers.rows(rows)
+        temperature = self.temperature()
         if self.hard is not None:
             loss = hard_loss(query, gallery, answers.target, self.hard[rows], temperature)
         elif self.negatives == "batch":

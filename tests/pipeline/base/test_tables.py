@@ -11,7 +11,15 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import replacing
 from pipeline.base.provenance import KEY
 from pipeline.base.schemas import RANKINGS
-from pipeline.base.tables import ROW_GROUP_ROWS, open_table, read_batches, read_table, write_table
+from pipeline.base.tables import (
+    READ_ROWS,
+    ROW_GROUP_ROWS,
+    open_table,
+    read_batches,
+    read_some,
+    read_table,
+    write_table,
+)
 
 
 def _row(query: str, method: str = "hybrid") -> dict:
@@ -184,3 +192,15 @@ def test_no_flipped_bit_gives_other_rows_not_even_before_the_last(
         else:
             assert read == rows
     assert refused > len(whole) / 51
+
+
+def test_some_rows_are_those_of_the_whole_table(tmp_path: Path) -> None:
+    file, count = tmp_path / "t.parquet", READ_ROWS + 10
+    write_table([_row(f"{number:05d}") for number in range(count)], file, RANKINGS)
+    whole, columns = read_table(file, RANKINGS), ["query_id", "top"]
+    ids = [f"{number:05d}" for number in (count - 1, 3, READ_ROWS, 3)] + ["unknown"]
+    found = read_some(file, RANKINGS, "query_id", ids, columns)
+    assert found.equals(whole.take([3, READ_ROWS, count - 1]).select(columns))
+    assert read_some(file, RANKINGS, "query_id", []).num_rows == 0
+    write_table([], file, RANKINGS)
+    assert read_some(file, RANKINGS, "query_id", ids).schema.names == RANKINGS.names

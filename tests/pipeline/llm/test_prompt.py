@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.base.errors import UserError
 from pipeline.captions.stages import CAPTION, STAGES
-from pipeline.llm.prompt import load_prompt
+from pipeline.llm.prompt import PromptTemplate, load_prompt
 
 ROOT = Path(__file__).parents[3]
 GOOD = "## system\nBe brief.\n## user\na\n## assistant\nb\n## user\n{graph}\nModification: {modification}\n"
@@ -94,3 +94,10 @@ def test_a_pipe_in_place_of_the_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(UserError, match="no such prompt file"):
         load_prompt(tmp_path / "pipe.txt", ("graph",))
+
+
+def test_the_turns_that_all_rows_share_are_held_once() -> None:
+    template = PromptTemplate((("system", "Describe."), ("user", "{graph}")), "hash")
+    one, other = template.render(graph="a"), template.render(graph="b")
+    assert one[0] is other[0] and one[0] == {"role": "system", "content": "Describe."}
+    assert [one[1]["content"], other[1]["content"]] == ["a", "b"]

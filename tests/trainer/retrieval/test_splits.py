@@ -13,6 +13,7 @@ from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts, encode_texts
 from pipeline.vision.vlm import Vlm, load_vlm
 from tests.belonging import sign
+from trainer.retrieval import splits as of_splits
 from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import Split, language_text, load_splits
 
@@ -53,6 +54,15 @@ def test_a_split_holds_its_own_images_and_queries(project: Paths, load: Load) ->
             assert split.gallery_ids[split.reference[row]] == f"{name}-{thing}-red-{place}"
             assert split.gallery_ids[target].endswith(f"-{place}")
     assert torch.allclose(loaded["test"].gallery.norm(dim=1), torch.ones(64), atol=1e-6)
+
+
+def test_training_reads_a_large_gallery_as_it_is_stored(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = load("train")["train"]
+    assert split.trained_on is split.gallery
+    monkeypatch.setattr(of_splits, "_COPIED_MIB", 0)
+    assert split.trained_on is split.stored and torch.equal(split.stored[:], split.gallery)
+    rows = torch.tensor([3, 0, 3])
+    assert torch.equal(split.images(rows), split.image[rows])
 
 
 def test_the_reference_is_removed_or_kept(project: Paths, load: Load) -> None:

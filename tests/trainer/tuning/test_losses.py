@@ -7,6 +7,7 @@ from pipeline.base.params import LEARNED_TEMPERATURE
 from tests.trainer.cases import random_answers, random_unit, right_sets
 from tests.trainer.reference import loss_of
 from trainer.retrieval.answers import Answers, make_answers
+from trainer.retrieval.gallery import Gallery
 from trainer.tuning.losses import (
     Temperature,
     batch_loss,
@@ -166,3 +167,22 @@ def test_distillation_loss_is_one_minus_the_mean_cosine() -> None:
         for x, y in zip(one.tolist(), other.tolist(), strict=True)
     ]
     assert distillation_loss(one, other).item() == pytest.approx(1 - sum(cosines) / 5, rel=1e-5)
+
+
+def test_a_stored_gallery_gives_the_losses_and_gradients_of_its_copy() -> None:
+    stored = Gallery.of(random_unit(90, 8, 2).half())
+    answers = random_answers(7, 90, 3)
+    negatives = hardest(random_unit(7, 8, 1), stored, answers, 5)
+    results = []
+    for gallery in (stored, stored[:]):
+        queries = random_unit(7, 8, 1).requires_grad_()
+        losses = [
+            gallery_loss(queries, gallery, answers, TAU, chunk=20),
+            batch_loss(queries, gallery, answers, TAU),
+            hard_loss(queries, gallery, answers.target, negatives, TAU),
+        ]
+        torch.stack(losses).sum().backward()
+        results.append([*losses, queries.grad, hardest(queries.detach(), gallery, answers, 5)])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    small = gallery_loss(random_unit(7, 8, 1), stored, answers, TAU)  # it is streamed, too
+    assert torch.allclose(small, gallery_loss(random_unit(7, 8, 1), stored[:], answers, TAU))

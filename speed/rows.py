@@ -1,0 +1,176 @@
+"""python -m speed.rows --folder FOLDER 10000 100000
+
+Makes a project of each number of images in FOLDER and runs every stage that needs no GPU, each in a process
+of its own. Then one scene graph is changed, and the stages that it concerns run again. A language stage asks
+a server on this machine that answers at once; random unit vectors stand in the place of the embed stage.
+Prints a table, and writes the rows into `speed/rows.json`, beside those of other numbers of images.
+
+Memory is that of the process with all its descendants, looked at 20 times a second in /proc. `memory` is the
+largest sum of their anonymous and shared memory, which the kernel cannot drop. `resident` is the largest sum
+of all their resident pages, or what `getrusage` says of the largest process if that is more: it counts shared
+pages once for each process, and pages of memory-mapped files (the features) too.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.base.metrics_io import read_metrics, write_metrics
+from pipeline.base.paths import Paths
+from speed import synthetic
+from speed.synthetic import DATASET, ROOT, RulesServer
+
+ROWS = Path(__file__).with_name("rows.json")
+COMMAND = "python -m speed.rows --folder FOLDER"
+_LOOK_S = 0.05  # between two looks at the memory
+_LANGUAGE = ("interpret", "caption")
+_TRAINING = (f"tune {DATASET}", f"evaluate {DATASET}", "report")
+_FIRST = ("corpus", "pairs made", "pairs", *_LANGUAGE, "features", *_TRAINING)
+_AGAIN = ("corpus", "pairs", *_LANGUAGE)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took.
+
+    Attributes:
+        seconds, cpu_seconds: of the wall clock, and of all processes.
+        memory_mib, resident_mib: as the module's docstring says.
+        generated: texts that the server was asked for.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    memory_mib: int
+    resident_mib: int
+    generated: int
+
+
+def run(folder: Path, images: int) -> dict[str, dict[str, Any]]:
+    """Make a project and run its stages; what each took, by its name.
+
+    Args:
+        folder: of the project, which must not be there yet: its caches would be full.
+
+    Raises:
+        CalledProcessError: a stage failed.
+    """
+    costs: dict[str, Cost] = {}
+    with RulesServer() as server:
+        synthetic.make(folder, images, server.url)
+        for stage in _FIRST:
+            costs[stage] = _run(folder, stage, server)
+        synthetic.change_graph(folder, images)
+        for stage in _AGAIN:
+            costs[f"{stage}, one graph changed"] = _run(folder, stage, server)
+    return {stage: asdict(cost) for stage, cost in costs.items()}
+
+
+def _run(folder: Path, stage: str, server: RulesServer) -> Cost:
+    """Run a stage of the project; `pairs made` also makes queries, which the next `pairs` leaves out."""
+    synthetic.write_params(folder, server.url, beside_brought=stage == "pairs made")
+    name, *arguments = stage.removesuffix(" made").split()
+    command = [sys.executable, "-m", "lempo.cli", name, *arguments]
+    if stage == "features":
+        command = [sys.executable, "-m", "speed.synthetic", "."]
+    asked = server.asked
+    cost = _measured(command, folder)
+    generated = server.asked - asked
+    if name in _LANGUAGE:
+        figures = read_metrics(Paths(folder).metrics(name))["all"]
+        assert figures["final"]["all_right_rate"] == 1, "the server does not say what a graph says"
+    line = f"{cost.seconds:9.1f} s {cost.cpu_seconds:9.1f} s CPU {cost.memory_mib:6} MiB"
+    print(f"{stage:18} {line} {generated:8} generated", flush=True)
+    return Cost(**{**asdict(cost), "generated": generated})
+
+
+def _measured(command: list[str], folder: Path) -> Cost:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with open(folder / "said.log", "a", encoding="utf-8") as log:
+        since = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        memory = resident = 0
+        while True:
+            done, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if done:
+                break
+            own, all_pages = _memory(process.pid)
+            memory, resident = max(memory, own), max(resident, all_pages)
+            time.sleep(_LOOK_S)
+        seconds = time.perf_counter() - since
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, f"see {folder}/said.log")
+    resident = max(resident, usage.ru_maxrss)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, memory // 1024, resident // 1024, 0)
+
+
+def _memory(pid: int) -> tuple[int, int]:
+    """KiB of a process and its descendants: anonymous and shared memory, and all resident pages."""
+    own = resident = 0
+    for one in _descendants(pid):
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+        except OSError:  # it has ended
+            continue
+        sizes = dict(line.split(":", 1) for line in status.splitlines())
+        anonymous, files, shared = (
+            int(sizes.get(name, "0 kB").split()[0]) for name in ("RssAnon", "RssFile", "RssShmem")
+        )
+        own += anonymous + shared
+        resident += anonymous + files + shared
+    return own, resident
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except OSError:  # it has ended
+        return
+    for child in children:
+        yield from _descendants(child)
+
+
+def _table(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The lines of a table: what each stage took, for each number of images."""
+    sizes = sorted(map(int, rows))
+    yield "| stage | " + " | ".join(f"{size:,} images" for size in sizes) + " |"
+    yield "|---" * (len(sizes) + 1) + "|"
+    for stage in dict.fromkeys(stage for size in sizes for stage in rows[str(size)]["stages"]):
+        cells = []
+        for size in sizes:
+            cost = rows[str(size)]["stages"].get(stage)
+            said = "" if cost is None else f"{cost['cpu_seconds']:.1f} s, {cost['memory_mib']} MiB"
+            cells.append(said + (f", {cost['generated']} texts" if cost and cost["generated"] else ""))
+        yield f"| {stage} | " + " | ".join(cells) + " |"
+
+
+def main(
+    images: Annotated[list[int], typer.Argument(min=200, help="Numbers of images, a project each.")],
+    folder: Annotated[Path, typer.Option(help="The projects are made in here, and stay.")],
+    rows: Annotated[Path, typer.Option(help="The file of all rows.")] = ROWS,
+) -> None:
+    """Measure every stage, print a table of CPU seconds and memory, and write all figures."""
+    os.environ.pop("LEMPO_CACHE", None)  # the caches of a project are its own
+    known = read_metrics(rows) if rows.is_file() else {}
+    for size in images:
+        print(f"{size:,} images", flush=True)
+        known[str(size)] = {"command": f"{COMMAND} {size}", "stages": run(folder.resolve() / str(size), size)}
+        write_metrics(rows, known)
+    print("\n".join(_table(known)))
+
+
+if __name__ == "__main__":
+    typer.run(main)

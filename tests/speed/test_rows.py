@@ -1,0 +1,82 @@
+"""The synthetic project of `python -m speed.rows`: stages accept it, and its server says what graphs say."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.params import load_params
+from pipeline.base.paths import Paths
+from pipeline.base.schemas import IMAGES, PAIRS
+from pipeline.base.tables import read_table
+from pipeline.graph.edits import apply_edits, edits_from_row
+from pipeline.graph.notation import serialise
+from pipeline.graph.scene_graph import graph_from_row, group_objects
+from pipeline.graph.verbalise import verbalise
+from speed import synthetic
+from speed.rows import _measured
+from speed.synthetic import DATASET, RulesServer, said
+from stages import corpus, pairs
+from tests.pipeline.pairs.graphs import random_graph
+
+
+def test_the_server_says_a_graph_and_an_added_group_by_rule() -> None:
+    rng = random.Random(0)
+    for number in range(50):
+        drawn = random_graph(rng)
+        graph = type(drawn)("airport", drawn.groups, drawn.relations)
+        assert said(serialise(graph)) == verbalise(graph)
+        row = synthetic._graph(number, 50)
+        grouped = group_objects(graph_from_row(row))
+        query = next(synthetic._queries(50))
+        rows = [{"subject": None, "predicate": None, "object": None, **edit} for edit in query["edits"]]
+        wanted = apply_edits(grouped, edits_from_row(rows) or ())
+        assert said(f"{serialise(grouped)}\nModification: {query['modification']}") == verbalise(wanted)
+
+
+def test_stages_accept_the_project_and_a_changed_graph_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, images = tmp_path / "project", 300
+    monkeypatch.setattr(synthetic, "_write_model", lambda folder: None)  # no stage here needs it
+    synthetic.make(folder, images, "http://127.0.0.1:9/v1")
+    params, paths = load_params(folder / "params.yaml"), Paths(folder)
+    params = params.model_copy(update={"speed": params.speed.model_copy(update={"workers": 1})})
+    corpus.run(params, paths)
+    pairs.run(params, paths)
+    table = read_table(paths.images(DATASET), IMAGES)
+    assert table.num_rows == images and len(set(table["sha256"].to_pylist())) == 96
+    queries = read_table(paths.pairs(DATASET), PAIRS)
+    assert queries["split"].value_counts().to_pylist() == [
+        {"values": "train", "counts": 21},
+        {"values": "val", "counts": 5},
+        {"values": "test", "counts": 4},
+    ]
+    file = folder / "archive" / DATASET / "scene_graphs.json"
+    before = json.loads(file.read_text())
+    synthetic.change_graph(folder, images)
+    after = json.loads(file.read_text())
+    assert [a["image_id"] for a, b in zip(after, before, strict=True) if a != b] == ["rows-00000299"]
+    assert "rows-00000299" not in queries["reference_id"].to_pylist()
+
+
+def test_a_server_answers_and_counts(tmp_path: Path) -> None:
+    asking = """
+import json, sys, urllib.request
+body = {"messages": [{"role": "user", "content": "scene: park\\nobjects:\\n- one red car\\n- trees"}]}
+request = urllib.request.Request(sys.argv[1] + "/chat/completions", json.dumps(body).encode())
+print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])
+"""
+    with RulesServer() as server:
+        done = subprocess.run([sys.executable, "-c", asking, server.url], capture_output=True, text=True)
+    assert done.stdout == "A park scene with one red car and trees.\n" and server.asked == 1
+
+
+def test_memory_is_that_of_a_process_and_its_children(tmp_path: Path) -> None:
+    child = "import time; held = bytearray(50 << 20); time.sleep(1)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    cost = _measured([sys.executable, "-c", parent], tmp_path)
+    assert 50 <= cost.memory_mib < 120 and cost.resident_mib >= cost.memory_mib and cost.seconds > 1
