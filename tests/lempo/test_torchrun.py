@@ -177,7 +177,9 @@ def test_machines_that_share_no_folder_are_refused(start: Start, project: Paths,
     shutil.copytree(project.root, project.root / "other")
     if what == "parameters":
         file = project.root / "other/params.yaml"
-        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"seed": 5}))
+        values = yaml.safe_load(file.read_text())
+        values["tune"]["learning_rate"] /= 2
+        file.write_text(yaml.safe_dump(values))
     else:
         first = start("-m", "lempo.cli", "tune", "tiny")
         _tunes(first)
