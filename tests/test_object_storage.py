@@ -4,7 +4,6 @@ Needs the extra `s3-test`: `pip install -e '.[s3-test]'`.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -61,14 +60,9 @@ def test_an_archive_comes_from_a_bucket_and_outs_go_to_one_and_back(
 
     project = Project(tmp_path / "project")
     project.set(datasets=["ucm"], corpus__root="archive")
-    project.set(llm__engine="endpoint", llm__endpoint=f"{url}/v1", speed__endpoint_retries=0)  # none is asked
     (project.folder / "archive").mkdir()
     _dvc(project, "import-url", f"s3://{ARCHIVE}/ucm", "archive/ucm", "--fs-config", f"endpointurl={url}")
     assert _files(project.folder / "archive/ucm") == _files(source)
-    checked = project.run(sys.executable, "-m", "lempo.cli", "check", "--json", check=False)
-    findings = {each["name"]: each for each in json.loads(checked.stdout or checked.stderr)["findings"]}
-    assert findings["dataset ucm"]["ok"] and "9 images" in findings["dataset ucm"]["said"]
-
     _dvc(project, "repro", "corpus")
     rows = read_table(project.paths.images("ucm"), IMAGES)
     assert len(rows) == 9
