@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from lempo.running import running
+from lempo.torchrun import follow, speaks
 from pipeline.base.errors import UserError, check_address_space, of_the_machine, perhaps
 from pipeline.base.interrupts import Interrupted, end_by_signals, received
 from pipeline.base.paths import Paths
@@ -482,17 +483,21 @@ def main() -> None:
         logging.getLogger(package).setLevel(logging.INFO)
     try:
         end_by_signals()
+        follow()
         check_address_space()
         app()
     except BaseException as error:
         if isinstance(error, Interrupted) or received():  # a library may have made another exception of it
             ended = error if isinstance(error, Interrupted) else Interrupted(received())
-            _say(ended)
+            if speaks(ended):
+                _say(ended)
             os._exit(ended.code)  # what runs at Python's exit may wait for a computation or a server
         if isinstance(error, BrokenPipeError):  # the reader has closed it, as in `lempo captions | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         known = error if isinstance(error, UserError) else of_the_machine(error) or storage_error(error)
+        if (known or not isinstance(error, SystemExit)) and not speaks(known or repr(error)):
+            sys.exit(1)
         if known is None:
             raise
         _say(f"{_red('error:')} {known}")

@@ -30,6 +30,7 @@ _EXTRAS = {
     "search": "`lempo index`, `lempo search` and `lempo serve`",
     "dev": "tests, lint and types",
     "fuzz": "`make fuzz`",
+    "s3-test": "the test of object storage",
 }
 _ENGINES = ("cpu", "gpu")  # extras of which one is enough
 IMPORT_SECONDS = 300.0  # for vLLM, on a busy machine

@@ -123,7 +123,7 @@ def _click(command: Any, name: str, words: list[str], mentioned: bool = False) -
 def _dvc(words: list[str], mentioned: bool) -> None:
     from dvc.cli.parser import get_main_parser
 
-    if mentioned and all(re.fullmatch(r"[a-z]+", word) for word in words):
+    if mentioned and all(re.fullmatch(r"[a-z][a-z-]*", word) for word in words):
         words = [*words, "--help"]
     said = io.StringIO()
     try:

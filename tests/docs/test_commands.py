@@ -22,6 +22,8 @@ NOT_RUN = [
     ("", r"LEMPO_TEST_LLM=", "a model of others"),
     ("", r"export RAY_|ray start", "a cluster; tests/pipeline/llm/test_ray_engine.py does with one machine"),
     ("docs/scaling.md", r"python -m speed", "minutes; tests/speed/test_rows.py makes such a project"),
+    ("docs/more-machines.md", r"torchrun --nnodes", "two machines"),
+    ("docs/more-machines.md", r"dvc (import-url|remote|push|pull)", "as tests/test_object_storage.py does"),
     ("docs/install.md", r"lempo check|dvc repro", "minutes; tests/test_package.py does it in a small world"),
     ("docs/check.md", r"lempo doctor", "it imports vLLM, for 11 s; see tests/lempo/test_doctor.py"),
     ("docs/experiments.md", r"dvc exp run .*-n warm|dvc queue logs warm", "tests/test_experiments.py does"),
@@ -36,6 +38,7 @@ INSTEAD = [
     ("", r"\blempo captions small\b", "lempo captions airplane", "a dataset of the project"),
     ("docs/your-archive.md", r"(?<=[ /])airports\b", "airplane", "the name of the small dataset"),
     ("docs/experiments.md", r"=0\.01,0\.02'", "=0.01'", "one experiment of a list costs less than two"),
+    ("docs/more-machines.md", r"(?<=--nproc-per-node )8", "2", "a machine with two cores"),
     ("docs/install.md", r"my-archive (?=--dataset)", "another-archive ", "the second of two ways to begin"),
 ]  # fmt: skip
 

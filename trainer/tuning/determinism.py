@@ -17,7 +17,8 @@ def seeded(seed: int) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS requires it
-    with torch.random.fork_rng():
+    own = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # else it starts every GPU
+    with torch.random.fork_rng(own):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
         try:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.base.errors import parameter_error
+from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.params import TuneParams
 from pipeline.base.progress import Progress
 from pipeline.vision.texts import Texts
@@ -76,6 +76,7 @@ class Tuning:
         with seeded(self.seed):
             self._prepare()
             result = self._resume() or self._start(report)
+            self._check_workers(result)
             result.training = self.head.start(result.untuned)
             self._train(result, report)
             self._restore(self.best)
@@ -105,6 +106,13 @@ class Tuning:
         self.best = self._copied_state()
         report(result.history[-1])
         return result
+
+    def _check_workers(self, result: TuneResult) -> None:
+        """Processes of machines that do not share the project's folder would not train alike."""
+        name = self.checkpoints.name if self.checkpoints else ""  # a hash of all that the run depends on
+        if not self.workers.agree(f"{name} {result.epoch}"):
+            reason = "the processes of this tuning have other inputs, or other checkpoints"
+            raise UserError(reason, "Start all in one folder of the project, which their machines share")
 
     def _train(self, result: TuneResult, report: OnEpoch) -> None:
         self.objective = Objective(self.params, self.train, self.temperature, self.head, self.untuned)

@@ -8,10 +8,16 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from pipeline.base.errors import UserError, of_the_machine
+
+# the first process may wait for its locks meanwhile; torchrun sees which process has ended
+_PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,24 @@ class Workers:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
+            with _together():
+                dist.all_reduce(parameter.grad)
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
         value = value.detach().clone()
         if self.count > 1:
-            dist.all_reduce(value)
+            with _together():
+                dist.all_reduce(value)
         return value
+
+    def agree(self, value: str) -> bool:
+        """Whether all processes have the same value."""
+        values: list[str | None] = [value] * self.count
+        if self.count > 1:
+            with _together():
+                dist.all_gather_object(values, value)
+        return len(set(values)) == 1
 
 
 @contextmanager
@@ -53,15 +69,39 @@ def joined(device: str) -> Iterator[Workers]:
 
     Args:
         device: cpu or cuda; on CUDA each process takes the GPU of its local rank.
+
+    Raises:
+        UserError: there are more processes than GPUs, or another process has ended.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Workers()
         return
-    if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
-    try:
-        yield Workers(dist.get_rank(), dist.get_world_size())
+    gpu = _own_gpu() if device == "cuda" else None
+    with _together():
+        dist.init_process_group("gloo" if gpu is None else "nccl", timeout=_PATIENCE, device_id=gpu)
+    yield Workers(dist.get_rank(), dist.get_world_size())
+    with _together():
         dist.barrier()
-    finally:
-        dist.destroy_process_group()
+    dist.destroy_process_group()  # not after an error: it may wait for those that still compute
+
+
+def _own_gpu() -> torch.device:
+    own, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if own >= count:
+        reason = f"there are more processes than GPUs on this machine, which has {count}"
+        remedy = "Start as many as it has GPUs, or set speed.device to cpu"
+        raise UserError(reason, remedy, field="--nproc-per-node", value=os.environ.get("LOCAL_WORLD_SIZE"))
+    torch.cuda.set_device(own)
+    return torch.device("cuda", own)
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Around what all processes do together: it fails here if it fails elsewhere."""
+    try:
+        yield
+    except RuntimeError as error:
+        if of_the_machine(error):  # as memory of this GPU, which is noticed only here
+            raise
+        reason = f"another process of this tuning has ended: {' '.join(str(error).split())}"
+        raise UserError(reason, "Read its lines above, or torchrun's list below") from error
