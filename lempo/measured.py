@@ -17,6 +17,7 @@ from pipeline.base.files import read_json, remember, remembered
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.storage import remove_leftovers
 
 LANGUAGE = ("pairs", "interpret", "caption")
 SHIPPED = Path(__file__).with_name("unit_costs.json")
@@ -53,6 +54,9 @@ def record(params: Params, paths: Paths, stage: str, dataset: str | None = None)
     """Keep what a stage that has just ended took, if it computed anything."""
     if int(os.environ.get("RANK", "0")):  # of `torchrun`; the first process writes
         return
+    folder = _file(paths, stage).parent
+    if folder.is_dir():  # also where this run has nothing to write
+        remove_leftovers(folder)
     try:
         speed = read_json(paths.speed(_name(stage, dataset)), "", "")
         units, seconds, start, tokens = _of(stage, speed)

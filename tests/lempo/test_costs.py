@@ -94,6 +94,16 @@ def test_what_ran_here_says_what_one_takes_and_where_it_was_measured(folder: Pat
     assert _figures(params, paths)["embed"]["seconds"] == pytest.approx(9 * 0.25 + 2)
 
 
+def test_what_a_killed_writer_left_goes_even_where_nothing_was_computed(folder: Path) -> None:
+    paths, params = Paths(folder), _params(folder)
+    left = paths.cache / "costs/.embed.json.4711.tmp"
+    left.mkdir(parents=True)
+    figures = {"images_per_second": None, "embedded": 0, "cached": 20, "seconds": {"load": 2.0}}
+    write_metrics(paths.speed("embed"), figures)
+    record(params, paths, "embed")
+    assert not left.exists()
+
+
 def test_tuning_and_evaluation_by_their_queries(folder: Path) -> None:
     paths, params = Paths(folder), with_changes(_params(folder), {"tune.epochs": 5})
     for stage in (corpus, pairs):

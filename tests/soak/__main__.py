@@ -59,7 +59,7 @@ def main(
 def _entry(name: str, trials: int | None, seed: int, limit: float | None) -> dict[str, Any] | None:
     """Run a module; what the file of figures keeps of it, or None if the module itself broke."""
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=f"soak-{name}-") as folder:
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         end_by(limit)
         try:
             module = load(name)
