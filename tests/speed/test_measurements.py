@@ -41,7 +41,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("full_cache", marks=pytest.mark.slow),
         pytest.param("cached", marks=pytest.mark.slow),
         pytest.param("search", marks=pytest.mark.slow),
-        pytest.param("neighbours", marks=pytest.mark.slow),
     ],
 )
 def test_a_measurement_gives_its_figures(finished: Path, module: str) -> None:
