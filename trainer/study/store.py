@@ -40,7 +40,7 @@ JOB_ROOMS = (
     "trainer/study/plan.py",
     "trainer/study/traps.py",
 )
-DETAILS_ROOMS = ("trainer/study/details.py",)  # beside those of the jobs
+DETAILS_ROOMS = ("trainer/study/details.py", "trainer/study/few_queries.py")  # beside those of the jobs
 
 
 class Store:
