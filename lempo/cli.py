@@ -5,21 +5,18 @@ Each subcommand imports its module when it runs, so that `lempo --help` answers 
 
 import logging
 import os
-import sys
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from lempo.ending import AboveBars, end_with_one_line
 from lempo.running import running
-from lempo.torchrun import follow, speaks
-from pipeline.base.errors import UserError, check_address_space, of_the_machine, perhaps
-from pipeline.base.interrupts import Interrupted, end_by_signals, received
+from pipeline.base.errors import UserError, perhaps
 from pipeline.base.paths import Paths
-from pipeline.base.storage import storage_error
 
 
 def examples(*commands: str) -> str:
@@ -460,60 +457,14 @@ def serve(
     run(target, params, paths, host, port, vlm=vlm_of(vlm, pretrained), llm=llm)
 
 
-class _AboveBars(logging.StreamHandler):
-    """Writes to standard error; a line does not tear a progress bar that stands there."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm = sys.modules.get("tqdm")  # where nothing has imported it, there is no bar
-        if tqdm is None or not sys.stderr.isatty():
-            super().emit(record)
-            return
-        try:
-            tqdm.tqdm.write(self.format(record), file=sys.stderr)
-        except Exception:  # as of every handler: what cannot be logged ends no run
-            self.handleError(record)
-
-
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
     # threads that wait for each other sleep, and leave their cores to others; read when PyTorch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_AboveBars()])
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[AboveBars()])
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
-    try:
-        end_by_signals()
-        follow()
-        check_address_space()
-        app()
-    except BaseException as error:
-        if isinstance(error, Interrupted) or received():  # a library may have made another exception of it
-            ended = error if isinstance(error, Interrupted) else Interrupted(received())
-            if speaks(ended):
-                _say(ended)
-            os._exit(ended.code)  # what runs at Python's exit may wait for a computation or a server
-        if isinstance(error, BrokenPipeError):  # the reader has closed it, as in `lempo captions | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        known = error if isinstance(error, UserError) else of_the_machine(error) or storage_error(error)
-        if (known or not isinstance(error, SystemExit)) and not speaks(known or repr(error)):
-            sys.exit(1)
-        if known is None:
-            raise
-        _say(f"{_red('error:')} {known}")
-        sys.exit(1)
-
-
-def _red(text: str) -> str:
-    """Red on a terminal, unless the person has asked for no colours."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
-    return text if plain else typer.style(text, fg=typer.colors.RED, bold=True)
-
-
-def _say(line: object) -> None:
-    with suppress(OSError):  # the terminal may be gone, or the disk of a log file full
-        sys.stdout.flush()
-        print(line, file=sys.stderr, flush=True)
+    end_with_one_line(app)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,16 @@ def received() -> int:
     return _received
 
 
+def raise_no_more() -> None:
+    """From now on a signal raises nothing: the command is done, and how it ended is said.
+
+    A process that is still there after a second signal, or `GRACE_S` after the first, is ended by force.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 class held:
     """While it lasts a signal waits, for a few steps that must not be left half done; then it is raised."""
 

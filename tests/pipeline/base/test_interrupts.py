@@ -120,6 +120,13 @@ def test_it_is_not_lost_in_a_destructor() -> None:
     assert process.returncode == 143 and not errors and said.startswith("ended by SIGTERM")
 
 
+def test_after_the_end_of_the_work_a_signal_raises_nothing() -> None:
+    process = _start("interrupts.raise_no_more(); time.sleep(0.6); os._exit(0)")
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=10)
+    assert (process.returncode, said, errors) == (0, "", "")
+
+
 def test_a_second_signal_ends_at_once() -> None:
     process, since = _start(SWALLOWS), time.monotonic()
     process.send_signal(signal.SIGINT)
