@@ -207,9 +207,9 @@ def test_colours_are_for_terminals_alone(folder: Path) -> None:
 
 _LOGS = """
 import logging, time
-from lempo.cli import _AboveBars
+from lempo.ending import AboveBars
 from pipeline.base import progress
-logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
+logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[AboveBars()])
 progress.FIRST_S = 0.1
 for number in progress.Progress(range(12), title="tune", unit="example"):
     time.sleep(0.1)
