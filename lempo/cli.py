@@ -17,6 +17,7 @@ from lempo.ending import AboveBars, end_with_one_line
 from lempo.running import running
 from pipeline.base.errors import UserError, perhaps
 from pipeline.base.paths import Paths
+from pipeline.base.waiting import soon_sleep
 
 
 def examples(*commands: str) -> str:
@@ -459,10 +460,7 @@ def serve(
 
 def main() -> None:
     """Entry point: a user's mistake ends with exit code 1, a signal with 130 or 143, each with one line."""
-    # threads that wait for each other soon sleep, and leave their cores to others; PyTorch reads it once
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # to sleep at once costs a fifth on an idle machine
+    soon_sleep(os.environ)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[AboveBars()])
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.waiting import soon_sleep
 from speed.figures import read_results, record
 from speed.page import write
 from speed.process import measure_apart
 from speed.registry import MEASUREMENTS, module_of
 
-# as `lempo` itself and `make` set them; each measurement has a process of its own, which inherits them
+# as `make` sets them; each measurement has a process of its own, which inherits them
 ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -38,6 +38,7 @@ def main(
     modules = _chosen(names or ())
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    soon_sleep(os.environ)  # as `lempo` itself does
     os.environ.pop("LEMPO_CACHE", None)  # measurements empty their caches
     started, failed = time.monotonic(), []
     for place, module in enumerate(modules, 1):

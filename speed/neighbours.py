@@ -6,16 +6,17 @@ Needs the tables of all stages up to `caption`. The stages are run as a person r
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from statistics import median
 
 from pipeline.base.paths import Paths
+from pipeline.base.waiting import POLICY, SPINS, soon_sleep
 from speed.figures import Figure, Run, in_turns, ratio, seconds
 from speed.project import empty, lempo, part
 
-POLICY = "OMP_WAIT_POLICY"
-_NO_POLICY = ""  # the runtime ignores it: threads spin for some milliseconds, as they do without the variable
+# the runtime ignores an empty policy: threads spin for some milliseconds, as they do without the variables
+_NO_POLICY = {POLICY: "", SPINS: "300000"}
 _SHORT = {"tune": {"epochs": 1}, "comparators": {"epochs": 4}}
 UNIT = "ratio of seconds"
 
@@ -29,7 +30,10 @@ def measure(run: Run) -> dict[str, Figure]:
         side: {stage: [] for stage in stages} for side in ("idle", "crowded", "spinning")
     }
 
-    def timed(side: str, policy: str = "PASSIVE", crowd: int = 0) -> float:
+    ours: dict[str, str] = {}
+    soon_sleep(ours)
+
+    def timed(side: str, policy: Mapping[str, str] = ours, crowd: int = 0) -> float:
         empty(paths)
         with busy(crowd) if crowd else nullcontext():
             for stage, arguments in stages.items():
@@ -76,13 +80,14 @@ def measure(run: Run) -> dict[str, Figure]:
             passive,
             spinning,
             UNIT,
-            f"the same without {POLICY}=PASSIVE, both idle. lempo embed and tune together ({costs}); {some}",
+            f"the same without {POLICY} and {SPINS}, both idle. lempo embed and tune together ({costs}); "
+            f"{some}",
         ),
     }
 
 
-def _seconds(paths: Paths, arguments: tuple[str, ...], policy: str) -> float:
-    return seconds(lambda: lempo(paths.root, *arguments, environment={POLICY: policy}))
+def _seconds(paths: Paths, arguments: tuple[str, ...], policy: Mapping[str, str]) -> float:
+    return seconds(lambda: lempo(paths.root, *arguments, environment=policy))
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(command, "read_results", lambda: figures.read_results(results))
     monkeypatch.setattr(command, "record", lambda new, names: figures.record(new, names, results))
     monkeypatch.setattr(command, "write", lambda new: pages.write_text(json.dumps(new)))
-    for name in (*command.ENVIRONMENT, "LEMPO_CACHE"):
+    for name in (*command.ENVIRONMENT, "OMP_WAIT_POLICY", "LEMPO_CACHE"):
         monkeypatch.setenv(name, "before")
     app = typer.Typer()
     app.command()(command.main)
