@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from pipeline.base.schemas import IMAGES
 from pipeline.base.tables import read_table
 from pipeline.vision.features import write_features
 from pipeline.vision.vlm import load_vlm
+from speed.server import ThreadServer
 
 ROOT = Path(__file__).parents[1]
 DATASET = "rows"
@@ -121,7 +121,7 @@ def write_random_features(folder: Path) -> None:
     write_metrics(paths.metrics("embed"), {"model": vlm.identity, **rows})
 
 
-class RulesServer:
+class RulesServer(ThreadServer):
     """An OpenAI-compatible server in a thread, which says the graph of a prompt by rule; `asked` counts.
 
     A modification is one of `_queries`: it adds a group.
@@ -130,31 +130,8 @@ class RulesServer:
     def __init__(self) -> None:
         self.asked = 0
 
-    def __enter__(self) -> "RulesServer":
-        self._loop = asyncio.new_event_loop()
-        started = threading.Event()
-
-        async def start() -> None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
-            self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
-            started.set()
-
-        def run() -> None:
-            self._loop.create_task(start())
-            self._loop.run_forever()
-
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
-        started.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 if head.startswith("GET"):

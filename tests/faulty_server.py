@@ -3,12 +3,13 @@
 import asyncio
 import gzip
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from speed.server import ThreadServer
 
 RESET = object()
 Part = bytes | float | object  # bytes to send, seconds to wait, or RESET: drop the connection
@@ -189,7 +190,7 @@ FAULTS: dict[str, Fault] = {
 }  # fmt: skip
 
 
-class FaultyServer:
+class FaultyServer(ThreadServer):
     """A server in a thread.
 
     Args:
@@ -204,37 +205,6 @@ class FaultyServer:
         self.keys: set[str] = set()  # values of the header `Authorization`
         self.bodies: list[dict[str, Any]] = []
         self.at_once = self.most_at_once = 0
-
-    def __enter__(self) -> "FaultyServer":
-        self._loop = asyncio.new_event_loop()
-        started = threading.Event()
-
-        async def start() -> None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
-            self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
-            started.set()
-
-        def run() -> None:
-            self._loop.create_task(start())
-            self._loop.run_forever()
-
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
-        started.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        async def stop() -> None:
-            self._server.close()
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
