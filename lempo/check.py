@@ -90,6 +90,8 @@ def _checks(params: Params, paths: Paths) -> Iterator[tuple[str, Callable[[], st
     if params.llm.engine != "endpoint":
         yield "engine", partial(_engine, params)
     yield "vision language model", partial(_vision_language_model, params, paths)
+    if params.speed.embed_engine == "ray":
+        yield "engine of embed", partial(_ray, "speed.embed_engine")
     for dataset in params.datasets:
         yield f"tables of {dataset}", partial(belonging, params, paths, dataset)
     yield "queued experiments", partial(queued_experiments, params, paths)
@@ -164,12 +166,18 @@ def _language_model(params: Params, paths: Paths) -> str:
 
 
 def _engine(params: Params) -> str:
-    if params.llm.engine == "ray" and importlib.util.find_spec("ray") is None:
-        raise parameter_error("Ray is not installed", f"Run: {install('ray')}", "llm.engine", "ray")
+    if params.llm.engine == "ray":
+        _ray("llm.engine")
     if error := vllm_import_error():
         remedy = f"Run `{install('gpu')}` (or cpu), or set llm.engine to endpoint; `lempo doctor` says more"
         raise parameter_error("vLLM cannot be imported", remedy, "llm.engine", error)
     return "vLLM can be imported"
+
+
+def _ray(field: str) -> str:
+    if importlib.util.find_spec("ray") is None:
+        raise parameter_error("Ray is not installed", f"Run: {install('ray')}", field, "ray")
+    return "Ray is installed"
 
 
 def _trusted(section: str, on: bool) -> str:

@@ -231,7 +231,9 @@ def _features(folder: Path, expected: Expected, dataset: str) -> None:
 def _embedding_seconds(project: Project) -> tuple[float, int]:
     """Seconds for one image, without those that the model takes to load, and how many images were tried."""
     from pipeline.base.files import sha256_file
-    from pipeline.vision.embedding import Source, Spent, embed_images
+    from pipeline.vision.batch_size import batch_size
+    from pipeline.vision.embedding import Spent, embed_images
+    from pipeline.vision.reading import Source
     from pipeline.vision.vlm import load_vlm
 
     params = project.params
@@ -239,7 +241,7 @@ def _embedding_seconds(project: Project) -> tuple[float, int]:
     limit = params.corpus.max_pixels
     files = [file for file in spread(project.files, _EMBEDDED) if probe(file, limit).error is None]
     sources = [Source(file, sha256_file(file), limit) for file in files]
-    batch = min(params.speed.embed_batch, max(1, len(sources)))
+    batch = min(batch_size(vlm, params.speed.embed_batch, len(sources)), max(1, len(sources)))
     list(embed_images(vlm, sources[:1], batch=1, workers=1, spent=Spent()))  # the first image takes longer
     spent = Spent()
     list(embed_images(vlm, sources, batch=batch, workers=1, spent=spent))

@@ -18,7 +18,9 @@ from pipeline.base.params import load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES
 from pipeline.base.tables import read_table
-from pipeline.vision.embedding import Source, Spent, _collate, _Images, embed_images
+from pipeline.vision.batch_size import batch_size
+from pipeline.vision.embedding import Spent, embed_images
+from pipeline.vision.reading import Images, Source, shared
 from pipeline.vision.vlm import Vlm, load_vlm
 from speed.figures import Figure, Run, in_turns, ratio, seconds
 
@@ -40,10 +42,11 @@ class _Plain:
 
 def measure(run: Run) -> dict[str, Figure]:
     params, cores = load_params(run.root / "params.yaml"), len(os.sched_getaffinity(0))
-    paths, dataset, batch = Paths(run.root), params.datasets[0], params.speed.embed_batch
+    paths, dataset = Paths(run.root), params.datasets[0]
     rows = read_table(paths.images(dataset), IMAGES, ["path", "sha256"]).to_pylist()
     sources = [Source(run.root / row["path"], row["sha256"]) for row in rows][: run.size(2000, 80)]
     vlm = load_vlm(params.vlm, "cpu", run.root)
+    batch = batch_size(vlm, params.speed.embed_batch, len(sources), threads=1)
     plain = load_vlm(params.vlm, "cpu", run.root)  # embedding gives a model's weights another layout
 
     def embed() -> None:
@@ -52,10 +55,10 @@ def measure(run: Run) -> dict[str, Figure]:
 
     def decode() -> list[Any]:
         loader: DataLoader[Any] = DataLoader(
-            _Images(sources, vlm.preprocess),  # type: ignore[arg-type]
+            Images(sources, vlm.preprocess),  # type: ignore[arg-type]
             batch_size=batch,
             num_workers=cores,
-            collate_fn=_collate,
+            collate_fn=shared,
         )
         return [images for images, _ in loader]
 

@@ -12,7 +12,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES
 from pipeline.base.tables import read_table
-from pipeline.vision.embedding import cached_features
+from pipeline.vision.cached import cached_features
 from pipeline.vision.features import write_features
 from pipeline.vision.vlm import load_vlm
 
@@ -38,7 +38,7 @@ def run(params: Params, paths: Paths) -> None:
     start = time.perf_counter()
     vlm = load_vlm(params.vlm, params.speed.device, paths.root)
     seconds = {"load": time.perf_counter() - start}
-    cache, spent = cached_features(vlm, files, params, paths.cache / "features")
+    cache, spent = cached_features(vlm, files, params, paths)
     start = time.perf_counter()
     rows = {dataset: len(table["image_id"]) for dataset, table in tables.items()}
     rows["all"] = sum(rows.values())
@@ -65,6 +65,7 @@ def run(params: Params, paths: Paths) -> None:
             "embedded": spent.images,
             "cached": cached,
             "damaged_cache_parts": cache.damaged,
+            "batch": spent.batch,
             "images_per_second": rate,
         },
     )

@@ -16,7 +16,8 @@ from pipeline.corpus.columns import Columns
 from pipeline.corpus.raster import Look
 from pipeline.corpus.rendering import Job, look_at, look_at_all, picture_file, render, render_all
 from pipeline.corpus.rendering import Source as Looked
-from pipeline.vision.embedding import Source, Spent, embed_images
+from pipeline.vision.embedding import Spent, embed_images
+from pipeline.vision.reading import Source
 from pipeline.vision.vlm import Vlm
 
 _HIDDEN = {

@@ -31,6 +31,7 @@ from pipeline.base.run_lock import run_locks
 from pipeline.base.schemas import IMAGES
 from pipeline.base.storage import storage_errors
 from pipeline.base.tables import read_table
+from pipeline.vision.batch_size import batch_size
 from pipeline.vision.features import read_features
 from pipeline.vision.vlm import Vlm, load_vlm
 
@@ -191,7 +192,7 @@ class _FolderUpdate:
 
     def __init__(self, update: _Update, done: Indexed, folder: Path, vlm: Vlm, settings: Settings) -> None:
         self._update, self._done, self._folder = update, done, folder
-        self._vlm, self._settings = vlm, settings
+        self._vlm, self._settings, self._batch = vlm, settings, 1
         self._id_of = {sha256: image_id for image_id, (_, sha256) in update.known.items()}
 
     def run(self, listed: Mapping[str, str]) -> None:
@@ -200,6 +201,7 @@ class _FolderUpdate:
         todo = iter([name for name, signature in listed.items() if known.get(name, ("",))[0] != signature])
         total = sum(known.get(name, ("",))[0] != signature for name, signature in listed.items())
         gone = {name for name in known if name not in listed}
+        self._batch = batch_size(self._vlm, self._settings.embed_batch, total)
         with Progress(total=total, unit="image", title="index") as progress:
             while block := list(islice(todo, _BLOCK)):
                 gone |= self._block(block, listed, progress) & known.keys()
@@ -230,7 +232,7 @@ class _FolderUpdate:
         fresh = [(self._folder / of[0], sha256) for sha256, of in names_of.items() if sha256 not in content]
         by_path = {str(path): sha256 for path, sha256 in fresh}
         speed, rendered = self._settings, self._update.rendered
-        for found in embedded(self._vlm, fresh, speed.look, rendered, speed.workers, speed.embed_batch):
+        for found in embedded(self._vlm, fresh, speed.look, rendered, speed.workers, self._batch):
             if isinstance(found, Skipped):
                 sha256 = by_path[found.path]
                 unusable |= self._skip(set(names_of[sha256]), found)

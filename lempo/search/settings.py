@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.base.errors import UserError, perhaps
 from pipeline.base.files import remembered
@@ -28,7 +28,7 @@ class Settings:
     dtype: str = "float16"
     device: str = "auto"
     workers: int = 2
-    embed_batch: int = 128
+    embed_batch: int | Literal["auto"] = 32
     encode_batch: int = 256
     look: Look = _LOOK
     reference_removed: bool = True

@@ -145,6 +145,15 @@ def perhaps(value: object, known: Iterable[object]) -> str:
     return f"Did you mean '{close[0]}'? " if close else ""
 
 
+def one_line(error: BaseException | str, limit: int = 300) -> str:
+    """An error's message on one line, cut to `limit` characters; what cannot be printed is escaped."""
+    name = "" if isinstance(error, str) else type(error).__name__
+    text = " ".join(str(error)[: 10 * limit].split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    line = f"{name}: {text}" if name and text else name or text
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
 def parameter_error(reason: str, remedy: str, field: str, value: object = None) -> UserError:
     """The error of a value in `params.yaml`; `field` is its name there, as in `llm.model`."""
     return UserError(reason, remedy, file="params.yaml", field=field, value=value)

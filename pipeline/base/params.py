@@ -348,7 +348,8 @@ class RayParams(_Section):
 class SpeedParams(_Section):
     workers: Annotated[int, Field(ge=1, le=1024, strict=True)]
     device: Literal["auto", "cpu", "cuda"]
-    embed_batch: Count
+    embed_engine: Literal["local", "ray"] = "local"
+    embed_batch: Count | Literal["auto"]
     encode_batch: Count
     rank_mib: Count = 512
     llm: EngineArguments

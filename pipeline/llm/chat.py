@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pipeline.base.errors import parameter_error
+from pipeline.base.errors import one_line, parameter_error
 from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
 from pipeline.llm.contents import Contents
 from pipeline.llm.prompt import Message
 from pipeline.llm.thoughts import opened_thoughts
-from pipeline.llm.types import Request, Result, one_line
+from pipeline.llm.types import Request, Result
 
 _NEXT = "\nInput:"  # opens the next turn of the plain template
 MAX_LATE_ROWS = 3  # rows for which the template may take too long; then no other row is rendered

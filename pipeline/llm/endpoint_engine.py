@@ -26,14 +26,14 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from pipeline.base.errors import UserError, parameter_error
+from pipeline.base.errors import UserError, one_line, parameter_error
 from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, SpeedParams
 from pipeline.base.sampling import NEUTRAL, changes
 from pipeline.llm.endpoint_http import Answer, Server, Unanswered
 from pipeline.llm.pictures import Picture, data_url
 from pipeline.llm.prompt import Message
-from pipeline.llm.types import Engine, Request, Result, Sampling, one_line
+from pipeline.llm.types import Engine, Request, Result, Sampling
 
 log = logging.getLogger(__name__)
 

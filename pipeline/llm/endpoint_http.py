@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pipeline.base.errors import UserError, parameter_error
+from pipeline.base.errors import UserError, one_line, parameter_error
 from pipeline.base.params import LlmParams
-from pipeline.llm.types import one_line
 
 MAX_BYTES = 4 * 2**20  # of an answer; a caption takes some kB
 SHOWN_CHARACTERS = 10_000  # of a body, before it is cut to one line

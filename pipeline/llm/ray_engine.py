@@ -4,35 +4,23 @@ Ray Data feeds the engine's replicas, spreads them over the machines, restarts t
 machine that is lost. The machines need Ray, vLLM and the model at the same path, not this project.
 """
 
-import logging
-import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, parameter_error
-from pipeline.base.guard import guarded
-from pipeline.base.interrupts import received
+from pipeline.base.errors import UserError, one_line, parameter_error
 from pipeline.base.params import LlmParams, SpeedParams
+from pipeline.cluster.connection import RayCluster, import_ray
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
-from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
-from pipeline.llm.types import Engine, Request, Result, one_line
-from pipeline.llm.vllm_arguments import (
-    IN_FLIGHT_PER_SEQUENCE,
-    default_environment,
-    import_error,
-    vllm_arguments,
-)
+from pipeline.llm.types import Engine, Request, Result
+from pipeline.llm.vllm_arguments import IN_FLIGHT_PER_SEQUENCE, vllm_arguments
 
 DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the engines again
 DATASET_IMAGE_BYTES = 4 * 2**30  # of the images of one Ray dataset, which Ray holds, on disk where need be
 BATCH_ROWS = 32  # of one task: they come back together, and a lost machine's are done again
 MAX_NUM_SEQS = 512  # where the parameters name none: vLLM's own default is 256 or 1,024, by the device
-_SECRET = ("VLLM_API_KEY",)  # Ray shows what it passes on
-_PASSED_ON = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
 
 
 class RayEngine(Engine):
@@ -50,16 +38,11 @@ class RayEngine(Engine):
 
     def __init__(self, params: LlmParams, speed: SpeedParams, seed: int, root: Path) -> None:
         self._model = params.model
-        self._ray = _import_ray()
+        ray = import_ray("llm.engine", "vllm")
         arguments = vllm_arguments(params, speed.llm, seed, root)
-        self._connected, self._address = False, speed.ray.address
-        self._cluster: ClusterWatch | None = None
-        guarded()  # a cluster that is started here runs wholly in children of this process
+        self._cluster = RayCluster(ray, speed.ray.address)
         try:
-            self._connected = _connect(self._ray, speed.ray.address)
-            self._cluster = ClusterWatch(self._ray)
-            self._lost = self._cluster.lost
-            on_cpu = self._on_cpus(speed)
+            on_cpu = self._cluster.on_cpus(speed.device)
             arguments = arguments.completed(on_cpu)
             self._effective = {"device": "cpu" if on_cpu else "gpu", **arguments.engine}
             self._rows = RayRows(arguments, params.images)
@@ -91,7 +74,7 @@ class RayEngine(Engine):
                         rows.append(row)
                 if rows:
                     image_bytes += self._rows.image_bytes(rows)
-                    blocks.append(self._ray.put(self._rows.table(rows)))
+                    blocks.append(self._cluster.ray.put(self._rows.table(rows)))
             if blocks:
                 yield from self._run(blocks, pending)
 
@@ -102,30 +85,19 @@ class RayEngine(Engine):
     def close(self) -> None:
         """Leave the cluster, or end it if it was started here."""
         self._processor = None
-        if self._cluster is not None:
-            self._cluster.close()
-        if self._connected:
-            self._connected = False
-            if not received():  # else this process ends at once, and the guard ends the cluster
-                self._ray.shutdown()
+        self._cluster.close()
 
     def _run(self, blocks: list[Any], pending: dict[str, Request]) -> Iterator[Result]:
         """Run one Ray dataset. Requests that Ray gives up are failed results; the next run repeats them."""
-        dataset = self._processor(self._ray.data.from_arrow_refs(blocks))
+        dataset = self._processor(self._cluster.ray.data.from_arrow_refs(blocks))
         reason, total = "it gave no reason", len(pending)
         try:
-            batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-            for block in until_lost(batches, self._lost):
-                for row in block[ROW].to_pylist():
+            with closing(self._cluster.blocks(dataset)) as done:
+                for row in (row for block in done for row in block[ROW].to_pylist()):
                     if (request := pending.pop(row["key"], None)) is not None:
                         yield self._rows.result(request, row)
-        except ClusterLost:
-            raise UserError(
-                "the Ray cluster no longer answers: a process of it was killed, or a machine is lost",
-                "See to its memory and its machines, then run the stage again: what was generated is kept",
-                field="speed.ray.address",
-                value=self._address,
-            ) from None
+        except UserError:
+            raise
         except Exception as error:
             reason = one_line(error)
             if len(pending) == total:
@@ -139,12 +111,8 @@ class RayEngine(Engine):
             yield Result(request.key, error=f"Ray gave the request up: {reason}", external=True)
 
     def _build(self, engine: dict[str, Any], speed: SpeedParams, on_cpu: bool) -> Any:
-        from ray.data import DataContext
         from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-        context = DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        context.max_errored_blocks = -1  # a task that keeps failing costs its own rows only
         sequences = int(engine.get("max_num_seqs") or MAX_NUM_SEQS)
         config = vLLMEngineProcessorConfig(
             model_source=absolute(engine.pop("model")),
@@ -164,62 +132,8 @@ class RayEngine(Engine):
         processor.preprocess = processor.postprocess = None
         return processor
 
-    def _on_cpus(self, speed: SpeedParams) -> bool:
-        """Whether the replicas run on CPUs; the cluster's machines may differ from this one."""
-        if speed.device == "auto":
-            return not self._ray.cluster_resources().get("GPU", 0)
-        return speed.device == "cpu"
-
 
 def _cpu_bundles(engine: dict[str, Any], speed: SpeedParams) -> dict[str, Any]:
     """The CPUs that a replica reserves. On GPUs Ray's own default is right: one for each worker of vLLM."""
     workers = int(engine.get("tensor_parallel_size", 1)) * int(engine.get("pipeline_parallel_size", 1))
     return {"bundles": [{"CPU": speed.ray.cpus_per_replica}] * workers}
-
-
-def _import_ray() -> Any:
-    """Ray, with its logs turned off."""
-    default_environment(
-        RAY_USAGE_STATS_ENABLED="0",
-        RAY_BACKEND_LOG_LEVEL="fatal",
-        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
-        RAY_process_group_cleanup_enabled="1",  # a killed replica takes vLLM's core along
-    )
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise import_error("Ray", "Install the extra `ray`", "vllm", error) from None
-    for name in ("ray", "ray.data", "ray.llm", "ray._private.worker"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("ray.llm").addHandler(logging.NullHandler())  # else it adds one that prints everything
-    return ray
-
-
-def _connect(ray: Any, address: str | None) -> bool:
-    """Start a cluster on this machine (`address` null) or join one; False where Ray is connected already."""
-    if ray.is_initialized():
-        return False
-    options = {"include_dashboard": False} if address is None else {}
-    passed = {
-        name: value for name, value in os.environ.items() if name.startswith("VLLM_") and name not in _SECRET
-    }
-    passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(
-            address=address or "local",
-            runtime_env={"env_vars": passed},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **options,
-        )
-    except Exception as error:
-        reason = "there is no Ray cluster to connect to" if address else "Ray could not start on this machine"
-        remedy = "Start one with `ray start --head`, or correct the address; null starts one on this machine"
-        value = f"{address}: {one_line(error)}"
-        raise parameter_error(reason, remedy, "speed.ray.address", value) from None
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
-    return True

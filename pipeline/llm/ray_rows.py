@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.base.errors import one_line
 from pipeline.base.sampling import NEUTRAL
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
-from pipeline.llm.types import Request, Result, one_line
+from pipeline.llm.types import Request, Result
 from pipeline.llm.vllm_arguments import VllmArguments, load_error
 from pipeline.llm.vllm_images import image_placeholder
 

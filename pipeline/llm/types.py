@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.base.errors import one_line
 from pipeline.base.sampling import changes
 from pipeline.llm.pictures import Picture
 from pipeline.llm.prompt import Message
@@ -134,12 +135,3 @@ class Engine(ABC):
     def effective(self) -> dict[str, Any] | None:
         """The arguments that the model runs with, defaults filled in; None if unknown."""
         return None
-
-
-def one_line(error: BaseException | str, limit: int = 300) -> str:
-    """An error's message on one line, cut to `limit` characters; what cannot be printed is escaped."""
-    name = "" if isinstance(error, str) else type(error).__name__
-    text = " ".join(str(error)[: 10 * limit].split())
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    line = f"{name}: {text}" if name and text else name or text
-    return line if len(line) <= limit else line[: limit - 3] + "..."

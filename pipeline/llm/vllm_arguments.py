@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, parameter_error, perhaps
+from pipeline.base.errors import UserError, one_line, parameter_error, perhaps
 from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import OWN_ARGUMENTS, chat_template_text
 from pipeline.llm.model_files import check_llm_files, local_folder
-from pipeline.llm.types import one_line
 from pipeline.llm.vllm_images import IMAGE_DEFAULTS
 
 # docs/parameters.md has the figures; on other devices vLLM's own defaults are right
@@ -82,7 +81,8 @@ def vllm_arguments(params: LlmParams, speed: dict[str, Any], seed: int, root: Pa
     try:
         from vllm import EngineArgs
     except ImportError as error:
-        raise import_error("vLLM", "Install the extra `gpu` or `cpu`", "endpoint", error) from None
+        remedy = "Install the extra `gpu` or `cpu` of this project, or set llm.engine to endpoint"
+        raise parameter_error("vLLM cannot be imported", remedy, "llm.engine", one_line(error)) from None
     arguments = {**params.engine_args, **speed}
     lora, template = (arguments.pop(name, None) for name in OWN_ARGUMENTS)
     _check_names(arguments, EngineArgs.__dataclass_fields__)
@@ -124,12 +124,6 @@ def load_error(what: str, model: str, error: Exception) -> UserError:
     """The error where vLLM refuses a model or its arguments: nearly always a mistake in the parameters."""
     remedy = "Read vLLM's lines above; correct llm.model, llm.engine_args or speed.llm"
     return parameter_error(f"vLLM could not {what}", remedy, "llm.model", f"{model}: {one_line(error)}")
-
-
-def import_error(package: str, remedy: str, other_engine: str, error: ImportError) -> UserError:
-    """An engine's package that is not installed."""
-    remedy = f"{remedy} of this project, or set llm.engine to {other_engine}"
-    return parameter_error(f"{package} cannot be imported", remedy, "llm.engine", one_line(error))
 
 
 def default_environment(**variables: str) -> None:

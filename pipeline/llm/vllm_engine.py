@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, one_line
 from pipeline.base.guard import guarded
 from pipeline.base.interrupts import children_without_sigint, received
 from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
 from pipeline.llm.core_death import CoreWatch
 from pipeline.llm.prefix import SharedPrefix
-from pipeline.llm.types import Engine, Request, Result, one_line
+from pipeline.llm.types import Engine, Request, Result
 from pipeline.llm.vllm_arguments import (
     IN_FLIGHT_PER_SEQUENCE,
     effective_arguments,

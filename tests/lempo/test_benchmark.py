@@ -14,7 +14,7 @@ from lempo import benchmark
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.vision import embedding
+from pipeline.vision import cached
 from pipeline.vision.vlm import load_vlm
 from tests.trainer.benchmarks.tiny import make_circo, make_cirr, make_fashioniq, make_patterncom
 from tests.trainer.methods.test_weicom import published
@@ -186,13 +186,13 @@ def test_circo_without_labels_gives_the_file_of_its_server(tmp_path: Path, param
 def test_images_are_embedded_once(tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _run(params, tmp_path, "patterncom")
     embedded: list[Path] = []
-    embed_images = embedding.embed_images
+    embed_images = cached.embed_images
 
     def counted(vlm: Any, sources: Any, **options: Any) -> Any:
         embedded.extend(source.path for source in sources)
         return embed_images(vlm, sources, **options)
 
-    monkeypatch.setattr(embedding, "embed_images", counted)
+    monkeypatch.setattr(cached, "embed_images", counted)
     assert _run(params, tmp_path, "patterncom") == first
     assert embedded == []
     changed = tmp_path / "data/patterncom/images/river/river001.jpg"
@@ -217,8 +217,8 @@ def test_all_unusable_images_are_named_at_once_before_any_is_embedded(
     (images / "BVD1.jpg").write_bytes(b"")
     (images / "BVS1.jpg").write_bytes(b"<html>not found</html>")
     (images / "BVT1.jpg").write_bytes(whole[: len(whole) // 2])
-    embed_images = embedding.embed_images
-    monkeypatch.setattr(embedding, "embed_images", lambda *_, **__: pytest.fail("an image was embedded"))
+    embed_images = cached.embed_images
+    monkeypatch.setattr(cached, "embed_images", lambda *_, **__: pytest.fail("an image was embedded"))
     with pytest.raises(
         UserError, match=r"3 of 12 images cannot be used: BVD1\.jpg, BVS1\.jpg, BVT1\.jpg"
     ) as raised:
@@ -230,7 +230,7 @@ def test_all_unusable_images_are_named_at_once_before_any_is_embedded(
         "file",
         *(str(images / f"BV{letter}1.jpg") for letter in "DST"),
     ]
-    monkeypatch.setattr(embedding, "embed_images", embed_images)
+    monkeypatch.setattr(cached, "embed_images", embed_images)
     for letter in "DST":
         (images / f"BV{letter}1.jpg").write_bytes(whole)
     _run(params, tmp_path, "fashioniq")

@@ -206,3 +206,15 @@ def test_more_memory_or_disk_than_the_machine_has(tmp_path: Path) -> None:
         check._memory(1e13)
     with pytest.raises(UserError, match=r"less than 1000000\.0 GB of disk space is free"):
         check._disk(Paths(tmp_path), 1e15)
+
+
+def test_an_engine_that_is_not_installed_is_found_before_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    speed = PARAMS.speed.model_copy(update={"embed_engine": "ray"})
+    checks = dict(check._checks(PARAMS.model_copy(update={"speed": speed}), Paths(tmp_path)))
+    assert checks["engine of embed"]() == "Ray is installed"
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"speed\.embed_engine.*Ray is not installed .*install"):
+        checks["engine of embed"]()
+    assert "engine of embed" not in dict(check._checks(PARAMS, Paths(tmp_path)))

@@ -27,7 +27,7 @@ HOW = (
     "The embedded captioner in real vLLM, in this process and on Ray, writes 60 captions. After a random "
     "one, SIGKILL ends vLLM's core or worker, a replica, the node's part of the cluster, or its head."
 )
-TEST_TRIALS = 0  # minutes each; test_engine_death.py and test_ray_watch.py in tests/pipeline/llm try the same
+TEST_TRIALS = 0  # minutes each; tests/pipeline try the same
 SOAK_TRIALS = 12
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,10 @@ import os
 import re
 import resource
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from pipeline.base.expected import MANIFEST_NAME
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.vision import embedding
+from pipeline.vision import cached, embedding, reading
 from pipeline.vision.features import read_features
 from pipeline.vision.vlm import load_vlm
 from stages import corpus, embed
@@ -111,13 +113,13 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
     for i in range(23):
         Image.effect_noise((40, 30), 10.0 + i).save(paths.root / f"in/parks/images/noise{i}.png")
     corpus.run(make(), paths)
-    monkeypatch.setattr(embedding, "_PART_ROWS", 8)
+    monkeypatch.setattr(cached, "_PART_ROWS", 8)
     embed.run(make(), paths)
     whole = _features(paths)
     for path in sorted((paths.cache / "features").rglob("*")):
         if path.is_file():
             path.unlink()
-    real = embedding.embed_images
+    real = cached.embed_images
 
     def killed(*args: object, **keywords: object) -> object:
         for number, block in enumerate(real(*args, **keywords)):  # type: ignore[arg-type]
@@ -126,7 +128,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
             yield block
 
     with monkeypatch.context() as patch:
-        patch.setattr(embedding, "embed_images", killed)
+        patch.setattr(cached, "embed_images", killed)
         with pytest.raises(KeyboardInterrupt):
             embed.run(make(), paths)
     embed.run(make(), paths)
@@ -134,14 +136,28 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
     assert _features(paths) == whole
 
 
-def test_workers_decode_the_same(project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cores", [2, 99])
+def test_workers_give_the_same_with_the_model_in_them_and_without(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
     paths, make = project
     embed.run(make(), paths)
     first = _features(paths)
     for path in (paths.cache / "features").rglob("*.npy"):
         path.unlink()
     monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
-    embed.run(make(), paths)
+    monkeypatch.setattr(embedding, "usable_cores", lambda: cores)
+    here = threading.get_ident(), os.getpid()
+    ran_in: list[tuple[int, int]] = []
+    encoded = embedding._encoded
+
+    def noted(*arguments: Any) -> Any:
+        ran_in.append((threading.get_ident(), os.getpid()))
+        return encoded(*arguments)
+
+    monkeypatch.setattr(embedding, "_encoded", noted)
+    embed.run(make(speed={"embed_batch": 2, "workers": 2}), paths)
+    assert ran_in == ([] if cores == 2 else [here] * 2)
     assert _speed(paths) == (3, 0)
     assert _features(paths) == first
 
@@ -176,7 +192,7 @@ def test_a_killed_worker_is_an_error_with_a_remedy(
 ) -> None:
     paths, make = project
     monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
-    monkeypatch.setattr(embedding, "decode", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(reading, "decode", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(RuntimeError, match="DataLoader worker") as caught:
         embed.run(make(speed={"embed_batch": 4, "workers": 2}), paths)
     known = of_the_machine(caught.value)
@@ -188,6 +204,7 @@ def test_workers_without_shared_memory_end_the_stage_and_nobody_waits(
 ) -> None:
     paths, make = project
     monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
+    monkeypatch.setattr(embedding, "usable_cores", lambda: 99)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:

@@ -16,7 +16,7 @@ from pipeline.base.files import replacing
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.vision.embedding import cached_features, open_cache
+from pipeline.vision.cached import cached_features, open_cache
 from pipeline.vision.texts import encode_texts
 from pipeline.vision.vlm import Vlm, load_vlm
 from trainer.benchmarks.figures import figure, figures_table
@@ -198,11 +198,10 @@ class _Files:
 
 def _image_features(vlm: Vlm, checked: _Files, params: Params, paths: Paths) -> dict[Path, Tensor]:
     """Feature (D,) of every image file, kept in the cache that the stage `embed` uses too."""
-    folder = paths.cache / "features"
-    hashes = checked.hashes(open_cache(vlm, params, folder).__contains__)
+    hashes = checked.hashes(open_cache(vlm, params, paths).__contains__)
     try:
         file_of = dict(zip(hashes, checked.files, strict=True))
-        cache, _ = cached_features(vlm, file_of, params, folder, params.corpus.max_pixels)
+        cache, _ = cached_features(vlm, file_of, params, paths, params.corpus.max_pixels)
     except UserError as error:
         remedy = (
             "Restore the file as it was published; if the feature is not finite, set vlm.precision to fp32"

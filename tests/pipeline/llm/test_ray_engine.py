@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +23,7 @@ from pipeline.llm.ray_rows import ERROR, ROW
 from pipeline.llm.types import Request, Result, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
 from tests.language_toy import caption_requests
+from tests.pipeline.cluster.nodes import one_node, running_replicas
 from tests.pipeline.llm.test_ray_rows import END, Plain
 
 ROOT = Path(__file__).parents[3]
@@ -55,20 +55,15 @@ class Scripted(RayEngine):
     """Ray's part is played by a function from the blocks of a dataset to those that come out."""
 
     def __init__(self, blocks_out: Callable[[list[pa.Table]], Iterator[Block]]) -> None:
-        self._model, self._connected, self._watch = "a model", True, None
-        self._rows, self._cluster, self._address = Plain(), None, None
-        self._lost = lambda: False
+        self._model, self._rows = "a model", Plain()
         self.datasets: list[list[pa.Table]] = []
-        self.shutdowns = 0
-        self._ray = SimpleNamespace(put=lambda table: table, data=self, shutdown=self._shutdown)
-        self._processor = lambda blocks: SimpleNamespace(iter_batches=lambda **_: blocks_out(blocks))
+        ray = SimpleNamespace(put=lambda table: table, data=self)
+        self._cluster: Any = SimpleNamespace(ray=ray, blocks=blocks_out)
+        self._processor = lambda blocks: blocks
 
     def from_arrow_refs(self, blocks: list[pa.Table]) -> list[pa.Table]:
         self.datasets.append(blocks)
         return blocks
-
-    def _shutdown(self) -> None:
-        self.shutdowns += 1
 
 
 def _answered(block: pa.Table) -> Block:
@@ -127,40 +122,6 @@ def test_a_model_that_never_runs_ends_the_run() -> None:
         list(Scripted(dead).generate(_requests(3)))
 
 
-def test_only_what_was_started_here_is_shut_down() -> None:
-    engine = Scripted(lambda blocks: iter([]))
-    engine.close()
-    engine.close()
-    assert engine.shutdowns == 1
-    running: Any = SimpleNamespace(is_initialized=lambda: True)
-    assert ray_engine._connect(running, None) is False
-
-
-def test_a_cluster_that_is_not_there_is_named() -> None:
-    def init(**arguments: Any) -> None:
-        raise ConnectionError(f"nobody at {arguments['address']}")
-
-    absent: Any = SimpleNamespace(is_initialized=lambda: False, init=init)
-    with pytest.raises(UserError, match=r"speed\.ray\.address.*no Ray cluster.*nobody at head:6379"):
-        ray_engine._connect(absent, "head:6379")
-
-
-@pytest.mark.parametrize(
-    ("device", "gpus", "on_cpus"),
-    [("auto", 0, True), ("auto", 4, False), ("cpu", 4, True), ("cuda", 0, False)],
-)
-def test_replicas_run_where_the_cluster_computes(device: str, gpus: int, on_cpus: bool) -> None:
-    engine = Scripted(lambda blocks: iter([]))
-    engine._ray.cluster_resources = lambda: {"CPU": 8, "GPU": gpus} if gpus else {"CPU": 8}
-    assert engine._on_cpus(_params().speed.model_copy(update={"device": device})) is on_cpus
-
-
-def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"llm\.engine.*Ray cannot be imported.*Install the extra `ray`"):
-        ray_engine._import_ray()
-
-
 def test_texts_of_one_engine_serve_the_other(tmp_path: Path) -> None:
     ray, vllm = _params().llm, _params(engine="vllm").llm
     assert model_identity(ray, tmp_path, ROOT) == model_identity(vllm, tmp_path, ROOT)
@@ -168,29 +129,9 @@ def test_texts_of_one_engine_serve_the_other(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A cluster of one node so far; what it leaves running is ended."""
-    quick = {
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # starts sooner; decodes slower
-        "OMP_NUM_THREADS": "1",
-        "RAY_raylet_start_wait_time_s": "120",
-        "RAY_health_check_period_ms": "1000",  # a dead node is seen in a third of the time
-    }
-    for name, value in quick.items():
-        monkeypatch.setenv(name, value)
-    ray_engine._import_ray()
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    yield cluster
-    cluster.shutdown()
-
-
-def _running_replicas() -> list[dict[str, Any]]:
-    from ray._private import state
-
-    alive = state.actors(actor_state_name="ALIVE").values()
-    return [actor for actor in alive if "MapWorker" in actor["ActorClassName"]]
+    sooner = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}  # starts sooner; decodes slower
+    with one_node(monkeypatch, VLLM_CPU_OMP_THREADS_BIND="nobind", **sooner) as cluster:
+        yield cluster
 
 
 @pytest.mark.slow
@@ -215,7 +156,7 @@ def test_a_node_killed_in_the_run_loses_no_row(cluster: Any, monkeypatch: pytest
     when_killed = 0
     for result in engine.generate(asked):
         results.append(result)
-        if not when_killed and len(results) >= 16 and len(replicas := _running_replicas()) == 2:
+        if not when_killed and len(results) >= 16 and len(replicas := running_replicas()) == 2:
             (victim,) = [actor["Pid"] for actor in replicas if actor["Address"]["NodeID"] == second.node_id]
             cluster.remove_node(second, allow_graceful=False)
             with suppress(ProcessLookupError):

@@ -4,8 +4,9 @@ Ray itself ends this process after some seconds, without a word, or waits for ev
 """
 
 import socket
-from collections.abc import Callable, Iterable, Iterator
-from queue import Empty, Queue
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from queue import Empty, Full, Queue
 from threading import Event, Thread
 from time import monotonic
 from typing import Any, TypeVar
@@ -48,32 +49,51 @@ class ClusterWatch:
             self._heard = monotonic()
 
 
-def until_lost(blocks: Iterable[T], lost: Callable[[], bool]) -> Iterator[T]:
-    """The blocks as they come, read ahead by one.
+def until_lost(blocks: Iterable[T], lost: Callable[[], bool]) -> Generator[T]:
+    """The blocks as they come, read ahead by one. Whoever stops before the last must close this iterator.
 
     Raises:
         ClusterLost: none comes, and `lost` says why. Errors of `blocks` are raised as they are.
     """
     found: Queue[tuple[T | None, BaseException | None]] = Queue(1)
-    Thread(target=_read, args=(blocks, found), name="cluster blocks", daemon=True).start()
-    while True:
-        try:
-            block, error = found.get(timeout=PERIOD_S)
-        except Empty:
-            if lost():
-                raise ClusterLost from None
-            continue
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        yield block  # type: ignore[misc]
-
-
-def _read(blocks: Iterable[T], found: Queue[tuple[T | None, BaseException | None]]) -> None:
+    stop = Event()
+    reader = Thread(target=_read, args=(blocks, found, stop), name="cluster blocks", daemon=True)
+    reader.start()
     try:
-        for block in blocks:
-            found.put((block, None))
-        found.put((None, StopIteration()))
+        while True:
+            try:
+                block, error = found.get(timeout=PERIOD_S)
+            except Empty:
+                if lost():
+                    raise ClusterLost from None
+                continue
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield block  # type: ignore[misc]
+    finally:
+        stop.set()
+        reader.join(0 if lost() else LOST_S)  # a reader that outlives its cluster would start another
+
+
+def _read(blocks: Iterable[T], found: Queue[tuple[T | None, BaseException | None]], stop: Event) -> None:
+    def give(block: T | None, error: BaseException | None) -> None:
+        while not stop.is_set():
+            with suppress(Full):
+                found.put((block, error), timeout=PERIOD_S / 10)
+                return
+
+    iterator = iter(blocks)
+    try:
+        for block in iterator:
+            give(block, None)
+            if stop.is_set():
+                break
+        else:
+            give(None, StopIteration())
     except BaseException as error:
-        found.put((None, error))
+        give(None, error)
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()

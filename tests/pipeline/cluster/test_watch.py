@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.llm import ray_watch
-from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
+from pipeline.cluster import watch as watching
+from pipeline.cluster.watch import ClusterLost, ClusterWatch, until_lost
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,8 +35,8 @@ class Cluster:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setattr(ray_watch, "PERIOD_S", 0.02)
-    monkeypatch.setattr(ray_watch, "LOST_S", 0.3)
+    monkeypatch.setattr(watching, "PERIOD_S", 0.02)
+    monkeypatch.setattr(watching, "LOST_S", 0.3)
     cluster = Cluster()
     yield cluster
     cluster.head.close()
@@ -76,10 +76,10 @@ def test_a_slow_cluster_is_waited_for_and_errors_come_through(cluster: Cluster) 
 SCRIPT = f"""
 import sys, time; sys.path.insert(0, {str(ROOT)!r})
 import psutil
-from pipeline.llm import ray_engine
-from pipeline.llm.ray_watch import ClusterLost, ClusterWatch, until_lost
-ray = ray_engine._import_ray()
-ray_engine._connect(ray, None)
+from pipeline.cluster.connection import connect, import_ray
+from pipeline.cluster.watch import ClusterLost, ClusterWatch, until_lost
+ray = import_ray("llm.engine", "vllm")
+connect(ray, None)
 watch = ClusterWatch(ray)
 
 class Slow:
