@@ -65,7 +65,7 @@ def run(params: Params, paths: Paths) -> None:
             "embedded": spent.images,
             "cached": cached,
             "damaged_cache_parts": cache.damaged,
-            "batch": spent.batch,
+            "batch": spent.batch or params.speed.embed_batch,
             "images_per_second": rate,
         },
     )

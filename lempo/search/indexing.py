@@ -32,6 +32,7 @@ from pipeline.base.schemas import IMAGES
 from pipeline.base.storage import storage_errors
 from pipeline.base.tables import read_table
 from pipeline.vision.batch_size import batch_size
+from pipeline.vision.embedding import threads_of_model
 from pipeline.vision.features import read_features
 from pipeline.vision.vlm import Vlm, load_vlm
 
@@ -201,7 +202,11 @@ class _FolderUpdate:
         todo = iter([name for name, signature in listed.items() if known.get(name, ("",))[0] != signature])
         total = sum(known.get(name, ("",))[0] != signature for name, signature in listed.items())
         gone = {name for name in known if name not in listed}
-        self._batch = batch_size(self._vlm, self._settings.embed_batch, total)
+        workers = self._settings.workers
+        chosen = batch_size(
+            self._vlm, self._settings.embed_batch, total, threads=threads_of_model(self._vlm, workers)
+        )
+        self._batch = min(chosen, max(1, _BLOCK // (2 * workers)))  # each worker has some batches of a block
         with Progress(total=total, unit="image", title="index") as progress:
             while block := list(islice(todo, _BLOCK)):
                 gone |= self._block(block, listed, progress) & known.keys()

@@ -89,7 +89,7 @@ _NO_MEMORY = (
 ADDRESS_SPACE = (
     3 * 10**9
 )  # bytes that the libraries reserve before they hold any data; measured: 2.0 to 2.6 GB
-_DEAD = ("BrokenProcessPool", "DataLoader worker", "terminated abruptly")
+_DEAD = ("BrokenProcessPool", "DataLoader worker (pid", "terminated abruptly")
 
 
 def check_address_space() -> None:

@@ -358,6 +358,13 @@ class SpeedParams(_Section):
     endpoint_timeout_s: Positive
     endpoint_retries: FromZero
 
+    @field_validator("embed_batch", mode="plain")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        if value == "auto" or (type(value) is int and 0 < value <= 10**9):
+            return value
+        raise ValueError("it should be an integer of at least 1, or auto")
+
     @field_validator("llm")
     @classmethod
     def _no_text_argument(cls, value: dict[str, Any]) -> dict[str, Any]:

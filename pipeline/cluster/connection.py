@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Generator
 from contextlib import closing
@@ -15,10 +16,12 @@ from pipeline.cluster.watch import ClusterLost, ClusterWatch, until_lost
 
 _SECRET = ("VLLM_API_KEY",)  # Ray shows what it passes on
 _PASSED_ON = ("DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
+_KNOCK_S = 10.0  # that the head of a cluster may take to answer
 _ENVIRONMENT = {  # Ray reads it when it is imported; what a person has set stays
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread of Ray that ends late would start another cluster
     "RAY_process_group_cleanup_enabled": "1",  # a killed replica takes its own processes along
 }
 
@@ -114,6 +117,7 @@ def connect(ray: Any, address: str | None) -> bool:
     passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address)
         ray.init(
             address=address or "local",
             runtime_env={"env_vars": passed},
@@ -130,3 +134,10 @@ def connect(ray: Any, address: str | None) -> bool:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
     return True
+
+
+def _knock(address: str | None) -> None:
+    """Fail at once where nobody listens at `host:port`: Ray itself tries for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()

@@ -11,6 +11,8 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any, TypeVar
 
+from pipeline.base.interrupts import received
+
 PERIOD_S = 1.0
 LOST_S = 10.0  # Ray ends this process some 20 s after the death of its raylet, 60 s after that of the head
 T = TypeVar("T")
@@ -74,7 +76,8 @@ def until_lost(blocks: Iterable[T], lost: Callable[[], bool]) -> Generator[T]:
             yield block  # type: ignore[misc]
     finally:
         stop.set()
-        reader.join(0 if lost() else LOST_S)  # a reader that outlives its cluster would start another
+        # Ray must not be shut down under the reader; after a signal, or without a cluster, nobody waits
+        reader.join(0 if lost() or received() else LOST_S)
 
 
 def _read(blocks: Iterable[T], found: Queue[tuple[T | None, BaseException | None]], stop: Event) -> None:

@@ -9,7 +9,7 @@ from pipeline.vision.vlm import Vlm
 log = logging.getLogger(__name__)
 
 USUAL = 32  # where too few images are embedded for a measurement to pay
-_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
+_SIZES = (8, 16, 32, 64, 128, 256)
 _LOOKS = 3  # of which the quickest counts
 _LONGEST_S = 2.0  # that one forward pass of a measurement may take: larger batches are not tried
 _AS_GOOD = 0.97  # of the best rate: the smallest batch that reaches it is taken
@@ -48,13 +48,14 @@ def _rates(vlm: Vlm, threads: int | None) -> dict[int, float]:
         for size in _SIZES:
             try:
                 spent = min(_seconds(vlm, picture, size) for _ in range(_LOOKS))
-            except (torch.OutOfMemoryError, MemoryError):
+            except (RuntimeError, MemoryError):  # on CPUs torch has no error of its own for memory
                 break
             rates[size] = size / spent
             if spent > _LONGEST_S:
                 break
     finally:
         torch.set_num_threads(before)
+        torch.cuda.empty_cache()
     return rates or {_SIZES[0]: 1.0}
 
 

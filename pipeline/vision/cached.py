@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.decode import ALL, RULES, decoder
+from pipeline.base.decode import ALL
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.progress import Progress
 from pipeline.vision.batch_size import batch_size
-from pipeline.vision.embedding import Spent, embed_images, in_each_worker, usable_cores
+from pipeline.vision.embedding import Spent, embed_images, made_by, threads_of_model
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.ray_embedding import embed_on_ray
 from pipeline.vision.reading import Source
@@ -22,8 +22,7 @@ _PART_ROWS = 2048  # about so many rows are one part of the cache; a kill loses 
 
 def open_cache(vlm: Vlm, params: Params, paths: Paths) -> FeatureCache:
     """The cache of the features that this model and these parameters give."""
-    made_by = {**vlm.identity, "decoder": decoder(), "pixels": RULES}
-    return FeatureCache(paths.cache / "features", made_by, vlm.dimension, params.embed.dtype)
+    return FeatureCache(paths.cache / "features", made_by(vlm), vlm.dimension, params.embed.dtype)
 
 
 def cached_features(
@@ -32,7 +31,8 @@ def cached_features(
     """Embed the images that the cache lacks; return the cache, and how long embedding took.
 
     Images are embedded in the order of their hashes, so their names do not matter. Parts of the cache end
-    where batches end, so on one machine a run after an interruption has the same batches.
+    where batches end, so on one machine a run after an interruption has the same batches, unless they are
+    measured anew. What was embedded is kept whatever ends the run, its own death apart.
 
     Args:
         files: image files by the sha256 of their bytes.
@@ -46,27 +46,28 @@ def cached_features(
     spent = Spent()
     if not sources:
         return cache, spent
-    spent.batch = _batch(vlm, params, len(sources))
-    part_rows = spent.batch * -(-_PART_ROWS // spent.batch)
     hashes: list[str] = []
     pending: list[np.ndarray] = []
+
+    def store() -> None:
+        if hashes:
+            cache.add(hashes, np.concatenate(pending))
+        hashes.clear()
+        pending.clear()
+
     start = time.perf_counter()
     with Progress(total=len(sources), unit="image", title="embed") as progress:
-        for names, features in _embedded(vlm, sources, params, paths, spent):
-            hashes += names
-            pending.append(features)
-            progress.update(len(names))
-            if len(hashes) >= part_rows or spent.images == len(sources):
-                cache.add(hashes, np.concatenate(pending))
-                hashes, pending = [], []
+        try:
+            for names, features in _embedded(vlm, sources, params, paths, spent):
+                hashes += names
+                pending.append(features)
+                progress.update(len(names))
+                if len(hashes) >= _PART_ROWS:
+                    store()
+        finally:
+            store()
     spent.total = time.perf_counter() - start
     return cache, spent
-
-
-def _batch(vlm: Vlm, params: Params, images: int) -> int:
-    speed = params.speed
-    alone = speed.embed_engine == "local" and in_each_worker(vlm, speed.workers, usable_cores())
-    return batch_size(vlm, speed.embed_batch, images, threads=1 if alone else None)
 
 
 def _embedded(
@@ -75,7 +76,10 @@ def _embedded(
     """Hashes and features of all images, in any order."""
     speed = params.speed
     if speed.embed_engine == "ray":
-        yield from embed_on_ray(vlm, params.vlm, speed, paths.root, sources, batch=spent.batch, spent=spent)
+        yield from embed_on_ray(vlm, params.vlm, speed, paths.root, sources, spent=spent)
         return
+    spent.batch = batch_size(
+        vlm, speed.embed_batch, len(sources), threads=threads_of_model(vlm, speed.workers)
+    )
     for features in embed_images(vlm, sources, batch=spent.batch, workers=speed.workers, spent=spent):
         yield [source.sha256 for source in sources[spent.images - len(features) : spent.images]], features

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.decode import RULES, decoder
 from pipeline.base.errors import UserError
 from pipeline.vision.reading import SHARED, Images, Problem, Source, shared, stacked
 from pipeline.vision.vlm import Vlm
 
 _IN_PROCESS = 64  # up to this many images are decoded in this process: workers take longer to start
 _LONGEST_S = 900  # that a batch of images may take: their workers cannot go on
+_IMAGE_S = 60  # the same for each image that a model embeds on one core
 
 
 @dataclass
@@ -79,11 +81,12 @@ def _batches(
     in_workers = in_each_worker(vlm, processes, cores)
     # measured on a CPU: convolutions run 1.5 to 2 times as fast; towers without them lose nothing
     vlm.model.visual.to(memory_format=torch.channels_last)
+    longest = max(_LONGEST_S, _IMAGE_S * batch) if in_workers else _LONGEST_S
     loader: DataLoader[Any] = DataLoader(
         Images(sources, vlm.preprocess),  # type: ignore[arg-type]
         batch_size=batch,
         num_workers=processes,
-        timeout=_LONGEST_S if processes else 0,
+        timeout=longest if processes else 0,
         collate_fn=partial(_encoded_in_worker, vlm) if in_workers else shared,
         pin_memory=vlm.device != "cpu",
         multiprocessing_context="fork" if processes else None,
@@ -91,10 +94,21 @@ def _batches(
     try:
         yield from loader if in_workers else (_encoded(vlm, *images) for images in loader)
     except RuntimeError as error:
-        if "timed out" not in str(error):
+        if "DataLoader timed out" not in str(error):
             raise
-        reason = f"no worker process has given any images for {_LONGEST_S} s"
-        raise UserError(reason, f"Read their lines above. {SHARED}") from error
+        reason = f"no worker process has given anything for {longest} s"
+        remedy = "Lower speed.embed_batch" if in_workers else SHARED
+        raise UserError(reason, f"Read their lines above. {remedy}") from error
+
+
+def made_by(vlm: Vlm) -> dict[str, Any]:
+    """All that features depend on, beside the image's bytes."""
+    return {**vlm.identity, "decoder": decoder(), "pixels": RULES}
+
+
+def threads_of_model(vlm: Vlm, workers: int, cores: int | None = None) -> int | None:
+    """How many threads the model has where many images are embedded; None: as many as PyTorch has."""
+    return 1 if in_each_worker(vlm, workers, cores or usable_cores()) else None
 
 
 def in_each_worker(vlm: Vlm, workers: int, cores: int) -> bool:

@@ -6,25 +6,28 @@ blocks of a machine that is lost. The machines need this project, the model and 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.base.errors import Problem, UserError, one_line, parameter_error
+from pipeline.base.errors import Problem, UserError, of_the_machine, one_line, parameter_error
 from pipeline.base.params import SpeedParams, VlmParams
 from pipeline.cluster.connection import RayCluster, import_ray
-from pipeline.vision.embedding import Spent, embed_images
+from pipeline.vision.batch_size import USUAL, batch_size
+from pipeline.vision.embedding import Spent, embed_images, made_by, threads_of_model
 from pipeline.vision.reading import Source
 from pipeline.vision.vlm import Vlm, load_vlm
 
 FIELD, LOCAL = "speed.embed_engine", "local"
 _DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the model again
 _BLOCKS = 8  # of a replica at least, so that all end at about the same time
-_BLOCK_ROWS = 1024  # of one task at most: they come back together, and a lost machine's are done again
+# for each core, of one task: they come back together, and a lost machine's are done again
+_BATCHES_ON_GPUS = 16  # each task starts the processes that read images anew
+_BATCHES_ON_CPUS = 4  # Ray ends a run in which no task ends for 30 minutes
 _LOGS = "Read the logs of Ray's workers (/tmp/ray/session_latest/logs on each machine)"
 
 
@@ -32,30 +35,53 @@ class _Replica:
     """The model in a process of Ray: a table of images in, one of their features, or of a problem, out."""
 
     def __init__(
-        self, params: VlmParams, identity: dict[str, Any], device: str, root: Path, batch: int, cores: int
+        self,
+        params: VlmParams,
+        made_as: Mapping[str, Any],
+        device: str,
+        root: Path,
+        batch: int | Literal["auto"],
+        images: int,
+        cores: int,
     ) -> None:
-        self._batch, self._cores, self._problem = batch, cores, None
-        try:
+        self._cores = cores
+        self._problem: Problem | None = None
+        # an exception here would make Ray start the process again and again
+        with self._noted():
             self._vlm = load_vlm(params, device, root)
-            _check_same(self._vlm.identity, identity)
-        except UserError as error:  # an exception here would make Ray start the process again and again
-            self._problem = error.problem
+            _check_same(made_by(self._vlm), made_as)
+            threads = threads_of_model(self._vlm, cores, cores)
+            self._batch = batch_size(self._vlm, batch, images, threads=threads)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        if self._problem is not None:
-            return _problem_table(self._problem)
         sources = [Source(Path(row["path"]), row["sha256"], row["max_pixels"]) for row in block.to_pylist()]
         spent = Spent()
+        if self._problem is None:
+            with self._noted():
+                return self._embedded(sources, spent)
+        return _table(1, problem=json.dumps(asdict(self._problem)))
+
+    def _embedded(self, sources: Sequence[Source], spent: Spent) -> pa.Table:
         workers = self._cores if self._cores > 1 else 0
-        try:
-            blocks = embed_images(
-                self._vlm, sources, batch=self._batch, workers=workers, cores=self._cores, spent=spent
-            )
-            vectors = np.concatenate(list(blocks))
-        except UserError as error:
-            return _problem_table(error.problem)
-        names, rows = [source.sha256 for source in sources], [row.tobytes() for row in vectors]
+        blocks = embed_images(
+            self._vlm, sources, batch=self._batch, workers=workers, cores=self._cores, spent=spent
+        )
+        rows = [row.tobytes() for block in blocks for row in block]
+        names = [source.sha256 for source in sources]
         return _table(len(rows), name=names, vector=rows, decode=spent.decode, forward=spent.forward)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Keep an exception as a problem: Ray would drop the block, and would not say why."""
+        try:
+            yield
+        except Exception as error:
+            known = error if isinstance(error, UserError) else of_the_machine(error)
+            if known is None:
+                remedy = f"Correct vlm.model or its weights, or set {FIELD} to {LOCAL} to see more"
+                reason = "the model failed on a machine of the cluster"
+                known = parameter_error(reason, remedy, "vlm.model", one_line(error))
+            self._problem = known.problem
 
 
 _SCHEMA = pa.schema(
@@ -78,10 +104,6 @@ def _table(rows: int, **columns: Any) -> pa.Table:
     )
 
 
-def _problem_table(problem: Problem) -> pa.Table:
-    return _table(1, problem=json.dumps(asdict(problem)))
-
-
 def _check_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     for name in wanted:
         if found.get(name) != wanted[name]:
@@ -101,7 +123,6 @@ def embed_on_ray(
     root: Path,
     sources: Sequence[Source],
     *,
-    batch: int,
     spent: Spent,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yield hashes and L2-normalised features (n, D), float32, of blocks of `sources`, as they are done.
@@ -115,10 +136,12 @@ def embed_on_ray(
         UserError: Ray is not installed, there is no such cluster or it is lost, the model cannot run there,
             or what `embed_images` raises.
     """
+    batch = USUAL if speed.embed_batch == "auto" else speed.embed_batch  # to cut the rows; replicas measure
     cluster = RayCluster(import_ray(FIELD, LOCAL), speed.ray.address)
     try:
-        for start in range(0, len(sources), _DATASET_ROWS):
-            piece = sources[start : start + _DATASET_ROWS]
+        rows = batch * max(1, _DATASET_ROWS // batch)
+        for start in range(0, len(sources), rows):
+            piece = sources[start : start + rows]
             yield from _embedded(cluster, vlm, params, speed, root.resolve(), piece, batch, spent)
     finally:
         cluster.close()
@@ -138,10 +161,12 @@ def _embedded(
     reason = "it gave no reason"
     on_cpus, replicas = cluster.on_cpus(speed.device), speed.ray.replicas
     cores = speed.ray.cpus_per_replica if on_cpus else speed.workers
+    at_once = (_BATCHES_ON_CPUS if on_cpus else _BATCHES_ON_GPUS) * cores  # of one task
+    arguments = (params, made_by(vlm), "cpu" if on_cpus else "cuda", root)
     data = cluster.ray.data
-    done = data.from_arrow(_blocks(sources, root, batch, replicas)).map_batches(
+    done = data.from_arrow(_blocks(sources, root, batch, replicas, at_once)).map_batches(
         _Replica,
-        fn_constructor_args=(params, vlm.identity, "cpu" if on_cpus else "cuda", root, batch, cores),
+        fn_constructor_args=(*arguments, speed.embed_batch, len(sources), cores),
         batch_size=None,
         batch_format="pyarrow",
         compute=data.ActorPoolStrategy(size=replicas),
@@ -172,13 +197,13 @@ def _embedded(
     if missing:
         first = next(iter(missing.values())).path
         remedy = f"{_LOGS}, then run the stage again: what was embedded is kept"
-        raise UserError(f"Ray gave up {len(missing)} images: {reason}", remedy, file=first)
+        given_up = f"Ray gave up {len(missing)} images, {first} among them: {reason}"
+        raise UserError(given_up, remedy, field=FIELD)
 
 
-def _blocks(sources: Sequence[Source], root: Path, batch: int, replicas: int) -> list[pa.Table]:
+def _blocks(sources: Sequence[Source], root: Path, batch: int, replicas: int, at_once: int) -> list[pa.Table]:
     """The images in blocks of whole batches, so that batches are those that one machine alone would have."""
-    batches = min(_BLOCK_ROWS // batch, len(sources) // (batch * replicas * _BLOCKS))
-    size = batch * max(1, batches)
+    size = batch * max(1, min(at_once, len(sources) // (batch * replicas * _BLOCKS)))
     schema = pa.schema([("path", pa.string()), ("sha256", pa.string()), ("max_pixels", pa.float64())])
     return [
         pa.Table.from_pylist(

@@ -237,6 +237,14 @@ def test_all_unusable_images_are_named_at_once_before_any_is_embedded(
     assert not listing.exists()
 
 
+def test_an_error_of_a_parameter_stays_as_it_is(tmp_path: Path, params: Params) -> None:
+    make_fashioniq(tmp_path / "data/fashioniq")
+    ray = params.speed.ray.model_copy(update={"address": "127.0.0.1:9"})
+    speed = params.speed.model_copy(update={"embed_engine": "ray", "ray": ray})
+    with pytest.raises(UserError, match=r"'speed\.ray\.address': there is no Ray cluster to connect to"):
+        _run(params.model_copy(update={"speed": speed}), tmp_path, "fashioniq")
+
+
 @pytest.mark.parametrize("layout", MAKE)
 def test_a_missing_image_is_named_with_all_others_before_a_model_is_loaded(
     tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch, layout: str

@@ -143,6 +143,14 @@ def test_a_key_that_is_nearly_right_is_named(folder: Path, section: str, key: st
     assert done.returncode == 1 and meant in done.stderr
 
 
+@pytest.mark.parametrize("batch", ["Auto", 0, True, 1.5, None])
+def test_a_batch_is_a_number_or_auto(folder: Path, batch: object) -> None:
+    _change(folder, "speed", embed_batch=batch)
+    done = lempo("corpus", cwd=folder)
+    assert done.returncode == 1
+    assert "'speed.embed_batch': it should be an integer of at least 1, or auto" in done.stderr
+
+
 def test_a_dataset_that_is_nearly_a_folder_is_named(folder: Path) -> None:
     values = yaml.safe_load((folder / "params.yaml").read_text()) | {"datasets": ["park"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(values))

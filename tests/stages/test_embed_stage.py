@@ -20,7 +20,7 @@ from pipeline.base.expected import MANIFEST_NAME
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.vision import cached, embedding, reading
+from pipeline.vision import batch_size, cached, embedding, reading
 from pipeline.vision.features import read_features
 from pipeline.vision.vlm import load_vlm
 from stages import corpus, embed
@@ -132,7 +132,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
         with pytest.raises(KeyboardInterrupt):
             embed.run(make(), paths)
     embed.run(make(), paths)
-    assert _speed(paths) == (18, 8)
+    assert _speed(paths) == (14, 12)
     assert _features(paths) == whole
 
 
@@ -187,13 +187,70 @@ def test_an_image_that_is_gone_is_named(project: tuple[Paths, MakeParams]) -> No
     assert not paths.metrics("embed").exists()
 
 
+def test_what_was_embedded_before_an_unusable_image_is_kept(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, make = project
+    for i in range(10):
+        Image.effect_noise((40, 30), 10.0 + i).save(paths.root / f"in/parks/images/noise{i}.png")
+    corpus.run(make(), paths)
+    with_all = embed.cached_features
+    last: list[Path] = []
+
+    def without_the_last(vlm: Any, files: dict[str, Path], *rest: Any) -> Any:
+        last.append(files[max(files)])
+        last[0].rename(last[0].with_suffix(".away"))
+        return with_all(vlm, files, *rest)
+
+    monkeypatch.setattr(embed, "cached_features", without_the_last)
+    with pytest.raises(UserError, match="No such file"):
+        embed.run(make(), paths)
+    monkeypatch.undo()
+    last[0].with_suffix(".away").rename(last[0])
+    embed.run(make(), paths)
+    assert _speed(paths) == (1, 12)
+
+
+def test_an_error_of_the_model_in_a_worker_is_no_dead_worker(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, make = project
+    monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
+    monkeypatch.setattr(embedding, "usable_cores", lambda: 2)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(embedding, "_encoded", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit") as caught:
+        embed.run(make(speed={"embed_batch": 4, "workers": 2}), paths)
+    assert of_the_machine(caught.value) is None
+
+
+def test_auto_measures_with_the_threads_that_the_model_will_have(
+    project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, make = project
+    embed.run(make(speed={"embed_batch": 32}), paths)
+    first = _features(paths)
+    for path in (paths.cache / "features").rglob("*.npy"):
+        path.unlink()
+    asked: list[int | None] = []
+    monkeypatch.setattr(batch_size, "_WORTH", 0)
+    monkeypatch.setattr(batch_size, "_rates", lambda vlm, threads: asked.append(threads) or {8: 1.0})
+    monkeypatch.setattr(embedding, "usable_cores", lambda: 2)
+    embed.run(make(speed={"embed_batch": "auto", "workers": 2}), paths)
+    assert asked == [1] and read_metrics(paths.speed("embed"))["batch"] == 8
+    assert _features(paths) == first
+
+
 def test_a_killed_worker_is_an_error_with_a_remedy(
     project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths, make = project
     monkeypatch.setattr(embedding, "_IN_PROCESS", 0)
     monkeypatch.setattr(reading, "decode", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(RuntimeError, match="DataLoader worker") as caught:
+    with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid") as caught:
         embed.run(make(speed={"embed_batch": 4, "workers": 2}), paths)
     known = of_the_machine(caught.value)
     assert known is not None and "a worker process ended" in str(known)

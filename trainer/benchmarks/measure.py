@@ -203,6 +203,8 @@ def _image_features(vlm: Vlm, checked: _Files, params: Params, paths: Paths) -> 
         file_of = dict(zip(hashes, checked.files, strict=True))
         cache, _ = cached_features(vlm, file_of, params, paths, params.corpus.max_pixels)
     except UserError as error:
+        if error.problem.field is not None:  # of a parameter, not of an image
+            raise
         remedy = (
             "Restore the file as it was published; if the feature is not finite, set vlm.precision to fp32"
         )

@@ -1,5 +1,6 @@
 """Who starts a cluster ends it, and a cluster that cannot be had is named."""
 
+import socket
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -48,8 +49,14 @@ def test_only_what_was_started_here_is_shut_down(running: bool) -> None:
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:
-    with pytest.raises(UserError, match=r"speed\.ray\.address.*no Ray cluster.*nobody at head:6379"):
-        connect(Ray(False), "head:6379")
+    with socket.create_server(("127.0.0.1", 0)) as other:  # it is no cluster
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"speed\.ray\.address.*no Ray cluster.*nobody at {address}"):
+            connect(Ray(False), address)
+    ray = Ray(False)
+    ray.init = lambda **_: pytest.fail("Ray would try for minutes")  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=r"speed\.ray\.address.*no Ray cluster.*Connection refused"):
+        connect(ray, address)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Image features by real Ray Data: the rows of one machine, on two nodes of which one is killed."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,9 @@ MakeParams = Callable[..., Params]
 pytestmark = pytest.mark.slow
 
 
-def _on_ray(address: str | None, replicas: int, **speed: Any) -> dict[str, Any]:
-    ray = {"address": address, "replicas": replicas, "cpus_per_replica": 1}
-    return {"embed_engine": "ray", "embed_batch": 4, "device": "cpu", "ray": ray, **speed}
+def _on_ray(address: str | None, replicas: int, cores: int = 1) -> dict[str, Any]:
+    ray = {"address": address, "replicas": replicas, "cpus_per_replica": cores}
+    return {"embed_engine": "ray", "embed_batch": 4, "device": "cpu", "ray": ray}
 
 
 @pytest.fixture
@@ -68,9 +69,7 @@ def test_a_node_killed_in_the_run_loses_no_image(
     second = cluster.add_node(num_cpus=1)
     found: dict[str, np.ndarray] = {}
     killed_after = 0
-    for names, vectors in embed_on_ray(
-        vlm, params.vlm, params.speed, tmp_path, pictures, batch=4, spent=spent
-    ):
+    for names, vectors in embed_on_ray(vlm, params.vlm, params.speed, tmp_path, pictures, spent=spent):
         assert not found.keys() & set(names)
         found |= zip(names, vectors.astype(np.float16), strict=True)
         if not killed_after and len(running_replicas()) == 2:
@@ -84,21 +83,25 @@ def test_a_node_killed_in_the_run_loses_no_image(
 def test_the_stage_starts_a_cluster_and_writes_the_same_bytes(
     make_params: MakeParams, tmp_path: Path
 ) -> None:
-    Archive(tmp_path / "in/parks")
-    paths, ways = Paths(tmp_path), {"local": {"embed_batch": 4}, "ray": _on_ray(None, 1)}
+    """On two cores each task has worker processes, as it has more than a few images."""
+    archive = Archive(tmp_path / "in/parks")
+    for number, source in enumerate(_pictures(tmp_path / "more", 640)):
+        source.path.rename(archive.folder / f"images/{number}.png")
+    cores = min(2, len(os.sched_getaffinity(0)))
+    paths, ways = Paths(tmp_path), {"local": {"embed_batch": 4}, "ray": _on_ray(None, 1, cores)}
     written = {}
     for way, speed in ways.items():
         params = make_params(datasets=["parks"], corpus={"root": "in"}, speed=speed)
         corpus.run(params, paths)
         embed.run(params, paths)
-        written[way] = {file.name: file.read_bytes() for file in sorted(paths.features("parks").iterdir())}
+        written[way] = {file.name: file.read_bytes() for file in paths.features("parks").iterdir()}
         for part in (paths.cache / "features").rglob("*.npy"):
             part.unlink()
     assert written["ray"] == written["local"] and "vectors.npy" in written["ray"]
-    (broken,) = (tmp_path / "in/parks/images").glob("*test-blue.png")
-    Image.new("RGB", (9, 9)).save(broken)
-    with pytest.raises(UserError, match=r"test-blue\.png.*the image has changed: its sha256 is"):
+    Image.new("RGB", (9, 9)).save(archive.folder / "images/7.png")
+    with pytest.raises(UserError, match=r"images/7\.png.*the image has changed: its sha256 is"):
         embed.run(params, paths)
+    assert list((paths.cache / "features").rglob("*.npy"))  # what was embedded before it is kept
 
 
 def test_a_machine_with_another_model_ends_the_run(
@@ -109,8 +112,4 @@ def test_a_machine_with_another_model_ends_the_run(
     other = Vlm(**{**vars(vlm), "identity": {**vlm.identity, "weights_sha256": "of another model"}})
     sources = list(_pictures(tmp_path / "pictures", 4))
     with pytest.raises(UserError, match=r"vlm\.model.*a machine .* has another model.*weights_sha256"):
-        list(
-            ray_embedding.embed_on_ray(
-                other, params.vlm, params.speed, tmp_path, sources, batch=4, spent=Spent()
-            )
-        )
+        list(ray_embedding.embed_on_ray(other, params.vlm, params.speed, tmp_path, sources, spent=Spent()))
