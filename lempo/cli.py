@@ -303,7 +303,7 @@ def init(
         typer.Option(help="The name of an archive of yours; may be repeated. Default: the embedded worlds."),
     ] = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Write dvc.yaml of a project again, for the installed version.")
+        bool, typer.Option("--update", help="Write dvc.yaml and docs/ of a project again, for this version.")
     ] = False,
 ) -> None:
     """Write a project: dvc.yaml, params.yaml, prompts and the embedded models."""

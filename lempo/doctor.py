@@ -25,7 +25,7 @@ _SHOWN = ("torch", "open_clip_torch", "transformers", "dvc", "polars", "pyarrow"
 _EXTRAS = {
     "cpu": "the language model on this machine's CPU",
     "gpu": "the language model on GPUs",
-    "ray": "the language model on a Ray cluster",
+    "ray": "the language model or the image encoder on a Ray cluster",
     "geo": "GeoTIFF and other rasters with places",
     "search": "`lempo index`, `lempo search` and `lempo serve`",
     "dev": "tests, lint and types",

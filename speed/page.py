@@ -19,7 +19,7 @@ after `dvc repro`. Each figure is compared with a peer or a limit that is measur
 
 ```
 make bench                                # everything
-python -m speed tune_vs_bare_text         # one figure; the others stay
+python -m speed tune_vs_bare_text         # this figure and those of its module; the others stay
 python -m speed --quick help_seconds      # tries whether it works; its figures mean nothing
 python -m speed --render                  # this page alone
 ```

@@ -85,7 +85,7 @@ def find_index(target: str | None, params: Params | None, paths: Paths) -> Path:
         in_project = sorted((paths.root / ".lempo/index").glob(f"*/{MANIFEST}"))
         if len(in_project) > 1:
             names = ", ".join(file.parent.name for file in in_project)
-            raise UserError("there are several indexes", f"Name one by --index: {names}")
+            raise UserError("there are several indexes", f"Name one of them: {names}")
         candidates = [file.parent for file in in_project] + [Path(BESIDE)]
         if params is not None and not in_project:
             candidates = [paths.root / ".lempo/index" / dataset for dataset in params.datasets] + candidates
