@@ -74,7 +74,8 @@ def measure(run: Run) -> dict[str, Figure]:
             fair,
             UNIT,
             f"{shared} times the time on an idle machine: the fair share of {cores} cores beside {cores} "
-            f"busy processes. lempo embed, tune and evaluate together ({of_stages}); {some}",
+            f"busy processes; what runs in one thread gets more. lempo embed, tune and evaluate together "
+            f"({of_stages}); {some}",
         ),
         "passive_waiting_cost": ratio(
             passive,

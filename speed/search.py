@@ -35,6 +35,7 @@ GRAPH = {
 def measure(run: Run) -> dict[str, Figure]:
     rows, times = run.size(100_000, 1000), run.size(30, 2)
     params, paths = archive(run, rows)
+    params = params.model_copy(update={"speed": params.speed.model_copy(update={"device": "cpu"})})
     index = run.folder / ".lempo/index" / DATASET
     done = index_dataset(DATASET, index, params, paths)
     again = seconds(lambda: index_dataset(DATASET, index, params, paths))

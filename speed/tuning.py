@@ -67,7 +67,7 @@ def prepared(params: Params, tune: TuneParams, vlm: Vlm, split: Split) -> Tuning
     texts, head = Texts.of(vlm, split.all_texts()), HybridHead(params.method)
     tuning = Tuning(vlm.model, split, split, texts, head, tune, params.seed)
     tuning._prepare()
-    tuning.objective = Objective(tune, split, tuning.temperature, head, tuning.untuned)
+    tuning.objective = Objective(tune, split, tuning.temperature, head, {}, tuning.untuned)
     for group in tuning.optimizer.param_groups:
         group["lr"] = 0.0  # as many operations, but weights that stay sound over any number of steps
     return tuning

@@ -107,7 +107,7 @@ def is_whole(part: Path) -> bool:
     try:
         return part.is_file() and sha256_file(part) == part.name.partition(".")[0]
     except OSError as error:
-        if error.errno == errno.EIO:
+        if error.errno in (errno.EIO, errno.ENOENT):  # damaged, or gone since it was found
             return False
         raise
 

@@ -36,7 +36,7 @@ def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
         over = os.getppid() != parent  # one more look then, before those that it leaves end by themselves
         now, listed = time.monotonic(), _listed_shared_memory()
         if listed != names:
-            names, new_until = listed, now + _PERIOD_S
+            names, new_until = listed, max(now, again_at) + _PERIOD_S  # a look follows that sees it
         new = now < new_until
         if over or now >= (again_at if new else look_at):
             table = _table()
@@ -44,8 +44,8 @@ def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
             noted |= {pid: table[pid][1] for pid in below if int(table[pid][1]) > since}
             if over or new:  # reading what is mapped costs more than listing
                 shared |= set().union(*(_shared_memory(pid) for pid in _alive(noted, table)))
-            look_at = now + _PERIOD_S
             again_at = now + (time.monotonic() - now) / _LOOKING
+            look_at = max(now + _PERIOD_S, again_at)
         if over:
             return noted, shared
         select.select([] if ended is None else [ended], [], [], _GLANCE_S)

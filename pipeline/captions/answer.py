@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pipeline.captions.wrapping import KEY, begins_json, caption_in_json, unwrapped
@@ -26,19 +27,25 @@ def asking_for_json(messages: list[Message]) -> list[Message]:
     """
     first, *others = messages
     return [
-        {**first, "content": first["content"] + _INSTRUCTION},
+        {**first, "content": _instructed(first["content"])},
         *(
-            {
-                **message,
-                "content": json.dumps(
-                    {KEY: without_thoughts(message["content"])[0].strip()}, ensure_ascii=False
-                ),
-            }
+            {**message, "content": _in_json(message["content"])}
             if message["role"] == "assistant"
             else message
             for message in others
         ),
     ]
+
+
+# rows share the turns without placeholders: each text is made, and held, once
+@lru_cache(maxsize=256)
+def _instructed(text: str) -> str:
+    return text + _INSTRUCTION
+
+
+@lru_cache(maxsize=256)
+def _in_json(text: str) -> str:
+    return json.dumps({KEY: without_thoughts(text)[0].strip()}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)

@@ -163,15 +163,18 @@ class RowCache:
         if part not in self._whole:
             if is_whole(part) if hash_is_name(part) else _is_readable(part):
                 self._whole.add(part)
-            elif os.path.lexists(part):  # it may have been merged since it was listed
+            elif os.path.lexists(part):
                 self.damaged += 1
                 set_aside(part)
-                return False
-        return True
+        return part in self._whole  # one that is gone has been merged since it was listed
 
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(path.stat().st_size for path in self.parts())
+        total = 0
+        for path in self.parts():
+            with suppress(FileNotFoundError):  # merged meanwhile
+                total += path.stat().st_size
+        return total
 
     def summary(self) -> list[dict[str, Any]]:
         """Entries by model and prompt: `model`, `prompt_hash`, `texts`, `truncated`, `failures`."""

@@ -260,6 +260,7 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
     for row, value in Progress(rows, title=f"{state.folder.name}: graphs", unit="graph", leave=False):
         if row != next_row:
             continue  # this row was rejected already
+        _check_unchanged(state, row, value, image_id)
         try:
             if image_id in state.rejected:
                 reason = f"its image was rejected: {state.rejected[image_id]}"
@@ -274,3 +275,17 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
             state.notes.add(notes, state.folder / GRAPHS_FILE, row)
             yield graph
         next_row, image_id = next(with_row, (None, ""))
+    if next_row is not None:
+        _check_unchanged(state, next_row, None, image_id)
+
+
+def _check_unchanged(state: _State, row: int, value: Any, image_id: str) -> None:
+    """Refuse a file whose rows no longer are those that named the images: all were decoded meanwhile."""
+    try:
+        same = Record.checked(value).identifier("image_id") == image_id
+    except Rejected:
+        same = False
+    if not same:
+        file = state.folder / GRAPHS_FILE
+        reason = "the file has changed while its images were read: this row was another one's"
+        raise UserError(reason, "Run the stage again", file=file, row=row, field="image_id", value=image_id)

@@ -1,5 +1,6 @@
 """Scene graphs of a dataset by image id, without a Python object for each of them."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline.base.tables import READ_ROWS, read_table
 from pipeline.graph.scene_graph import SceneGraph, graph_from_row
 
 KEPT_GRAPHS = 4 * READ_ROWS
+_FEW = 64  # ids that are looked up one by one, as the table is sorted: more need an index of all its ids
 
 
 class GraphTable:
@@ -33,9 +35,22 @@ class GraphTable:
         wanted = dict.fromkeys(ids)
         if len(self._built.keys() | wanted.keys()) > KEPT_GRAPHS:
             self._built.clear()
-        missing = pa.array([image_id for image_id in wanted if image_id not in self._built], pa.string())
-        if len(missing):
-            rows = pc.index_in(missing, value_set=self._table["image_id"]).drop_null()
-            for row in self._table.take(rows).to_pylist():
+        if missing := [image_id for image_id in wanted if image_id not in self._built]:
+            for row in self._table.take(self._rows(missing)).to_pylist():
                 self._built[row["image_id"]] = graph_from_row(row)
         return {image_id: self._built[image_id] for image_id in wanted if image_id in self._built}
+
+    def _rows(self, ids: Sequence[str]) -> pa.Array:
+        """The rows of those of the ids that the table has."""
+        known = self._table["image_id"]
+        if len(ids) > _FEW:
+            return pc.index_in(pa.array(ids, pa.string()), value_set=known).drop_null()
+        rows = [
+            bisect_left(range(len(known)), image_id, key=lambda row: known[row].as_py()) for image_id in ids
+        ]
+        found = [
+            row
+            for row, image_id in zip(rows, ids, strict=True)
+            if row < len(known) and known[row].as_py() == image_id
+        ]
+        return pa.array(found, pa.int64())

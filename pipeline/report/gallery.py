@@ -10,10 +10,10 @@ import pyarrow as pa
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.provenance import remedy
-from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
+from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, RANKINGS, SCENE_GRAPHS
 from pipeline.base.tables import read_some
 from pipeline.report.pictures import Wanted
-from pipeline.report.recall import rankings
+from pipeline.report.recall import rankings, shown_rankings
 
 TOP = 6  # results of a method
 _OBJECTS, _RELATIONS = 80, 40  # of a scene graph, at most
@@ -93,8 +93,9 @@ def _queries(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[str, 
 def _answers(expected: Expected, dataset: str, ids: Sequence[str]) -> dict[Any, dict[str, Any]]:
     """The first results by query and method."""
     columns = ["query_id", "method", "rank", "top", "scores", "shares"]
-    table = pl.DataFrame(rankings(expected, dataset, columns)).filter(pl.col("query_id").is_in(ids))
-    first = table.with_columns(pl.col("top", "scores", "shares").list.head(TOP))
+    file, expect = expected.paths.rankings(dataset), shown_rankings(expected, dataset)
+    first = pl.DataFrame(read_some(file, RANKINGS, "query_id", ids, columns, expect))
+    first = first.with_columns(pl.col("top", "scores", "shares").list.head(TOP))
     return first.rows_by_key(["query_id", "method"], named=True, unique=True)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -29,16 +30,20 @@ class Recall:
 
 def rankings(expected: Expected, dataset: str, columns: Sequence[str] | None = None) -> pa.Table:
     """The rankings of a dataset, which must be those of the metrics and of the tables shown beside them."""
+    return read_table(expected.paths.rankings(dataset), RANKINGS, columns, shown_rankings(expected, dataset))
+
+
+def shown_rankings(expected: Expected, dataset: str) -> dict[str, Any]:
+    """What rankings must be made from that stand beside metrics and tables."""
     paths = expected.paths
     embedded = paths.metrics("embed")
     with reading(embedded, remedy("embed"), "the figures are not what the stage writes"):
         vlm = identity_hash(read_metrics(embedded).get("model", {}))
-    expect = expected.rankings(dataset) | {
+    return expected.rankings(dataset) | {
         "vlm": vlm,
         "metrics": metrics_hash(paths.metrics("evaluate", dataset)),
         "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
     }
-    return read_table(paths.rankings(dataset), RANKINGS, columns, expect)
 
 
 def ranks(expected: Expected, dataset: str) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
+from pipeline.corpus import folder
 from stages import corpus, embed
 from tests.pipeline.corpus.source import Source
 
@@ -114,6 +115,24 @@ def test_too_many_rejects_end_the_stage_naming_the_first(tmp_path: Path) -> None
     assert read_metrics(paths.metrics("corpus"))["all"]["rejected_queries"] == 2
     assert read_table(paths.rejects, REJECTS).num_rows == 2
     corpus.run(_params(share=0.23), paths)
+
+
+@pytest.mark.parametrize("change", ["insert", "shorten"])
+def test_graphs_that_change_while_images_are_read_end_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Each graph would go to the image of the row before it."""
+    source, real = Source(tmp_path / "in/parks"), folder.probe_all
+
+    def probed(*arguments: Any) -> Any:
+        yield from real(*arguments)
+        rows = source.graphs
+        source.graphs = [rows[0] | {"image_id": "another"}, *rows] if change == "insert" else rows[:-1]
+        source.write()
+
+    monkeypatch.setattr(folder, "probe_all", probed)
+    with pytest.raises(UserError, match=r"scene_graphs\.json row \d, .*changed while its images were read"):
+        corpus.run(_params(), Paths(tmp_path))
 
 
 def test_a_stage_that_fails_says_no_success_and_leaves_no_table(

@@ -126,15 +126,17 @@ def choose(
     """The choice that serves such queries, as far as these tell: arguments as of `search`.
 
     Around the best choice, the weights are the mean of those that win on resamples with its mixture, and the
-    mixture is the mean of those that win with its weights.
+    mixture is the mean of those that win with its weights. The graph's share keeps its sign: the mean of a
+    share that wins and of its opposite need not be good. Where the triplet has no weight, all mixtures are
+    alike, and the best choice's stays.
     """
     best = search(features, gallery, answers, terms, signed)
     weightings = _only(terms, simplex_grid(WEIGHT_STEPS))
     candidates = [Choice(w, best.mixture) for w in weightings]
     weights = mean_winner(candidate_ranks(features, gallery, answers, candidates), weightings)
     mixture: tuple[float, ...] = best.mixture
-    if "triplet" in terms:
-        mixtures = _mixtures(signed)
+    if best.weights[0] > 0:
+        mixtures = [m for m in _mixtures(signed) if m[2] * best.mixture[2] >= 0]
         candidates = [Choice(best.weights, m) for m in mixtures]
         mixture = mean_winner(candidate_ranks(features, gallery, answers, candidates), mixtures)
     return Choice(weights, mixture)  # type: ignore[arg-type]

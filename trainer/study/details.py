@@ -161,8 +161,13 @@ def vision_cost(data: StudyData, params: Params, steps: int = 3) -> dict[str, fl
     rows = torch.stack([data.texts.rows(split.texts[name][:count]) for name in head.inputs])
     distinct, inverse = rows.unique(return_inverse=True)
 
+    def now() -> float:
+        if gallery.is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
     def step(with_vision: bool) -> float:
-        start = time.perf_counter()
+        start = now()
         model.zero_grad(set_to_none=True)
         text = data.texts.encode(model, distinct)
         features = dict(zip(head.inputs, text[inverse.to(text.device)], strict=True))
@@ -171,13 +176,14 @@ def vision_cost(data: StudyData, params: Params, steps: int = 3) -> dict[str, fl
             seen = gallery.index_copy(0, images, normalize(model.encode_image(pixels), dim=-1))
         scores = head(seen[reference], features) @ seen[target].T
         scores.logsumexp(1).mean().backward()
-        return time.perf_counter() - start
+        return now() - start
 
     wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     medians = {}
     for name, with_vision in (("fixed", False), ("trained", True)):
         for key, parameter in model.named_parameters():
             parameter.requires_grad_(with_vision or not key.startswith("visual."))
+        step(with_vision)  # the first one takes longer
         medians[name] = median(step(with_vision) for _ in range(steps))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(wanted[name])

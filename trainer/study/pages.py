@@ -127,14 +127,14 @@ OF_ALL = (
         "learning",
         "The hybrid by the number of queries that it is tuned on",
         "One seed, the hybrid's learning rate. The queries are drawn at random; gallery, validation and "
-        "epochs stay.",
+        "epochs stay, so with fewer queries there are fewer steps.",
         {"tuned on": "variant"},
         lambda row: {f"{row['measure']}, {row['dataset']}": _value(row)},
     ),
     Section(
         "terms",
         "Each similarity alone, of the untuned and of the tuned encoder",
-        "One seed, the hybrid's encoder. `triplet` has the mixture that is best for it alone.",
+        "One seed, the hybrid's encoder. `triplet` has a mixture that is chosen for it alone.",
         {"dataset": "dataset", "similarity": "method"},
         _term,
     ),
@@ -174,10 +174,10 @@ OF_ALL = (
     Section(
         "cost",
         "What fixing the vision side saves",
-        "Seconds of one training step on one core, median of three. With the vision side fixed, the text "
-        "tower alone runs. With it trained too, the image tower runs forward and backward on the references "
-        "and targets of the batch. That step reads and decodes nothing, and has no negatives beyond the "
-        "batch and no cached features.",
+        "Seconds of one training step on one core, or on the GPU, median of three. With the vision side "
+        "fixed, the text tower alone runs. With it trained too, the image tower runs forward and backward on "
+        "the references and targets of the batch. That step reads and decodes nothing, and has no negatives "
+        "beyond the batch and no cached features.",
         {"dataset": "dataset"},
         _cost,
     ),

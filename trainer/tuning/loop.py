@@ -75,8 +75,9 @@ class Tuning:
         report = on_epoch if on_epoch and self.workers.first else lambda row: None
         with seeded(self.seed):
             self._prepare()
-            result = self._resume() or self._start(report)
-            self._check_workers(result)
+            stored = self._resume()
+            self._check_workers(stored)
+            result = stored or self._start(report)
             result.training = self.head.start(result.untuned)
             self._train(result, report)
             self._restore(self.best)
@@ -102,20 +103,23 @@ class Tuning:
         self.untuned = self._encode(self.train) if uses_untuned else None  # before a checkpoint is loaded
 
     def _start(self, report: OnEpoch) -> TuneResult:
-        result = TuneResult.start(self._validate())
+        result = TuneResult.start(self.workers.from_first(self._validate))
         self.best = self._copied_state()
         report(result.history[-1])
         return result
 
-    def _check_workers(self, result: TuneResult) -> None:
+    def _check_workers(self, stored: TuneResult | None) -> None:
         """Processes of machines that do not share the project's folder would not train alike."""
         name = self.checkpoints.name if self.checkpoints else ""  # a hash of all that the run depends on
-        if not self.workers.agree(f"{name} {result.epoch}"):
+        history = stored.history if stored else None
+        if not self.workers.agree(f"{name} {history}"):
             reason = "the processes of this tuning have other inputs, or other checkpoints"
             raise UserError(reason, "Start all in one folder of the project, which their machines share")
 
     def _train(self, result: TuneResult, report: OnEpoch) -> None:
-        self.objective = Objective(self.params, self.train, self.temperature, self.head, self.untuned)
+        self.objective = Objective(
+            self.params, self.train, self.temperature, self.head, result.training, self.untuned
+        )
         with Progress(
             total=self.params.epochs * len(self.train),
             initial=result.epoch * len(self.train),
@@ -124,7 +128,7 @@ class Tuning:
         ) as bar:
             while result.epoch < min(self.params.epochs, result.best_epoch + self.params.patience):
                 loss = self._train_epoch(result.epoch + 1, bar)
-                if result.add(self._validate(), loss):
+                if result.add(self.workers.from_first(self._validate), loss):
                     self.best = self._copied_state()
                 self._save(result)
                 report(result.history[-1])

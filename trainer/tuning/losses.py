@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from pipeline.base.params import LEARNED_TEMPERATURE
 from trainer.retrieval.answers import NONE, Answers, index_mask
 from trainer.retrieval.gallery import Gallery, dot_products
+from trainer.retrieval.ranking import queries_at_once
 
 GALLERY_CHUNK = 50_000  # images whose similarities to a batch are held at once
 
@@ -129,7 +130,7 @@ def hard_loss(
 
 
 def hardest(
-    queries: Tensor, gallery: Tensor | Gallery, answers: Answers, count: int, chunk: int = 1024
+    queries: Tensor, gallery: Tensor | Gallery, answers: Answers, count: int, chunk: int | None = None
 ) -> Tensor:
     """The wrong candidates that are most similar to each query: int64 (Q, count), padded with -1.
 
@@ -138,8 +139,9 @@ def hardest(
         gallery: (N, D).
         answers: of the Q queries; right answers and the removed image are left out.
         count: K.
-        chunk: queries at a time.
+        chunk: queries at a time; None: as many as memory should hold.
     """
+    chunk = chunk or min(1024, queries_at_once(answers.gallery_size))
     negatives = torch.full((len(queries), count), NONE, device=queries.device)
     for start in range(0, len(queries), chunk):
         rows = slice(start, start + chunk)

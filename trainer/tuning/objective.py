@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pipeline.base.params import TuneParams
 from trainer.retrieval.splits import Split
-from trainer.tuning.heads import Head, TextFeatures
+from trainer.tuning.heads import Chosen, Head, TextFeatures
 from trainer.tuning.losses import Temperature, batch_loss, distillation_loss, gallery_loss, hard_loss, hardest
 
 
@@ -17,6 +17,7 @@ class Objective:
         split: Q training queries.
         temperature: of the contrastive loss.
         head: makes the query vectors, to find the hardest negatives of the untuned encoder.
+        training: what training began with, so that a run that is continued finds the same negatives.
         untuned: the untuned encoder's features of the head's texts, (Q, D) each; None where neither hard
             negatives nor distillation need them.
     """
@@ -27,6 +28,7 @@ class Objective:
         split: Split,
         temperature: Temperature,
         head: Head,
+        training: Chosen,
         untuned: TextFeatures | None,
     ) -> None:
         self.split = split
@@ -37,7 +39,7 @@ class Objective:
         self.hard: Tensor | None = None
         if untuned is not None and params.hard_negatives:
             with torch.no_grad():
-                query = head.eval()(split.image, untuned)
+                query = head.eval().queries(split.image, untuned, training)
             self.hard = hardest(query, split.trained_on, split.answers, params.hard_negatives)
 
     def __call__(self, query: Tensor, texts: Tensor, rows: Tensor, batch: Tensor) -> Tensor:

@@ -1,14 +1,16 @@
 """One tuning run on several processes, as `torchrun` starts them: each takes its share of every batch.
 
 Features and model are small beside the activations, so every process holds all of them. Gradients are summed
-after each backward pass, and every process makes the same step. All processes validate alike.
+after each backward pass, and every process makes the same step. The first one
+validates for all: on machines that differ, another one could end at another epoch.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -18,6 +20,7 @@ from pipeline.base.errors import UserError, of_the_machine
 
 # the first process may wait for its locks meanwhile; torchrun sees which process has ended
 _PATIENCE = timedelta(days=7)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,14 @@ class Workers:
             with _together():
                 dist.all_reduce(value)
         return value
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What the first process makes, on all processes."""
+        made = [make() if self.first else None]
+        if self.count > 1:
+            with _together():
+                dist.broadcast_object_list(made)
+        return cast(T, made[0])
 
     def agree(self, value: str) -> bool:
         """Whether all processes have the same value."""

@@ -10,7 +10,7 @@ from pipeline.base import tables as contracts
 from pipeline.base.errors import UserError
 from pipeline.base.files import replacing
 from pipeline.base.provenance import KEY
-from pipeline.base.schemas import RANKINGS
+from pipeline.base.schemas import RANKINGS, SCENE_GRAPHS
 from pipeline.base.tables import (
     READ_ROWS,
     ROW_GROUP_ROWS,
@@ -50,6 +50,23 @@ def test_a_key_twice_or_a_missing_value_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'kind'.*null"):
         write_table([_row("a") | {"kind": None}], tmp_path / "t.parquet", RANKINGS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_of_one_key_are_sorted_and_distinct_too(tmp_path: Path) -> None:
+    file = tmp_path / "graphs.parquet"
+    blank = {"width": 1, "height": 1, "scene": None, "objects": [], "relationships": [], "dataset": "one"}
+    rows = [{"image_id": name, **blank} for name in ("c", "a", "d", "b")]
+    chunks = pa.concat_tables([pa.Table.from_pylist([row], SCENE_GRAPHS) for row in rows])
+    write_table(rows, tmp_path / "rows.parquet", SCENE_GRAPHS)
+    for table in (chunks, chunks.sort_by("image_id")):
+        write_table(table, file, SCENE_GRAPHS)
+        assert file.read_bytes() == (tmp_path / "rows.parquet").read_bytes()
+    assert read_table(file, SCENE_GRAPHS)["image_id"].to_pylist() == ["a", "b", "c", "d"]
+    for few in (rows[:1], []):
+        write_table(few, file, SCENE_GRAPHS)
+        assert read_table(file, SCENE_GRAPHS).num_rows == len(few)
+    with pytest.raises(ValueError, match="stands twice"):
+        write_table([*rows, rows[1]], file, SCENE_GRAPHS)
 
 
 def test_reading_refuses_what_is_not_the_schema(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ HOSTILE = [
 
 def test_instructions_and_examples_ask_for_json_and_the_row_stays() -> None:
     asked = asking_for_json(TALK)
+    again = asking_for_json([dict(turn) for turn in TALK])  # as of another row: its texts are held once
+    assert all(one["content"] is other["content"] for one, other in zip(asked, again, strict=True))
     assert asked[0]["content"].startswith("Describe.\n") and "JSON" in asked[0]["content"]
     assert json.loads(asked[2]["content"]) == {KEY: 'A "big" pier.'}
     assert asked[1] == TALK[1] and asked[3] == TALK[3] and TALK[0]["content"] == "Describe."

@@ -119,6 +119,34 @@ def test_a_merge_that_is_killed_before_it_deletes_changes_nothing(
     assert len(cache.parts()) > 1 and cache.lookup(["a", "b"], 50) == before
 
 
+def test_entries_are_found_in_every_group_of_rows_of_a_part(cache: RowCache) -> None:
+    cache.add([_entry(f"k{number:05}", f"text {number}") for number in range(9000)])
+    for number in (0, 8191, 8192, 8999):
+        (key,) = cache.lookup([f"k{number:05}"], 50).values()
+        assert key.text == f"text {number}"
+
+
+def test_a_part_that_another_process_merges_meanwhile_is_no_fault(
+    cache: RowCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.add([_entry("a")])
+    cache.add([_entry("b")])
+    first = min(cache.folder.glob("*.parquet"))
+    whole = row_cache.is_whole
+
+    def gone(part: Path) -> bool:
+        first.unlink(missing_ok=True)
+        return whole(part)
+
+    monkeypatch.setattr(row_cache, "is_whole", gone)
+    other = RowCache(cache.folder)
+    (left,) = other.parts()
+    assert left != first and other.damaged == 0
+    left.rename(left.with_suffix(".away"))
+    monkeypatch.setattr(other, "parts", lambda: [left])
+    assert other.size() == 0
+
+
 def test_what_a_killed_writer_left_is_no_part_and_is_cleared(cache: RowCache) -> None:
     left = cache.folder / ".x.parquet.1.tmp"
     left.mkdir(parents=True)

@@ -113,6 +113,23 @@ def test_where_one_choice_wins_on_all_queries_it_is_chosen() -> None:
     assert evaluate_choice(features, gallery, answers, choice)["R@1"] == 100
 
 
+def test_where_the_triplet_has_no_weight_the_best_mixture_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All mixtures win alike then: their mean says nothing."""
+    features, gallery = _only("language")
+    answers = make_answers(list(range(40)), [[q] for q in range(40)], [-1] * 40, 40)
+    best = Choice((0.0, 0.2, 0.8), (0.3, 0.1, -0.6))
+    monkeypatch.setattr(weights, "search", lambda *_: best)
+    assert choose(features, gallery, answers).mixture == best.mixture
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_graphs_share_keeps_its_sign(seed: int) -> None:
+    features, gallery = random_features(30, 8, seed), random_unit(40, 8, seed + 9)
+    answers = random_answers(30, 40, seed, 2)
+    best, chosen = search(features, gallery, answers), choose(features, gallery, answers)
+    assert best.mixture[2] * chosen.mixture[2] >= 0
+
+
 def test_on_few_queries_what_is_chosen_serves_others_better_than_the_best() -> None:
     """All parts know a little: fitted on 20 queries each time, measured on 2,000 others, as a mean of ten."""
     gains = []

@@ -226,10 +226,19 @@ print(json.dumps({"seen": seen, "result": repr(result), "state": digest}))
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_result(project: Paths, make_params: MakeParams) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"method": {"choose": "learned"}, "tune": {"hard_negatives": 4}}],
+    ids=["default", "learned"],
+)
+def test_a_killed_run_resumes_to_the_same_result(
+    project: Paths, make_params: MakeParams, changed: dict[str, dict[str, object]]
+) -> None:
     # every run in a process of its own: sums over threads depend on their number, which other tests change
     (project.root / "params.json").write_text(
-        make_params(tune={"epochs": 4, "patience": 4}).model_dump_json()
+        make_params(
+            method=changed.get("method", {}), tune={"epochs": 4, "patience": 4, **changed.get("tune", {})}
+        ).model_dump_json()
     )
 
     def started(folder: str, stop: int) -> subprocess.CompletedProcess[str]:
