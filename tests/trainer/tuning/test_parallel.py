@@ -26,7 +26,7 @@ from pipeline.base.paths import Paths
 from stages import tune
 from trainer.tuning.loop import Tuning
 if os.environ.get("RANK") == "1":
-    del Tuning._validate  # the first process validates for both
+    Tuning._validate = None  # the first process validates for both
 root = Path(sys.argv[1])
 tune.run(Params.model_validate_json((root / "params.json").read_text()), Paths(root), "tiny")
 """
