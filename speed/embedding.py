@@ -20,7 +20,7 @@ from pipeline.base.schemas import IMAGES
 from pipeline.base.tables import read_table
 from pipeline.vision.batch_size import batch_size
 from pipeline.vision.embedding import Spent, embed_images
-from pipeline.vision.reading import Images, Source, shared
+from pipeline.vision.reading import Images, Source, stacked
 from pipeline.vision.vlm import Vlm, load_vlm
 from speed.figures import Figure, Run, in_turns, ratio, seconds
 
@@ -53,17 +53,20 @@ def measure(run: Run) -> dict[str, Figure]:
         for _ in embed_images(vlm, sources, batch=batch, workers=cores, spent=Spent()):
             pass
 
-    def decode() -> list[Any]:
+    def decode() -> None:
         loader: DataLoader[Any] = DataLoader(
             Images(sources, vlm.preprocess),  # type: ignore[arg-type]
             batch_size=batch,
             num_workers=cores,
-            collate_fn=shared,
+            collate_fn=len,  # no pixels travel
         )
-        return [images for images, _ in loader]
+        for _ in loader:
+            pass
 
     embed()  # reads all files, and warms up
-    decoded = [images.clone() for images in decode()]
+    images = Images(sources, vlm.preprocess)
+    batches = [range(len(sources))[start : start + batch] for start in range(0, len(sources), batch)]
+    decoded = [stacked([images[number] for number in numbers])[0] for numbers in batches]
     spent = in_turns(
         {
             "embed": lambda: seconds(embed),
@@ -79,8 +82,9 @@ def measure(run: Run) -> dict[str, Figure]:
     shown = {name: f"{median(values):.0f}" for name, values in rates.items()}
     common = f"{count} images of {dataset}, {cores} cores, in turns; median of {run.turns} pairs"
     joint = (
-        f"1 / (1/a + 1/b) of a = {shown['decode']} images/s, decoding alone, and b = {shown['forward']}, the "
-        f"model alone on decoded images, each on all cores; embedding itself {shown['embed']}; {common}"
+        f"1 / (1/a + 1/b) of a = {shown['decode']} images/s, decoding alone in a process for each core, and "
+        f"b = {shown['forward']}, the model alone on decoded images, with a thread for each core; embedding "
+        f"itself {shown['embed']}; {common}"
     )
     loop = (
         f"open_clip in a DataLoader's plain loop with as many workers and the same batches, {shown['loop']} "
