@@ -16,10 +16,10 @@ from typing import Any
 
 from lempo.belonging import language_model
 from lempo.findings import Finding, shown_bytes
-from lempo.machine import cores
 from lempo.measured import Measured, measured
 from lempo.project_rows import Project, is_made, most_rows, queries_of, spread
 from lempo.prompt_length import prompt_length
+from pipeline.base.cores import usable_cores
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.images import probe
@@ -119,7 +119,7 @@ def _corpus(project: Project) -> Cost:
         return Cost(f"the tables are made, of {count:,} images", 0.0)
     if (seconds := project.speed("corpus").get("seconds_total")) is not None:
         return Cost(f"{count:,} images; the last run took {duration(seconds)}", seconds)
-    workers = min(project.params.speed.workers, cores())
+    workers = min(project.params.speed.workers, usable_cores())
     if any(project.planned(name) for name in project.params.datasets):
         each = max(map(project.drawing_seconds, project.params.datasets)) / workers
         return Cost(_product(count, "images", each, "drawing, as measured on a few"), count * each)

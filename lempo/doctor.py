@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 from packaging.requirements import Requirement
 
 from lempo.findings import Finding, shown_bytes
-from lempo.machine import cores, cpu_name, machine, memory
+from lempo.machine import cpu_name, machine, memory
+from pipeline.base.cores import usable_cores
 from pipeline.base.paths import Paths
 
 _SHOWN = ("torch", "open_clip_torch", "transformers", "dvc", "polars", "pyarrow")
@@ -68,7 +69,7 @@ def install(extra: str = "") -> str:
 
 
 def _machine() -> Finding:
-    figures = {"cpu": cpu_name(), "cores": cores(), "memory_bytes": memory()}
+    figures = {"cpu": cpu_name(), "cores": usable_cores(), "memory_bytes": memory()}
     return Finding("machine", True, f"{machine()}, {shown_bytes(memory())} of memory", figures)
 
 

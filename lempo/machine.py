@@ -3,10 +3,12 @@
 import os
 import platform
 
+from pipeline.base.cores import usable_cores
+
 
 def machine() -> str:
     """The machine in words, as unit costs name it."""
-    return f"{cpu_name()}, {cores()} cores"
+    return f"{cpu_name()}, {usable_cores()} cores"
 
 
 def cpu_name() -> str:
@@ -17,11 +19,6 @@ def cpu_name() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory() -> int:

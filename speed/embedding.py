@@ -4,7 +4,6 @@ Needs the images of `corpus`. All sides use every core: as many worker processes
 PyTorch's own threads.
 """
 
-import os
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
@@ -14,6 +13,7 @@ from PIL import Image
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 
+from pipeline.base.cores import usable_cores
 from pipeline.base.params import load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES
@@ -41,7 +41,7 @@ class _Plain:
 
 
 def measure(run: Run) -> dict[str, Figure]:
-    params, cores = load_params(run.root / "params.yaml"), len(os.sched_getaffinity(0))
+    params, cores = load_params(run.root / "params.yaml"), usable_cores()
     paths, dataset = Paths(run.root), params.datasets[0]
     rows = read_table(paths.images(dataset), IMAGES, ["path", "sha256"]).to_pylist()
     sources = [Source(run.root / row["path"], row["sha256"]) for row in rows][: run.size(2000, 80)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from statistics import median
 
+from pipeline.base.cores import usable_cores
 from pipeline.base.paths import Paths
 from pipeline.base.waiting import POLICY, SPINS, soon_sleep
 from speed.figures import Figure, Run, in_turns, ratio, seconds
@@ -22,7 +23,7 @@ UNIT = "ratio of seconds"
 
 
 def measure(run: Run) -> dict[str, Figure]:
-    queries, turns, cores = run.size(240, 2), run.size(3, 1), len(os.sched_getaffinity(0))
+    queries, turns, cores = run.size(240, 2), run.size(3, 1), usable_cores()
     params, paths = part(run, queries, **_SHORT)
     (dataset,) = params.datasets
     stages = {"embed": ("embed",), "tune": ("tune", dataset), "evaluate": ("evaluate", dataset)}

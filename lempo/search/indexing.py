@@ -193,7 +193,7 @@ class _FolderUpdate:
 
     def __init__(self, update: _Update, done: Indexed, folder: Path, vlm: Vlm, settings: Settings) -> None:
         self._update, self._done, self._folder = update, done, folder
-        self._vlm, self._settings, self._batch = vlm, settings, 1
+        self._vlm, self._settings = vlm, settings
         self._id_of = {sha256: image_id for image_id, (_, sha256) in update.known.items()}
 
     def run(self, listed: Mapping[str, str]) -> None:
@@ -206,14 +206,16 @@ class _FolderUpdate:
         chosen = batch_size(
             self._vlm, self._settings.embed_batch, total, threads=threads_of_model(self._vlm, workers)
         )
-        self._batch = min(chosen, max(1, _BLOCK // (2 * workers)))  # each worker has some batches of a block
+        batch = min(chosen, max(1, _BLOCK // (2 * workers)))  # each worker has some batches of a block
         with Progress(total=total, unit="image", title="index") as progress:
             while block := list(islice(todo, _BLOCK)):
-                gone |= self._block(block, listed, progress) & known.keys()
+                gone |= self._block(block, listed, progress, batch) & known.keys()
         # last: until now, the vector of a file that was renamed came from its old row
         self._update.remove(sorted(gone), self._done)
 
-    def _block(self, names: Sequence[str], listed: Mapping[str, str], progress: Progress) -> set[str]:
+    def _block(
+        self, names: Sequence[str], listed: Mapping[str, str], progress: Progress, batch: int
+    ) -> set[str]:
         """Write the rows of some files; the names of those that cannot be used."""
         hashes: dict[str, str] = {}
         unusable: set[str] = set()
@@ -237,7 +239,7 @@ class _FolderUpdate:
         fresh = [(self._folder / of[0], sha256) for sha256, of in names_of.items() if sha256 not in content]
         by_path = {str(path): sha256 for path, sha256 in fresh}
         speed, rendered = self._settings, self._update.rendered
-        for found in embedded(self._vlm, fresh, speed.look, rendered, speed.workers, self._batch):
+        for found in embedded(self._vlm, fresh, speed.look, rendered, speed.workers, batch):
             if isinstance(found, Skipped):
                 sha256 = by_path[found.path]
                 unusable |= self._skip(set(names_of[sha256]), found)

@@ -5,7 +5,6 @@ no core waits for another, and a busy neighbour slows one worker, not all. They 
 has loaded the model, so they share its weights. Else, and on a GPU, the model runs in that process.
 """
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.cores import usable_cores
 from pipeline.base.decode import RULES, decoder
 from pipeline.base.errors import UserError
 from pipeline.vision.reading import SHARED, Images, Problem, Source, shared, stacked
@@ -114,11 +114,6 @@ def threads_of_model(vlm: Vlm, workers: int, cores: int | None = None) -> int | 
 def in_each_worker(vlm: Vlm, workers: int, cores: int) -> bool:
     """Whether the model runs in each of so many worker processes, on one core there."""
     return vlm.device == "cpu" and workers >= cores
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def embed_images(

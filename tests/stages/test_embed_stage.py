@@ -59,6 +59,11 @@ def _features(paths: Paths) -> dict[str, bytes]:
     }
 
 
+def _add_noise(paths: Paths, count: int) -> None:
+    for i in range(count):
+        Image.effect_noise((40, 30), 10.0 + i).save(paths.root / f"in/parks/images/noise{i}.png")
+
+
 def test_features_are_those_of_the_model(project: tuple[Paths, MakeParams]) -> None:
     paths, make = project
     params = make()
@@ -110,8 +115,7 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
     project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths, make = project
-    for i in range(23):
-        Image.effect_noise((40, 30), 10.0 + i).save(paths.root / f"in/parks/images/noise{i}.png")
+    _add_noise(paths, 23)
     corpus.run(make(), paths)
     monkeypatch.setattr(cached, "_PART_ROWS", 8)
     embed.run(make(), paths)
@@ -191,8 +195,7 @@ def test_what_was_embedded_before_an_unusable_image_is_kept(
     project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths, make = project
-    for i in range(10):
-        Image.effect_noise((40, 30), 10.0 + i).save(paths.root / f"in/parks/images/noise{i}.png")
+    _add_noise(paths, 10)
     corpus.run(make(), paths)
     with_all = embed.cached_features
     last: list[Path] = []

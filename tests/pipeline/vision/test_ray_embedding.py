@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import sha256_file
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
-from pipeline.vision import ray_embedding
 from pipeline.vision.cached import cached_features
 from pipeline.vision.embedding import Spent
 from pipeline.vision.ray_embedding import embed_on_ray
@@ -45,13 +45,11 @@ def pictures(tmp_path: Path) -> list[Source]:
 
 
 def _pictures(folder: Path, count: int) -> Iterator[Source]:
-    import hashlib
-
     folder.mkdir()
     for number in range(count):
         pixels = np.random.default_rng(number).integers(0, 256, (30, 40, 3), np.uint8)
         Image.fromarray(pixels).save(file := folder / f"{number}.png")
-        yield Source(file, hashlib.sha256(file.read_bytes()).hexdigest())
+        yield Source(file, sha256_file(file))
 
 
 def _alone(vlm: Vlm, params: Params, sources: list[Source], folder: Path) -> Mapping[str, np.ndarray]:
@@ -104,12 +102,10 @@ def test_the_stage_starts_a_cluster_and_writes_the_same_bytes(
     assert list((paths.cache / "features").rglob("*.npy"))  # what was embedded before it is kept
 
 
-def test_a_machine_with_another_model_ends_the_run(
-    make_params: MakeParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_with_another_model_ends_the_run(make_params: MakeParams, tmp_path: Path) -> None:
     params = make_params(speed=_on_ray(None, 1))
     vlm = load_vlm(params.vlm, "cpu")
     other = Vlm(**{**vars(vlm), "identity": {**vlm.identity, "weights_sha256": "of another model"}})
     sources = list(_pictures(tmp_path / "pictures", 4))
     with pytest.raises(UserError, match=r"vlm\.model.*a machine .* has another model.*weights_sha256"):
-        list(ray_embedding.embed_on_ray(other, params.vlm, params.speed, tmp_path, sources, spent=Spent()))
+        list(embed_on_ray(other, params.vlm, params.speed, tmp_path, sources, spent=Spent()))
