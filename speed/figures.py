@@ -1,6 +1,9 @@
 """Figures, the turns in which sides are compared, and `results.json`, which keeps the figures."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -48,6 +51,18 @@ class Run:
     def turns(self) -> int:
         """How often sides are compared whose turn takes seconds."""
         return self.size(TURNS, 1)
+
+    def python(self, *arguments: str) -> str:
+        """What a Python process with these arguments writes, in the folder of the project."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.root,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -9,6 +9,7 @@ from speed.figures import ROOT, Figure, Run
 
 MEASUREMENTS: dict[str, tuple[str, ...]] = {
     "start": ("help_seconds", "noop_repro_seconds"),
+    "vllm_start": ("vllm_start_seconds",),
     "captions": ("caption_vs_vllm_bench", "prefix_hit_rate"),
     "full_cache": ("full_cache_stage_seconds",),
     "embedding": ("embed_vs_joint_limit", "embed_vs_open_clip_loop"),

@@ -1,12 +1,9 @@
 """What a person waits for where there is nothing to do: `lempo --help`, and `dvc repro` without a change."""
 
-import os
-import subprocess
-import sys
 from statistics import median
 
 from pipeline.base.errors import UserError
-from speed.figures import ROOT, Figure, Run, in_turns, seconds, spread
+from speed.figures import Figure, Run, in_turns, seconds, spread
 
 _CLEAN = "{}"
 
@@ -18,9 +15,9 @@ def measure(run: Run) -> dict[str, Figure]:
 def _help(run: Run) -> Figure:
     sides = {"lempo --help": ("-m", "lempo.cli", "--help"), "import typer": ("-c", "import typer.main")}
     for arguments in sides.values():
-        _python(run, *arguments)  # reads their files
+        run.python(*arguments)  # reads their files
     spent = in_turns(
-        {name: lambda of=of: seconds(lambda: _python(run, *of)) for name, of in sides.items()},  # type: ignore[misc]
+        {name: lambda of=of: seconds(lambda: run.python(*of)) for name, of in sides.items()},  # type: ignore[misc]
         run.size(11, 2),
     )
     mine, bare = spent.values()
@@ -31,13 +28,13 @@ def _help(run: Run) -> Figure:
 
 
 def _repro(run: Run) -> Figure:
-    if (said := _python(run, "-m", "dvc", "status", "--json").strip()) != _CLEAN:
+    if (said := run.python("-m", "dvc", "status", "--json").strip()) != _CLEAN:
         remedy = "Run `dvc repro`, then measure again"
         raise UserError("the project is not up to date", remedy, file=run.root / "dvc.lock", value=said[:200])
     spent = in_turns(
         {
-            "dvc repro": lambda: seconds(lambda: _python(run, "-m", "dvc", "repro")),
-            "dvc status": lambda: seconds(lambda: _python(run, "-m", "dvc", "status")),
+            "dvc repro": lambda: seconds(lambda: run.python("-m", "dvc", "repro")),
+            "dvc status": lambda: seconds(lambda: run.python("-m", "dvc", "status")),
         },
         run.turns,
     )
@@ -47,15 +44,3 @@ def _repro(run: Run) -> Figure:
         f"{len(mine)}. Nothing has changed, so no stage runs"
     )
     return spread(mine, "seconds", against)
-
-
-def _python(run: Run, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=run.root,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout

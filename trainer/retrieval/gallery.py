@@ -4,6 +4,7 @@ A gallery of float16 rows in a memory map may be larger than memory. So rows are
 normalised a block at a time, each time they are used.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,10 +46,15 @@ class Gallery:
             return
         dimension = self.vectors.shape[1]
         stored, read = np.empty((size, dimension), self.vectors.dtype), torch.empty(size, dimension)
+        whole = _only_read(self.vectors)
         for index in self.index.split(size):
-            rows = stored[: len(index)]
-            self.vectors.take(index.numpy(), axis=0, out=rows, mode="clip")  # any other mode copies twice
-            yield _normalise(read[: len(index)].copy_(torch.from_numpy(rows)))
+            first, count = int(index[0]), len(index)
+            if bool((index == torch.arange(first, first + count)).all()):
+                rows = whole[first : first + count]
+            else:
+                self.vectors.take(index.numpy(), axis=0, out=stored[:count], mode="clip")  # others copy twice
+                rows = torch.from_numpy(stored[:count])
+            yield _normalise(read[:count].copy_(rows))
 
     def to(self, device: torch.device | str) -> "Gallery":
         """The same images on a device; the memory map stays where it is as long as that is a CPU."""
@@ -88,6 +94,13 @@ def dot_products(queries: Tensor, gallery: Tensor | Gallery, out: Tensor | None 
             torch.mm(queries, block.T, out=products[:, start : start + len(block)])
             start += len(block)
         return products
+
+
+def _only_read(vectors: np.ndarray) -> Tensor:
+    """The same memory as a tensor, which nobody writes to: a memory map may not be writable."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(vectors)
 
 
 def _normalise(features: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
 """What vLLM gets on which device: everywhere what is named, on CPUs also what was measured there."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from pipeline.llm import vllm_engine
 from pipeline.llm.identity import model_identity
 from pipeline.llm.vllm_arguments import CPU_DEFAULTS, VllmArguments, check_names, vllm_arguments
 from pipeline.llm.vllm_engine import VllmEngine
+from pipeline.llm.vllm_on_cpu import memory_nodes, model_in_the_core, threads_of_the_core
 from tests.pipeline.base.test_engine_arguments import OTHERS
 
 ROOT = Path(__file__).parents[3]
@@ -60,6 +63,46 @@ def test_the_engine_asks_vllm_for_the_device(
     defaults = {name: value for name, value in CPU_DEFAULTS.items() if name != "max_num_seqs"}
     found = {name: given[name] for name in defaults if name in given}
     assert found == (defaults if on_cpu else {})
+
+
+NODE = [SimpleNamespace(physical_core=core // 2, numa_node=0) for core in range(8)]
+FAR = SimpleNamespace(physical_core=4, numa_node=1)
+
+
+@pytest.mark.parametrize(
+    "named, binding, in_the_core",
+    [
+        ({}, None, True),
+        ({"tensor_parallel_size": 1}, "nobind", True),
+        ({"tensor_parallel_size": 2}, None, False),
+        ({"distributed_executor_backend": "mp"}, None, False),
+        ({}, "0-2", False),
+    ],
+)
+def test_a_whole_model_runs_in_the_core_with_a_thread_for_each_processor_core_but_one(
+    monkeypatch: pytest.MonkeyPatch,
+    named: dict[str, Any],
+    binding: str | None,
+    in_the_core: bool,
+) -> None:
+    monkeypatch.setattr("vllm.utils.cpu_resource_utils.get_allowed_cpu_list", lambda: NODE)
+    for name, value in {"VLLM_CPU_OMP_THREADS_BIND": binding, "OMP_NUM_THREADS": None}.items():
+        monkeypatch.delenv(name, raising=False)
+        if value:
+            monkeypatch.setenv(name, value)
+    engine = model_in_the_core(named)
+    assert ("UniProc" in engine.get("distributed_executor_backend", "")) == in_the_core
+    assert named.items() <= engine.items()
+    with threads_of_the_core(engine):
+        assert os.environ.get("OMP_NUM_THREADS") == ("3" if in_the_core else None)
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with threads_of_the_core(engine):
+        assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert memory_nodes() == 1
+    monkeypatch.setattr("vllm.utils.cpu_resource_utils.get_allowed_cpu_list", lambda: [*NODE, FAR])
+    assert memory_nodes() == 2
 
 
 def test_what_is_named_wins_on_every_device() -> None:
