@@ -10,7 +10,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.tables import read_table
-from pipeline.captions.run import row_cache
+from pipeline.captions.parts import remove_unused
+from pipeline.captions.run import row_cache, written_parts
 from pipeline.captions.stages import PAIRS, STAGES
 
 
@@ -28,6 +29,7 @@ def show_cache(params: Params, paths: Paths, prune: bool, as_json: bool = False)
     if prune:
         before = cache.size()  # this sets aside the parts that are damaged
         kept, removed = cache.prune(_used(paths))
+        remove_unused(written_parts(paths), days=0)
         pruned = {"removed": removed, "kept": kept, "bytes_before": before}
     prompts = _prompts(params, paths)
     texts = [{**row, "prompt": prompts.get(row["prompt_hash"])} for row in cache.summary()]
@@ -36,6 +38,7 @@ def show_cache(params: Params, paths: Paths, prune: bool, as_json: bool = False)
         "bytes": cache.size(),
         "parts": len(cache.parts()),
         "damaged": cache.damaged,
+        "written_bytes": sum(file.stat().st_size for file in written_parts(paths).glob("*")),
         "pruned": pruned,
         "texts": texts,
     }
@@ -48,6 +51,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         before = shown_bytes(pruned["bytes_before"])
         yield f"removed {pruned['removed']} entries, kept {pruned['kept']}: {before} before, {size} now"
     yield f"{found['folder']}: {size} in {found['parts']} parts"
+    if written := found["written_bytes"]:
+        yield f"  parts of tables that need not be made again: {shown_bytes(written)}"
     if found["damaged"]:
         yield f"  {found['damaged']} damaged parts were set aside; their texts are generated again"
     for row in found["texts"]:

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -16,6 +14,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, SCENE_GRAPHS
 from pipeline.base.tables import read_batches, table_provenance
 from pipeline.captions.brought import BroughtTexts
+from pipeline.captions.parts import Part
 from pipeline.captions.pictures import Pictures
 from pipeline.captions.rows import Given, Row
 from pipeline.captions.run import write_captions
@@ -23,9 +22,9 @@ from pipeline.captions.settings import Settings, read_settings
 from pipeline.captions.stages import CAPTION
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.edits import apply_edits, edits_from_row
-from pipeline.graph.scene_graph import GroupGraph, SceneGraph, graph_from_row, group_objects
+from pipeline.graph.scene_graph import GroupGraph, SceneGraph
 from pipeline.graph.summary import Limits, summarised
-from pipeline.graph.table import GraphTable
+from pipeline.graph.table import GraphTable, labels_of
 from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Engine
 
@@ -44,8 +43,8 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     """
     settings, expected = read_settings(CAPTION, params, paths), Expected(params, paths)
     datasets = [_Dataset(name, settings, expected) for name in params.datasets]
-    rows = (row for dataset in datasets for row in dataset.rows())
-    write_captions(rows, settings, paths, engine)
+    parts = [Part(dataset.name, dataset.rows) for dataset in datasets]
+    write_captions(parts, settings, paths, engine)
 
 
 class _Query(NamedTuple):
@@ -67,7 +66,7 @@ class _Dataset:
     """The queries of a dataset, their references' graphs, and the checker of their pseudo captions."""
 
     def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
-        self._name, self._settings, self._expected = name, settings, expected
+        self.name, self._settings, self._expected = name, settings, expected
         self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
         self._file = expected.paths.pairs(name)
         graphs = expected.paths.scene_graphs(name)
@@ -75,10 +74,10 @@ class _Dataset:
         self._graphs = GraphTable(graphs)
         self._pictures = Pictures(expected, name) if settings.llm.images else None
         wanted = (query.wanted for _, _, query in self._queries() if query.wanted is not None)
-        self._checker = Checker(vocabulary_of(chain(_all_graphs(graphs), wanted)))
+        self._checker = Checker(vocabulary_of(wanted, labels_of(read_batches(graphs, SCENE_GRAPHS))))
 
     def rows(self) -> Iterator[Row]:
-        brought = BroughtTexts(self._expected, self._name, "pseudo_caption")
+        brought = BroughtTexts(self._expected, self.name, "pseudo_caption")
         for batch, index, query in self._queries():
             again = partial(self._again, batch, index)
             yield replace(self._row(query), brought=brought.of(query.id), again=again)
@@ -89,7 +88,7 @@ class _Dataset:
         of_image_alone = nothing_known and query.picture is not None
         beside: Given = "graph" if query.picture is None else "graph and image"
         return Row(
-            dataset=self._name,
+            dataset=self.name,
             id=query.id,
             messages=self._settings.messages(query.graph, modification=query.modification),
             graph=None if of_image_alone else query.wanted,
@@ -116,7 +115,7 @@ class _Dataset:
         Raises:
             UserError: a reference has no graph, or the edits do not fit it.
         """
-        for batch in read_batches(self._file, PAIRS, expect=self._expected.pairs(self._name)):
+        for batch in read_batches(self._file, PAIRS, expect=self._expected.pairs(self.name)):
             queries = batch.to_pylist()
             graphs, pictures = self._references(queries)
             for index, query in enumerate(queries):
@@ -157,10 +156,3 @@ class _Dataset:
         wanted = None if edits is None else apply_edits(graph, edits)
         picture = pictures.get(query["reference_id"])
         return _Query(query["query_id"], query["modification"], graph, is_summarised, wanted, picture)
-
-
-def _all_graphs(file: Path) -> Iterator[GroupGraph]:
-    """Every graph of a table, in its order: looked up by their ids, each block would cost as much as all."""
-    for batch in read_batches(file, SCENE_GRAPHS):
-        for row in batch.to_pylist():
-            yield group_objects(graph_from_row(row))

@@ -1,6 +1,6 @@
 """`lempo interpret`: scene graphs, images or both to captions of the images (SGI)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from pipeline.base.paths import Paths
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.base.tables import read_batches
 from pipeline.captions.brought import BroughtTexts
+from pipeline.captions.parts import Part, content_of, cut
 from pipeline.captions.pictures import Pictures
 from pipeline.captions.rows import Given, Row
 from pipeline.captions.run import write_captions
@@ -21,7 +22,7 @@ from pipeline.captions.stages import INTERPRET
 from pipeline.faithfulness.check import Checker, vocabulary_of
 from pipeline.graph.scene_graph import SceneGraph, graph_from_row
 from pipeline.graph.summary import Limits, summarised
-from pipeline.graph.table import GraphTable
+from pipeline.graph.table import GraphTable, labels_of
 from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Engine
 
@@ -40,8 +41,8 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     """
     settings, expected = read_settings(INTERPRET, params, paths), Expected(params, paths)
     datasets = [_Dataset(name, settings, expected) for name in params.datasets]
-    rows = (row for dataset in datasets for row in dataset.rows())
-    write_captions(rows, settings, paths, engine)
+    parts = (part for dataset in datasets for part in dataset.parts())
+    write_captions(parts, settings, paths, engine)
 
 
 class _Image(NamedTuple):
@@ -59,19 +60,31 @@ class _Dataset:
     def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
         self._name, self._settings, self._expected = name, settings, expected
         self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
-        graphs = (summarised(image.graph, *self._limits)[0] for image in self._images() if image.graph)
-        self._checker = Checker(vocabulary_of(graphs))
+        self._vocabulary = vocabulary_of((), labels_of(self._batches()))
+        self._checker = Checker(self._vocabulary)
 
-    def rows(self) -> Iterator[Row]:
+    def parts(self) -> Iterator[Part]:
         brought = BroughtTexts(self._expected, self._name, "interpretation")
-        for image in self._images():
+        if self._settings.llm.images:
+            for images in self._pictured():
+                texts = _brought(brought, (image.id for image in images))
+                yield Part(self._name, partial(self._rows, images, texts))
+        else:
+            labels = self._vocabulary.labels()
+            for rows in cut(self._batches(), "image_id"):
+                texts = _brought(brought, rows["image_id"].to_pylist())
+                content = content_of(rows, labels, texts)
+                yield Part(self._name, partial(self._rows, _Images(rows), texts), content)
+        brought.finish()
+
+    def _rows(self, images: Iterable[_Image], texts: Mapping[str, str]) -> Iterator[Row]:
+        for image in images:
             again = partial(self._again, image.id, image.read, image.picture)
             yield replace(
                 self._row(image.id, image.graph, image.picture, self._limits),
-                brought=brought.of(image.id),
+                brought=texts.get(image.id),
                 again=again,
             )
-        brought.finish()
 
     def _row(self, id: str, whole: SceneGraph | None, picture: Picture | None, limits: Limits) -> Row:
         graph, is_summarised = (None, False) if whole is None else summarised(whole, *limits)
@@ -96,19 +109,37 @@ class _Dataset:
         row = self._row(id, read(), picture, limits)
         return replace(row, again=partial(self._again, id, read, picture))
 
-    def _images(self) -> Iterator[_Image]:
-        """Every image that has a graph; where the model sees images, every image."""
-        file, expected = self._expected.paths.scene_graphs(self._name), self._expected
-        if not self._settings.llm.images:
-            for batch in read_batches(file, SCENE_GRAPHS, expect=expected.corpus(self._name)):
-                for index, row in enumerate(batch.to_pylist()):
-                    yield _Image(row["image_id"], graph_from_row(row), None, partial(_graph_at, batch, index))
-            return
-        graphs = GraphTable(file)
-        for some in Pictures(expected, self._name):
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        file = self._expected.paths.scene_graphs(self._name)
+        return read_batches(file, SCENE_GRAPHS, expect=self._expected.corpus(self._name))
+
+    def _pictured(self) -> Iterator[list[_Image]]:
+        """Every image, with its graph where it has one, a few thousand at a time."""
+        graphs = GraphTable(self._expected.paths.scene_graphs(self._name))
+        for some in Pictures(self._expected, self._name):
             known = graphs.of(list(some))
-            for id, picture in some.items():
-                yield _Image(id, known.get(id), picture, partial(_graph_of, graphs, id))
+            yield [
+                _Image(id, known.get(id), picture, partial(_graph_of, graphs, id))
+                for id, picture in some.items()
+            ]
+
+
+class _Images:
+    """The images of some rows of the scene graph table; each is made when its turn comes."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[_Image]:
+        for batch in self._rows.to_batches():
+            for index, row in enumerate(batch.to_pylist()):
+                yield _Image(row["image_id"], graph_from_row(row), None, partial(_graph_at, batch, index))
+
+
+def _brought(brought: BroughtTexts, ids: Iterable[str]) -> dict[str, str]:
+    """The brought texts of some rows, by their ids."""
+    texts = ((id, brought.of(id)) for id in ids)
+    return {id: text for id, text in texts if text is not None}
 
 
 def _graph_at(batch: pa.RecordBatch, index: int) -> SceneGraph:

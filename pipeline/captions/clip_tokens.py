@@ -24,6 +24,9 @@ _SEALED_ROWS = 65_536
 class ClipTokens:
     """Counts tokens of whole texts, start and end tokens included.
 
+    Attributes:
+        name: a hash of the tokenizer.
+
     Args:
         params: the VLM; relative folders start from `root`.
         cache: folder of the counts so far.
@@ -34,8 +37,8 @@ class ClipTokens:
 
     def __init__(self, params: VlmParams, cache: Path, root: Path) -> None:
         self._params, self._root = params, root
-        name = identity_hash(_tokenizer_identity(params, cache, root))
-        self._file = cache / "clip_tokens" / f"{name[:32]}.parquet"
+        self.name = identity_hash(_tokenizer_identity(params, cache, root))
+        self._file = cache / "clip_tokens" / f"{self.name[:32]}.parquet"
         self._counts: pa.Table = _SCHEMA.empty_table()
         self._context: int | None = None
         if os.path.lexists(self._file):

@@ -43,6 +43,10 @@ class Failures:
             tries = answer.tries if isinstance(answer, Entry) else 0
             self._given_up += not answer.external and tries >= self._settings.llm.tries
 
+    def count(self, dataset: str, rows: int) -> None:
+        """Count rows that a model was asked for, none of which failed."""
+        self._rows[dataset] += rows
+
     def check(self) -> None:
         """Refuse a stage with too many failed rows.
 

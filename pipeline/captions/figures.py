@@ -6,7 +6,7 @@ instead: `first`, `model`, `final`, `brought` and `alternatives` are groups of t
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pipeline.captions.judging import Candidate, Outcome
@@ -69,8 +69,8 @@ class Quality:
 class Qualities:
     """The groups: the model's first answers, its best ones, the texts of the table, and others."""
 
-    def __init__(self) -> None:
-        self._groups: defaultdict[str, Quality] = defaultdict(Quality)
+    def __init__(self, groups: Mapping[str, Quality] | None = None) -> None:
+        self._groups: defaultdict[str, Quality] = defaultdict(Quality, groups or {})
 
     def add(self, outcome: Outcome, final: Candidate | None) -> None:
         """Count a row that there is something to say about.
@@ -91,6 +91,10 @@ class Qualities:
     def update(self, other: "Qualities") -> None:
         for name, quality in other._groups.items():
             self._groups[name].update(quality)
+
+    def record(self) -> Figures:
+        """The sums of every group."""
+        return {name: asdict(quality) for name, quality in self._groups.items()}
 
     def figures(self) -> Figures:
         """By group; those of brought texts and alternatives only where there are some."""
@@ -127,6 +131,23 @@ class TableFigures:
     def update(self, other: "TableFigures") -> None:
         self._counts.update(other._counts)
         self._qualities.update(other._qualities)
+
+    def record(self) -> Figures:
+        """All that it holds, as JSON values; the reverse of `of`."""
+        return {"counts": dict(self._counts), "qualities": self._qualities.record()}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "TableFigures":
+        """The figures that gave a record.
+
+        Raises:
+            KeyError, TypeError: it is none.
+        """
+        figures = cls()
+        figures._counts.update(record["counts"])
+        for name, sums in record["qualities"].items():
+            figures._qualities.update(Qualities({name: Quality(**sums)}))
+        return figures
 
     def figures(self) -> Figures:
         counts = self._counts

@@ -123,6 +123,18 @@ class Outcome:
             self.candidates = [replace(old, answer=new.answer)]
 
     @property
+    def settled(self) -> bool:
+        """Whether every run with these texts has this outcome: no answer failed or was cut.
+
+        What an answer that was cut holds depends on the answers before it.
+        """
+        if self.row.empty:
+            return True
+        answers = [*self.candidates, *self.alternatives]
+        whole = all(one.text is not None and one.answer.finish_reason != "length" for one in answers)
+        return whole and self._cut_text is None and self.lost_sample is None
+
+    @property
     def needs_repair(self) -> bool:
         """Whether something is wrong with the best candidate, and the error is not permanent."""
         return not self.best.final and not self.best.answer.permanent
@@ -151,17 +163,20 @@ class Judge:
 
     Once an answer has held the end of thoughts, an answer that was cut without one is a thought: where a
     prompt at a server opens the thoughts, nothing else shows it.
+
+    Attributes:
+        thinks: whether one has.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._in_json = settings.json_schema is not None
-        self._thinks = False
+        self.thinks = False
 
     def judge(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], attempt: Attempt) -> None:
         """Give each row the candidate that its answer is."""
         if attempt.kind != "repair":  # the prompt of repairs may ask for thoughts of any model
-            self._thinks = self._thinks or any(ends_thoughts(entry.text or "") for entry in entries)
+            self.thinks = self.thinks or any(ends_thoughts(entry.text or "") for entry in entries)
         pairs = zip(outcomes, entries, strict=True)
         for outcome, entry in Progress(
             pairs, title="check texts", unit="text", total=len(outcomes), leave=False
@@ -178,7 +193,7 @@ class Judge:
         reading = caption_of(entry.text, self._in_json)
         cut = entry.finish_reason == "length"
         text, thinking = reading.text, reading.thinking or not entry.text.strip()
-        seems_thought = self._thinks or thinks_aloud(entry.text)
+        seems_thought = self.thinks or thinks_aloud(entry.text)
         if cut and seems_thought and not self._in_json and not ends_thoughts(entry.text):
             text, thinking = None, True
         if text is not None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import groupby
 from typing import Any
+
+import pyarrow as pa
 
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
@@ -18,7 +19,10 @@ from pipeline.graph.verbalise import verbalise
 
 
 class CaptionTables:
-    """The tables of all datasets, written block by block, and their figures.
+    """The tables of all datasets, written part by part, and their figures.
+
+    Attributes:
+        schema: of the tables.
 
     Args:
         stack: when it closes without an error, the tables appear, whole.
@@ -26,7 +30,7 @@ class CaptionTables:
 
     def __init__(self, settings: Settings, paths: Paths, stack: ExitStack) -> None:
         params, stage = settings.params, settings.stage
-        self._settings = settings
+        self._settings, self.schema = settings, stage.schema
         self._tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
         self._figures = {dataset: TableFigures() for dataset in params.datasets}
         expected, model = Expected(params, paths), {"llm": identity_hash(settings.identity)}
@@ -39,20 +43,31 @@ class CaptionTables:
             for dataset in params.datasets
         }
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Add rows, dataset by dataset; within one, those of later blocks have later ids."""
+    def rows(self, outcomes: Sequence[Outcome], figures: TableFigures) -> list[dict[str, Any]]:
+        """Rows of a table for outcomes of one dataset, in their order; they are counted in the figures."""
         finals = [_final(outcome, self._settings) for outcome in outcomes]
         texts = sorted({final.text for final in finals if final.text is not None})
         lengths = dict(zip(texts, self._tokenizer.count(texts), strict=True))
-        written = zip(outcomes, finals, strict=True)
-        for dataset, pairs in groupby(written, key=lambda pair: pair[0].row.dataset):
-            figures, rows = self._figures[dataset], []
-            for outcome, final in pairs:
-                row = _table_row(outcome, final, self._settings)
-                row["clip_tokens"] = None if final.text is None else lengths[final.text]
-                figures.add(outcome, final, row, self._tokenizer.context_length)
-                rows.append(row)
-            self._tables[dataset].write(rows)
+        rows = []
+        for outcome, final in zip(outcomes, finals, strict=True):
+            row = _table_row(outcome, final, self._settings)
+            row["clip_tokens"] = None if final.text is None else lengths[final.text]
+            figures.add(outcome, final, row, self._tokenizer.context_length)
+            rows.append(row)
+        return rows
+
+    def write(self, dataset: str, rows: pa.Table | list[dict[str, Any]]) -> None:
+        """Add rows to a dataset's table; their ids come after those of all earlier ones."""
+        self._tables[dataset].write(rows)
+
+    def count(self, dataset: str, figures: TableFigures) -> None:
+        """Add the figures of some of a dataset's rows."""
+        self._figures[dataset].update(figures)
+
+    @property
+    def tokenizer(self) -> str:
+        """Names what counts the tokens of texts."""
+        return self._tokenizer.name
 
     def figures(self) -> dict[str, Figures]:
         """The figures of every dataset, and of all together, of the rows written so far."""

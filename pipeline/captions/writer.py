@@ -9,6 +9,7 @@ from pipeline.base.interrupts import Interrupted
 from pipeline.captions.answer import caption_of
 from pipeline.captions.failures import Failures
 from pipeline.captions.judging import Judge, Outcome
+from pipeline.captions.parts import Part, Written
 from pipeline.captions.row_cache import NO_CAPTION, Entry, RowCache
 from pipeline.captions.rows import Row
 from pipeline.captions.session import EngineSession
@@ -80,6 +81,18 @@ class TextWriter:
         self._failures.add(asked)
         self._cache.merge()  # else each block would look into the small parts of all earlier ones
         return outcomes
+
+    def take(self, part: Part, written: Written) -> None:
+        """Count the rows of a part that is not made again."""
+        self._first_texts -= written.rows.num_rows
+        self.speed.cache_hits += written.asked
+        self._failures.count(part.dataset, written.asked)
+        self._judge.thinks = self._judge.thinks or written.thinks
+
+    @property
+    def thinks(self) -> bool:
+        """Whether answers of the model may begin with thoughts, by what is known so far."""
+        return self._judge.thinks
 
     def _shorten(self, outcomes: Sequence[Outcome], leave: bool) -> None:
         """Where a prompt or its text is too long, ask with half of the graph, then half of that, and so on.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import chain
 
@@ -20,6 +20,7 @@ from pipeline.faithfulness.labels import (
 from pipeline.faithfulness.scenes import Scenes, squeezed
 from pipeline.graph.plurals import IRREGULAR, pluralise
 from pipeline.graph.scene_graph import GroupGraph
+from pipeline.graph.table import Labels
 
 _WEAK_KINDS = {"with": Kind.WITH} | dict.fromkeys(("has", "have", "having", "of"), Kind.WEAK)
 _RELATIONS = (Kind.RELATION, Kind.WEAK, Kind.WITH)
@@ -57,6 +58,10 @@ class Vocabulary:
     attributes: frozenset[str]
     predicates: frozenset[str]
     scenes: frozenset[str]
+
+    def labels(self) -> dict[str, list[str]]:
+        """All labels by their kind, sorted: JSON values."""
+        return {one.name: sorted(getattr(self, one.name)) for one in fields(self)}
 
     def name_of(self, name: str) -> str | None:
         """The name that this one is compared as; None if it is not searched for."""
@@ -276,21 +281,23 @@ class Vocabulary:
             yield Phrase(tuple(form.split()), kind, form, readings=tuple(alternatives))
 
 
-def vocabulary_of(graphs: Iterable[GroupGraph]) -> Vocabulary:
-    """The words of these graphs."""
-    names: set[str] = set()
-    attributes: set[str] = set()
-    predicates: set[str] = set()
-    scenes: set[str] = set()
+def vocabulary_of(graphs: Iterable[GroupGraph], labels: Labels | None = None) -> Vocabulary:
+    """The words of these graphs, and of the labels of others."""
+    labels = labels or Labels()
+    names, attributes = set(labels.names), set(labels.attributes)
+    predicates, scenes = set(labels.predicates), set(labels.scenes)
     for graph in graphs:
         if graph.scene:
-            scenes.add(" ".join(words_of_scene(graph.scene)))
+            scenes.add(graph.scene)
         for group in graph.groups:
-            names.add(plain_label(group.name))
-            attributes.update(map(plain_label, group.attributes))
-        predicates.update(plain_label(predicate) for _, predicate, _ in graph.relations)
+            names.add(group.name)
+            attributes.update(group.attributes)
+        predicates.update(predicate for _, predicate, _ in graph.relations)
     return Vocabulary(
-        frozenset(names), frozenset(attributes), frozenset(predicates), frozenset(scenes - {""})
+        frozenset(map(plain_label, names)),
+        frozenset(map(plain_label, attributes)),
+        frozenset(map(plain_label, predicates)),
+        frozenset(" ".join(words_of_scene(scene)) for scene in scenes) - {""},
     )
 
 

@@ -96,7 +96,7 @@ def nodes_by_group(graph: SceneGraph) -> list[tuple[Group, list[Node]]]:
     """The groups of `group_objects`, each with its nodes."""
     members: dict[tuple[str, str, tuple[str, ...], str | None], list[Node]] = {}
     for node in graph.nodes:
-        stated, attributes = _split_quantity(node.attributes)
+        stated, attributes = split_quantity(node.attributes)
         position = None if node.bbox is None else position_of(node.bbox, graph.width, graph.height)
         members.setdefault((stated, node.name, attributes, position), []).append(node)
     grouped = []
@@ -106,7 +106,8 @@ def nodes_by_group(graph: SceneGraph) -> list[tuple[Group, list[Node]]]:
     return grouped
 
 
-def _split_quantity(attributes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def split_quantity(attributes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The quantity that the first such attribute states, "" if none does, and the other attributes."""
     quantity, rest = "", []
     for attribute in attributes:
         stated = quantity_of(attribute)

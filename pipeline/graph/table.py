@@ -1,18 +1,49 @@
-"""Scene graphs of a dataset by image id, without a Python object for each of them."""
+"""Scene graphs of a dataset by image id, and their labels, without a Python object for each of them."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.base.tables import READ_ROWS, read_table
-from pipeline.graph.scene_graph import SceneGraph, graph_from_row
+from pipeline.graph.scene_graph import SceneGraph, graph_from_row, split_quantity
 
 KEPT_GRAPHS = 4 * READ_ROWS
 _FEW = 64  # ids that are looked up one by one, as the table is sorted: more need an index of all its ids
+
+_BETWEEN = "\x1f"  # two attributes of an object, where they are one value
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Every label that the groups of some graphs use, as the graphs write it."""
+
+    names: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
+    predicates: frozenset[str] = frozenset()
+    scenes: frozenset[str] = frozenset()
+
+
+def labels_of(batches: Iterable[pa.RecordBatch]) -> Labels:
+    """The labels of the graphs in batches of the scene graph table, with no Python object for a graph."""
+    found: dict[str, set[str]] = {"names": set(), "attributes": set(), "predicates": set(), "scenes": set()}
+    for batch in batches:
+        objects, relations = batch["objects"].flatten(), batch["relationships"].flatten()
+        found["scenes"] |= _distinct(batch["scene"])
+        found["names"] |= _distinct(objects.field("name"))
+        found["predicates"] |= _distinct(relations.field("predicate"))
+        for together in _distinct(pc.binary_join(objects.field("attributes"), _BETWEEN)):
+            found["attributes"] |= set(split_quantity(together.split(_BETWEEN))[1])
+    return Labels(**{kind: frozenset(labels - {""}) for kind, labels in found.items()})
+
+
+def _distinct(labels: pa.Array) -> set[Any]:
+    return set(labels.unique().drop_null().to_pylist())
 
 
 class GraphTable:

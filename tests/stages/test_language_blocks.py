@@ -119,7 +119,7 @@ def test_one_bar_shows_the_rows_of_all_blocks(
     monkeypatch.setattr(progress, "FIRST_S", 0.0)
     monkeypatch.setattr(progress, "LINE_S", 0.0)
     toy.with_params(datasets=["toy", "free"])
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 4)
     with caplog.at_level(logging.INFO, logger=progress.__name__):
         toy.run()
     shown = [message for message in caplog.messages if message.startswith("interpret: ")]
