@@ -21,6 +21,7 @@ from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, images_top, name_in_images
 from pipeline.corpus.json_rows import read_rows
+from pipeline.corpus.known_images import KnownImages
 from pipeline.corpus.near_duplicates import groups
 from pipeline.corpus.scene_graphs import graph_row
 from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
@@ -88,13 +89,16 @@ def check_folder(folder: Path) -> None:
         raise UserError(reason, "Put the folder there, or correct corpus.root", file=images)
 
 
-def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | None = None) -> Corpus:
+def read_folder(
+    folder: Path, path_prefix: str, workers: int, max_pixels: int | None = None, store: Path | None = None
+) -> Corpus:
     """Read and check a dataset.
 
     Args:
         path_prefix: what stands before an image's file name in the `path` column.
         workers: processes that decode images.
         max_pixels: of an image; None is Pillow's own limit.
+        store: folder of what earlier runs know of images; None: all are decoded.
 
     Raises:
         UserError: a file as a whole cannot be used.
@@ -102,7 +106,7 @@ def read_folder(folder: Path, path_prefix: str, workers: int, max_pixels: int | 
     check_folder(folder)
     state = _State(folder)
     _name_images(state)
-    _probe_images(state, workers, max_pixels)
+    _probe_images(state, workers, max_pixels, store)
     _choose_splits(state)
     images = gather(_image_rows(state, path_prefix), IMAGES)
     graphs = gather(_graph_rows(state), SCENE_GRAPHS)
@@ -156,7 +160,7 @@ def _name_images(state: _State) -> None:
                 reason = f"the file is named twice, by image '{id_of[image.file]}' too"
                 raise Rejected(reason, "Give each image one id", "file_name", image.file)
             id_of[image.file] = image_id
-            if not os.path.lexists(state.folder / image.file) and (meant := files.meant(image.file)):
+            if not files.exists(image.file) and (meant := files.meant(image.file)):
                 image.missing = files.missing(image.file)
                 used.add(meant)
             used.add(files.listed_as(image.file))
@@ -188,11 +192,14 @@ def _named_image(graph: Record, row: int, file: str) -> _NamedImage:
     )
 
 
-def _probe_images(state: _State, workers: int, max_pixels: int | None) -> None:
+def _probe_images(state: _State, workers: int, max_pixels: int | None, store: Path | None) -> None:
     ids = sorted(state.named)
     files = [state.named[image_id].file for image_id in ids]
     title = f"{state.folder.name}: decode"
-    probes = probe_all(files, workers, max_pixels, state.folder)
+    if store is None:
+        probes = probe_all(files, workers, max_pixels, state.folder)
+    else:
+        probes = KnownImages(store, state.folder, max_pixels).probe_all(files, workers)
     progress = Progress(probes, total=len(ids), unit="image", title=title)
     for image_id, probe in zip(ids, progress, strict=True):
         image = state.named[image_id]

@@ -59,7 +59,7 @@ class ImageFiles:
         """
         if file_name is not None:
             file = checks.relative_path(file_name, "file_name")
-            if file in self._listed_names or os.path.lexists(self.folder / file):
+            if self.exists(file):
                 return file
             return self._by_name.get(_normal(file), file)
         name = image_id.removeprefix(self._below(""))
@@ -70,6 +70,10 @@ class ImageFiles:
             return by_id
         ends_as_image = PurePosixPath(by_id).suffix.lower() in SUFFIXES
         return self._by_name.get(_normal(by_id), by_id if ends_as_image else f"{by_id}.jpg")
+
+    def exists(self, file: str) -> bool:
+        """Whether a name is that of a file, a folder or a link."""
+        return file in self._listed_names or os.path.lexists(self.folder / file)
 
     def meant(self, missing: str) -> str | None:
         """The one file in `images/` that a name without a file can mean: other folder, case or ending."""
@@ -144,8 +148,7 @@ class ImageFiles:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     name = f"{folder}/{entry.name}".removeprefix("/")
                     hidden = is_hidden(entry.name)
-                    # os.path: a link to itself is no error there
-                    if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+                    if is_folder(entry):
                         if hidden:
                             self._count_hidden(entry.path)
                         else:
@@ -153,7 +156,7 @@ class ImageFiles:
                                 linked.append((name, os.path.realpath(entry.path)))
                             else:
                                 real.append((name, f"{target}/{entry.name}"))
-                    elif _is_image(entry.name) and os.path.isfile(entry.path):
+                    elif is_image(entry.name) and is_file(entry):
                         if hidden:
                             self.counts["hidden_files"] += 1
                         else:
@@ -168,7 +171,7 @@ class ImageFiles:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif _is_image(entry.name) and not entry.is_dir():
+                    elif is_image(entry.name) and not entry.is_dir():
                         self.counts["hidden_files"] += 1
 
 
@@ -187,8 +190,19 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _HIDDEN
 
 
-def _is_image(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+def is_image(name: str) -> bool:
+    """Whether a file's name ends as those of images do."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a folder, or a link to one; a link to itself is nothing."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a regular file, or a link to one."""
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
 
 
 def _normal(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.corpus.annotations import Annotations, ImageFile, Kind
-from pipeline.corpus.layout import is_image
+from pipeline.corpus.image_files import is_image
 from pipeline.corpus.reading import Reading
 from pipeline.corpus.tables import Notes, Rejects
 

@@ -3,12 +3,11 @@
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipeline.base.errors import UserError
-from pipeline.base.images import SUFFIXES
 from pipeline.corpus.checks import Rejected
-from pipeline.corpus.image_files import is_hidden
+from pipeline.corpus.image_files import is_file, is_folder, is_hidden
 from pipeline.corpus.json_rows import encoding_of
 
 _SPLITS = {
@@ -42,18 +41,14 @@ def listing(folder: Path) -> list[str]:
                     name = f"{inside}/{entry.name}" if inside else entry.name
                     if is_hidden(entry.name):
                         continue
-                    if os.path.isdir(entry.path):  # os.path: a link to itself is no error there
+                    if is_folder(entry):
                         folders.append(name)
-                    elif os.path.isfile(entry.path):
+                    elif is_file(entry):
                         names.append(name)
         except OSError as error:
             reason = f"the folder cannot be read: {error.strerror}"
             raise UserError(reason, "Check its permissions", file=folder / inside) from None
     return sorted(names, key=lambda name: name.split("/"))
-
-
-def is_image(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def split_of(path: str, *, file_too: bool = False) -> str | None:

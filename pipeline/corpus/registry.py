@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.base.errors import UserError
 from pipeline.corpus import coco, dota, geojson, images_alone, voc, yolo
 from pipeline.corpus.annotations import Kind, Reader
+from pipeline.corpus.image_files import is_image
 from pipeline.corpus.layout import listing
 
 ANNOTATED: dict[str, Kind] = {kind.KIND.name: kind.KIND for kind in (coco, voc, dota, yolo, geojson)}
@@ -19,7 +20,8 @@ def kind_of(folder: Path) -> Kind | None:
         UserError: the folder holds annotations of two kinds, or cannot be read.
     """
     names = listing(folder)
-    found = {name: files for name, kind in ANNOTATED.items() if (files := kind.find(folder, names))}
+    others = [name for name in names if not is_image(name)]
+    found = {name: files for name, kind in ANNOTATED.items() if (files := kind.find(folder, others))}
     if len(found) > 1:
         shown = " and ".join(
             f"{name} ({files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''})"
@@ -29,4 +31,4 @@ def kind_of(folder: Path) -> Kind | None:
         raise UserError(f"the folder holds annotations of two kinds: {shown}", remedy, file=folder)
     if found:
         return KINDS[next(iter(found))]
-    return images_alone.KIND if images_alone.find(folder, names) else None
+    return images_alone.KIND if len(others) < len(names) else None

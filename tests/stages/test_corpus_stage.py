@@ -16,7 +16,7 @@ from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, QUERIES, REJECTS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
-from pipeline.corpus import folder
+from pipeline.corpus import known_images
 from stages import corpus, embed
 from tests.pipeline.corpus.source import Source
 
@@ -122,7 +122,7 @@ def test_graphs_that_change_while_images_are_read_end_the_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """Each graph would go to the image of the row before it."""
-    source, real = Source(tmp_path / "in/parks"), folder.probe_all
+    source, real = Source(tmp_path / "in/parks"), known_images.probe_all
 
     def probed(*arguments: Any) -> Any:
         yield from real(*arguments)
@@ -130,7 +130,7 @@ def test_graphs_that_change_while_images_are_read_end_the_stage(
         source.graphs = [rows[0] | {"image_id": "another"}, *rows] if change == "insert" else rows[:-1]
         source.write()
 
-    monkeypatch.setattr(folder, "probe_all", probed)
+    monkeypatch.setattr(known_images, "probe_all", probed)
     with pytest.raises(UserError, match=r"scene_graphs\.json row \d, .*changed while its images were read"):
         corpus.run(_params(), Paths(tmp_path))
 
