@@ -65,7 +65,7 @@ def record(params: Params, paths: Paths, stage: str, dataset: str | None = None)
     if units <= 0 or seconds <= 0:
         return
     made = _bytes(_outputs(params, paths, stage, dataset))
-    rows = units + int(speed.get("cache_hits") or speed.get("cached") or 0)
+    rows = units + sum(int(speed.get(name) or 0) for name in ("cache_hits", "kept_rows", "cached"))
     found = Measured(
         units=units,
         seconds=seconds / units,

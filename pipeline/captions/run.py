@@ -180,7 +180,8 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
     phrases = [
         f"{stage}: {metrics['rows']} rows in {speed['seconds']:.1f} s",
         f"{speed['generated']} generated" + (f" at {rate:.0f} tokens/s" if rate else ""),
-        f"{speed['cache_hits']} from the cache",
+        f"{speed['cache_hits']} from the cache"
+        + (f", {speed['kept_rows']} rows as before" if speed["kept_rows"] else ""),
         f"{metrics['failed']} failed, {metrics['final']['truncated']} truncated",
     ]
     if damaged := speed["damaged_cache_parts"]:

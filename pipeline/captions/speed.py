@@ -21,6 +21,7 @@ class Speed:
 
     generated: int = 0
     cache_hits: int = 0
+    kept_rows: int = 0  # taken as an earlier run wrote them
     output_tokens: int = 0
     cached_tokens: Counter[int] = field(default_factory=Counter)  # rows by tokens from the prefix cache
     shared_tokens: int | None = None
@@ -65,6 +66,7 @@ class Speed:
             **{f"{name}_seconds": self.seconds[name] for name in activities},
             "generated": self.generated,
             "cache_hits": self.cache_hits,
+            "kept_rows": self.kept_rows,
             "output_tokens": self.output_tokens,
             "output_tokens_per_second": self.output_tokens / busy if busy else None,
             "prefix_hit_rate": self.prefix_hit_rate,

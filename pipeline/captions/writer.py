@@ -85,7 +85,7 @@ class TextWriter:
     def take(self, part: Part, written: Written) -> None:
         """Count the rows of a part that is not made again."""
         self._first_texts -= written.rows.num_rows
-        self.speed.cache_hits += written.asked
+        self.speed.kept_rows += written.rows.num_rows
         self._failures.count(part.dataset, written.asked)
         self._judge.thinks = self._judge.thinks or written.thinks
 

@@ -77,13 +77,15 @@ class GraphIndex:
 
     def pairs(self) -> Iterator[Pair]:
         """Pairs of entries of one scope, each once in each direction."""
-        facts = [frozenset(entry.graph.groups) for entry in self.entries]
+        numbers = {group: number for number, group in enumerate(self._groups)}
+        # sets of the groups themselves would take most of the memory
+        facts = [tuple(numbers[group] for group in entry.graph.groups) for entry in self.entries]
         partners = [0] * len(self.entries)
         seen: set[int] = set()
         for first, second in self._candidates():
             if partners[first] >= MOST_PARTNERS and partners[second] >= MOST_PARTNERS:
                 continue
-            one, other = facts[first], facts[second]
+            one, other = set(facts[first]), set(facts[second])
             if len(one - other) > self._most or len(other - one) > self._most:
                 continue
             key = min(first, second) * len(facts) + max(first, second)
