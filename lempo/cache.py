@@ -9,8 +9,8 @@ from lempo.findings import shown_bytes
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
+from pipeline.base.storage import remove_unused, size_of
 from pipeline.base.tables import read_table
-from pipeline.captions.parts import remove_unused
 from pipeline.captions.run import row_cache, written_parts
 from pipeline.captions.stages import PAIRS, STAGES
 
@@ -19,7 +19,8 @@ def show_cache(params: Params, paths: Paths, prune: bool, as_json: bool = False)
     """Print size and entries by model and prompt.
 
     Args:
-        prune: first delete the entries of rows that no caption table under `data/` holds.
+        prune: first delete the entries of rows that no caption table under `data/` holds, and the parts of
+            tables, which the next run makes again from the entries that stay.
         as_json: print one JSON object, with sizes in bytes.
 
     Raises:
@@ -38,7 +39,7 @@ def show_cache(params: Params, paths: Paths, prune: bool, as_json: bool = False)
         "bytes": cache.size(),
         "parts": len(cache.parts()),
         "damaged": cache.damaged,
-        "written_bytes": sum(file.stat().st_size for file in written_parts(paths).glob("*")),
+        "written_bytes": size_of(written_parts(paths)),
         "pruned": pruned,
         "texts": texts,
     }

@@ -43,7 +43,7 @@ def run(params: Params, paths: Paths, engine: Callable[[], Engine] | None = None
     """
     settings, expected = read_settings(CAPTION, params, paths), Expected(params, paths)
     datasets = [_Dataset(name, settings, expected) for name in params.datasets]
-    parts = [Part(dataset.name, dataset.rows) for dataset in datasets]
+    parts = (part for dataset in datasets for part in dataset.parts())
     write_captions(parts, settings, paths, engine)
 
 
@@ -66,29 +66,35 @@ class _Dataset:
     """The queries of a dataset, their references' graphs, and the checker of their pseudo captions."""
 
     def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
-        self.name, self._settings, self._expected = name, settings, expected
+        self._name, self._settings, self._expected = name, settings, expected
         self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
         self._file = expected.paths.pairs(name)
         graphs = expected.paths.scene_graphs(name)
         table_provenance(graphs, SCENE_GRAPHS, expected.corpus(name))
         self._graphs = GraphTable(graphs)
         self._pictures = Pictures(expected, name) if settings.llm.images else None
-        wanted = (query.wanted for _, _, query in self._queries() if query.wanted is not None)
+        queries = (query for batch in self._batches() for query in self._queries(batch))
+        wanted = (query.wanted for query in queries if query.wanted is not None)
         self._checker = Checker(vocabulary_of(wanted, labels_of(read_batches(graphs, SCENE_GRAPHS))))
 
-    def rows(self) -> Iterator[Row]:
-        brought = BroughtTexts(self._expected, self.name, "pseudo_caption")
-        for batch, index, query in self._queries():
-            again = partial(self._again, batch, index)
-            yield replace(self._row(query), brought=brought.of(query.id), again=again)
+    def parts(self) -> Iterator[Part]:
+        brought = BroughtTexts(self._expected, self._name, "pseudo_caption")
+        for batch in self._batches():
+            texts = brought.among(batch["query_id"].to_pylist())
+            yield Part(self._name, partial(self._rows, batch, texts), batch.num_rows)
         brought.finish()
+
+    def _rows(self, batch: pa.RecordBatch, texts: Mapping[str, str]) -> Iterator[Row]:
+        for index, query in enumerate(self._queries(batch)):
+            again = partial(self._again, batch, index)
+            yield replace(self._row(query), brought=texts.get(query.id), again=again)
 
     def _row(self, query: _Query) -> Row:
         nothing_known = not query.graph.groups
         of_image_alone = nothing_known and query.picture is not None
         beside: Given = "graph" if query.picture is None else "graph and image"
         return Row(
-            dataset=self.name,
+            dataset=self._name,
             id=query.id,
             messages=self._settings.messages(query.graph, modification=query.modification),
             graph=None if of_image_alone else query.wanted,
@@ -109,22 +115,24 @@ class _Dataset:
             return None
         return replace(row, again=partial(self._again, batch, index))
 
-    def _queries(self) -> Iterator[tuple[pa.RecordBatch, int, _Query]]:
-        """Read every query, and where it stands.
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        return read_batches(self._file, PAIRS, expect=self._expected.pairs(self._name))
+
+    def _queries(self, batch: pa.RecordBatch) -> Iterator[_Query]:
+        """The queries of a batch.
 
         Raises:
             UserError: a reference has no graph, or the edits do not fit it.
         """
-        for batch in read_batches(self._file, PAIRS, expect=self._expected.pairs(self.name)):
-            queries = batch.to_pylist()
-            graphs, pictures = self._references(queries)
-            for index, query in enumerate(queries):
-                try:
-                    yield batch, index, self._query(query, graphs, pictures, self._limits)
-                except ValueError as error:
-                    reason = "the edits do not fit the reference's scene graph"
-                    remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
-                    raise UserError(reason, remedy, file=self._file, field="edits", value=error) from None
+        queries = batch.to_pylist()
+        graphs, pictures = self._references(queries)
+        for query in queries:
+            try:
+                yield self._query(query, graphs, pictures, self._limits)
+            except ValueError as error:
+                reason = "the edits do not fit the reference's scene graph"
+                remedy = f"Correct the edits of query {query['query_id']}, or leave them out"
+                raise UserError(reason, remedy, file=self._file, field="edits", value=error) from None
 
     def _references(
         self, queries: Sequence[Mapping[str, Any]]

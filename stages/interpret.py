@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pipeline.base.expected import Expected
+from pipeline.base.files import identity_hash
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import SCENE_GRAPHS
@@ -67,14 +68,14 @@ class _Dataset:
         brought = BroughtTexts(self._expected, self._name, "interpretation")
         if self._settings.llm.images:
             for images in self._pictured():
-                texts = _brought(brought, (image.id for image in images))
-                yield Part(self._name, partial(self._rows, images, texts))
+                texts = brought.among(image.id for image in images)
+                yield Part(self._name, partial(self._rows, images, texts), len(images))
         else:
-            labels = self._vocabulary.labels()
+            labels = identity_hash(self._vocabulary.labels())
             for rows in cut(self._batches(), "image_id"):
-                texts = _brought(brought, rows["image_id"].to_pylist())
+                texts = brought.among(rows["image_id"].to_pylist())
                 content = content_of(rows, labels, texts)
-                yield Part(self._name, partial(self._rows, _Images(rows), texts), content)
+                yield Part(self._name, partial(self._rows, _Images(rows), texts), len(rows), content)
         brought.finish()
 
     def _rows(self, images: Iterable[_Image], texts: Mapping[str, str]) -> Iterator[Row]:
@@ -134,12 +135,6 @@ class _Images:
         for batch in self._rows.to_batches():
             for index, row in enumerate(batch.to_pylist()):
                 yield _Image(row["image_id"], graph_from_row(row), None, partial(_graph_at, batch, index))
-
-
-def _brought(brought: BroughtTexts, ids: Iterable[str]) -> dict[str, str]:
-    """The brought texts of some rows, by their ids."""
-    texts = ((id, brought.of(id)) for id in ids)
-    return {id: text for id, text in texts if text is not None}
 
 
 def _graph_at(batch: pa.RecordBatch, index: int) -> SceneGraph:

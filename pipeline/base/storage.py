@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -35,6 +36,7 @@ _MEANINGS = {
     errno.ENFILE: ("the machine has too many files open", "End other programs"),
     errno.EIO: ("the disk reports an error", f"Check the disk and the connection to it; {_KEPT}"),
 }
+UNUSED_DAYS = 30.0  # a file of a cache that no run has used for so long goes
 _NUMBER = re.compile(
     r"(?:\(os error |\[errno |Os { code: )(\d+)", re.IGNORECASE
 )  # as libraries in Rust and C++ write it
@@ -192,3 +194,49 @@ def remove_if_unlocked(folder: Path) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def use(file: Path) -> None:
+    """Note that a file of a cache is in use: `remove_unused` then leaves it for a while."""
+    with suppress(OSError):  # it may belong to another user
+        os.utime(file)
+
+
+def remove_unused(folder: Path, days: float = UNUSED_DAYS) -> None:
+    """Delete what no run has used for some days in a folder of a cache, and what killed writers left there.
+
+    Args:
+        days: 0 deletes everything.
+    """
+    if not folder.is_dir():
+        return
+    remove_leftovers(folder)
+    for entry in list(os.scandir(folder)):
+        with suppress(OSError):
+            if _TEMPORARY.fullmatch(entry.name):
+                continue
+            if days and entry.stat(follow_symlinks=False).st_mtime > time.time() - days * 86_400:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
+def is_readable(file: Path) -> bool:
+    """Whether the bytes of a file can be read now."""
+    try:
+        with open(file, "rb") as opened:
+            opened.read(1)
+    except (OSError, MemoryError):
+        return False
+    return True
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder of a cache; those that vanish meanwhile do not count."""
+    total = 0
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        with suppress(OSError):
+            total += entry.stat(follow_symlinks=False).st_size
+    return total

@@ -1,7 +1,7 @@
 """Texts that a person brings: they stand in the place of the model's, row by row."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pipeline.base.expected import Expected
@@ -35,6 +35,11 @@ class BroughtTexts:
         text = self._next[1]
         self._next = next(self._rows, None)
         return text
+
+    def among(self, ids: Iterable[str]) -> dict[str, str]:
+        """The texts for some rows, by their ids; as for `of`, these ascend."""
+        texts = ((id, self.of(id)) for id in ids)
+        return {id: text for id, text in texts if text is not None}
 
     def finish(self) -> None:
         """Say which texts were for no row."""

@@ -135,6 +135,12 @@ class Outcome:
         return whole and self._cut_text is None and self.lost_sample is None
 
     @property
+    def thinks(self) -> bool:
+        """Whether an answer to the prompt itself holds the end of thoughts."""
+        answers = (one.answer for one in self.candidates if one.attempt.kind == "first")
+        return any(ends_thoughts(answer.text or "") for answer in answers)
+
+    @property
     def needs_repair(self) -> bool:
         """Whether something is wrong with the best candidate, and the error is not permanent."""
         return not self.best.final and not self.best.answer.permanent

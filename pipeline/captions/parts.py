@@ -1,14 +1,14 @@
 """The rows of a language stage in parts, and what came of each part before.
 
 A part that is made from the same again is not made again: neither its prompts nor its checks. So one changed
-graph among a million costs its own part. Parts are cut where the ids of their rows say so: a row more or less
+graph among a million costs its own part, unless it brings a new label or takes the last of one away: the
+check of each text knows all labels. Parts are cut where the ids of their rows say so: a row more or less
 changes one of them.
 """
 
 import os
-import time
+import platform
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,19 @@ import pyarrow as pa
 from pipeline.base.code import code_hash
 from pipeline.base.errors import UserError
 from pipeline.base.files import identity_hash, set_aside
+from pipeline.base.storage import is_readable, use
 from pipeline.base.tables import content_hash, read_table, table_provenance, write_table
 from pipeline.captions.figures import TableFigures
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import Settings
 
-PART_ROWS = 4_096  # on average
+PART_ROWS = 1_024  # on average
 MOST_ROWS = 4 * PART_ROWS
-UNUSED_DAYS = 30.0  # a part that no run has used for so long goes
-_CODE = ("pipeline", "stages")
+_CODE = (
+    "pipeline/base", "pipeline/captions", "pipeline/faithfulness", "pipeline/graph", "pipeline/llm",
+    "pipeline/vision", "stages/interpret.py",
+)  # fmt: skip
+_NOT_OF_TEXTS = {"engine", "endpoint", "tries", "max_failed_share"}  # of `llm`; the model's identity is apart
 
 
 @dataclass(frozen=True)
@@ -37,24 +41,26 @@ class Part:
     Attributes:
         dataset: its name.
         rows: makes them.
+        count: how many there are.
         content: a hash of all that they are made from, apart from the stage's settings; None where that is
             not known, so that they are always made.
     """
 
     dataset: str
     rows: Callable[[], Iterable[Row]]
+    count: int
     content: str | None = None
 
 
 @dataclass(frozen=True)
 class Written:
-    """What came of a part, if no row of it failed or was cut.
+    """What came of a part.
 
     Attributes:
         rows: of the stage's table.
         figures: of these rows.
         asked: how many a model was asked for, by any run.
-        thinks: whether answers of the model may begin with thoughts.
+        thinks: whether an answer held the end of thoughts.
     """
 
     rows: pa.Table
@@ -66,23 +72,26 @@ class Written:
 class WrittenParts:
     """Parts of a stage that were written before: a file for each, named by all that it depends on.
 
+    Only parts are kept of which no row failed or was cut: such rows may have another outcome later.
+
     Attributes:
+        folder: of all stages' parts.
         damaged: files that were set aside.
 
     Args:
-        folder: of all stages.
         tokenizer: names what counts the tokens of texts.
     """
 
     def __init__(self, folder: Path, settings: Settings, tokenizer: str) -> None:
-        self._folder, self._schema = folder, settings.stage.schema
+        self.folder, self._schema = folder, settings.stage.schema
         templates = (settings.template, settings.without_graph, settings.repair)
         self._settings = {
             "code": code_hash(*_CODE),
+            "python": platform.python_version(),  # its tables of Unicode
             "stage": settings.stage.name,
             "prompts": [template and template.hash for template in templates],
             "section": settings.section.model_dump(mode="json"),
-            "llm": settings.llm.model_dump(mode="json"),
+            "llm": settings.llm.model_dump(mode="json", exclude=_NOT_OF_TEXTS),
             "seed": settings.params.seed,
             "model": settings.identity,
             "tokenizer": tokenizer,
@@ -99,11 +108,11 @@ class WrittenParts:
             figures = TableFigures.of(record["figures"])
             written = Written(rows, figures, record["asked"], record["thinks"])
         except (UserError, KeyError, TypeError):
-            self.damaged += 1
-            set_aside(file)
+            if is_readable(file):  # else another process has deleted it, or the machine is to blame
+                self.damaged += 1
+                set_aside(file)
             return None
-        with suppress(OSError):  # it may belong to another user
-            os.utime(file)
+        use(file)
         return written
 
     def keep(self, part: Part, written: Written) -> None:
@@ -120,18 +129,8 @@ class WrittenParts:
             write_table(written.rows, file, self._schema, made_from)
 
     def _file(self, part: Part) -> Path:
-        return (
-            self._folder
-            / f"{identity_hash({**self._settings, 'part': [part.dataset, part.content]})}.parquet"
-        )
-
-
-def remove_unused(folder: Path, days: float = UNUSED_DAYS) -> None:
-    """Delete the parts that no run has used for some days."""
-    for file in folder.glob("*"):
-        with suppress(OSError):
-            if file.stat().st_mtime < time.time() - days * 86_400:
-                file.unlink()
+        name = identity_hash({**self._settings, "part": [part.dataset, part.content]})
+        return self.folder / f"{name}.parquet"
 
 
 def cut(batches: Iterable[pa.RecordBatch], key: str) -> Iterator[pa.Table]:

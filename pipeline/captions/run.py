@@ -4,20 +4,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.paths import Paths
-from pipeline.base.tables import as_table
-from pipeline.captions.figures import TableFigures, all_right
-from pipeline.captions.judging import Outcome
-from pipeline.captions.parts import Part, Written, WrittenParts, remove_unused
+from pipeline.base.storage import remove_unused
+from pipeline.captions.figures import all_right
+from pipeline.captions.parts import Part, WrittenParts
 from pipeline.captions.row_cache import RowCache
-from pipeline.captions.rows import Row
 from pipeline.captions.settings import Settings
 from pipeline.captions.tables import CaptionTables
 from pipeline.captions.writer import TextWriter
@@ -47,7 +44,7 @@ def write_captions(
 ) -> None:
     """Give every row its text and write the tables, the metrics and the speed figures of all datasets.
 
-    Only a block of rows is held at a time. Parts that were written before are taken as they are.
+    Only a block of parts is held at a time. Those that were written before are taken as they are.
 
     Args:
         parts: of all rows of the stage's source, dataset by dataset, in the order of their ids.
@@ -65,17 +62,11 @@ def write_captions(
         cache = row_cache(paths)
         known = WrittenParts(written_parts(paths), settings, tables.tokenizer)
         writer = stack.enter_context(TextWriter(settings, cache, engine, count))
-        maker = _Maker(tables, known, writer)
-        for step in _steps(parts, known):
-            if isinstance(step, list):
-                row[:] = max((one for _, one in step), key=_length).messages
-                maker.make(step)
-            else:
-                maker.take(*step)
-            del step  # before the next one is made
-        maker.finish()
+        for block in blocks_of(parts, lambda part: part.count):
+            _write(block, known, writer, tables, row)
+            del block  # before the next one is made
         writer.check()  # here: the tables do not appear
-    remove_unused(written_parts(paths))
+    remove_unused(known.folder)
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
     summary = {"all_right_rate": metrics["all"]["final"]["all_right_rate"]}
@@ -86,93 +77,49 @@ def write_captions(
     print(_summary(name, metrics["all"], speed), file=sys.stderr)
 
 
-@dataclass(eq=False)
-class _Making:
-    """A part whose rows are being made, and what is known of all of them so far.
+def _write(
+    block: Sequence[Part],
+    known: WrittenParts,
+    writer: TextWriter,
+    tables: CaptionTables,
+    longest: list[Message],
+) -> None:
+    """Write the rows of a block of parts; `longest` becomes the prompt with the most to say."""
+    before = [known.find(part) for part in block]
+    for part, written in zip(block, before, strict=True):
+        if written is not None:
+            writer.take(part, written)
+    rows = [list(part.rows()) if written is None else [] for part, written in zip(block, before, strict=True)]
+    made = list(chain.from_iterable(rows))
+    if made:
+        longest[:] = max(made, key=lambda row: len(row.messages[-1]["content"])).messages
+    outcomes = iter(writer.write(made))
+    for part, written, own in zip(block, before, rows, strict=True):
+        if written is None:
+            some = list(islice(outcomes, len(own)))
+            written = tables.written(part.dataset, some)
+            if all(outcome.settled for outcome in some):
+                known.keep(part, written)
+        tables.add(part.dataset, written)
 
-    Rows of a part that can be kept are written together at its end, others at once.
+
+def blocks_of(things: Iterable[T], rows: Callable[[T], int] = lambda _: 1) -> Iterator[list[T]]:
+    """All things in their order, together at most `BLOCK_ROWS` rows, unless one has more.
+
+    Args:
+        rows: how many a thing has.
     """
-
-    part: Part
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    figures: TableFigures = field(default_factory=TableFigures)
-    asked: int = 0
-    settled: bool = True
-
-    def add(self, outcomes: Sequence[Outcome], tables: CaptionTables) -> None:
-        """Add outcomes of the part's next rows."""
-        rows = tables.rows(outcomes, self.figures)
-        if self.part.content is None:
-            tables.write(self.part.dataset, rows)
-            return
-        self.rows += rows
-        self.asked += sum(outcome.row.brought is None and not outcome.row.empty for outcome in outcomes)
-        self.settled = self.settled and all(outcome.settled for outcome in outcomes)
-
-
-class _Maker:
-    """Writes parts in their order: the rows of some are made, those of others were written before."""
-
-    def __init__(self, tables: CaptionTables, known: WrittenParts, writer: TextWriter) -> None:
-        self._tables, self._known, self._writer = tables, known, writer
-        self._making: _Making | None = None
-
-    def make(self, rows: Sequence[tuple[Part, Row]]) -> None:
-        """Make the next rows, each of which belongs to a part."""
-        outcomes = self._writer.write([row for _, row in rows])
-        for part, some in groupby(zip(rows, outcomes, strict=True), key=lambda pair: pair[0][0]):
-            if self._making is None or self._making.part is not part:
-                self.finish()
-                self._making = _Making(part)
-            self._making.add([outcome for _, outcome in some], self._tables)
-
-    def take(self, part: Part, written: Written) -> None:
-        """Take a part as it was written before."""
-        self.finish()
-        self._writer.take(part, written)
-        self._tables.write(part.dataset, written.rows)
-        self._tables.count(part.dataset, written.figures)
-
-    def finish(self) -> None:
-        """Write the rows of the part that was being made, and keep them for later runs."""
-        making, self._making = self._making, None
-        if making is None:
-            return
-        part = making.part
-        self._tables.count(part.dataset, making.figures)
-        if part.content is None:
-            return
-        rows = as_table(making.rows, self._tables.schema, part.dataset)
-        self._tables.write(part.dataset, rows)
-        if making.settled:
-            thinks = self._writer.thinks
-            self._known.keep(part, Written(rows, making.figures, making.asked, thinks))
-
-
-def _steps(
-    parts: Iterable[Part], known: WrittenParts
-) -> Iterator[tuple[Part, Written] | list[tuple[Part, Row]]]:
-    """In their order: parts that were written before, and blocks of the rows of others."""
-    block: list[tuple[Part, Row]] = []
-    for part in parts:
-        if (written := known.find(part)) is not None:
-            if block:
-                yield block
-                block = []
-            yield part, written
-            continue
-        for row in part.rows():
-            block.append((part, row))
-            del row
-            if len(block) >= BLOCK_ROWS:
-                yield block
-                block = []
+    block: list[T] = []
+    held = 0
+    for thing in things:
+        if block and held + rows(thing) > BLOCK_ROWS:
+            yield block
+            block, held = [], 0
+        block.append(thing)
+        held += rows(thing)
+        del thing
     if block:
         yield block
-
-
-def _length(row: Row) -> int:
-    return len(row.messages[-1]["content"])
 
 
 def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
@@ -197,11 +144,3 @@ def _summary(stage: str, metrics: dict[str, Any], speed: dict[str, Any]) -> str:
     if right := all_right(metrics):
         phrases.append(right)
     return "; ".join(phrases)
-
-
-def blocks_of(rows: Iterable[T]) -> Iterator[list[T]]:
-    """All rows in their order, `BLOCK_ROWS` at a time."""
-    source = iter(rows)
-    while block := list(islice(source, BLOCK_ROWS)):
-        yield block
-        del block  # before the next one is made

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
 from pipeline.base.paths import Paths
-from pipeline.base.tables import open_table
+from pipeline.base.tables import as_table, open_table
 from pipeline.captions.clip_tokens import ClipTokens
 from pipeline.captions.figures import Figures, TableFigures
 from pipeline.captions.judging import Candidate, Outcome
+from pipeline.captions.parts import Written
 from pipeline.captions.rows import Given, Row
 from pipeline.captions.settings import RULES, Settings
 from pipeline.graph.verbalise import verbalise
@@ -21,16 +20,13 @@ from pipeline.graph.verbalise import verbalise
 class CaptionTables:
     """The tables of all datasets, written part by part, and their figures.
 
-    Attributes:
-        schema: of the tables.
-
     Args:
         stack: when it closes without an error, the tables appear, whole.
     """
 
     def __init__(self, settings: Settings, paths: Paths, stack: ExitStack) -> None:
         params, stage = settings.params, settings.stage
-        self._settings, self.schema = settings, stage.schema
+        self._settings = settings
         self._tokenizer = ClipTokens(params.vlm, paths.cache, paths.root)
         self._figures = {dataset: TableFigures() for dataset in params.datasets}
         expected, model = Expected(params, paths), {"llm": identity_hash(settings.identity)}
@@ -43,26 +39,28 @@ class CaptionTables:
             for dataset in params.datasets
         }
 
-    def rows(self, outcomes: Sequence[Outcome], figures: TableFigures) -> list[dict[str, Any]]:
-        """Rows of a table for outcomes of one dataset, in their order; they are counted in the figures."""
+    def written(self, dataset: str, outcomes: Sequence[Outcome]) -> Written:
+        """What comes of the rows of a part, whose ids ascend."""
         finals = [_final(outcome, self._settings) for outcome in outcomes]
         texts = sorted({final.text for final in finals if final.text is not None})
         lengths = dict(zip(texts, self._tokenizer.count(texts), strict=True))
-        rows = []
+        rows, figures = [], TableFigures()
         for outcome, final in zip(outcomes, finals, strict=True):
             row = _table_row(outcome, final, self._settings)
             row["clip_tokens"] = None if final.text is None else lengths[final.text]
             figures.add(outcome, final, row, self._tokenizer.context_length)
             rows.append(row)
-        return rows
+        return Written(
+            as_table(rows, self._settings.stage.schema, dataset),
+            figures,
+            asked=sum(outcome.row.brought is None and not outcome.row.empty for outcome in outcomes),
+            thinks=any(outcome.thinks for outcome in outcomes),
+        )
 
-    def write(self, dataset: str, rows: pa.Table | list[dict[str, Any]]) -> None:
-        """Add rows to a dataset's table; their ids come after those of all earlier ones."""
-        self._tables[dataset].write(rows)
-
-    def count(self, dataset: str, figures: TableFigures) -> None:
-        """Add the figures of some of a dataset's rows."""
-        self._figures[dataset].update(figures)
+    def add(self, dataset: str, written: Written) -> None:
+        """Add the rows of a part; their ids come after those of all earlier ones."""
+        self._tables[dataset].write(written.rows)
+        self._figures[dataset].update(written.figures)
 
     @property
     def tokenizer(self) -> str:

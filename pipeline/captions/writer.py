@@ -85,14 +85,10 @@ class TextWriter:
     def take(self, part: Part, written: Written) -> None:
         """Count the rows of a part that is not made again."""
         self._first_texts -= written.rows.num_rows
+        self._session.expect(self._first_texts)
         self.speed.kept_rows += written.rows.num_rows
         self._failures.count(part.dataset, written.asked)
         self._judge.thinks = self._judge.thinks or written.thinks
-
-    @property
-    def thinks(self) -> bool:
-        """Whether answers of the model may begin with thoughts, by what is known so far."""
-        return self._judge.thinks
 
     def _shorten(self, outcomes: Sequence[Outcome], leave: bool) -> None:
         """Where a prompt or its text is too long, ask with half of the graph, then half of that, and so on.

@@ -16,7 +16,6 @@ from pipeline.cluster.connection import RayCluster, import_ray
 from pipeline.llm.ray_rows import ROW, RayRows, absolute
 from pipeline.llm.types import Engine, Request, Result
 from pipeline.llm.vllm_arguments import IN_FLIGHT_PER_SEQUENCE, vllm_arguments
-from pipeline.llm.vllm_on_cpu import model_in_the_core
 
 DATASET_ROWS = 65_536  # of one Ray dataset: bounds the memory; each dataset loads the engines again
 DATASET_IMAGE_BYTES = 4 * 2**30  # of the images of one Ray dataset, which Ray holds, on disk where need be
@@ -47,8 +46,7 @@ class RayEngine(Engine):
             arguments = arguments.completed(on_cpu)
             self._effective = {"device": "cpu" if on_cpu else "gpu", **arguments.engine}
             self._rows = RayRows(arguments, params.images)
-            engine = model_in_the_core(arguments.engine) if on_cpu else dict(arguments.engine)
-            self._processor = self._build(engine, speed, on_cpu)
+            self._processor = self._build(dict(arguments.engine), speed, on_cpu)
         except BaseException:
             self.close()
             raise

@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pipeline.llm.vllm_arguments import (
     vllm_arguments,
 )
 from pipeline.llm.vllm_images import image_placeholder
-from pipeline.llm.vllm_on_cpu import memory_nodes, model_in_the_core, threads_of_the_core
+from pipeline.llm.vllm_on_cpu import model_in_the_core, threads_of_the_core
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,7 @@ class VllmEngine(Engine):
     def __init__(self, params: LlmParams, speed: dict[str, Any], seed: int, root: Path) -> None:
         self._model = params.model
         self._images, self._placeholder = params.images, None
-        arguments = vllm_arguments(params, speed, seed, root).completed(on_cpu := runs_on_cpu())
-        if on_cpu and memory_nodes() == 1:
-            arguments = replace(arguments, engine=model_in_the_core(arguments.engine))
-        self._arguments = arguments
+        self._arguments = vllm_arguments(params, speed, seed, root).completed(runs_on_cpu())
         if params.images:
             self._placeholder = image_placeholder(self._model_config(), self._model)
         self._start()
@@ -76,8 +73,9 @@ class VllmEngine(Engine):
         guarded()
         children_without_sigint()
         try:
-            with threads_of_the_core(arguments.engine):
-                self._llm = LLM(**arguments.engine)
+            engine = model_in_the_core(arguments.engine) if runs_on_cpu() else arguments.engine
+            with threads_of_the_core(engine):
+                self._llm = LLM(**engine)
         except Exception as error:
             raise load_error("load the model", self._model, error) from error
         self._death = CoreWatch(self._llm.llm_engine.engine_core)

@@ -13,22 +13,21 @@ _IN_THE_CORE = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 _EXECUTOR = "distributed_executor_backend"
 _THREADS = "OMP_NUM_THREADS"
 _BINDING, _UNBOUND = "VLLM_CPU_OMP_THREADS_BIND", "nobind"
+_RESERVED = "VLLM_CPU_NUM_OF_RESERVED_CPU"
 _PARTS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
 def model_in_the_core(engine: Mapping[str, Any]) -> dict[str, Any]:
     """vLLM's arguments for a model that is in one part; others, and an executor that is named, stay.
 
-    All stays too where a person has bound vLLM's threads.
+    On a machine with several memory nodes all stays too: there vLLM keeps the model's process at one of them.
+    So it does where a person has set how vLLM binds its threads.
     """
     whole = all(int(engine.get(part) or 1) == 1 for part in _PARTS)
-    bound = os.environ.get(_BINDING, _UNBOUND) != _UNBOUND
-    return {_EXECUTOR: _IN_THE_CORE, **engine} if whole and not bound else dict(engine)
-
-
-def memory_nodes() -> int:
-    """How many memory nodes this process's processors belong to; vLLM itself keeps a model at one of them."""
-    return len({cpu.numa_node for cpu in _allowed_cpus()})
+    bound = os.environ.get(_BINDING, _UNBOUND) != _UNBOUND or _RESERVED in os.environ
+    if not whole or bound or len({cpu.numa_node for cpu in _allowed_cpus()}) > 1:
+        return dict(engine)
+    return {_EXECUTOR: _IN_THE_CORE, **engine}
 
 
 @contextmanager

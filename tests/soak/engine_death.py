@@ -25,7 +25,7 @@ PROMISE = (
 )
 HOW = (
     "The embedded captioner in real vLLM, in this process and on Ray, writes 60 captions. After a random "
-    "one, SIGKILL ends vLLM's core, a replica, the node's part of the cluster, or its head."
+    "one, SIGKILL ends vLLM's core or worker, a replica, the node's part of the cluster, or its head."
 )
 TEST_TRIALS = 0  # minutes each; tests/pipeline try the same
 SOAK_TRIALS = 12
@@ -35,6 +35,7 @@ ROWS = 60
 KINDS = {  # the engine, and the name of the process
     "vllm core": ("vllm", "EngineCore"),
     "core of a replica": ("ray", "EngineCore"),
+    "worker of a replica": ("ray", "VLLM::Worker"),
     "replica": ("ray", "ray::MapWorker"),
     "raylet": ("ray", "raylet"),
     "head": ("ray", "gcs_server"),

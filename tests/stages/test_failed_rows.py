@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.base.errors import UserError
+from pipeline.base.storage import remove_unused
 from pipeline.captions.row_cache import Entry
-from pipeline.captions.run import row_cache
+from pipeline.captions.run import row_cache, written_parts
 from pipeline.llm import endpoint_engine
 from pipeline.llm.types import Request, Result
 from stages import interpret
@@ -124,6 +125,7 @@ def test_an_empty_text_of_an_older_cache_is_asked_again(toy: Toy) -> None:
     cache = row_cache(toy.paths)
     for part in cache.parts():
         part.unlink()
+    remove_unused(written_parts(toy.paths), days=0)
     cache.add(
         [
             Entry(

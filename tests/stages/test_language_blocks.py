@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base import progress
+from pipeline.base import progress, tables
 from pipeline.base.errors import UserError
 from pipeline.base.interrupts import Interrupted
 from pipeline.base.schemas import QUERIES
 from pipeline.base.tables import read_table, write_table
+from pipeline.captions import parts
 from pipeline.captions import run as blocks
 from pipeline.captions.rows import Row
 from pipeline.llm.types import Request, Result
@@ -31,6 +32,13 @@ def _mixed(toy: Toy, request: Request) -> Result:
     return answered(request, text + (" It is calm." if "green" in prompt else ""))
 
 
+def in_blocks(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Blocks of at most so many rows."""
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(parts, "MOST_ROWS", rows)  # of `interpret`; those of `caption` are batches
+    monkeypatch.setattr(tables, "READ_ROWS", rows)
+
+
 @pytest.mark.parametrize("stage", ["interpret", "caption"])
 @pytest.mark.parametrize("size", [1, 3, 7])
 def test_blocks_change_no_byte_and_no_request(
@@ -41,7 +49,7 @@ def test_blocks_change_no_byte_and_no_request(
     tables, metrics = toy.tables(stage), toy.paths.metrics(stage).read_bytes()
     assert toy.metrics(stage)["all"]["failed"] == 2
     shutil.rmtree(toy.paths.cache)
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", size)
+    in_blocks(monkeypatch, size)
     engine = toy.run(lambda request: _mixed(toy, request), stage)
     assert (engine.opened, engine.closed) == (1, 1)
     # twins in two blocks share a request, and one that failed is left to the next run
@@ -52,14 +60,14 @@ def test_blocks_change_no_byte_and_no_request(
 def test_a_full_cache_opens_no_engine_for_any_block(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     toy.run()
     tables = toy.tables()
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 3)
+    in_blocks(monkeypatch, 3)
     assert toy.run().opened == 0 and toy.tables() == tables
 
 
 def test_wrong_edits_in_the_last_block_are_refused_before_an_engine_is_opened(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 3)
+    in_blocks(monkeypatch, 3)
     toy.with_params(datasets=["free", "toy"])
     queries = read_table(toy.paths.queries("toy"), QUERIES).to_pylist()
     queries[-1]["edits"][0]["op"] = "remove"
@@ -77,7 +85,7 @@ def test_an_interrupt_in_a_later_block_counts_all_texts_and_leaves_the_old_table
     toy.run(toy.failing("purple"))
     tables = toy.tables()
     shutil.rmtree(toy.paths.cache)
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 3)
+    in_blocks(monkeypatch, 3)
 
     engine = toy.interrupted(after=9)
     with pytest.raises(Interrupted, match="the 9 texts generated are kept"):
@@ -96,7 +104,7 @@ def test_one_block_of_rows_is_held_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     toy = Toy(tmp_path, rows=40)
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 8)
+    in_blocks(monkeypatch, 8)
     held, before = [], _rows_held()  # other tests keep some
 
     def answer(request: Request) -> Result:
@@ -119,7 +127,7 @@ def test_one_bar_shows_the_rows_of_all_blocks(
     monkeypatch.setattr(progress, "FIRST_S", 0.0)
     monkeypatch.setattr(progress, "LINE_S", 0.0)
     toy.with_params(datasets=["toy", "free"])
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 4)
+    in_blocks(monkeypatch, 4)
     with caplog.at_level(logging.INFO, logger=progress.__name__):
         toy.run()
     shown = [message for message in caplog.messages if message.startswith("interpret: ")]

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.base.interrupts import Interrupted
 from pipeline.base.metrics_io import read_metrics
-from pipeline.captions.run import row_cache
+from pipeline.base.storage import remove_unused
+from pipeline.captions.run import row_cache, written_parts
 from pipeline.llm.types import Request, Result
 from stages import interpret
 from tests.language_toy import NO_TENSORS, ROOT, Toy, answered
@@ -188,6 +189,7 @@ def test_a_damaged_part_is_generated_again_and_counted(
     (part,) = row_cache(toy.paths).parts()
     content = part.read_bytes()
     part.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+    remove_unused(written_parts(toy.paths), days=0)
     assert {request.key for request in toy.run().asked} == set(keys)
     assert toy.tables() == whole
     assert "1 damaged part of the cache set aside" in capsys.readouterr().err

@@ -48,7 +48,8 @@ class Gallery:
         stored, read = np.empty((size, dimension), self.vectors.dtype), torch.empty(size, dimension)
         whole = _only_read(self.vectors)
         for index in self.index.split(size):
-            first, count = int(index[0]), len(index)
+            count = len(index)
+            first = int(index[0]) if count else 0
             if bool((index == torch.arange(first, first + count)).all()):
                 rows = whole[first : first + count]
             else:

@@ -145,3 +145,28 @@ def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_what_libraries_say_of_a_limit_is_understood(text: str) -> None:
     assert "ulimit -n" in str(storage.storage_error(RuntimeError(text)))
+
+
+def test_what_no_run_has_used_for_long_goes_from_a_cache(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").touch()
+    for name in ("new", "used", "old"):
+        (tmp_path / name).write_text("12345")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("used", "old", "other", "link"):
+        os.utime(tmp_path / name, (0, 0), follow_symlinks=False)
+    (tmp_path / ".left.1.tmp").mkdir()
+    assert storage.size_of(tmp_path) >= 15
+    storage.use(tmp_path / "used")
+    storage.remove_unused(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["new", "used"]
+    storage.remove_unused(tmp_path, days=0)
+    assert os.listdir(tmp_path) == [] and storage.size_of(tmp_path) == 0
+    storage.remove_unused(tmp_path / "absent")
+    assert storage.size_of(tmp_path / "absent") == 0
+
+
+def test_a_file_is_readable_if_its_bytes_are(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert storage.is_readable(tmp_path / "a")
+    assert not storage.is_readable(tmp_path) and not storage.is_readable(tmp_path / "b")

@@ -1,16 +1,13 @@
 """Parts of a language stage's rows: how they are cut, and what they are made from."""
 
-import os
 import random
-import time
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from pipeline.base.schemas import SCENE_GRAPHS
 from pipeline.captions import parts
-from pipeline.captions.parts import content_of, cut, remove_unused
+from pipeline.captions.parts import content_of, cut
 from pipeline.faithfulness.check import vocabulary_of
 from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.graph.table import labels_of
@@ -39,16 +36,6 @@ def test_the_content_of_a_part_is_its_rows_and_what_they_are_made_from() -> None
     one, same = (pa.Table.from_batches(_batches(["a", "b", "c"], size)) for size in (1, 3))
     assert content_of(one, {"a": 1}) == content_of(same, {"a": 1})
     assert len({content_of(one), content_of(one, {"a": 1}), content_of(one.slice(1))}) == 3
-
-
-def test_parts_that_nobody_used_for_long_go(tmp_path: Path) -> None:
-    for name, days in {"new": 1, "old": 31}.items():
-        file = tmp_path / name
-        file.touch()
-        os.utime(file, (time.time() - days * 86_400,) * 2)
-    remove_unused(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["new"]
-    remove_unused(tmp_path / "absent")
 
 
 def test_the_labels_of_a_table_are_those_of_its_groups() -> None:

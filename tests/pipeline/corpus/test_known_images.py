@@ -1,6 +1,7 @@
 """Images that earlier runs have decoded: known while nobody has touched them, else decoded again."""
 
 import os
+import random
 import shutil
 import time
 from pathlib import Path
@@ -85,13 +86,46 @@ def test_files_that_are_gone_are_forgotten_and_new_ones_are_learnt(folder: Path,
 def test_a_damaged_store_is_set_aside(folder: Path, decoded: list[str]) -> None:
     _probes(folder)
     (store,) = (folder.parent / "known").iterdir()
-    data = bytearray(store.read_bytes())
-    data[len(data) // 3] ^= 0xFF
-    store.write_bytes(data)
-    decoded.clear()
-    assert _probes(folder) == _plain(folder) and decoded == NAMES
+    data, rng = store.read_bytes(), random.Random(0)
+    for trial in range(40):
+        changed = bytearray(data)
+        changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        store.write_bytes(changed if trial % 4 else data[: rng.randrange(len(data))])
+        assert _probes(folder) == _plain(folder)
     decoded.clear()
     assert _probes(folder) == _plain(folder) and decoded == NAMES[3:]
+
+
+def test_what_is_known_of_another_folder_is_not_believed(folder: Path, decoded: list[str]) -> None:
+    _probes(folder)
+    _probes(folder, max_pixels=205)
+    first, second = (folder.parent / "known").iterdir()
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(one)
+    decoded.clear()
+    assert _probes(folder) == _plain(folder) and decoded == NAMES
+
+
+def test_a_store_that_cannot_be_written_costs_nothing_but_time(
+    folder: Path, decoded: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder.parent / "known").touch()
+    for _ in range(2):
+        decoded.clear()
+        assert _probes(folder) == _plain(folder) and decoded == NAMES
+    assert "what is known of the images cannot be kept" in caplog.text
+
+
+def test_a_time_that_is_centuries_away_is_none(folder: Path, decoded: list[str]) -> None:
+    try:
+        os.utime(folder / NAMES[0], (2**35, 2**34))
+    except OSError:
+        pytest.skip("the file system has no such time")
+    for _ in range(2):
+        decoded.clear()
+        assert _probes(folder) == _plain(folder)
+    assert NAMES[0] in decoded or (folder / NAMES[0]).stat().st_mtime_ns < 2**63
 
 
 def test_a_file_that_may_still_change_is_not_remembered(
