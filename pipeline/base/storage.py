@@ -223,8 +223,13 @@ def remove_unused(folder: Path, days: float = UNUSED_DAYS) -> None:
                 os.unlink(entry.path)
 
 
-def is_readable(file: Path) -> bool:
-    """Whether the bytes of a file can be read now."""
+def is_damaged(file: Path) -> bool:
+    """Whether a file that could not be understood is to blame for it itself.
+
+    It is not where it is gone by now, or where its bytes cannot be read: then the machine is to blame.
+    """
+    if not file.is_file():
+        return os.path.lexists(file)
     try:
         with open(file, "rb") as opened:
             opened.read(1)

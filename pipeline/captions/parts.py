@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.base.code import code_hash
 from pipeline.base.errors import UserError
 from pipeline.base.files import identity_hash, set_aside
-from pipeline.base.storage import is_readable, use
+from pipeline.base.storage import is_damaged, use
 from pipeline.base.tables import content_hash, read_table, table_provenance, write_table
 from pipeline.captions.figures import TableFigures
 from pipeline.captions.rows import Row
@@ -108,7 +108,7 @@ class WrittenParts:
             figures = TableFigures.of(record["figures"])
             written = Written(rows, figures, record["asked"], record["thinks"])
         except (UserError, KeyError, TypeError):
-            if is_readable(file):  # else another process has deleted it, or the machine is to blame
+            if is_damaged(file):
                 self.damaged += 1
                 set_aside(file)
             return None

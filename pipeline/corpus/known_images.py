@@ -21,7 +21,7 @@ from pipeline.base.code import code_hash
 from pipeline.base.errors import UserError, one_line
 from pipeline.base.files import identity_hash, set_aside
 from pipeline.base.images import Probe, probe_all
-from pipeline.base.storage import is_readable, remove_unused, use
+from pipeline.base.storage import is_damaged, remove_unused, use
 from pipeline.base.tables import read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class KnownImages:
                 self._known = read_table(self._file, _FOUND, expect=self._made_from).combine_chunks()
                 use(self._file)
             except UserError:
-                if is_readable(self._file):
+                if is_damaged(self._file):
                     set_aside(self._file)  # the images are decoded again
 
     def probe_all(self, files: Sequence[str], workers: int) -> Iterator[Probe]:

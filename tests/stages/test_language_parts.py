@@ -91,6 +91,10 @@ def test_a_damaged_part_is_set_aside_and_made_again(toy: Toy, checked: list[str]
         data[random.randrange(len(data))] ^= 0xFF
         file.write_bytes(data)
     files[3].write_bytes(files[4].read_bytes())  # of other rows
+    files[5].unlink()
+    files[5].mkdir()
+    files[6].unlink()
+    files[6].symlink_to(files[6].name)
     checked.clear()
     assert toy.run().opened == 0 and checked
     assert toy.tables() == tables and toy.paths.metrics("interpret").read_bytes() == metrics

@@ -166,7 +166,8 @@ def test_what_no_run_has_used_for_long_goes_from_a_cache(tmp_path: Path) -> None
     assert storage.size_of(tmp_path / "absent") == 0
 
 
-def test_a_file_is_readable_if_its_bytes_are(tmp_path: Path) -> None:
+def test_a_file_is_damaged_if_its_bytes_can_be_read_or_it_is_none(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    assert storage.is_readable(tmp_path / "a")
-    assert not storage.is_readable(tmp_path) and not storage.is_readable(tmp_path / "b")
+    (tmp_path / "link").symlink_to("nowhere")
+    assert storage.is_damaged(tmp_path / "a") and storage.is_damaged(tmp_path / "link")
+    assert storage.is_damaged(tmp_path) and not storage.is_damaged(tmp_path / "b")
