@@ -25,6 +25,7 @@ from pipeline.vision.vlm import Vlm, load_vlm
 from speed.figures import Figure, Run, in_turns, ratio, seconds
 
 UNIT = "ratio of images per second"
+_FORK = "fork"  # a measurement's process would start workers that import everything again, as it did itself
 
 
 class _Plain:
@@ -59,6 +60,7 @@ def measure(run: Run) -> dict[str, Figure]:
             batch_size=batch,
             num_workers=cores,
             collate_fn=len,  # no pixels travel
+            multiprocessing_context=_FORK,
         )
         for _ in loader:
             pass
@@ -107,6 +109,7 @@ def _loop(vlm: Vlm, sources: Sequence[Source], batch: int, workers: int) -> None
         _Plain(sources, vlm.preprocess),  # type: ignore[arg-type]
         batch_size=batch,
         num_workers=workers,
+        multiprocessing_context=_FORK,
     )
     with torch.no_grad():
         for images in loader:

@@ -145,8 +145,8 @@ def _few_queries(evidence: Evidence) -> Iterator[Row]:
     for dataset, details in evidence.details.items():
         for state, tower in ((UNTUNED, FROZEN), (TUNED, TUNED)):
             for way, by_size in details["few_queries"][state].items():
-                for size, metrics in by_size.items():
-                    for measure, value in metrics.items():
+                for size in sorted(by_size, key=int):
+                    for measure, value in by_size[size].items():
                         where = {"text_tower": tower, "variant": way}
                         yield _row("few queries", dataset, f"{measure}, {size}", value, **where)
 
