@@ -21,7 +21,7 @@ from trainer.retrieval.answers import Answers, make_answers
 from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import TOP, dot_scores, queries_at_once, rank_all
 
-SHAPES = ((500, 200_000, 512), (500, 400_000, 768))  # queries, images, dimension
+SHAPES = ((500, 200_000, 512), (2_000, 400_000, 768))  # queries, images, dimension
 _TINY = ((20, 300, 16), (20, 600, 32))
 _PEERS = {
     "rank_vs_matmul_topk": ("bare", f"the bare matrix product in chunks and torch.topk({TOP}) of a float32"),
