@@ -145,8 +145,7 @@ class TableFigures:
         """
         figures = cls()
         figures._counts.update(record["counts"])
-        for name, sums in record["qualities"].items():
-            figures._qualities.update(Qualities({name: Quality(**sums)}))
+        figures._qualities = Qualities({name: Quality(**sums) for name, sums in record["qualities"].items()})
         return figures
 
     def figures(self) -> Figures:

@@ -44,9 +44,7 @@ _FOUND = pa.schema(
 )
 _AT_ONCE = 4_096  # images that are Python objects at a time
 _SAVED_AFTER = 65_536  # images that were decoded; then again after twice as many, and so on
-_SETTLED_NS = (
-    2 * 10**9
-)  # a file that is younger may change again within the same tick of its file system's clock
+_SETTLED_NS = 2 * 10**9  # a younger file may change again within one tick of its file system's clock
 
 
 class KnownImages:
