@@ -50,6 +50,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "embedded/world": ("pipeline/graph", "pipeline/corpus"),
     "embedded/captioner": ("embedded", "embedded/world", "pipeline/graph", "pipeline/pairs"),
     "embedded/vlm": ("embedded", "embedded/world", "pipeline/graph"),
+    "embedded/photographs": (
+        "embedded", "embedded/vlm", "pipeline/graph", "pipeline/boxes", "pipeline/corpus",
+    ),
     "stages": ("trainer/*", "pipeline/*", "embedded/world"),
     "lempo/search": (
         "pipeline/captions", "pipeline/faithfulness", "pipeline/llm", "pipeline/vision", "pipeline/graph",

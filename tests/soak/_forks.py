@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,7 @@ def _own_resource_tracker() -> None:
 def _command(argv: list[str], folder: str, limits: dict[str, int], starting: int) -> None:
     """In the fork: run the command and end; `starting` is closed when it starts."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
     _own_resource_tracker()
     os.chdir(folder)
     log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

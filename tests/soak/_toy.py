@@ -127,7 +127,7 @@ class Toy:
         self.seconds: dict[str, float] = {}
         make_vlm_folder(folder / "models/vlm")
         config = make_tiny_llama(folder / "models/llm") / "config.json"
-        config.write_text(json.dumps({**json.loads(config.read_text()), "max_position_embeddings": 2048}))
+        config.write_text(json.dumps({**json.loads(config.read_text()), "max_position_embeddings": 8192}))
 
     def forks(self, engine: str) -> Forks:
         if engine not in self._forks:

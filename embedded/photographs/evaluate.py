@@ -1,0 +1,112 @@
+"""Measure a model on tiles of photographs that it has never seen:
+
+    python -m embedded.photographs.evaluate --model FOLDER --photographs FOLDER --places site3,site4
+
+Texts are captions that state every fact of a tile's graph. Tiles are cut as the stage `corpus` does it.
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from embedded.photographs.photographs import Photograph, read_photographs
+from embedded.photographs.tiles import View, graphs_of, usual_sizes
+from embedded.vlm.captions import describe
+from embedded.vlm.evaluate import recall
+from pipeline.corpus.tiles import Cutting, content, tiles
+from pipeline.graph.scene_graph import GroupGraph
+
+
+def cut(photographs: list[Photograph], cutting: Cutting) -> list[View]:
+    """The upright tiles of photographs that may stay."""
+    least, most = cutting.objects or (0, 1 << 30)
+    found = []
+    for number, photograph in enumerate(photographs):
+        for tile in tiles(photograph.width, photograph.height, cutting):
+            shown = content(photograph.boxes, tile, cutting.keep)
+            if not shown.cut and least <= len(shown.boxes) <= most:
+                found.append(View(number, tile, False, 0, tuple(shown.boxes)))
+    return found
+
+
+def measure(scores: torch.Tensor, graphs: list[GroupGraph], numbers: list[int]) -> dict[str, Any]:
+    """Percent of texts whose own tile is found.
+
+    Args:
+        scores: (N, N) texts by tiles.
+        numbers: for each tile that of its photograph.
+
+    Returns:
+        `all`: among all tiles; `alike`: the same, where a tile with an equal graph is right too;
+        `one_photograph`: R@1 among the text's own tile and those of its photograph with other graphs.
+    """
+    _, same = np.unique([repr(graph) for graph in graphs], return_inverse=True)
+    equal = torch.from_numpy(same[:, None] == same)
+    place = torch.tensor(numbers)
+    here = place[:, None] == place
+    own = scores.diagonal().unsqueeze(1)
+    best = scores.masked_fill(~equal, -torch.inf).amax(dim=1, keepdim=True)
+    rank = ((scores > best) & ~equal).sum(dim=1)
+    others = (here & ~equal).sum(dim=1)
+    first = ~((scores > own) & here & ~equal).any(dim=1)
+    return {
+        "tiles": len(graphs),
+        "all": recall(scores),
+        "alike": {f"R@{k}": round(100 * (rank < k).float().mean().item(), 1) for k in (1, 10)},
+        "one_photograph": {
+            "R@1": round(100 * first[others > 0].float().mean().item(), 1),
+            "chance": round(100 * (1 / (1 + others[others > 0].float())).mean().item(), 1),
+        },
+    }
+
+
+def main() -> None:
+    import open_clip
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--photographs", type=Path, required=True)
+    parser.add_argument("--places", default="")
+    parser.add_argument("--tile", type=int, default=180)
+    parser.add_argument("--overlap", type=int, default=120)
+    parser.add_argument("--keep", type=float, default=0.85)
+    parser.add_argument("--objects", type=int, nargs=2, default=(1, 8))
+    parser.add_argument("--most", type=int, default=395, help="tiles, drawn at random")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    photographs = read_photographs(options.photographs, [p for p in options.places.split(",") if p])
+    cutting = Cutting(options.tile, options.overlap, options.keep, objects=tuple(options.objects))
+    views = cut(photographs, cutting)
+    graphs = graphs_of(views, usual_sizes(views))
+    chosen = sorted(random.Random(0).sample(range(len(views)), min(options.most, len(views))))
+    views, graphs = [views[row] for row in chosen], [graphs[row] for row in chosen]
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{options.model}")
+    model.eval()
+    rng = random.Random(5)
+    texts = [describe(graph, rng).text for graph in graphs]
+    with torch.inference_mode():
+        pictures = [preprocess(view.picture(photographs[view.number].picture())) for view in views]
+        images = torch.cat(
+            [F.normalize(model.encode_image(torch.stack(p)), dim=-1) for p in _parts(pictures)]
+        )
+        words = torch.cat([F.normalize(model.encode_text(tokenizer(t)), dim=-1) for t in _parts(texts)])
+    figures = measure(words @ images.T, graphs, [view.number for view in views])
+    print(json.dumps(figures, indent=1))
+
+
+def _parts(rows: list[Any], size: int = 32) -> list[list[Any]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Tiles keep their boxes however they are turned, the pooling is timm's, a killed training ends the same."""
+
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
+
+from embedded.photographs import encoder, evaluate, train
+from embedded.photographs.photographs import read_photographs
+from embedded.photographs.tiles import draw_views, graphs_of, usual_sizes
+from pipeline.base.errors import UserError
+from pipeline.corpus.tiles import Cutting
+from pipeline.graph.scene_graph import Group, GroupGraph
+from tests.trainer.tiny import make_vlm_folder
+
+WEIGHTS = "open_clip_model.safetensors"
+COLOURS = {"car": (255, 0, 0), "boat": (0, 255, 0), "roof": (0, 0, 255)}
+CUTTING = Cutting(60, keep=0.85, objects=(1, 6))
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An open_clip folder with the smallest timm tower, and the words of the tests."""
+    folder = make_vlm_folder(tmp_path_factory.mktemp("start") / "vlm")
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"] = {
+        "timm_model_name": "mobilenetv2_035",
+        "timm_model_pretrained": False,
+        "timm_pool": "avg",
+        "timm_proj": "linear",
+        "image_size": 64,
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.manual_seed(3)
+    model = open_clip.CLIP(**config["model_cfg"])
+    save_file({name: w.contiguous() for name, w in model.state_dict().items()}, folder / WEIGHTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pictures of two sites with coloured boxes, as COCO."""
+    folder = tmp_path_factory.mktemp("photographs")
+    (folder / "images").mkdir()
+    draw, images, annotations = random.Random(0), list[dict[str, Any]](), list[dict[str, Any]]()
+    for number in range(6):
+        name = f"p{number}.png"
+        picture = Image.new("RGB", (150, 120), (90, 90, 90))
+        for place in range(12):
+            kind = draw.randrange(3)
+            x, y, w, h = 5 + place % 4 * 36, 5 + place // 4 * 38, draw.randint(6, 20), draw.randint(6, 20)
+            box = (x, y, x + w - 1, y + h - 1)
+            ImageDraw.Draw(picture).rectangle(box, fill=list(COLOURS.values())[kind])
+            annotations.append(
+                {"id": len(annotations), "image_id": number, "category_id": kind, "bbox": [x, y, w, h]}
+            )
+        picture.save(folder / "images" / name)
+        site = f"site{number % 2}"
+        images.append({"id": number, "file_name": name, "width": 150, "height": 120, "site": site})
+    categories = [{"id": number, "name": name} for number, name in enumerate(COLOURS)]
+    values = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(values))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def usual_settings() -> Iterator[None]:
+    """What a training sets for its process does not leak into other tests."""
+    threads = torch.get_num_threads()
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+
+
+def test_only_photographs_of_the_places_are_read(photographs: Path) -> None:
+    assert len(read_photographs(photographs)) == 6
+    assert {p.place for p in read_photographs(photographs, ["site1"])} == {"site1"}
+    with pytest.raises(UserError, match="no photograph is of site7"):
+        read_photographs(photographs, ["site1", "site7"])
+
+
+def test_a_box_lies_on_its_object_however_the_tile_is_turned(photographs: Path) -> None:
+    found = read_photographs(photographs)
+    views = draw_views(found, 8, CUTTING, 1.2, random.Random(1))
+    assert {(view.mirrored, view.turns) for view in views} == {
+        (m, t) for m in (False, True) for t in range(4)
+    }
+    for view in views:
+        pixels = np.asarray(view.picture(found[view.number].picture()))
+        assert pixels.shape == (view.tile.h, view.tile.w, 3)
+        for box in view.boxes:
+            x, y, w, h = box.bounds
+            whole = min(x, y) >= 0 and x + w <= view.tile.w and y + h <= view.tile.h
+            corners = [(x + 0.5, y + 0.5), (x + w - 0.5, y + h - 0.5)] if whole else [(x + w / 2, y + h / 2)]
+            for column, row in corners:
+                assert tuple(pixels[int(row), int(column)]) == COLOURS[box.name]
+
+
+def test_the_graph_says_where_things_are_in_the_turned_tile(photographs: Path) -> None:
+    found = read_photographs(photographs)
+    views = draw_views(found, 4, CUTTING, 1.0, random.Random(2))
+    for view, graph in zip(views, graphs_of(views, usual_sizes(views)), strict=True):
+        assert sum(int(group.quantity or 1) for group in graph.groups) == len(view.boxes)
+        assert {group.name for group in graph.groups} == {box.name for box in view.boxes}
+
+
+def test_the_pooling_is_that_of_open_clip(start: Path) -> None:
+    model = encoder.build_model(start, encoder.config_of(start, 96), seed=1).eval()
+    pixels = torch.randn(3, 3, 96, 96)
+    with torch.inference_mode():
+        ours = encoder.encode_maps(model, encoder.first_maps(model, pixels))
+        assert torch.allclose(ours, model.encode_image(pixels), atol=1e-5)
+
+
+def test_heads_start_at_a_part_of_the_map_each(start: Path) -> None:
+    pool = encoder.build_model(start, encoder.config_of(start, 96), seed=1).visual.head.pool
+    place = pool.pos_embed[1:].detach()
+    key, bias = pool.qkv.weight.chunk(3)[1].detach(), pool.qkv.bias.chunk(3)[0].detach()
+    shape = (pool.num_heads, pool.head_dim)
+    scores = (
+        torch.einsum("hd,hdc,pc->hp", bias.unflatten(0, shape), key.unflatten(0, shape), place) * pool.scale
+    )
+    for head in range(9):
+        row, column = divmod(int(scores[head].argmax()), 7)
+        assert (row * 3 // 7, column * 3 // 7) == divmod(head, 3)
+
+
+def test_a_folder_without_a_timm_tower_is_refused(tmp_path: Path) -> None:
+    folder = make_vlm_folder(tmp_path / "vlm")
+    with pytest.raises(SystemExit, match="timm"):
+        encoder.config_of(folder, 96)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, start: Path, photographs: Path, out: Path) -> bytes:
+    options = (
+        f"--start {start} --photographs {photographs} --places site0,site1 --out {out} --image-size 96 "
+        "--tile 60 --views 4 --together 2 --batch 8 --steps 6 --save-every 2 --threads 1"
+    )
+    monkeypatch.setattr(sys, "argv", ["train", *options.split()])
+    train.main()
+    return (out / WEIGHTS).read_bytes()
+
+
+def test_a_killed_training_ends_with_the_same_weights(
+    start: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    whole = run(monkeypatch, start, photographs, tmp_path / "whole")
+    step, calls = train.Trainer.step, 0
+
+    def killed(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise RuntimeError("killed")
+        return step(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Trainer, "step", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(patched, start, photographs, tmp_path / "again")
+    assert run(monkeypatch, start, photographs, tmp_path / "again") == whole
+    assert "going on from step 4" in capsys.readouterr().out
+
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'whole'}")
+    first = encoder.build_model(start, encoder.config_of(start, 96), seed=0)
+    changed = [
+        name
+        for name, weight in model.state_dict().items()
+        if not torch.allclose(weight, first.state_dict()[name], atol=1e-3)
+    ]
+    assert any(name.startswith("visual.head.pool") for name in changed)
+    assert not any(name.startswith("visual.trunk.blocks.0") for name in changed)
+    picture = preprocess(Image.new("RGB", (60, 60)))
+    assert picture.shape == (3, 96, 96) and model.encode_image(picture[None]).shape == (1, 16)
+
+
+def test_the_evaluation_prints_recall(
+    start: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    options = f"--model {start} --photographs {photographs} --tile 60 --overlap 30 --objects 1 6 --most 12"
+    monkeypatch.setattr(sys, "argv", ["evaluate", *options.split()])
+    evaluate.main()
+    printed = capsys.readouterr().out
+    figures = json.loads(printed[printed.index("{") :])
+    assert figures["tiles"] == 12 and 0 <= figures["all"]["R@1"] <= figures["all"]["R@10"] <= 100
+
+
+def test_recall_by_hand() -> None:
+    graphs = [GroupGraph(None, (Group(number, "car"),), ()) for number in ("1", "2", "2", "3")]
+    scores = torch.tensor(
+        [[0.9, 0.1, 0.1, 0.2], [0.8, 0.2, 0.7, 0.1], [0.1, 0.6, 0.5, 0.9], [0.9, 0.1, 0.1, 0.8]]
+    )
+    figures = evaluate.measure(scores, graphs, [0, 0, 1, 1])
+    # the second text finds the first tile, the fourth, too; the third text finds the fourth tile
+    assert figures["all"]["R@1"] == 25.0
+    assert figures["alike"]["R@1"] == 25.0
+    # within their photographs the second and the third text are wrong
+    assert figures["one_photograph"] == {"R@1": 50.0, "chance": 50.0}
