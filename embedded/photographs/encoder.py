@@ -11,39 +11,61 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from pipeline.base.errors import UserError
+
 WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+_TRUNK = ("conv_stem", "bn1", "blocks", "conv_head", "bn2")
 _AIM = 4.0  # what a head's own part of the map gets more than the others, before the softmax
 _PARTS = 3  # a side of the grid of parts
 
 
 def config_of(folder: Path, image_size: int) -> dict[str, Any]:
-    """`open_clip_config.json` of the model that starts from a folder."""
+    """`open_clip_config.json` of the model that starts from a folder.
+
+    Raises:
+        UserError: the folder lacks a file, or its towers are of another kind.
+    """
+    for name in (CONFIG, WEIGHTS, *TOKENIZER):
+        if not (folder / name).is_file():
+            raise UserError(
+                "the file is missing", "Name an open_clip folder with --start", file=folder / name
+            )
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    vision = config["model_cfg"]["vision_cfg"]
-    if "timm_model_name" not in vision:
-        raise SystemExit(f"{folder}: the image tower is no timm network: start from a folder with one")
-    vision |= {"timm_pool": "abs_attn", "timm_proj": "", "image_size": image_size}
+    values = config["model_cfg"]
+    if "timm_model_name" not in values["vision_cfg"]:
+        remedy = "Start from a folder with one"
+        raise UserError("the image tower is no timm network", remedy, file=folder / CONFIG)
+    if values.get("custom_text") or values["text_cfg"].get("pool_type", "argmax") != "argmax":
+        remedy = "Start from a folder with one that reads its feature at the end of the text"
+        raise UserError("the text tower is not open_clip's usual one", remedy, file=folder / CONFIG)
+    values["vision_cfg"] |= {"timm_pool": "abs_attn", "timm_proj": "", "image_size": image_size}
     return config
 
 
 def build_model(folder: Path, config: dict[str, Any], seed: int) -> Any:
-    """The model at the start of its training, with the weights of the folder where both have them."""
+    """The model at the start of its training, with the weights of the folder where both have them.
+
+    Raises:
+        UserError: the trunk has other parts than those of timm's EfficientNet and MobileNetV2, or no weights.
+    """
     from open_clip import CLIP
 
     torch.manual_seed(seed)
-    values = config["model_cfg"]
-    model = CLIP(values["embed_dim"], values["vision_cfg"], values["text_cfg"])
+    model = CLIP(**config["model_cfg"])
+    if not all(hasattr(model.visual.trunk, part) for part in _TRUNK):
+        reason, remedy = "the trunk is built otherwise than EfficientNet", "Start from such a network"
+        raise UserError(reason, remedy, file=folder / CONFIG, field="timm_model_name")
     weights = load_file(folder / WEIGHTS)
     missing, _ = model.load_state_dict({name: w.float() for name, w in weights.items()}, strict=False)
     if lacking := [name for name in missing if not name.startswith("visual.head.")]:
-        raise SystemExit(f"{folder}: the weights lack {lacking[0]}")
-    with torch.no_grad():
-        _aim_heads(model.visual.head.pool)
-    for parameter in model.visual.trunk.parameters():
-        parameter.requires_grad_(False)
+        raise UserError(f"the weights lack {lacking[0]}", "Complete the folder", file=folder / WEIGHTS)
+    if missing:  # else the folder has such a pool already
+        with torch.no_grad():
+            _aim_heads(model.visual.head.pool)
+    model.visual.trunk.requires_grad_(False)
     for part in last_parts(model):
-        for parameter in part.parameters():
-            parameter.requires_grad_(True)
+        part.requires_grad_(True)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -91,7 +113,7 @@ def pool_cells(pool: Any, maps: torch.Tensor) -> torch.Tensor:
 
 
 def _aim_heads(pool: Any) -> None:
-    """Start with two heads looking at each part of a 3 x 3 grid of the map, the rest anywhere."""
+    """Start with as many heads looking at each part of a 3 x 3 grid of the map, the rest anywhere."""
     rows, columns = pool.feat_size
     torch.nn.init.normal_(pool.pos_embed, std=0.3)
     place = pool.pos_embed[1:]  # (cells, C)

@@ -15,24 +15,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from embedded.photographs.photographs import Photograph, read_photographs
-from embedded.photographs.tiles import View, graphs_of, usual_sizes
+from embedded.photographs.maps import pixel_batches
+from embedded.photographs.photographs import read_photographs
+from embedded.photographs.tiles import cut_views, with_graphs
 from embedded.vlm.captions import describe
 from embedded.vlm.evaluate import recall
-from pipeline.corpus.tiles import Cutting, content, tiles
+from pipeline.base.errors import UserError
+from pipeline.corpus.tiles import Cutting
 from pipeline.graph.scene_graph import GroupGraph
 
-
-def cut(photographs: list[Photograph], cutting: Cutting) -> list[View]:
-    """The upright tiles of photographs that may stay."""
-    least, most = cutting.objects or (0, 1 << 30)
-    found = []
-    for number, photograph in enumerate(photographs):
-        for tile in tiles(photograph.width, photograph.height, cutting):
-            shown = content(photograph.boxes, tile, cutting.keep)
-            if not shown.cut and least <= len(shown.boxes) <= most:
-                found.append(View(number, tile, False, 0, tuple(shown.boxes)))
-    return found
+_TEXTS = 64  # at a time
 
 
 def measure(scores: torch.Tensor, graphs: list[GroupGraph], numbers: list[int]) -> dict[str, Any]:
@@ -67,8 +59,6 @@ def measure(scores: torch.Tensor, graphs: list[GroupGraph], numbers: list[int]) 
 
 
 def main() -> None:
-    import open_clip
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -83,10 +73,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    try:
+        figures = evaluate(options)
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    print(json.dumps(figures, indent=1))
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Cut the tiles, encode them and their captions, and measure.
+
+    Raises:
+        UserError: the photographs cannot be used, or no tile is left.
+    """
+    import open_clip
+
     photographs = read_photographs(options.photographs, [p for p in options.places.split(",") if p])
     cutting = Cutting(options.tile, options.overlap, options.keep, objects=tuple(options.objects))
-    views = cut(photographs, cutting)
-    graphs = graphs_of(views, usual_sizes(views))
+    views, graphs = with_graphs(cut_views(photographs, cutting))
+    if not views:
+        remedy = "Give a smaller --tile, or other --objects"
+        raise UserError("no tile of the photographs is left", remedy, file=options.photographs)
     chosen = sorted(random.Random(0).sample(range(len(views)), min(options.most, len(views))))
     views, graphs = [views[row] for row in chosen], [graphs[row] for row in chosen]
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{options.model}")
@@ -94,18 +101,12 @@ def main() -> None:
     model.eval()
     rng = random.Random(5)
     texts = [describe(graph, rng).text for graph in graphs]
+    parts = [texts[start : start + _TEXTS] for start in range(0, len(texts), _TEXTS)]
     with torch.inference_mode():
-        pictures = [preprocess(view.picture(photographs[view.number].picture())) for view in views]
-        images = torch.cat(
-            [F.normalize(model.encode_image(torch.stack(p)), dim=-1) for p in _parts(pictures)]
-        )
-        words = torch.cat([F.normalize(model.encode_text(tokenizer(t)), dim=-1) for t in _parts(texts)])
-    figures = measure(words @ images.T, graphs, [view.number for view in views])
-    print(json.dumps(figures, indent=1))
-
-
-def _parts(rows: list[Any], size: int = 32) -> list[list[Any]]:
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+        pixels = pixel_batches(photographs, views, preprocess)
+        images = torch.cat([F.normalize(model.encode_image(batch), dim=-1) for batch in pixels])
+        words = torch.cat([F.normalize(model.encode_text(tokenizer(part)), dim=-1) for part in parts])
+    return measure(words @ images.T, graphs, [view.number for view in views])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The frozen part of the image tower, computed once for every view: `maps.npy`, (N, C, H, W) float16."""
+"""Pixels of views, and what the frozen part of the image tower makes of them, computed once."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,46 +22,49 @@ _LIGHT = 0.25  # brightness and contrast vary by this share
 Preprocess = Callable[[Image.Image], torch.Tensor]
 
 
-def write_maps(
-    path: Path,
-    model: Any,
-    preprocess: Preprocess,
+def pixel_batches(
     photographs: Sequence[Photograph],
     views: Sequence[View],
-    rng: random.Random,
-) -> None:
-    """Compute the maps of all views, in their order, each in a light of its own."""
-    maps = None
-    with replacing(path) as temporary, torch.inference_mode():
-        done = 0
-        with Progress(total=len(views), title="maps of the views", unit="view") as progress:
-            for pixels in _batches(photographs, views, preprocess, rng):
-                with torch.autocast("cpu", torch.bfloat16):  # channels last and bfloat16: a sixth of the time
-                    batch = first_maps(model, pixels.to(memory_format=torch.channels_last)).half().numpy()
-                if maps is None:
-                    shape = (len(views), *batch.shape[1:])
-                    maps = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
-                maps[done : done + len(batch)] = batch
-                done += len(batch)
-                progress.update(len(batch))
-        if maps is not None:
-            maps.flush()
+    preprocess: Preprocess,
+    light: random.Random | None = None,
+) -> Iterator[torch.Tensor]:
+    """Normalised pixels (B, 3, H, W) of all views, in their order; each photograph is decoded once.
 
-
-def _batches(
-    photographs: Sequence[Photograph], views: Sequence[View], preprocess: Preprocess, rng: random.Random
-) -> Any:
-    """Normalised pixels (B, 3, H, W); each photograph is decoded once."""
+    Args:
+        light: gives each view a light of its own.
+    """
     waiting = []
     for number, of_one in groupby(views, key=lambda view: view.number):
         photograph = photographs[number].picture()
         for view in of_one:
-            waiting.append(preprocess(_in_other_light(view.picture(photograph), rng)))
+            picture = view.picture(photograph)
+            waiting.append(preprocess(picture if light is None else _in_other_light(picture, light)))
             if len(waiting) == _BATCH:
                 yield torch.stack(waiting)
                 waiting = []
     if waiting:
         yield torch.stack(waiting)
+
+
+def write_maps(path: Path, model: Any, views: int, pixels: Iterator[torch.Tensor]) -> None:
+    """Write the maps of all views: (N, C, H, W) float16. The other files in this folder are deleted."""
+    for other in path.parent.glob("*.npy"):
+        other.unlink()
+    device = next(model.parameters()).device
+    bar = Progress(total=views, title="maps", unit="tile")
+    with replacing(path) as temporary, torch.inference_mode(), bar:
+        maps, done = None, 0
+        for batch in pixels:
+            channels_last = batch.to(device, memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16):  # a sixth of the time on a CPU that has it
+                part = first_maps(model, channels_last).half().cpu().numpy()
+            if maps is None:
+                maps = np.lib.format.open_memmap(temporary, "w+", np.float16, (views, *part.shape[1:]))
+            maps[done : done + len(part)] = part
+            done += len(part)
+            bar.update(len(part))
+        if maps is not None:
+            maps.flush()
 
 
 def _in_other_light(image: Image.Image, rng: random.Random) -> Image.Image:

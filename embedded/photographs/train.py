@@ -2,15 +2,14 @@
 
     python -m embedded.photographs.train --start FOLDER --photographs FOLDER --places A,B --out models/mine
 
-The folder's image tower must be a timm network of convolutions. Its last block, attention pooling and the
-text tower learn, from random tiles and captions that are written from their graphs at every step. All else
-stays as it was.
+The folder's image tower must be a timm network such as MobileNetV2 or EfficientNet. Its last block, attention
+pooling and the text tower learn, from random tiles and captions that are written from their graphs at every
+step. All else stays as it was.
 
 After a kill the same command continues from the last state to the same weights.
 """
 
 import argparse
-import json
 import os
 import random
 from pathlib import Path
@@ -23,62 +22,60 @@ from torch.utils.data import DataLoader
 
 from embedded import state
 from embedded.photographs.batches import Pairs, ViewBatches
-from embedded.photographs.encoder import build_model, config_of, encode_maps, last_parts
+from embedded.photographs.encoder import CONFIG, TOKENIZER, WEIGHTS, build_model, config_of, encode_maps
 from embedded.photographs.export import export
-from embedded.photographs.maps import write_maps
+from embedded.photographs.maps import pixel_batches, write_maps
 from embedded.photographs.photographs import read_photographs
-from embedded.photographs.tiles import draw_views, graphs_of, usual_sizes
+from embedded.photographs.tiles import draw_views, with_graphs
 from embedded.training import Figures, Progress, add_options, prepare, settings_of
+from embedded.vlm.captions import Fact
 from embedded.vlm.encoder import encode_halves
 from embedded.vlm.losses import bag_loss, contrastive_loss
-from embedded.vlm.train import importance_of, rate_at
-from pipeline.base.files import sha256_file
+from embedded.vlm.train import MAX_SCALE, parameter_groups, rate_at, to_device
+from pipeline.base.code import code_hash
+from pipeline.base.errors import UserError
+from pipeline.base.files import identity_hash, sha256_file
 from pipeline.corpus.tiles import Cutting
 
-MAX_SCALE = 60.0
+_CODE = ("embedded/vlm", "pipeline/base/decode.py", "pipeline/boxes", "pipeline/corpus/tiles.py")
+_OF_MAPS = tuple(f"embedded/photographs/{name}.py" for name in ("encoder", "maps", "tiles"))
+_HARD = ("small", "large", "on", "inside", "left of", "above", "near")
+
+
+def importance_of(fact: Fact) -> float:
+    """Numbers, sizes and relations count twice: they show in few pixels, and are learnt last."""
+    return 2.0 if any(word.startswith("#") or word in _HARD for word in fact) else 1.0
 
 
 class Trainer:
     """The model, the head that reads facts and is dropped at the end, and the optimiser."""
 
-    def __init__(self, model: Any, batches: ViewBatches, rate: float) -> None:
+    def __init__(self, model: Any, batches: ViewBatches, rate: float, device: str) -> None:
+        self.device = torch.device(device)
         self.model = model
         self.head = torch.nn.Linear(model.text_projection.shape[1], len(batches.index))
         torch.nn.init.normal_(self.head.weight, std=0.02)
         with torch.no_grad():
             self.head.bias.copy_(torch.logit(batches.share().clamp(1e-4, 0.9)))
-        self.importance = torch.tensor([importance_of(fact) for fact in batches.index])
-        trunk = [p for part in last_parts(model) for p in part.parameters()]
-        pool = list(model.visual.head.parameters())
-        known = {id(p) for p in (*trunk, *pool)}
-        text = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": trunk, "weight_decay": 0.0, "peak": rate},
-                {"params": pool, "weight_decay": 0.05, "peak": rate},
-                {"params": text, "weight_decay": 0.05, "peak": rate},
-                {"params": self.head.parameters(), "weight_decay": 0.0, "peak": 5 * rate},
-            ],
-            betas=(0.9, 0.98),
-            fused=True,
-        )
+        for module in (self.model, self.head):
+            module.to(self.device)
+        self.importance = torch.tensor([importance_of(fact) for fact in batches.index], device=self.device)
+        groups = parameter_groups(model, list(self.head.parameters()), rate)
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self.stateful = {name: getattr(self, name) for name in ("model", "head", "optimizer")}
 
     def step(self, batch: Pairs, progress: float) -> Figures:
         """Learn one batch; `progress` from 0 to 1 sets the learning rate and the weights of the terms."""
-        stated, shown = batch.stated.float(), batch.shown.float()
-        with torch.autocast("cpu", torch.bfloat16):
-            image = encode_maps(
-                self.model, batch.maps.float().contiguous(memory_format=torch.channels_last)
-            ).float()
+        batch = to_device(batch, self.device)
+        maps = batch.maps.float().contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            image = encode_maps(self.model, maps).float()
             text = encode_halves(self.model, batch.texts).float()
-        holds = stated @ (1 - shown).T < 0.5
-        contrast, accuracy = contrastive_loss(
-            F.normalize(image, dim=-1), F.normalize(text, dim=-1), self.model.logit_scale.exp(), holds
-        )
+        normalised = F.normalize(image, dim=-1), F.normalize(text, dim=-1)
+        contrast, accuracy = contrastive_loss(*normalised, self.model.logit_scale.exp(), batch.holds)
         head = self.head.weight, self.head.bias
-        bag_image = bag_loss(image, *head, shown, self.importance)
-        bag_text = bag_loss(text, *head, stated, self.importance)
+        bag_image = bag_loss(image, *head, batch.shown.float(), self.importance)
+        bag_text = bag_loss(text, *head, batch.stated.float(), self.importance)
         loss = contrast + (1 - 0.5 * progress) * (bag_image + 0.5 * bag_text)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(progress)
@@ -103,101 +100,92 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=448, help="pixels that the model sees of a tile")
     parser.add_argument("--tile", type=int, default=180, help="pixels of a tile's side")
     parser.add_argument(
-        "--scale", type=float, default=1.1, help="tiles are up to so many times larger or smaller"
+        "--scale", type=float, default=1.1, help="how many times larger or smaller tiles may be"
     )
     parser.add_argument(
         "--objects", type=int, nargs=2, default=(1, 8), help="least and most objects of a tile"
     )
     parser.add_argument(
-        "--keep", type=float, default=0.85, help="the share of an object that lies in its tile"
+        "--keep", type=float, default=0.85, help="share of an object that must be in its tile"
     )
     parser.add_argument("--views", type=int, default=24, help="tiles of each photograph")
     parser.add_argument("--together", type=int, default=4, help="tiles of one photograph in a batch")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=128, help="tiles, a multiple of --together")
     parser.add_argument("--save-every", type=int, default=200, help="steps between two states")
     options = parser.parse_args()
-    options.device = "cpu"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # captions are made in a forked process
     prepare(options, warn_only=True)
-    names = (
-        "steps",
-        "batch",
-        "rate",
-        "seed",
-        "places",
-        "image_size",
-        "tile",
-        "scale",
-        "keep",
-        "views",
-        "together",
-    )
-    settings = settings_of(options, names, "embedded/photographs")
-    settings |= {
-        "objects": list(options.objects),
-        "start": sha256_file(options.start / "open_clip_model.safetensors"),
-    }
-    train(options, settings)
+    try:
+        train(options)
+    except UserError as error:
+        raise SystemExit(str(error)) from None
 
 
-def train(options: argparse.Namespace, settings: dict[str, Any]) -> None:
-    """Draw the views, compute their maps, train, and write the model's folder."""
+def train(options: argparse.Namespace) -> None:
+    """Draw the views, compute their maps, train, and write the model's folder.
+
+    Raises:
+        UserError: the photographs or the folder to start from cannot be used, or they give too few tiles.
+    """
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
+    config = config_of(options.start, options.image_size)
     photographs = read_photographs(options.photographs, [p for p in options.places.split(",") if p])
     cutting = Cutting(options.tile, keep=options.keep, objects=tuple(options.objects))
     rng = random.Random(options.seed)
-    views = draw_views(photographs, options.views, cutting, options.scale, rng)
-    graphs = graphs_of(views, usual_sizes(views))
-    config = config_of(options.start, options.image_size)
+    views, graphs = with_graphs(draw_views(photographs, options.views, cutting, options.scale, rng))
+    identity = {
+        "views": [[photographs[view.number].sha256, repr(view)] for view in views],
+        "start": [sha256_file(options.start / name) for name in (CONFIG, WEIGHTS, *TOKENIZER)],
+        "image_size": options.image_size,
+        "seed": options.seed,
+    }
+    names = ("steps", "batch", "rate", "together", "seed")
+    settings = settings_of(options, names, "embedded/photographs")
+    settings |= {"data": identity_hash(identity), "code": code_hash(*_CODE)}
+    saved = state.load(options.state, settings)
     model = build_model(options.start, config, options.seed)
     model.visual.trunk.eval()
-    maps = options.out.with_name(f"{options.out.name}.maps") / f"{_key(settings)}.npy"
+    key = identity_hash({**identity, "code": code_hash(*_OF_MAPS, "pipeline/base/decode.py")})
+    maps = options.out.with_name(f"{options.out.name}.maps") / f"{key[:16]}.npy"
+    tokenizer, numbers = (
+        open_clip.get_tokenizer(f"local-dir:{options.start}"),
+        [view.number for view in views],
+    )
+    sampled = options.batch, options.together, options.seed
+    batches = ViewBatches(np.empty(0), graphs, numbers, tokenizer, *sampled)
+    if options.batch % options.together or not batches.steps:
+        reason = f"{len(views)} tiles of {len(photographs)} photographs make no batch of {options.batch}"
+        remedy = "Give --batch a smaller multiple of --together, or more --views, or other --objects"
+        raise UserError(reason, remedy, file=options.photographs)
     if not maps.exists():
         maps.parent.mkdir(parents=True, exist_ok=True)
         size = (options.image_size, options.image_size)
         preprocess = image_transform_v2(PreprocessCfg(size=size, **config["preprocess_cfg"]), is_train=False)
-        write_maps(maps, model, preprocess, photographs, views, random.Random(options.seed))
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{options.start}")
-    numbers = [view.number for view in views]
-    batches = ViewBatches(
-        np.load(maps, mmap_mode="r"),
-        graphs,
-        numbers,
-        tokenizer,
-        options.batch,
-        options.together,
-        options.seed,
-    )
-    trainer = Trainer(model, batches, options.rate)
+        light = random.Random(options.seed)
+        pixels = pixel_batches(photographs, views, preprocess, light)
+        write_maps(maps, model.to(options.device), len(views), pixels)
+    batches.maps = np.load(maps, mmap_mode="r")
+    trainer = Trainer(model, batches, options.rate, options.device)
     first = 0
-    if saved := state.load(options.state, settings):
+    if saved:
         first = saved["step"]
         for name, item in trainer.stateful.items():
             item.load_state_dict(saved[name])
         print(f"going on from step {first} ({options.state})", flush=True)
-    print(f"{len(photographs)} photographs, {len(views)} views, {len(batches.index)} facts", flush=True)
+    print(f"{len(photographs)} photographs, {len(views)} tiles, {len(batches.index)} facts", flush=True)
     ahead = DataLoader(
         batches, batch_size=None, sampler=range(first, options.steps), num_workers=1, prefetch_factor=4
     )
-    progress = Progress(first, options.steps, every=25, unit="views")
+    progress = Progress(first, options.steps, every=25, unit="tiles")
     for step, batch in enumerate(ahead, first + 1):
         progress.add(step, options.batch, trainer.step(batch, (step - 1) / options.steps))
         if step % options.save_every == 0 or step == options.steps:
             states = {name: item.state_dict() for name, item in trainer.stateful.items()}
             state.save(options.state, settings, {"step": step, **states})
             export(model, config, options.start, options.out)
-
-
-def _key(settings: dict[str, Any]) -> str:
-    """What the maps depend on."""
-    import hashlib
-
-    values = {
-        name: value for name, value in settings.items() if name not in ("steps", "batch", "rate", "together")
-    }
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    export(model, config, options.start, options.out)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import json
 import random
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,17 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from embedded.photographs import encoder, evaluate, train
+from embedded.photographs.batches import ViewBatches
+from embedded.photographs.export import export
 from embedded.photographs.photographs import read_photographs
-from embedded.photographs.tiles import draw_views, graphs_of, usual_sizes
+from embedded.photographs.tiles import cut_views, draw_views, with_graphs
+from embedded.vlm.encoder import encode_halves, encode_text
 from pipeline.base.errors import UserError
+from pipeline.base.params import load_params
+from pipeline.corpus.archive import read_archive
 from pipeline.corpus.tiles import Cutting
-from pipeline.graph.scene_graph import Group, GroupGraph
-from tests.trainer.tiny import make_vlm_folder
+from pipeline.graph.scene_graph import Group, GroupGraph, position_of
+from tests.trainer.tiny import REPOSITORY, make_vlm_folder
 
 WEIGHTS = "open_clip_model.safetensors"
 COLOURS = {"car": (255, 0, 0), "boat": (0, 255, 0), "roof": (0, 0, 255)}
@@ -109,13 +116,40 @@ def test_a_box_lies_on_its_object_however_the_tile_is_turned(photographs: Path) 
 def test_the_graph_says_where_things_are_in_the_turned_tile(photographs: Path) -> None:
     found = read_photographs(photographs)
     views = draw_views(found, 4, CUTTING, 1.0, random.Random(2))
-    for view, graph in zip(views, graphs_of(views, usual_sizes(views)), strict=True):
-        assert sum(int(group.quantity or 1) for group in graph.groups) == len(view.boxes)
-        assert {group.name for group in graph.groups} == {box.name for box in view.boxes}
+    kept, graphs = with_graphs(views)
+    assert kept == views
+    for view, graph in zip(views, graphs, strict=True):
+        cells = Counter((box.name, position_of(box.bounds, view.tile.w, view.tile.h)) for box in view.boxes)
+        said = Counter[tuple[str, str]]()
+        for group in graph.groups:
+            assert group.position
+            said[group.name, group.position] += int(group.quantity)
+        assert said == cells
+
+
+def test_tiles_without_objects_are_left_out(photographs: Path) -> None:
+    found = read_photographs(photographs)
+    views = draw_views(found, 4, Cutting(20, keep=0.85, objects=(0, 6)), 1.0, random.Random(2))
+    kept, graphs = with_graphs(views)
+    assert 0 < len(kept) < len(views) and all(graph.groups for graph in graphs)
+
+
+def test_the_tiles_to_measure_are_those_of_the_corpus(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/found").symlink_to(photographs)
+    tiling = {"tile_size": 60, "tile_overlap": 30, "tile_keep": 0.85, "tile_objects": (1, 6)}
+    params = load_params(REPOSITORY / "params.yaml")
+    params = params.model_copy(update={"corpus": params.corpus.model_copy(update=tiling)})
+    made = read_archive(Path("in/found"), tmp_path, Path("out"), params, tmp_path / "cache")
+    views = cut_views(read_photographs(photographs), Cutting(60, 30, 0.85, objects=(1, 6)))
+    found = read_photographs(photographs)
+    ours = [f"{found[view.number].path.stem}_{view.tile.x}_{view.tile.y}" for view in views]
+    assert ours == made.images["image_id"].to_pylist()
 
 
 def test_the_pooling_is_that_of_open_clip(start: Path) -> None:
     model = encoder.build_model(start, encoder.config_of(start, 96), seed=1).eval()
+    torch.nn.init.normal_(model.visual.head.pool.qkv.bias)
     pixels = torch.randn(3, 3, 96, 96)
     with torch.inference_mode():
         ours = encoder.encode_maps(model, encoder.first_maps(model, pixels))
@@ -137,16 +171,50 @@ def test_heads_start_at_a_part_of_the_map_each(start: Path) -> None:
 
 def test_a_folder_without_a_timm_tower_is_refused(tmp_path: Path) -> None:
     folder = make_vlm_folder(tmp_path / "vlm")
-    with pytest.raises(SystemExit, match="timm"):
+    with pytest.raises(UserError, match="no timm network"):
+        encoder.config_of(folder, 96)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"tokenizer\.json: the file is missing"):
         encoder.config_of(folder, 96)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, start: Path, photographs: Path, out: Path) -> bytes:
+def test_a_pool_that_the_folder_has_stays(start: Path, tmp_path: Path) -> None:
+    config = encoder.config_of(start, 96)
+    model = encoder.build_model(start, config, seed=1)
+    export(model, config, start, tmp_path / "mine")
+    again = encoder.build_model(tmp_path / "mine", encoder.config_of(tmp_path / "mine", 96), seed=2)
+    assert torch.allclose(again.visual.head.pool.pos_embed, model.visual.head.pool.pos_embed, atol=1e-3)
+
+
+def test_a_batch_has_each_photograph_several_times(start: Path, photographs: Path) -> None:
+    views, graphs = with_graphs(draw_views(read_photographs(photographs), 5, CUTTING, 1.0, random.Random(0)))
+    maps = np.arange(len(views), dtype=np.float16).reshape(-1, 1, 1, 1)
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{start}")
+    batches = ViewBatches(maps, graphs, [view.number for view in views], tokenizer, 8, 2, seed=1)
+    assert batches.steps == 6 * 4 // 8
+    seen = []
+    for step in range(batches.steps):
+        batch = batches[step]
+        rows = batch.maps.flatten().int().tolist()
+        seen += rows
+        assert set(Counter(views[row].number for row in rows).values()) <= {2, 4, 6, 8}
+        assert batch.holds.diagonal().all() and bool((batch.stated <= batch.shown).all())
+        assert torch.equal(batches[step].maps, batch.maps)
+    assert len(set(seen)) == len(seen) == 24
+    model = encoder.build_model(start, encoder.config_of(start, 96), seed=1).eval()
+    with torch.inference_mode():
+        texts = batches[0].texts
+        halves = encode_halves(model, texts)
+        whole = torch.cat([encode_text(model, tokens) for tokens in (texts.short, texts.long)])[texts.order]
+    assert torch.allclose(halves, whole, atol=1e-5)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, start: Path, photographs: Path, out: Path, more: str = "") -> bytes:
     options = (
         f"--start {start} --photographs {photographs} --places site0,site1 --out {out} --image-size 96 "
-        "--tile 60 --views 4 --together 2 --batch 8 --steps 6 --save-every 2 --threads 1"
+        "--tile 60 --views 4 --together 2 --batch 8 --steps 6 --save-every 2 --threads 1 --device cpu"
     )
-    monkeypatch.setattr(sys, "argv", ["train", *options.split()])
+    monkeypatch.setattr(sys, "argv", ["train", *options.split(), *more.split()])
     train.main()
     return (out / WEIGHTS).read_bytes()
 
@@ -174,6 +242,8 @@ def test_a_killed_training_ends_with_the_same_weights(
             run(patched, start, photographs, tmp_path / "again")
     assert run(monkeypatch, start, photographs, tmp_path / "again") == whole
     assert "going on from step 4" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "again")
+    assert run(monkeypatch, start, photographs, tmp_path / "again") == whole  # from the state alone
 
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'whole'}")
     first = encoder.build_model(start, encoder.config_of(start, 96), seed=0)
@@ -186,6 +256,32 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert not any(name.startswith("visual.trunk.blocks.0") for name in changed)
     picture = preprocess(Image.new("RGB", (60, 60)))
     assert picture.shape == (3, 96, 96) and model.encode_image(picture[None]).shape == (1, 16)
+
+
+def test_other_boxes_are_other_data(
+    start: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, start, photographs, tmp_path / "mine")
+    (before,) = (tmp_path / "mine.maps").iterdir()
+    shutil.copytree(photographs, tmp_path / "fewer")
+    values = json.loads((tmp_path / "fewer/annotations.json").read_text())
+    values["annotations"] = values["annotations"][::2]
+    (tmp_path / "fewer/annotations.json").write_text(json.dumps(values))
+    run(monkeypatch, start, tmp_path / "fewer", tmp_path / "mine")
+    (after,) = (tmp_path / "mine.maps").iterdir()
+    assert before.name != after.name
+
+
+def test_too_few_tiles_for_a_batch(
+    start: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="24 tiles of 6 photographs make no batch of 64"):
+        run(monkeypatch, start, photographs, tmp_path / "mine", "--batch 64")
+    with pytest.raises(SystemExit, match="0 tiles of 6 photographs"):
+        run(monkeypatch, start, photographs, tmp_path / "mine", "--objects 40 50")
+    (tmp_path / "none/images").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="holds no image"):
+        run(monkeypatch, start, tmp_path / "none", tmp_path / "mine")
 
 
 def test_the_evaluation_prints_recall(
