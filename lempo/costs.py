@@ -20,17 +20,19 @@ from lempo.measured import Measured, measured
 from lempo.project_rows import Project, is_made, most_rows, queries_of, spread
 from lempo.prompt_length import prompt_length
 from pipeline.base.cores import usable_cores
+from pipeline.base.decode import ALL
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
-from pipeline.base.images import probe
+from pipeline.base.images import probe, small_copies
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import RANKINGS, SPLITS
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
 from pipeline.llm.model_files import local_folder
+from pipeline.report.pictures import TILE
 
-_DECODED, _EMBEDDED = 32, 16  # images that are tried
+_DECODED, _EMBEDDED, _COPIED = 32, 16, 16  # images that are tried
 _NOT_RUN = "how long one takes is not known until the stage has run here"
 _TRAINED = 5  # weights, their gradients and two moments, and the best weights
 _KV_CACHE = 1_500_000_000  # bytes that vLLM gets on a CPU, beside the weights
@@ -79,6 +81,7 @@ def costs(params: Params, paths: Paths) -> Iterator[Finding]:
         "embed": partial(_embed, project),
         "tune": partial(_tune, project),
         "evaluate": partial(_evaluate, project),
+        "report": partial(_report, project),
     }
     found: dict[str, Cost] = {}
     for stage, cost in stages.items():
@@ -298,6 +301,22 @@ def _evaluate(project: Project) -> Cost:
         return Cost(f"{count:,} queries; {_NOT_RUN} with this model")
     said = _measured_product(count, "queries", unit)
     return Cost(said, count * unit.seconds, disk=count * unit.disk, memory=unit.memory)
+
+
+def _report(project: Project) -> Cost:
+    """The small copies of pictures take most of its time."""
+    count = min(project.images, project.params.report.pictures)
+    if not project.files or not count:
+        return Cost("not known: there is no image yet")
+    since, bytes_ = time.perf_counter(), 0
+    tried = [file for file in spread(project.files, _COPIED) if probe(file, ALL).error is None]
+    for file in tried:
+        bytes_ += sum(map(len, small_copies(file.read_bytes(), TILE)))
+    if not tried:
+        return Cost("not known: no image of the first ones can be decoded")
+    each = (time.perf_counter() - since) / len(tried) / min(project.params.speed.workers, usable_cores())
+    said = _product(count, "pictures", each, f"small copies, as measured on {len(tried)} of them")
+    return Cost(said, count * each, disk=count * bytes_ / len(tried))
 
 
 def _measured_product(count: int, what: str, unit: Measured) -> str:

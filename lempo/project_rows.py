@@ -14,7 +14,7 @@ from pipeline.base.files import read_json
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, PAIRS, SCENE_GRAPHS, SPLITS
-from pipeline.base.tables import table_provenance
+from pipeline.base.tables import table_provenance, value_counts
 from pipeline.captions.stages import CAPTION, INTERPRET, LanguageStage
 from pipeline.captions.stages import PAIRS as WRITING
 from stages.sources import brought, drawing_seconds, image_files, planned
@@ -137,5 +137,5 @@ def queries_of(project: Project, dataset: str, splits: Sequence[str]) -> int | N
     file = project.paths.pairs(dataset)
     if not is_made(project, file, PAIRS, project.expected.pairs, dataset):
         return None
-    found = pq.read_table(file, columns=["split"])["split"].to_pylist()
-    return sum(split in splits for split in found)
+    found = value_counts(pq.read_table(file, columns=["split"])["split"])
+    return sum(found.get(split, 0) for split in splits)

@@ -19,7 +19,7 @@ from pipeline.base.metrics_io import metrics_hash, write_metrics
 from pipeline.base.params import CorpusParams, Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import REJECTS, SPLITS
-from pipeline.base.tables import write_table
+from pipeline.base.tables import value_counts, write_table
 from pipeline.corpus.captions import with_captions
 from pipeline.corpus.near_duplicates import across_splits
 from pipeline.corpus.tables import Corpus
@@ -43,48 +43,65 @@ def run(params: Params, paths: Paths) -> None:
     rejected: list[dict[str, Any]] = []
     metrics: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
+    unreadable: list[UserError] = []
     errors: list[UserError] = []
     expected = Expected(params, paths)
     for dataset, folder in folders.items():
         start = time.perf_counter()
         image_folder = paths.corpus(dataset).relative_to(paths.root) / "images"
-        corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
-        corpus = with_captions(corpus, paths.root / folder)
+        try:
+            corpus = read_source(folder, paths.root, image_folder, params, paths.cache)
+            corpus = with_captions(corpus, paths.root / folder)
+        except UserError as error:
+            unreadable.append(error)  # what is wrong with the other datasets is said too
+            continue
         _count_equal_images(corpus)
         _count_near_duplicates(corpus)
         for line in corpus.notes.lines():
             log.info(f"corpus {dataset}: {line}")
-        expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries, corpus.captions)
         rejected += [{"dataset": dataset, **row} for row in corpus.rejects.rows]
         counts = metrics[dataset] = _counts(corpus)
         found = _errors(corpus, paths.root / folder, params.corpus)
         errors += found
-        seconds[dataset] = time.perf_counter() - start
         if found:
+            expected.remove_corpus(dataset)  # no later stage shall take an older one for this one
             continue
+        expected.write_corpus(dataset, corpus.images, corpus.scene_graphs, corpus.queries, corpus.captions)
+        seconds[dataset] = time.perf_counter() - start
         log.info(
             f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
             f"{counts['queries']} queries, {len(corpus.rejects.rows)} rejects, {seconds[dataset]:.1f} s"
         )
+    if unreadable:
+        raise _all_said([*unreadable, *errors])
     total: Counter[str] = Counter()
     for counts in metrics.values():
         total.update({key: count for key, count in counts.items() if isinstance(count, int)})
     write_metrics(paths.metrics("corpus"), {**metrics, "all": dict(total)})
     summary = {"images": total["images"], "rejected": len(rejected)}
     write_metrics(paths.summary("corpus"), {"corpus": summary})
-    made_from = expected.rejects() | {"metrics": metrics_hash(paths.metrics("corpus"))}
+    made_from = ({} if errors else expected.rejects()) | {"metrics": metrics_hash(paths.metrics("corpus"))}
     write_table(rejected, paths.rejects, REJECTS, made_from)
     if errors:
-        expected.remove_corpora()  # no later stage shall take them for whole
-        raise errors[0]
+        for dataset in params.datasets:
+            expected.remove_corpus(dataset)  # no later stage shall take them for whole
+        raise _all_said(errors)
     write_metrics(paths.speed("corpus"), {"seconds": seconds, "seconds_total": sum(seconds.values())})
+
+
+def _all_said(errors: list[UserError]) -> UserError:
+    """The first error; the others go into the log."""
+    for error in errors[1:]:
+        log.error("%s", error)
+    return errors[0]
 
 
 def _counts(corpus: Corpus) -> dict[str, Any]:
     rejected = Counter(row["table"] for row in corpus.rejects.rows)
     splits = {
-        f"{name}_{split}": table["split"].to_pylist().count(split)
+        f"{name}_{split}": counts.get(split, 0)
         for name, table in (("images", corpus.images), ("queries", corpus.queries))
+        for counts in [value_counts(table["split"])]
         for split in SPLITS
     }
     return {
@@ -97,7 +114,7 @@ def _counts(corpus: Corpus) -> dict[str, Any]:
         "rejected_queries": rejected["queries"],
         **_brought(corpus),
         **splits,
-        "kinds": dict(Counter(corpus.queries["kind"].to_pylist())),
+        "kinds": value_counts(corpus.queries["kind"]),
         **corpus.counts,
         **corpus.notes.metrics(),
         # pictures that were drawn are not compared
@@ -109,11 +126,11 @@ def _brought(corpus: Corpus) -> dict[str, int]:
     """How many captions a person brings, where there are any."""
     if not corpus.rejects.seen["captions"]:
         return {}
-    brought = Counter(corpus.captions["for"].to_pylist())
+    brought = value_counts(corpus.captions["for"])
     rejected = len(corpus.rejects.problems("captions"))
     return {
-        "brought_interpretations": brought["interpretation"],
-        "brought_pseudo_captions": brought["pseudo_caption"],
+        "brought_interpretations": brought.get("interpretation", 0),
+        "brought_pseudo_captions": brought.get("pseudo_caption", 0),
         "rejected_captions": rejected,
     }
 

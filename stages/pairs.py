@@ -6,7 +6,6 @@ none, those that are made from its scene graphs.
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.progress import Progress
 from pipeline.base.schemas import DROPPED, PAIRS, QUERIES, SPLITS
-from pipeline.base.tables import read_table, write_table
+from pipeline.base.tables import read_table, value_counts, write_table
 from pipeline.captions.figures import all_right
 from pipeline.captions.settings import read_settings
 from pipeline.captions.stages import PAIRS as WRITING
@@ -88,22 +87,23 @@ def _brought(expected: Expected, dataset: str) -> pa.Table:
 
 def _made(expected: Expected, dataset: str, queries: pa.Table) -> Made:
     """Made queries; one whose id a brought query has gives way to it."""
-    made = make(expected, dataset, Counter(queries["split"].to_pylist()))
+    made = make(expected, dataset, value_counts(queries["split"]))
     taken = set(queries["query_id"].to_pylist())
     made.queries = [query for query in made.queries if query.query_id not in taken]
     return made
 
 
 def _figures(table: pa.Table, brought: int, dropped: int) -> dict[str, Any]:
-    columns = ("split", "kind", "source", "style")
-    splits, kinds, sources, styles = (table[name].to_pylist() for name in columns)
+    splits, kinds, sources, styles = (
+        value_counts(table[name]) for name in ("split", "kind", "source", "style")
+    )
     return {
         "queries": table.num_rows,
         "brought": brought,
         "made": table.num_rows - brought,
         "dropped": dropped,
-        **{f"queries_{split}": splits.count(split) for split in SPLITS},
-        "kinds": dict(Counter(kinds)),
-        "sources": dict(Counter(sources)),
-        "styles": dict(Counter(filter(None, styles))),
+        **{f"queries_{split}": splits.get(split, 0) for split in SPLITS},
+        "kinds": kinds,
+        "sources": sources,
+        "styles": styles,
     }

@@ -216,13 +216,12 @@ class Expected:
             self._found.pop(file, None)
             write_table(tables[name], file, schema, self._of("corpus", dataset) | hashes)
 
-    def remove_corpora(self) -> None:
-        """Delete the four tables of every dataset."""
-        for dataset in self.params.datasets:
-            self._corpora.pop(dataset, None)
-            for file, _ in self._corpus_files(dataset).values():
-                self._found.pop(file, None)
-                file.unlink(missing_ok=True)
+    def remove_corpus(self, dataset: str) -> None:
+        """Delete the four tables of a dataset."""
+        self._corpora.pop(dataset, None)
+        for file, _ in self._corpus_files(dataset).values():
+            self._found.pop(file, None)
+            file.unlink(missing_ok=True)
 
     def _corpus_files(self, dataset: str) -> dict[str, tuple[Path, pa.Schema]]:
         paths = self.paths

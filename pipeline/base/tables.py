@@ -158,6 +158,14 @@ def write_table(
         table.write(rows)
 
 
+def value_counts(values: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value stands in a column of texts, in the order in which they first appear; no nulls."""
+    import polars as pl
+
+    column = pl.DataFrame({"value": values}).drop_nulls()
+    return dict(column.group_by("value", maintain_order=True).len().iter_rows())
+
+
 def table_provenance(path: Path, schema: pa.Schema, expect: Mapping[str, Any] | None = None) -> Provenance:
     """What a table says of itself; no row is read.
 

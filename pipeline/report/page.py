@@ -116,7 +116,7 @@ def _dataset(expected: Expected, name: str, methods: Methods) -> dict[str, Any]:
                 _recall_chart(
                     at_every_k(ranked, _CURVE_TO), [row.method for row in rows], tuned, methods.plotted
                 ),
-                *_training_charts(tables.curves(paths.plots("tune", name)), rows),
+                *_training_charts(tables.curves(paths.plots("tune", name)), tuned, rows),
             )
             if each
         ],
@@ -141,9 +141,9 @@ def _recall_chart(
 
 
 def _training_charts(
-    curves: dict[str, list[tuple[float, float]]], rows: Sequence[tables.MethodRow]
+    curves: dict[str, list[tuple[float, float]]], tuned: dict[str, Any], rows: Sequence[tables.MethodRow]
 ) -> list[Chart | None]:
-    """The loss on the train split, and recall on validation with that on test as marks."""
+    """The loss on the train split, and recall on validation; that of the kept epoch on test as marks."""
     epochs = [x for points in curves.values() for x, _ in points]
     if not epochs:
         return []
@@ -152,10 +152,18 @@ def _training_charts(
     ticks = [*range(int(first), int(last), step), last]
     loss = curves.get("train_loss", [])
     names = [name for name in tables.CURVES if name.startswith("val_") and name in curves]
+    looks = dict(zip(names, ("second", "third", "fourth", "ours"), strict=False))
     series = [
         Series(name.removeprefix("val_").replace("_", " "), curves[name], look, True, marked=True)
-        for name, look in zip(names, ("second", "third", "fourth", "ours"), strict=False)
+        for name, look in looks.items()
     ]
+    tested = next((row.values for row in rows if row.method == "hybrid"), {})
+    for name, look in looks.items():
+        measure = name.removeprefix("val_")
+        points = (
+            [(tuned["best_epoch"], tested[measure])] if measure in tested and "best_epoch" in tuned else []
+        )
+        series.append(Series(f"{measure.replace('_', ' ')} on test", points, look, joined=False))
     return [
         chart(
             "Loss on the train split, by epoch",
@@ -163,7 +171,7 @@ def _training_charts(
             [Series("train loss", loss, "ours", True, marked=True)],
             ticks,
         ),
-        chart("Recall on validation, %, by epoch", "epoch", series, ticks),
+        chart("Recall, %, by epoch: lines on validation, rings on test", "epoch", series, ticks),
     ]
 
 

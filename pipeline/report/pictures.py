@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import small_copies
+from pipeline.base.progress import Progress
 
 FOLDER = "pictures"
 TILE, LARGE = 144, 640  # pixels of the longer side
@@ -42,13 +43,13 @@ def write_pictures(folder: Path, wanted: Sequence[Wanted], workers: int) -> None
         UserError: an image is missing, is no image, or is not the one that the corpus knows.
     """
     (folder / FOLDER).mkdir()
-    work = partial(_copy, folder / FOLDER)
+    work, bar = partial(_copy, folder / FOLDER), partial(Progress, title="report", unit="picture")
     if workers == 1 or len(wanted) <= _FEW:
-        found = list(map(work, wanted))
+        found = list(map(work, bar(wanted)))
     else:
         # spawn, not fork: a fork while threads of Arrow hold locks can hang
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            found = list(pool.map(work, wanted, chunksize=32))
+            found = list(bar(pool.map(work, wanted, chunksize=32), total=len(wanted)))
     for image, reason in zip(wanted, found, strict=True):
         if reason:
             raise UserError(reason, "Restore it, or run `dvc repro`", file=image.path)

@@ -1,18 +1,18 @@
 """The figures of the report, gathered from metrics, tables and curves; nothing here knows of HTML."""
 
-import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipeline.base.errors import reading
 from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import metrics_hash, read_metrics
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS, REJECTS, SPLITS
-from pipeline.base.tables import read_table
+from pipeline.base.tables import read_table, value_counts
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
 CAPTION_COUNTS = (
@@ -121,10 +121,9 @@ def corpus_counts(expected: Expected) -> dict[str, dict[str, float]]:
         counts = {name: {key: _number(metrics[name][key]) for key in CORPUS_COUNTS} for name in datasets}
     for name in datasets:
         table = read_table(paths.pairs(name), PAIRS, ["split", "source"], expected.pairs(name))
-        splits = table["split"].to_pylist()
-        counts[name] |= {f"queries_{split}": splits.count(split) for split in SPLITS}
-        brought = table["source"].to_pylist().count("brought")
-        counts[name] |= {"queries": len(splits), "made": len(splits) - brought}
+        splits, sources = value_counts(table["split"]), value_counts(table["source"])
+        counts[name] |= {f"queries_{split}": splits.get(split, 0) for split in SPLITS}
+        counts[name] |= {"queries": len(table), "made": len(table) - sources.get("brought", 0)}
     return counts
 
 
@@ -141,13 +140,12 @@ def curves(path: Path) -> dict[str, list[tuple[float, float]]]:
         UserError: the file is missing or no table of numbers.
     """
     reason = "the tuning curve is no table" if path.is_file() else "the tuning curve is missing"
-    found: dict[str, list[tuple[float, float]]] = {}
-    with reading(path, _REMEDY, reason), open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for column in CURVES:
-                if row.get(column) and math.isfinite(value := float(row[column])):
-                    found.setdefault(column, []).append((int(row["epoch"]), value))
-    return found
+    with reading(path, _REMEDY, reason):
+        table = pl.read_csv(path, infer_schema=False)
+        there = [column for column in CURVES if column in table.columns]
+        numbers = table.select(pl.col("epoch").cast(pl.Int64), pl.col(there).cast(pl.Float64))
+        known = {name: numbers.filter(pl.col(name).is_finite()).select("epoch", name) for name in there}
+        return {name: list(points.iter_rows()) for name, points in known.items() if len(points)}
 
 
 def caption_quality(paths: Paths, datasets: tuple[str, ...]) -> list[dict[str, Any]]:

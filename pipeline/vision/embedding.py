@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ import numpy as np
 from pipeline.base.cores import usable_cores
 from pipeline.base.decode import RULES, decoder
 from pipeline.base.errors import UserError
-from pipeline.vision.reading import SHARED, Images, Problem, Source, shared, stacked
+from pipeline.vision.reading import SHARED, Images, Problem, Source, bytes_of, shared, stacked
 from pipeline.vision.vlm import Vlm
 
 _IN_PROCESS = 64  # up to this many images are decoded in this process: workers take longer to start
+_LOOKED_AT, _SHOWN = 10_000, 20  # images that are looked at and named after one that cannot be used
 _LONGEST_S = 900  # that a batch of images may take: their workers cannot go on
 _IMAGE_S = 60  # the same for each image that a model embeds on one core
 
@@ -116,6 +118,16 @@ def in_each_worker(vlm: Vlm, workers: int, cores: int) -> bool:
     return vlm.device == "cpu" and workers >= cores
 
 
+def _others(first: Problem, sources: Sequence[Source]) -> str:
+    """Which other images of the next ones are missing or changed, so that all are mended at once."""
+    problems = (bytes_of(source) for source in islice(sources, _LOOKED_AT))
+    names = [str(p.path) for p in problems if isinstance(p, Problem) and p.path != first.path]
+    if not names:
+        return ""
+    shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+    return f"; {len(names)} more are missing or have changed: {shown}"
+
+
 def embed_images(
     vlm: Vlm,
     sources: Sequence[Source],
@@ -138,7 +150,7 @@ def embed_images(
     done = 0
     for found in _batches(vlm, sources, batch, workers, cores or usable_cores()):
         if isinstance(found, Problem):
-            raise UserError(found.reason, found.remedy, file=found.path)
+            raise UserError(found.reason + _others(found, sources[done:]), found.remedy, file=found.path)
         finite = np.isfinite(found.vectors).all(1)
         if not finite.all():
             raise UserError(

@@ -36,6 +36,19 @@ class Problem:
     remedy: str = "Restore the file, or run `dvc repro corpus` to take it as it is"
 
 
+def bytes_of(source: Source) -> "bytes | Problem":
+    """The bytes of an image, or why they are not those that the corpus knows."""
+    try:
+        data = source.path.read_bytes()
+    except OSError as error:
+        return Problem(source.path, f"the image file cannot be read: {error.strerror}")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != source.sha256:
+        reason = f"the image has changed: its sha256 is {sha256}, the corpus says {source.sha256}"
+        return Problem(source.path, reason)
+    return data
+
+
 class Images:
     """A map-style dataset for torch's DataLoader: of each image a tensor (3, H, W), and seconds spent."""
 
@@ -49,14 +62,8 @@ class Images:
     def __getitem__(self, index: int) -> tuple[Any, float]:
         start = time.perf_counter()
         source = self.sources[index]
-        try:
-            data = source.path.read_bytes()
-        except OSError as error:
-            return Problem(source.path, f"the image file cannot be read: {error.strerror}"), 0.0
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 != source.sha256:
-            reason = f"the image has changed: its sha256 is {sha256}, the corpus says {source.sha256}"
-            return Problem(source.path, reason), 0.0
+        if isinstance(data := bytes_of(source), Problem):
+            return data, 0.0
         try:
             return self.preprocess(decode(data, source.max_pixels)), time.perf_counter() - start
         except ValueError as error:

@@ -58,9 +58,11 @@ class Session:
         if text.startswith("lempo serve"):
             return self._serve(command, text)
         kept = self._project.folder / "place"
+        (home := self._project.folder / "home").mkdir(exist_ok=True)
         script = f"{text.replace(':8017', f':{self._port}')}\npwd > {kept}"
         done = subprocess.run(
-            ["bash", "-eu", "-o", "pipefail", "-c", script], cwd=self._place, env=self._project.environment,
+            ["bash", "-eu", "-o", "pipefail", "-c", script], cwd=self._place,
+            env=self._project.environment | {"HOME": str(home)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert done.returncode == 0, (

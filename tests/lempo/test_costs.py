@@ -183,7 +183,7 @@ def test_a_world_that_is_not_drawn_is_counted_and_a_few_of_its_images_are_tried(
         (tmp_path / name).symlink_to(ROOT / name)
     params, paths = load_params(tmp_path / "params.yaml"), Paths(tmp_path)
     said, figures = _said(params, paths), _figures(params, paths)
-    assert re.fullmatch(r"6,336 images x [\d.]+ ms \(drawing, as measured on a few\) = \d+ s", said["corpus"])
+    assert re.fullmatch(r"6,336 images x [\d.]+ ms \(drawing, as measured on a few\) = \d+ (s|min)", said["corpus"])
     assert said["interpret"].startswith("at most 6,336 rows, ")
     assert said["caption"].startswith("at most 5,940 rows, ")
     assert said["tune"].startswith("2,160 queries of train, at most 8 epochs; ")

@@ -154,6 +154,23 @@ def test_a_stage_that_fails_says_no_success_and_leaves_no_table(
         embed.run(_params(share=0.2), paths)
 
 
+def test_a_refused_dataset_leaves_no_table_beside_one_that_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths, both = Paths(tmp_path), ("parks", "roofs")
+    first, _ = Source(tmp_path / "in/parks"), Source(tmp_path / "in/roofs")
+    corpus.run(_params(both), paths)
+    for row in (1, 4):
+        first.queries[row]["split"] = "dev"
+    first.write()
+    (tmp_path / "in/roofs/scene_graphs.json").write_text("[{")
+    with caplog.at_level("ERROR"), pytest.raises(UserError, match=r"in/roofs/scene_graphs\.json"):
+        corpus.run(_params(both), paths)
+    assert "2 of 9 rows of queries" in caplog.text  # what is wrong with the other one is said too
+    assert not list(paths.corpus("parks").glob("*.parquet"))
+    assert list(paths.corpus("roofs").glob("*.parquet"))  # as it was
+
+
 def test_equal_files_are_counted_within_a_split_and_refused_across_splits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

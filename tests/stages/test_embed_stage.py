@@ -111,6 +111,18 @@ def test_only_what_is_new_is_embedded(project: tuple[Paths, MakeParams]) -> None
     assert read_features(paths.features("parks")).vectors.dtype == np.float32
 
 
+def test_all_images_that_have_changed_are_named(project: tuple[Paths, MakeParams]) -> None:
+    paths, make = project
+    _add_noise(paths, 3)
+    corpus.run(make(), paths)
+    images = sorted((paths.root / "in/parks/images").glob("noise*"))
+    images[0].unlink()
+    images[2].write_bytes(b"no image")
+    with pytest.raises(UserError, match="1 more are missing or have changed: ") as raised:
+        embed.run(make(), paths)
+    assert images[0].name in str(raised.value) and images[2].name in str(raised.value)
+
+
 def test_a_killed_run_is_continued_to_the_same_bytes(
     project: tuple[Paths, MakeParams], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,13 @@ model, preprocess = open_clip.create_model_from_pretrained("local-dir:<this fold
 tokenizer = open_clip.get_tokenizer("local-dir:<this folder>")
 ```
 
+To search with it, in the project that made it:
+
+```
+lempo index {record["dataset"]}
+lempo search --id IMAGE --text "what shall be different"
+```
+
 ## Similarity
 
 | term | weight | | part of the triplet query | share |
