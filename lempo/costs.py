@@ -5,6 +5,7 @@ embedded models, on another machine (`measured.py`). Where there is none of thes
 that no run has shown is what the weights alone take.
 """
 
+import io
 import json
 import math
 import time
@@ -306,17 +307,26 @@ def _evaluate(project: Project) -> Cost:
 def _report(project: Project) -> Cost:
     """The small copies of pictures take most of its time."""
     count = min(project.images, project.params.report.pictures)
-    if not project.files or not count:
+    if not count:
         return Cost("not known: there is no image yet")
-    since, bytes_ = time.perf_counter(), 0
-    tried = [file for file in spread(project.files, _COPIED) if probe(file, ALL).error is None]
-    for file in tried:
-        bytes_ += sum(map(len, small_copies(file.read_bytes(), TILE)))
-    if not tried:
-        return Cost("not known: no image of the first ones can be decoded")
-    each = (time.perf_counter() - since) / len(tried) / min(project.params.speed.workers, usable_cores())
-    said = _product(count, "pictures", each, f"small copies, as measured on {len(tried)} of them")
-    return Cost(said, count * each, disk=count * bytes_ / len(tried))
+    files = [file for file in spread(project.files, _COPIED) if probe(file, ALL).error is None]
+    pictures = [file.read_bytes() for file in files] or [_noise()]
+    since = time.perf_counter()
+    size = sum(len(copy) for data in pictures for copy in small_copies(data, TILE))
+    took = time.perf_counter() - since
+    each = took / len(pictures) / min(project.params.speed.workers, usable_cores())
+    tried = f"{len(files)} of them" if files else "a picture of noise"
+    said = _product(count, "pictures", each, f"small copies, as measured on {tried}")
+    return Cost(said, count * each, disk=count * size / len(pictures))
+
+
+def _noise() -> bytes:
+    """A picture for images that are not drawn yet."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.effect_noise((256, 256), 60.0).save(file, "JPEG")
+    return file.getvalue()
 
 
 def _measured_product(count: int, what: str, unit: Measured) -> str:

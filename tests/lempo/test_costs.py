@@ -52,6 +52,10 @@ def test_before_any_run_images_are_counted_and_a_few_are_tried(folder: Path) -> 
     )
     assert " beside its row, an answer has at most 160 tokens; " in said["interpret"]
     assert said["pairs"] == "made queries are written by rule: no model is asked"
+    copies = (
+        r"9 pictures x [\d.]+ ms \(small copies, as measured on 9 of them\) = [\d.]+ s; [\d.]+ kB of disk"
+    )
+    assert re.fullmatch(copies, said["report"])
     assert said["caption"] == "not known before `lempo pairs`, which says how many rows there are"
     unknown = "not known before `lempo pairs`, which says how many queries there are"
     assert said["tune"] == said["evaluate"] == unknown
@@ -183,9 +187,12 @@ def test_a_world_that_is_not_drawn_is_counted_and_a_few_of_its_images_are_tried(
         (tmp_path / name).symlink_to(ROOT / name)
     params, paths = load_params(tmp_path / "params.yaml"), Paths(tmp_path)
     said, figures = _said(params, paths), _figures(params, paths)
-    assert re.fullmatch(r"6,336 images x [\d.]+ ms \(drawing, as measured on a few\) = \d+ (s|min)", said["corpus"])
+    assert re.fullmatch(
+        r"6,336 images x [\d.]+ ms \(drawing, as measured on a few\) = \d+ (s|min)", said["corpus"]
+    )
     assert said["interpret"].startswith("at most 6,336 rows, ")
     assert said["caption"].startswith("at most 5,940 rows, ")
+    assert "4,000 pictures x " in said["report"] and "a picture of noise" in said["report"]
     assert said["tune"].startswith("2,160 queries of train, at most 8 epochs; ")
     for stage in ("interpret", "caption", "embed", "tune", "evaluate"):
         assert ", another machine: " in said[stage]

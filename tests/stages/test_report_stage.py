@@ -92,6 +92,7 @@ def test_the_page_shows_everything(tmp_path: Path) -> None:
     assert "license: x" not in page.words  # of the card, only its text
     assert page.words.count("(failed: out of luck)") == 2
     assert page.words.count("Recall at K") == page.words.count("Loss on the train split") == 2
+    assert page.words.count("lines on validation, rings on test") == 2
 
 
 def test_the_gallery_holds_every_query_with_its_graph_its_texts_and_what_each_method_finds(
