@@ -116,7 +116,8 @@ def _compare(name: str, found: object, of_index: object) -> None:
     if found != of_index:
         raise UserError(
             f"the index was made by another model: its {name} is {of_index!r}",
-            "Search with the index's model (vlm in params.yaml, or --vlm), or run `lempo index` again",
+            "Search with the index's model (vlm in params.yaml, or --vlm), or run `lempo index` again, "
+            "of a dataset after `dvc repro`",
             field=f"vlm.{name}",
             value=found,
         )

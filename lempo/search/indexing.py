@@ -39,7 +39,10 @@ from pipeline.vision.vlm import Vlm, load_vlm
 log = logging.getLogger(__name__)
 
 _BLOCK = 1024  # images that are written at once; a kill loses at most so many
-_IDENTITY = ("model", "pretrained", "precision", "weights_sha256", "preprocessing", "open_clip")
+_IDENTITY = (
+    "model", "pretrained", "precision", "architecture", "weights_sha256", "preprocessing", "open_clip",
+    "trust_remote_code",
+)  # fmt: skip
 
 
 @dataclass
@@ -104,14 +107,13 @@ def index_dataset(dataset: str, out: Path, params: Params, paths: Paths) -> Inde
     expected = Expected(params, paths)
     table = read_table(paths.images(dataset), IMAGES, COLUMNS, expected.corpus(dataset))
     features = read_features(paths.features(dataset), expected.features(dataset))
-    names = [*_IDENTITY, *(["trust_remote_code"] if "trust_remote_code" in features.manifest else [])]
     manifest = {
         "kind": "dataset",
         "dataset": dataset,
         "root": ".",
         "dtype": features.manifest["dtype"],
         "dimension": features.manifest["dimension"],
-        "vlm": {name: features.manifest.get(name) for name in names},
+        "vlm": {name: features.manifest[name] for name in _IDENTITY if name in features.manifest},
         "vlm_params": params.vlm.model_dump(),
         "vlm_root": os.path.realpath(paths.root),
         "images": expected.corpus(dataset)["images"],

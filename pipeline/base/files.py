@@ -180,22 +180,27 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def file_hashes(files: Sequence[Path], cache: Path) -> dict[str, str]:
+def file_hashes(files: Sequence[Path], cache: Path, folder: Path | None = None) -> dict[str, str]:
     """The sha256 of each file, by its name.
 
-    Reading weights takes minutes, so a file whose path, size and time are known from an earlier call is not
-    read again.
+    Reading weights takes minutes, so a file that has not been touched since an earlier call is not read
+    again: its path, size, both of its times, device and number there (inode) are as they were.
+
+    Args:
+        folder: names are relative to it; without it they are bare.
     """
     store = cache / "file_hashes.json"
     known = remembered(store)
     hashes, changed = {}, False
     for file in Progress(files, title="read the weights", unit="file", leave=False):
         path, stat = os.path.realpath(file), file.stat()
+        early = [stat.st_size, stat.st_mtime_ns]  # the hash after them: so earlier versions read it too
+        late = [stat.st_dev, stat.st_ino, stat.st_ctime_ns]
         entry = known.get(path)
-        if entry is None or entry[:2] != [stat.st_size, stat.st_mtime_ns]:
-            entry = known[path] = [stat.st_size, stat.st_mtime_ns, sha256_file(file)]
+        if entry is None or entry[:2] != early or entry[3:] != late:
+            entry = known[path] = [*early, sha256_file(file), *late]
             changed = True
-        hashes[file.name] = entry[2]
+        hashes[file.relative_to(folder).as_posix() if folder else file.name] = entry[2]
     if changed:  # of files that are gone, such as copies for experiments, nothing is remembered
         remember(store, {path: entry for path, entry in known.items() if os.path.exists(path)})
     return hashes

@@ -9,10 +9,12 @@ from pipeline.base.params import LlmParams
 from pipeline.llm.model_files import local_folder
 
 OWN_ARGUMENTS = ("lora", "chat_template")  # of engine_args: this project's; the others are vLLM's
+_WITHOUT_WEIGHTS = ("tokenizer", "hf_config_path")  # of engine_args: they name a model, not its weights
 _WEIGHTS = ("*.safetensors", "*.gguf")
 _CONTENT = (
-    *_WEIGHTS, "*config*.json", "*.index.json", "tokenizer*.json", "vocab*.json", "special_tokens_map.json",
+    "*config*.json", "*.index.json", "tokenizer*.json", "vocab*.json", "special_tokens_map.json",
     "added_tokens.json", "chat_template*", "tekken.json", "*.model", "*.tiktoken", "merges.txt", "vocab.txt",
+    "additional_chat_templates/*.jinja",
 )  # fmt: skip
 
 
@@ -20,8 +22,8 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
     """A JSON object that is equal for equal models and differs for different ones.
 
     A folder is identified by the hashes of its files, a hub model by its name and commit, a served model by
-    its name and what the server reports. Engine arguments that can change texts, a LoRA adapter and the
-    variables of the chat template count too.
+    its name and what the server reports. Engine arguments that can change texts, a LoRA adapter, a tokenizer
+    or config of another model, and the variables of the chat template count too.
 
     Args:
         params: names the model; nothing is loaded.
@@ -29,8 +31,8 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
         root: the folder that relative folders start from.
 
     Raises:
-        UserError: the model's folder is missing, holds no safetensors or a git-LFS pointer, or the server
-            does not answer.
+        UserError: a folder is missing or holds a git-LFS pointer, the model's or the adapter's holds no
+            safetensors, or the server does not answer.
     """
     variables = {"chat_template_kwargs": params.chat_template_kwargs} if params.chat_template_kwargs else {}
     if params.engine == "endpoint":
@@ -40,9 +42,14 @@ def model_identity(params: LlmParams, cache: Path, root: Path = Path(".")) -> di
         return {**served, **variables}
     arguments = params.engine_args | variables
     code = ("*.py",) if params.trust_remote_code else ()
-    identity = _weights_identity(params.model, params.revision, cache, root, "llm.model", code)
+    identity = _identity(params.model, params.revision, cache, root, "llm.model", (*_WEIGHTS, *code))
     if lora := arguments.pop("lora", None):
-        identity["lora"] = _weights_identity(str(lora), None, cache, root, "llm.engine_args.lora", ())
+        identity["lora"] = _identity(str(lora), None, cache, root, "llm.engine_args.lora", _WEIGHTS)
+    for name in _WITHOUT_WEIGHTS:
+        if arguments.get(name):
+            revision = arguments.get("tokenizer_revision") if name == "tokenizer" else None
+            other, field = str(arguments.pop(name)), f"llm.engine_args.{name}"
+            identity[name] = _identity(other, revision, cache, root, field, code)
     if template := arguments.get("chat_template"):
         arguments["chat_template"] = chat_template_text(template)
     if params.trust_remote_code:
@@ -66,19 +73,26 @@ def chat_template_text(template: str) -> str:
         raise parameter_error("the chat template cannot be read", remedy, field, value) from None
 
 
-def _weights_identity(
-    model: str, revision: str | None, cache: Path, root: Path, field: str, code: tuple[str, ...]
+def _identity(
+    model: str, revision: str | None, cache: Path, root: Path, field: str, further: tuple[str, ...]
 ) -> dict[str, Any]:
+    """Of a folder or a hub model.
+
+    Args:
+        further: patterns of files that count beside configs and tokenizer; with those of weights, there must
+            be some.
+    """
     folder = local_folder(model, root, field)
     if folder is None:
         return {"kind": "hub", "name": model, "revision": _hub_commit(model, revision) or revision or "main"}
     refuse_lfs_pointers(folder.iterdir())
-    matching = {path for pattern in (*_CONTENT, *code) for path in folder.glob(pattern)}
+    matching = {path for pattern in (*_CONTENT, *further) for path in folder.glob(pattern)}
     files = sorted(path for path in matching if path.is_file())
-    if not any(path.match(pattern) for path in files for pattern in _WEIGHTS):
+    weights = [pattern for pattern in _WEIGHTS if pattern in further]
+    if weights and not any(path.match(pattern) for path in files for pattern in weights):
         remedy = "Train or pull the model, or convert its weights: pickled ones are not loaded"
         raise parameter_error("the model folder holds no .safetensors (or .gguf) file", remedy, field, model)
-    return {"kind": "folder", "files": file_hashes(files, cache)}
+    return {"kind": "folder", "files": file_hashes(files, cache, folder)}
 
 
 def _hub_commit(model: str, revision: str | None) -> str | None:

@@ -11,6 +11,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import sha256_file
 from pipeline.base.params import VlmParams
 from pipeline.vision import source as vlm_source
+from pipeline.vision.architecture import architecture
 
 if TYPE_CHECKING:
     import torch
@@ -53,8 +54,8 @@ class TextTokenizer:
 class Vlm:
     """A loaded model, in eval mode.
 
-    `identity` says what its features depend on: model, pretrained, precision, weights_sha256, preprocessing
-    and the version of open_clip.
+    `identity` says what its features depend on: model, pretrained, precision, architecture, weights_sha256,
+    preprocessing and the version of open_clip.
     """
 
     model: Any
@@ -112,6 +113,7 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
         model, _, preprocess = open_clip.create_model_and_transforms(
             source.name, pretrained=source.pretrained, precision=params.precision, device=device
         )
+        built_as = architecture(model, source)
     model.eval()
     tokenizer = load_tokenizer(params, root)
     with torch.inference_mode():
@@ -126,6 +128,7 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
             "model": params.model,
             "pretrained": params.pretrained,
             "precision": params.precision,
+            "architecture": built_as,
             "weights_sha256": sha256_file(source.weights) if source.weights else _sha256_of_state(model),
             "preprocessing": " ".join(repr(model.visual.preprocess_cfg).split()),
             "open_clip": open_clip.__version__,

@@ -63,6 +63,12 @@ def _other_vlm(folder: Path) -> None:
     make_vlm_folder(folder / "vlm", seed=1)
 
 
+def _other_architecture(folder: Path) -> None:
+    """The same weights in more heads."""
+    file = folder / "vlm/open_clip_config.json"
+    edit_json(file, lambda said: said["model_cfg"]["vision_cfg"].update(head_width=8))
+
+
 def _other_tokenizer(folder: Path) -> None:
     """The same words with other ids."""
     file = folder / "vlm/tokenizer.json"
@@ -78,6 +84,7 @@ SIBLINGS: dict[str, Change] = {
     "samples": Change(("interpret", "caption"), {"caption.samples": 2, "interpret.max_tokens": 99}),
     "dtype": Change(("embed",), {"embed.dtype": "float32"}),
     "vision language model": Change(("embed", "tune"), {}, _other_vlm),
+    "architecture": Change(("embed", "tune"), {}, _other_architecture),
     "tokenizer": Change(("tune",), {}, _other_tokenizer),
     "seed": Change(("interpret", "caption", "tune", "evaluate"), {"seed": 1}),
     "learning rate": Change(("tune",), {"tune.learning_rate": 1e-5}),
@@ -156,8 +163,16 @@ _OF_SIBLINGS = [
         for by in ("tune", "evaluate", "study", "report", "check")
     ),
     *(("dtype", "features", by) for by in HELD_BY["features"]),
-    *(("vision language model", "features", by) for by in ("tune", "evaluate", "study", "report")),
-    *(("vision language model", "tuned", by) for by in ("evaluate", "benchmark")),
+    *(
+        (sibling, "features", by)
+        for sibling in ("vision language model", "architecture")
+        for by in ("tune", "evaluate", "study", "report")
+    ),
+    *(
+        (sibling, "tuned", by)
+        for sibling in ("vision language model", "architecture")
+        for by in ("evaluate", "benchmark")
+    ),
     ("tokenizer", "tuned", "evaluate"),
     *((sibling, "tuned", by) for sibling in ("seed", "learning rate") for by in HELD_BY["tuned"]),
     *(("seed", "rankings", by) for by in HELD_BY["rankings"]),

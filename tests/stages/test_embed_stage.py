@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -109,6 +110,21 @@ def test_only_what_is_new_is_embedded(project: tuple[Paths, MakeParams]) -> None
     embed.run(make(embed={"dtype": "float32"}), paths)
     assert _speed(paths) == (4, 0)
     assert read_features(paths.features("parks")).vectors.dtype == np.float32
+
+
+def test_another_architecture_embeds_anew(project: tuple[Paths, MakeParams], vlm_folder: Path) -> None:
+    paths, make = project
+    shutil.copytree(vlm_folder, paths.root / "vlm")
+    params = make(vlm={"model": "local-dir:vlm"})
+    embed.run(params, paths)
+    before = np.array(read_features(paths.features("parks")).vectors)
+    file = paths.root / "vlm/open_clip_config.json"
+    config = json.loads(file.read_text())
+    config["model_cfg"]["vision_cfg"]["head_width"] //= 2
+    file.write_text(json.dumps(config))
+    embed.run(params, paths)
+    assert _speed(paths) == (3, 0)
+    assert not np.array_equal(read_features(paths.features("parks")).vectors, before)
 
 
 def test_all_images_that_have_changed_are_named(project: tuple[Paths, MakeParams]) -> None:

@@ -59,7 +59,13 @@ def test_plain_open_clip_loads_the_tuned_folder(tuned: Paths, vlm_folder: Path) 
     assert not torch.allclose(features, untuned, atol=1e-3)
     assert repr(preprocess) == repr(source_preprocess)
     params = VlmParams(model=f"local-dir:{folder}", pretrained=None, precision="fp32")
-    assert torch.allclose(encode_texts(load_vlm(params, "cpu"), TEXTS, 2), features, atol=1e-5)
+    vlm = load_vlm(params, "cpu")
+    assert torch.allclose(encode_texts(vlm, TEXTS, 2), features, atol=1e-5)
+    record = json.loads((folder / "lempo.json").read_text())
+    assert {name for name in vlm.identity if vlm.identity[name] != record["source"][name]} == {
+        "model",
+        "weights_sha256",
+    }
 
 
 def test_vision_weights_are_those_of_the_source_byte_for_byte(tuned: Paths, vlm_folder: Path) -> None:

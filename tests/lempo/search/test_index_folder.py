@@ -144,10 +144,10 @@ def test_another_model_embeds_anew_and_a_search_with_it_is_refused(
         Searcher(out, vlm=other)
     weights = Path(str(settings.vlm.model).removeprefix("local-dir:")) / "open_clip_model.safetensors"  # type: ignore[union-attr]
     before = read_manifest(out)
-    changed = before | {"vlm": before["vlm"] | {"weights_sha256": "0"}}
-    remember(out / MANIFEST, changed)
-    with pytest.raises(UserError, match="weights_sha256"):
-        Searcher(out)
+    for name in ("weights_sha256", "architecture"):
+        remember(out / MANIFEST, before | {"vlm": before["vlm"] | {name: "0"}})
+        with pytest.raises(UserError, match=name):
+            Searcher(out)
     assert weights.is_file()
     done = index_folder(pictures, out, Settings(other, device="cpu", workers=1))
     assert counts(done) == (6, 6, 0, 0, 6)

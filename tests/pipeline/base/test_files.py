@@ -1,12 +1,23 @@
 """JSON files: what is wrong with one is one line, and a damaged file of the cache counts as missing."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import cached_bytes, is_whole, read_json, remember, remembered, set_aside, write_json
+from pipeline.base.files import (
+    cached_bytes,
+    file_hashes,
+    is_whole,
+    read_json,
+    remember,
+    remembered,
+    set_aside,
+    sha256_file,
+    write_json,
+)
 
 DAMAGED = [b"", b"{", b'"\xff"', b"[" * 100_000, b"9" * 5000, b"[]", b"null"]
 
@@ -97,3 +108,29 @@ def test_a_file_that_is_set_aside_is_named_in_the_log(
     set_aside(tmp_path / "a")  # another process was faster
     assert [path.name for path in tmp_path.iterdir()] == ["a.0.damaged"]
     assert len(caplog.messages) == 1 and str(tmp_path / "a") in caplog.text
+
+
+def test_other_bytes_of_the_same_size_and_time_have_another_hash(tmp_path: Path) -> None:
+    file, other = tmp_path / "weights", tmp_path / "other"
+    file.write_bytes(b"one")
+    other.write_bytes(b"two")
+    os.utime(other, ns=(0, file.stat().st_mtime_ns))
+    first = file_hashes([file], tmp_path / "cache")
+    os.replace(other, file)
+    second = file_hashes([file], tmp_path / "cache")
+    assert second == {"weights": sha256_file(file)} != first
+    before = file.stat()
+    while file.stat().st_ctime_ns == before.st_ctime_ns:  # until the clock of the file system goes on
+        file.write_bytes(b"now")  # the same file, with its time put back
+        os.utime(file, ns=(0, before.st_mtime_ns))
+    assert file_hashes([file], tmp_path / "cache") == {"weights": sha256_file(file)} != second
+
+
+def test_what_an_earlier_version_remembered_of_a_file_is_computed_again(tmp_path: Path) -> None:
+    file, store = tmp_path / "weights", tmp_path / "cache/file_hashes.json"
+    file.write_bytes(b"one")
+    stat = file.stat()
+    remember(store, {os.path.realpath(file): [stat.st_size, stat.st_mtime_ns, "0" * 64]})
+    assert file_hashes([file], store.parent) == {"weights": sha256_file(file)}
+    (entry,) = remembered(store).values()
+    assert entry[:3] == [stat.st_size, stat.st_mtime_ns, sha256_file(file)]

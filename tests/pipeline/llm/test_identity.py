@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -89,6 +90,58 @@ def test_a_lora_adapter_is_known_by_its_files(model: Path, tmp_path: Path) -> No
     first = _hash(model, engine_args={"lora": str(adapter)})
     (adapter / "adapter_model.safetensors").write_text("b!")
     assert len({first, _hash(model, engine_args={"lora": str(adapter)}), _hash(model, engine_args={})}) == 3
+
+
+def test_without_further_arguments_nothing_but_files_and_arguments_counts(model: Path) -> None:
+    names = ("chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json")
+    hashes = {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    given = model_identity(_params(model=str(model), engine_args={"seed": 1}), model.parent / "cache")
+    assert given == {"kind": "folder", "files": hashes, "engine_args": {"seed": 1}}
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"), [("tokenizer", "tokenizer_config.json"), ("hf_config_path", "config.json")]
+)
+def test_a_folder_that_an_argument_names_is_known_by_its_files(
+    model: Path, tmp_path: Path, argument: str, name: str
+) -> None:
+    folder = tmp_path / "further"
+    folder.mkdir()
+    (folder / name).write_text("{}")
+    first = _hash(model, engine_args={argument: str(folder)})
+    assert first != _hash(model, engine_args={})
+    moved = folder.rename(tmp_path / "moved")
+    assert _hash(model, engine_args={argument: str(moved)}) == first
+    (moved / name).write_text('{"chat_template": "{{ messages }}"}')
+    assert _hash(model, engine_args={argument: str(moved)}) != first
+    with pytest.raises(UserError, match=rf"llm\.engine_args\.{argument}.*no such model folder"):
+        _hash(model, engine_args={argument: str(folder)})
+
+
+def test_a_tokenizer_of_the_hub_is_known_by_its_commit(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    arguments = {"tokenizer": "someone/some-model", "tokenizer_revision": "v1"}
+    first = _hash(model, engine_args=arguments)
+    reference = tmp_path / "models--someone--some-model/refs/v1"
+    reference.parent.mkdir(parents=True)
+    reference.write_text("abc123")
+    assert _hash(model, engine_args=arguments) != first
+    assert _hash(model, engine_args={**arguments, "tokenizer_revision": "v2"}) != first
+
+
+def test_additional_chat_templates_belong_to_the_model(model: Path) -> None:
+    hashes = {_hash(model)}
+    folder = model / "additional_chat_templates"
+    folder.mkdir()
+    hashes.add(_hash(model))
+    assert len(hashes) == 1
+    for name in ("default.jinja", "chat_template.jinja"):
+        for text in ("{{ messages }}", "{{ messages[0] }}"):
+            (folder / name).write_text(text)
+            hashes.add(_hash(model))
+    assert len(hashes) == 5
 
 
 def test_weights_are_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ IDENTITY: dict[str, Any] = {
     "model": "local-dir:models/vlm",
     "pretrained": None,
     "precision": "fp32",
+    "architecture": "cd" * 32,
     "weights_sha256": "ab" * 32,
     "preprocessing": "squash 96",
     "open_clip": "3.3.0",
@@ -48,7 +49,7 @@ def test_the_same_features_are_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["model", "weights_sha256", "preprocessing", "precision", "dtype", "dimension"]
+    "key", ["model", "architecture", "weights_sha256", "preprocessing", "precision", "dtype", "dimension"]
 )
 def test_another_value_is_refused_naming_both(tmp_path: Path, key: str) -> None:
     expected = {**IDENTITY, "dtype": "float16", "dimension": 4, key: "something else"}
