@@ -4,6 +4,9 @@ Of several bands, those that the parameters name are shown, or red, green and bl
 these are, or else the first three. Values of more than 8 bits are stretched by the rule of
 `pipeline.base.decode`, with percentiles of the pixels that hold data, read at a reduced size. Pixels without
 data become black.
+
+GDAL would read more files, on this machine or another: those beside an image, and what they or its own tags
+name. Here it reads the image alone and, in the same way, the mask beside it.
 """
 
 import warnings
@@ -28,6 +31,12 @@ _EXTRA_SAMPLES, _FORMAT, _NODATA = 338, 339, 42113
 _GEO_TAGS = (33550, 33922, 34264)  # pixel scale, tie points, transformation
 _CACHE_MB = 256  # of decoded blocks in each process, where neighbouring windows find them again
 _MASK_FLAG, _MOST_PAGES, _MOST_TILES = 4, 64, 1_000_000
+_FOR_ALL_BANDS = 2  # GDAL's GMF_PER_DATASET
+_SEALED = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # there seems to be no file beside the opened one
+    "GDAL_PAM_ENABLED": "NO",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
+}
 _SAMPLE_SIDE, _STRIP_PIXELS = 2048, 1 << 22  # of the read for percentiles; of the rows read at a time
 
 
@@ -83,7 +92,12 @@ def read_tags(path: Path) -> Tags | None:
                 masked = masked or bool(number and pages.get(_SUBFILE, 0) & _MASK_FLAG)
     except Exception:  # Pillow raises anything on damaged files
         return None
-    return Tags(first, masked or path.with_name(f"{path.name}.msk").is_file()) if first else None
+    return Tags(first, masked or mask_file(path).is_file()) if first else None
+
+
+def mask_file(path: Path) -> Path:
+    """Where the mask beside an image lies, if it has one."""
+    return path.with_name(f"{path.name}.msk")
 
 
 def why_rasterio(path: Path, tags: Tags, look: Look) -> str | None:
@@ -135,10 +149,11 @@ def probe(path: Path, tags: Tags, why: str, look: Look) -> Probe:
 class Raster:
     """An open file; `window` gives parts of it as a person would see them."""
 
-    def __init__(self, file: Any, look: Look) -> None:
-        self._file = file
+    def __init__(self, file: Any, mask: Any | None, look: Look) -> None:
+        self._file, self._mask = file, mask
         self.width, self.height = file.width, file.height
         self._bands = _shown_bands(file, look.bands)
+        self._mask_bands = [None if mask is None else _mask_band(mask, band) for band in self._bands]
         kinds = {file.dtypes[band - 1] for band in self._bands}
         if any(kind.startswith("complex") for kind in kinds):
             raise UnusableImage("the image has complex numbers", "Write their amplitude, or name other bands")
@@ -211,6 +226,9 @@ class Raster:
         try:
             values = self._file.read(self._bands, **how)
             known = self._file.read_masks(self._bands, **how) > 0
+            for number, band in enumerate(self._mask_bands):
+                if self._mask is not None and band is not None:
+                    known[number] = self._mask.read(band, window=window, out_shape=shape) > 0
         except Exception as error:  # GDAL raises anything on damaged files
             raise _undecodable(error) from None
         if values.dtype.kind == "f":
@@ -230,19 +248,73 @@ def opened(path: Path, look: Look, why: str) -> Iterator[Raster]:
     """
     try:
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning
     except ImportError:
         raise UnusableImage(f"the image has {why}, which rasterio can read", GEO_EXTRA) from None
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with ExitStack() as stack:
-            try:
-                raster = Raster(stack.enter_context(rasterio.open(path, driver="GTiff")), look)
-            except UnusableImage:
-                raise
-            except Exception as error:
-                raise _undecodable(error) from None
-            yield raster
+    with warnings.catch_warnings(), sealed(), ExitStack() as stack:
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        try:
+            file = stack.enter_context(_opened_alone(path))
+            raster = Raster(file, _mask_beside(path, file, stack), look)
+        except UnusableImage:
+            raise
+        except Exception as error:
+            raise _undecodable(error) from None
+        yield raster
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """Within it GDAL finds no file beside the one that it opens.
+
+    Raises:
+        ImportError: rasterio is not installed.
+    """
+    import rasterio
+
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB, **_SEALED):
+        yield
+
+
+def _opened_alone(path: Path) -> Any:
+    """The open file, unless its tags name another one, which GDAL would read for it."""
+    import rasterio
+
+    # GDAL gives a meaning of its own to names such as GTIFF_DIR:1:a.tif, but to no absolute path
+    file = rasterio.open(path.absolute(), driver="GTiff")
+    if file.tags(ns="OVERVIEWS"):
+        file.close()
+        reason = f"{path.name} names another file for its overviews"
+        raise UnusableImage(reason, "Write it again without overviews")
+    return file
+
+
+def _mask_beside(path: Path, file: Any, stack: ExitStack) -> Any | None:
+    """The mask beside an image; None if there is none, or one inside, which goes first."""
+    beside = mask_file(path)
+    kinds = {kind.name for kind in file.mask_flag_enums[0]}
+    if not beside.is_file() or not kinds & {"all_valid", "alpha", "nodata"}:
+        return None
+    try:
+        mask = stack.enter_context(_opened_alone(beside))
+    except UnusableImage:
+        raise
+    except Exception:  # whatever GDAL raises
+        reason = f"its mask {beside.name} is no TIFF that can be read"
+        raise UnusableImage(reason, "Write it as a TIFF, or remove it") from None
+    if mask.shape != file.shape:
+        reason = f"its mask {beside.name} has {mask.width} x {mask.height} pixels"
+        raise UnusableImage(f"{reason}, not {file.width} x {file.height}", "Correct or remove it")
+    return mask
+
+
+def _mask_band(mask: Any, band: int) -> int | None:
+    """Which band of a mask is that of an image's band, by what GDAL notes in it; None for none."""
+    flags = mask.tags().get(f"INTERNAL_MASK_FLAGS_{band}", "")
+    if not flags.isdecimal():
+        return None
+    if int(flags) & _FOR_ALL_BANDS:
+        return 1
+    return band if band <= mask.count else None
 
 
 def _undecodable(error: Exception) -> UnusableImage:

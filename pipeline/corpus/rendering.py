@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _EXIF, _TAKEN = 0x8769, 36867  # the part of EXIF on the exposure, and its DateTimeOriginal
-_BESIDE = (".msk", ".aux.xml", ".ovr")  # files from which GDAL reads more of an image
 _FEW, _CHUNK = 64, 8
 _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
@@ -116,7 +115,9 @@ def _looked_at(path: Path, look: Look) -> Source:
         return source
     place, lost = None, None
     try:
-        place = georeference.geotiff(path) if tags is not None and tags.georeferenced else None
+        if tags is not None and tags.georeferenced:
+            with raster.sealed():
+                place = georeference.geotiff(path.absolute())
     except ImportError:
         lost = Rejected("its georeference needs rasterio", georeference.GEO_EXTRA)
     except Rejected as error:
@@ -190,9 +191,9 @@ def _store(job: Job, look: Look, cache: Path) -> Path:
     if job.source.why is not None:
         import rasterio
 
-        beside = [job.path.with_name(job.path.name + ending) for ending in _BESIDE]
+        mask = raster.mask_file(job.path)
         made_from |= {
-            "beside": [sha256_file(path) if path.is_file() else None for path in beside],
+            "mask": sha256_file(mask) if mask.is_file() else None,
             "bands": look.bands,
             "stretch": look.stretch,
             "reader": f"rasterio {rasterio.__version__}, GDAL {rasterio.__gdal_version__}",
