@@ -1,6 +1,7 @@
 """Where an image lies on a map: from a GeoTIFF's own tags or from a world file beside the image."""
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 GEO_EXTRA = add_extra("geo")
 _DEGREE = 111_320.0  # metres of a degree along a meridian
 Bounds = tuple[float, float, float, float]  # left, bottom, right, top
+_NAME = re.compile(
+    r"(EPSG|ESRI|OGC|IAU|IGNF|NKG):[\w.]+|urn:ogc:def:crs:[\w:.]+|(WGS|NAD|CRS)\d\d", re.IGNORECASE
+)
+_OGC_URL = re.compile(r"https?://www\.opengis\.net/def/crs/(\w+)/[\w.]+/(\w+)/?")
+_WKT = re.compile(r"[A-Z_]+\s*[\[(]")
+_OUTSIDE = re.compile(r"grids|init=|://|pipeline", re.IGNORECASE)  # ways in which PROJ names files
 
 
 def world_file(image: Path) -> Georeference | None:
@@ -87,17 +94,40 @@ def from_bounds(box: Bounds, width: int, height: int, crs: str | None) -> Georef
     return Georeference(((right - left) / width, 0.0, left, 0.0, (bottom - top) / height, top), crs)
 
 
+def crs_of(text: str) -> "CRS":
+    """The CRS that a text of a dataset names: by its code, its URN or URL of the OGC, as WKT or for PROJ.
+
+    GDAL would take any other text for a file or a URL, and read it. So that nothing outside the dataset is
+    read, only these forms reach it, and none that names a grid or a file of parameters.
+
+    Raises:
+        CRSError: the text is of another form, or GDAL does not know it.
+    """
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
+
+    text = text.strip()
+    if url := _OGC_URL.fullmatch(text):
+        text = f"{url[1]}:{url[2]}"
+    if _OUTSIDE.search(text):
+        raise CRSError("it names a file")
+    if _WKT.match(text):
+        return CRS.from_wkt(text)
+    if _NAME.fullmatch(text) or text.startswith("+proj="):
+        return CRS.from_user_input(text)
+    raise CRSError("it is no code, no URN and no WKT")
+
+
 def ground_sampling_distance(georeference: Georeference, width: int, height: int) -> float | None:
     """Metres on the ground per pixel in the image's middle; None without rasterio or a known CRS."""
     if georeference.crs is None:
         return None
     try:
-        from rasterio.crs import CRS
         from rasterio.errors import CRSError
     except ImportError:
         return None
     try:
-        crs = CRS.from_user_input(georeference.crs)
+        crs = crs_of(georeference.crs)
     except CRSError:
         return None
     a, b, _, d, e, _ = georeference.transform
@@ -118,12 +148,11 @@ def ground_sampling_distance(georeference: Georeference, width: int, height: int
 def _crs_of_prj(file: Path) -> str | None:
     text = file.read_text(encoding="utf-8-sig", errors="replace").strip()
     try:
-        from rasterio.crs import CRS
         from rasterio.errors import CRSError
     except ImportError:
         return text or None
     try:
-        return _name_of(CRS.from_wkt(text))
+        return _name_of(crs_of(text))
     except CRSError:
         return text or None
 

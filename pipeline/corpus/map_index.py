@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.base.errors import UserError, add_extra
 from pipeline.corpus.annotations import Georeference, ImageFile
+from pipeline.corpus.georeference import crs_of
 
 Point = tuple[float, float]
 _MOST_CELLS = 1000  # of a feature; a larger one is compared with every image
@@ -101,12 +102,11 @@ def between(source: str, target: str, points: Sequence[Point], file: object) -> 
 @lru_cache(maxsize=256)
 def _crs(name: str, file: object) -> Any:
     from rasterio import Env
-    from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
     try:
         with Env():  # in it GDAL logs its errors; outside it prints them
-            return CRS.from_user_input(name)
+            return crs_of(name)
     except CRSError as error:
         remedy = "Correct it: EPSG:32633 or urn:ogc:def:crs:EPSG::32633 are names"
         raise UserError(f"the CRS is unknown: {error}", remedy, file=file, field="crs", value=name) from None

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.corpus.annotations import Georeference
+from pipeline.corpus.georeference import crs_of, ground_sampling_distance, world_file
 from pipeline.corpus.raster import Look
 from pipeline.corpus.rendering import Job, look_at, picture_file, render
 
@@ -241,3 +243,43 @@ def test_a_files_name_is_only_a_name(
     with rasterio.open(name) as file:
         assert np.all(file.read(1) == 7)
     assert np.array_equal(shown(name, tmp_path / "other"), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("EPSG:32633", 32633),
+        ("urn:ogc:def:crs:EPSG::3857", 3857),
+        ("http://www.opengis.net/def/crs/EPSG/0/4326", 4326),
+        ("WGS84", 4326),
+        ("+proj=utm +zone=33 +datum=WGS84", 32633),
+        (rasterio.crs.CRS.from_epsg(25832).to_wkt(), 25832),
+    ],
+)
+def test_a_crs_is_named_by_code_urn_url_wkt_or_for_proj(text: str, code: int) -> None:
+    assert crs_of(text).to_epsg() == code
+
+
+def test_a_text_that_is_no_crs_is_not_looked_for_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host()
+    monkeypatch.chdir(tmp_path)
+    Path("EPSG").write_text(rasterio.crs.CRS.from_epsg(3857).to_wkt())
+    texts = (
+        host.url,
+        "EPSG",
+        str(tmp_path / "EPSG"),
+        "+init=EPSG:3857",
+        "+proj=longlat +nadgrids=EPSG",
+        "{}",
+    )
+    for text in texts:
+        with pytest.raises(rasterio.errors.CRSError):
+            crs_of(text)
+    georeference = Georeference((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), host.url)
+    assert ground_sampling_distance(georeference, 10, 10) is None
+    (tmp_path / "a.tfw").write_text("1\n0\n0\n-1\n0\n0\n")
+    (tmp_path / "a.prj").write_text(host.url)
+    found = world_file(tmp_path / "a.tif")
+    assert found is not None and found.crs == host.url and not host.calls
