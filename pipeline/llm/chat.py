@@ -1,16 +1,20 @@
 """Messages to the tokens of one prompt, through the model's own chat template where it has one."""
 
+from functools import cached_property
 from typing import Any
 
 from pipeline.base.errors import one_line, parameter_error
-from pipeline.llm.chat_templates import MAX_CHARACTERS, ROW_SECONDS, within
-from pipeline.llm.contents import Contents
+from pipeline.llm.chat_templates import MAX_CHARACTERS, PARAMETER, REMEDY, ROW_SECONDS, within
 from pipeline.llm.prompt import Message
+from pipeline.llm.template_process import TemplateProcess, TooLong
 from pipeline.llm.thoughts import opened_thoughts
+from pipeline.llm.turns import Turns
 from pipeline.llm.types import Request, Result
 
 _NEXT = "\nInput:"  # opens the next turn of the plain template
-MAX_LATE_ROWS = 3  # rows for which the template may take too long; then no other row is rendered
+MAX_LATE_ROWS = 3  # rows for which the template may take too much; then no other row is rendered
+# where transformers renders a template, and where vLLM hands that on
+_RENDERERS = ("transformers.tokenization_utils_base", "vllm.tokenizers.hf")
 
 
 class ChatRenderer:
@@ -40,17 +44,17 @@ class ChatRenderer:
         self._tokenizer = tokenizer
         self._template = chat_template
         self._arguments = template_arguments or {}
+        self._given = {"add_generation_prompt": True, **self._arguments}
         self._writes = _writes_prompts(tokenizer)
         if self._writes and chat_template:
             remedy = "Remove it, or set tokenizer_mode to hf"
             reason = "the model's tokenizer writes prompts by itself, and would pass a template over"
             raise parameter_error(reason, remedy, "llm.engine_args.chat_template")
         self._plain = not (self._writes or chat_template or getattr(tokenizer, "chat_template", None))
-        self._system_taken: bool | None = None
         self._late = 0
         self.opening = ""
         self._placeholder = image_placeholder
-        self._contents = Contents(self._write, image_placeholder)
+        self._turns = Turns(self._write, image_placeholder)
         self._specials = _special_texts(tokenizer)
 
     def stops(self, messages: list[Message]) -> tuple[str, ...]:
@@ -66,13 +70,13 @@ class ChatRenderer:
 
         Raises:
             Exception: whatever the template raises for messages that it refuses.
-            TimeoutError, ValueError: it takes more than 10 s for them, makes them longer than any prompt, or
-                has no place for an image.
+            TimeoutError, ValueError: it takes more than 10 s or 2 GB for them, makes them longer than any
+                prompt, or has no place for an image.
         """
         safe = [{**message, "content": self._defused(message["content"])} for message in messages]
         if self._plain:
             if with_image:
-                safe[-1]["content"] = self._contents.with_placeholder(safe[-1]["content"])
+                safe[-1]["content"] = self._turns.with_placeholder(safe[-1]["content"])
             return list(self._tokenizer(plain_text(safe))["input_ids"])
         if self._writes:
             if with_image:
@@ -91,45 +95,42 @@ class ChatRenderer:
         return len(tokens) - 1 - tokens[::-1].index(first) if first in tokens else len(tokens)
 
     def _bounded(self, messages: list[Message], with_image: bool) -> str:
+        named = getattr(self._tokenizer, "name_or_path", "the model")
+        name = f"params.yaml, field '{PARAMETER}'" if self._template else named
         if self._late >= MAX_LATE_ROWS:
-            raise TimeoutError(f"the chat template took too long for {self._late} rows: no other is rendered")
+            reason = f"the chat template took too much for {self._late} rows, so no other is rendered"
+            raise TimeoutError(f"{name}: {reason}. {REMEDY}")
         try:
-            with within(ROW_SECONDS):
-                text = self._templated(messages, with_image)
-        except TimeoutError:
+            text = self._turns.text(messages, with_image)
+        except TimeoutError as error:
             self._late += 1
-            raise TimeoutError(f"the chat template took longer than {ROW_SECONDS:g} s for this row") from None
+            raise TimeoutError(f"{name}: {error}. {REMEDY}") from None
         if len(text) > MAX_CHARACTERS:
-            raise ValueError(f"the chat template made a prompt of {len(text):,} characters")
+            raise TooLong(f"the chat template makes {len(text):,} characters of one row")
         return text
 
     def _write(self, turns: list[Any]) -> str:
-        return self._tokenizer.apply_chat_template(
-            turns,
-            chat_template=self._template,
-            tokenize=False,
-            add_generation_prompt=True,
-            **self._arguments,
+        if self._process is None:
+            with within(ROW_SECONDS):
+                return self._tokenizer.apply_chat_template(
+                    turns, chat_template=self._template, tokenize=False, **self._given
+                )
+        variables = {**self._special_tokens, **self._given}
+        return self._process.render(
+            turns, variables, seconds=ROW_SECONDS, wait=ROW_SECONDS, characters=MAX_CHARACTERS
         )
 
-    def _templated(self, messages: list[Message], with_image: bool) -> str:
-        def apply(turns: list[Message]) -> str:
-            return self._write(self._contents.taken(turns, with_image))
+    @cached_property
+    def _process(self) -> TemplateProcess | None:
+        """Where the template is rendered; None for a tokenizer that does it by code of its own."""
+        own = [vars(kind).get("apply_chat_template") for kind in type(self._tokenizer).__mro__]
+        if any(method.__module__ not in _RENDERERS for method in own if method is not None):
+            return None
+        return TemplateProcess(self._tokenizer.get_chat_template(self._template))
 
-        if messages[0]["role"] != "system" or self._system_taken:
-            return apply(messages)
-        if self._system_taken is None:
-            from jinja2 import TemplateError
-
-            try:
-                text = apply(messages)
-            except TemplateError:
-                self._system_taken = False
-            else:
-                self._system_taken = True
-                return text
-        system, first, *others = messages
-        return apply([{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others])
+    @cached_property
+    def _special_tokens(self) -> dict[str, str]:
+        return dict(self._tokenizer.special_tokens_map)
 
     def _defused(self, content: str) -> str:
         """Split special tokens that stand in a text, so that no name can end a turn or open another."""

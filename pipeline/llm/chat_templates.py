@@ -1,37 +1,40 @@
 """Chat templates of models are programs in Jinja: each is tried once, bounded in time and memory, before use.
 
-transformers and vLLM render them in a sandbox, which keeps them from files and from Python's inside, but lets
-them loop and grow without end.
+They run in a sandbox, which keeps them from files and from Python's inside, but lets them loop and grow
+without end.
 """
 
-import json
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError, parameter_error
+from jinja2.exceptions import SecurityError, TemplateError
+
+from pipeline.base.errors import UserError, one_line, parameter_error
 from pipeline.base.files import read_json
 from pipeline.base.params import LlmParams
 from pipeline.llm.identity import chat_template_text
 from pipeline.llm.prompt import Message
+from pipeline.llm.template_process import Excess, TemplateProcess, TooLong
+from pipeline.llm.turns import Turns
 
+PARAMETER = "llm.engine_args.chat_template"
+REMEDY = f"Restore the model's own chat template, or name another model or {PARAMETER}"
 MAX_CHARACTERS = 10_000_000  # of a rendered prompt
 ROW_SECONDS = 10.0  # for the prompt of one row
-CPU_SECONDS = 10  # for a template that is tried, in its own process
-MEMORY_BYTES = 2 * 2**30
+CPU_SECONDS = 10  # of a core, for a template that is tried
 _MAX_TEMPLATES = 20  # of one model
-_WAIT_SECONDS = 120.0  # for the child, on a busy machine
-_PARAMETER = "llm.engine_args.chat_template"
-_REMEDY = f"Restore the model's own chat template, or name another model or {_PARAMETER}"
+_WAIT_SECONDS = 120.0  # for these, on a busy machine
+_AN_IMAGE = "<image>"  # the name of a model's own placeholder is not known before the model is
+_WARM_UP = "warmup"  # what vLLM renders once by itself at its start
 
 
 def try_chat_templates(params: LlmParams, folders: Sequence[Path], messages: Sequence[Message]) -> int:
-    """Render each chat template in a child process that may use 10 s and 2 GB.
+    """Render each chat template as the stages will, in a process that may use 10 s each time, and 2 GB.
 
     A template that refuses these messages is none that fails here; that is handled where rows are rendered.
 
@@ -49,18 +52,17 @@ def try_chat_templates(params: LlmParams, folders: Sequence[Path], messages: Seq
     """
     found = [pair for folder in folders for pair in _templates(folder)]
     if given := params.engine_args.get("chat_template"):
-        found.append((f"params.yaml, field '{_PARAMETER}'", chat_template_text(str(given))))
+        found.append((f"params.yaml, field '{PARAMETER}'", chat_template_text(str(given))))
     templates = {template: where for where, template in reversed(found)}
     if len(templates) > _MAX_TEMPLATES:
         reason = f"the model has more than {_MAX_TEMPLATES} chat templates"
         raise UserError(reason, "Remove those that are not needed", file=folders[0], value=len(templates))
-    variables: dict[str, Any] = {}
+    specials: dict[str, Any] = {}
     for folder in reversed(folders):
-        variables |= _special_tokens(folder)
-    variables |= params.chat_template_kwargs
+        specials |= _special_tokens(folder)
     reads: set[str] = set()
     for template, where in templates.items():
-        reads |= _try(template, where, {"messages": list(messages), "variables": variables})
+        reads |= _try(template, where, _Given(params, specials, list(messages)))
     if folders and params.engine_args.get("tokenizer_mode", "auto") in ("auto", "hf"):  # others need none
         _check_variables(params.chat_template_kwargs, reads, bool(templates))
     return len(templates)
@@ -91,24 +93,19 @@ def check_turns(params: LlmParams, folder: Path, messages: Sequence[Message]) ->
         UserError: the template refuses both forms, or what `try_chat_templates` raises.
     """
     if given := params.engine_args.get("chat_template"):
-        where, template = f"params.yaml, field '{_PARAMETER}'", chat_template_text(str(given))
+        where, template = f"params.yaml, field '{PARAMETER}'", chat_template_text(str(given))
     elif (found := _own_template(folder)) is not None:
         where, template = found
     else:
         return "no chat template: prompts are plain text"
-    variables = {**_special_tokens(folder), **params.chat_template_kwargs}
-    answer = _answer(template, where, {"messages": list(messages), "variables": variables})
-    if answer["refused"] is None:
-        return "its chat template takes the prompts"
-    reason = answer["refused"]
-    if messages[0]["role"] == "system" and answer["by_template"]:
-        system, first, *others = messages
-        merged = [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
-        answer = _answer(template, where, {"messages": merged, "variables": variables})
-        if answer["refused"] is None:
-            return "its chat template takes no system turn: that text goes before the first user turn"
-    reason = f"the chat template refuses the turns of the prompts: {reason}"
-    raise UserError(reason, f"Change the prompts, or name another template by {_PARAMETER}", file=where)
+    with _Trial(template, where, _Given(params, _special_tokens(folder), list(messages))) as trial:
+        refusal = trial.refusal(with_image=False)
+    if refusal is not None:
+        reason = f"the chat template refuses the turns of the prompts: {one_line(refusal)}"
+        raise UserError(reason, f"Change the prompts, or name another template by {PARAMETER}", file=where)
+    if trial.turns.system_taken is False:
+        return "its chat template takes no system turn: that text goes before the first user turn"
+    return "its chat template takes the prompts"
 
 
 def _own_template(folder: Path) -> tuple[str, str] | None:
@@ -125,42 +122,72 @@ def _own_template(folder: Path) -> tuple[str, str] | None:
     return (f"{file}, field 'chat_template'", value) if isinstance(value, str) else None
 
 
-def _try(template: str, where: str, given: dict[str, Any]) -> set[str]:
+@dataclass(frozen=True)
+class _Given:
+    """What a template is given: special tokens by their names, and the messages of one row."""
+
+    params: LlmParams
+    specials: Mapping[str, Any]
+    messages: list[Message]
+
+
+def _try(template: str, where: str, given: _Given) -> set[str]:
     """The names of the variables that the template reads."""
-    return set(_answer(template, where, given)["reads"])
+    with _Trial(template, where, given) as trial:
+        trial.warm_up()
+        for with_image in (False, True) if given.params.images else (False,):
+            trial.refusal(with_image)
+        return trial.names()
 
 
-def _answer(template: str, where: str, given: dict[str, Any]) -> dict[str, Any]:
-    """What came of a template that was tried, as `template_child.py` says it."""
-    child = Path(__file__).with_name("template_child.py")
-    asked = {"template": template, "seconds": CPU_SECONDS, "bytes": MEMORY_BYTES, **given}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", str(child)],  # -P: the names of this folder's modules are Python's own too
-            input=json.dumps(asked, default=str),
-            capture_output=True,
-            text=True,
-            timeout=_WAIT_SECONDS,
+class _Trial:
+    """Renders a template as the stages do, for a `with` block; a `UserError` says what no template may do."""
+
+    def __init__(self, template: str, where: str, given: _Given) -> None:
+        self._process, self._where, self._given = TemplateProcess(template), where, given
+        self.turns = Turns(self._write, _AN_IMAGE)
+
+    def __enter__(self) -> "_Trial":
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._process.close()
+        if isinstance(error, Excess):
+            raise UserError(str(error), REMEDY, file=self._where) from None
+
+    def names(self) -> set[str]:
+        """The variables that it reads."""
+        return set(self._process.names(CPU_SECONDS, _WAIT_SECONDS))
+
+    def refusal(self, with_image: bool) -> Exception | None:
+        """Why it refuses the messages; None where it takes them."""
+        try:
+            self.turns.text(self._given.messages, with_image)
+        except Excess:
+            raise
+        except TooLong as error:
+            raise UserError(str(error), REMEDY, file=self._where) from None
+        except SecurityError as error:
+            reason = f"the chat template asks for what its sandbox forbids: {error}"
+            raise UserError(reason, REMEDY, file=self._where) from None
+        except Exception as error:  # templates raise anything
+            return error
+        return None
+
+    def warm_up(self) -> None:
+        """Render what vLLM renders once at its start, in the process that loads the model."""
+        for content in (_WARM_UP, [{"type": "text", "text": _WARM_UP}]):
+            with suppress(TemplateError, TooLong, RuntimeError):  # vLLM passes over them
+                self._render([{"role": "user", "content": content}], self._given.specials)
+
+    def _write(self, turns: list[Any]) -> str:
+        given = {"add_generation_prompt": True, **self._given.params.chat_template_kwargs}
+        return self._render(turns, {**self._given.specials, **given})
+
+    def _render(self, turns: list[Any], variables: Mapping[str, Any]) -> str:
+        return self._process.render(
+            turns, variables, seconds=CPU_SECONDS, wait=_WAIT_SECONDS, characters=MAX_CHARACTERS
         )
-        killed = -done.returncode
-    except subprocess.TimeoutExpired:
-        killed = signal.SIGXCPU
-    last = "" if killed == signal.SIGXCPU else (done.stderr.strip().splitlines() or [""])[-1]
-    if killed == signal.SIGXCPU:
-        reason = f"the chat template takes longer than {CPU_SECONDS} s for one row"
-    elif killed == signal.SIGKILL or last.startswith("MemoryError"):
-        reason = f"the chat template takes more than {MEMORY_BYTES / 2**30:.0f} GB for one row"
-    elif killed:
-        reason = f"the chat template cannot be tried: {last or f'its process ended with {-killed}'}"
-    else:
-        answer = json.loads(done.stdout)
-        if answer["forbidden"] is not None:
-            reason = f"the chat template asks for what its sandbox forbids: {answer['forbidden']}"
-        elif (answer["length"] or 0) > MAX_CHARACTERS:
-            reason = f"the chat template makes {answer['length']:,} characters of one row"
-        else:
-            return answer
-    raise UserError(reason, _REMEDY, file=where)
 
 
 def _templates(folder: Path) -> Iterator[tuple[str, str]]:
@@ -169,7 +196,7 @@ def _templates(folder: Path) -> Iterator[tuple[str, str]]:
         try:
             yield str(file), file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError("the chat template cannot be read", _REMEDY, file=file, value=error) from None
+            raise UserError("the chat template cannot be read", REMEDY, file=file, value=error) from None
     for name in ("tokenizer_config.json", "processor_config.json", "chat_template.json"):
         file = folder / name
         value = read_json(file, "Restore it").get("chat_template") if file.is_file() else None
@@ -203,7 +230,7 @@ def within(seconds: float) -> Iterator[None]:
         return
 
     def late(*_: object) -> None:
-        raise TimeoutError(f"it took longer than {seconds:g} s")
+        raise TimeoutError(f"the chat template takes longer than {seconds:g} s for one row")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
