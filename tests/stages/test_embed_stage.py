@@ -127,17 +127,6 @@ def test_another_architecture_embeds_anew(project: tuple[Paths, MakeParams], vlm
     assert not np.array_equal(read_features(paths.features("parks")).vectors, before)
 
 
-def test_the_page_of_tables_names_every_key_of_the_manifest(project: tuple[Paths, MakeParams]) -> None:
-    paths, make = project
-    embed.run(make(), paths)
-    page = (ROOT / "docs/tables.md").read_text()
-    table = page.partition("| key of `manifest.json` |")[2].partition("\n\n")[0]
-    columns = [row.split("|")[1] for row in table.splitlines()[2:]]
-    named = {key for column in columns for key in re.findall(r"`(\w+)`", column)}
-    manifest = json.loads((paths.features("parks") / "manifest.json").read_text())
-    assert named - {"trust_remote_code"} == manifest.keys()
-
-
 def test_all_images_that_have_changed_are_named(project: tuple[Paths, MakeParams]) -> None:
     paths, make = project
     _add_noise(paths, 3)
