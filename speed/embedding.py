@@ -5,9 +5,11 @@ PyTorch's own threads.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.nn.functional import normalize
@@ -49,10 +51,10 @@ def measure(run: Run) -> dict[str, Figure]:
     vlm = load_vlm(params.vlm, "cpu", run.root)
     batch = batch_size(vlm, params.speed.embed_batch, len(sources), threads=1)
     plain = load_vlm(params.vlm, "cpu", run.root)  # embedding gives a model's weights another layout
+    mixed = load_vlm(params.vlm.model_copy(update={"precision": "amp_bf16"}), "cpu", run.root)
 
-    def embed() -> None:
-        for _ in embed_images(vlm, sources, batch=batch, workers=cores, spent=Spent()):
-            pass
+    def embed(by: Vlm = vlm) -> np.ndarray:
+        return np.concatenate(list(embed_images(by, sources, batch=batch, workers=cores, spent=Spent())))
 
     def decode() -> None:
         loader: DataLoader[Any] = DataLoader(
@@ -65,7 +67,8 @@ def measure(run: Run) -> dict[str, Figure]:
         for _ in loader:
             pass
 
-    embed()  # reads all files, and warms up
+    # reads all files, and warms up
+    cosine = float((embed() * embed(mixed)).sum(axis=1).min())
     images = Images(sources, vlm.preprocess)
     batches = [range(len(sources))[start : start + batch] for start in range(0, len(sources), batch)]
     decoded = [stacked([images[number] for number in numbers])[0] for numbers in batches]
@@ -75,6 +78,7 @@ def measure(run: Run) -> dict[str, Figure]:
             "decode": lambda: seconds(decode),
             "forward": lambda: seconds(lambda: _forward(vlm, decoded)),
             "loop": lambda: seconds(lambda: _loop(plain, sources, batch, cores)),
+            "mixed": lambda: seconds(lambda: embed(mixed)),
         },
         run.turns,
     )
@@ -92,10 +96,22 @@ def measure(run: Run) -> dict[str, Figure]:
         f"open_clip in a DataLoader's plain loop with as many workers and the same batches, {shown['loop']} "
         f"images/s; it checks no bytes; {common}"
     )
+    mix = (
+        f"the same with vlm.precision fp32, {shown['embed']} images/s; the least cosine of an image's two "
+        f"features is {cosine:.4f}; {_products()}; {common}"
+    )
     return {
+        "embed_amp_bf16_vs_fp32": ratio(rates["mixed"], rates["embed"], UNIT, mix),
         "embed_vs_joint_limit": ratio(rates["embed"], limit, UNIT, joint),
         "embed_vs_open_clip_loop": ratio(rates["embed"], rates["loop"], UNIT, loop),
     }
+
+
+def _products() -> str:
+    """Whether this processor multiplies bfloat16 itself."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = [name for name in ("amx_bf16", "avx512_bf16", "avx_ne_convert") if name in flags.split()]
+    return f"the processor has {found[0]}" if found else "the processor has no products of bfloat16"
 
 
 def _forward(vlm: Vlm, batches: Sequence[Any]) -> None:

@@ -12,7 +12,7 @@ MEASUREMENTS: dict[str, tuple[str, ...]] = {
     "vllm_start": ("vllm_start_seconds",),
     "captions": ("caption_vs_vllm_bench", "prefix_hit_rate"),
     "full_cache": ("full_cache_stage_seconds",),
-    "embedding": ("embed_vs_joint_limit", "embed_vs_open_clip_loop"),
+    "embedding": ("embed_vs_joint_limit", "embed_vs_open_clip_loop", "embed_amp_bf16_vs_fp32"),
     "tuning": ("tune_vs_bare_text", "tune_vs_full_context"),
     "cached": ("cached_vs_uncached_step", "cached_vs_uncached_step_vit_b_32"),
     "ranking": ("rank_vs_matmul_topk", "rank_vs_faiss_flat"),

@@ -43,10 +43,7 @@ class Encoder:
             picture = decode(picture_of(data, self.look), self.look.max_pixels)
         except UnusableImage as error:
             raise UserError(f"the reference cannot be used: {error}", error.remedy, file=named) from None
-        dtype = next(self.vlm.model.visual.parameters()).dtype
-        with torch.inference_mode():
-            pixels = self.vlm.preprocess(picture)[None].to(self.vlm.device, dtype)
-            feature = normalize(self.vlm.model.encode_image(pixels).float(), dim=-1)[0]
+        feature = self.vlm.encode_images(self.vlm.preprocess(picture)[None])[0]
         return feature.cpu().clone(), picture.size
 
     def texts(self, texts: list[str]) -> torch.Tensor:

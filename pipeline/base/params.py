@@ -212,7 +212,7 @@ class PairsParams(LanguageParams):
 class VlmParams(_Section):
     model: Name
     pretrained: Name | None
-    precision: Literal["fp32", "fp16", "bf16"]
+    precision: Literal["fp32", "fp16", "bf16", "amp_bf16"]
     trust_remote_code: TrueOrFalse = False  # whether the tokenizer's own code may run
 
     @field_validator("pretrained")

@@ -56,17 +56,11 @@ class _Features:
 
 def _encoded(vlm: Vlm, images: Any, decoding: float) -> "_Features | Problem":
     """The features of a batch of images (n, 3, H, W)."""
-    import torch
-    from torch.nn.functional import normalize
-
     if isinstance(images, Problem):
         return images
     start = time.perf_counter()
-    dtype = next(vlm.model.visual.parameters()).dtype
-    with torch.inference_mode():
-        images = images.to(vlm.device, dtype, non_blocking=True, memory_format=torch.channels_last)
-        features = normalize(vlm.model.encode_image(images).float(), dim=-1).cpu()
-    return _Features(features.numpy(), decoding, time.perf_counter() - start)
+    features = vlm.encode_images(images).cpu().numpy()
+    return _Features(features, decoding, time.perf_counter() - start)
 
 
 def _encoded_in_worker(vlm: Vlm, items: Sequence[tuple[Any, float]]) -> "_Features | Problem":

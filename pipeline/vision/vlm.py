@@ -69,6 +69,20 @@ class Vlm:
     def context_length(self) -> int:
         return self.tokenizer.context_length
 
+    def encode_images(self, images: "torch.Tensor") -> "torch.Tensor":
+        """L2-normalised features (n, D), float32, of preprocessed images (n, 3, H, W); no gradients.
+
+        The precision `amp_bf16` computes products in bfloat16 and keeps the weights in float32.
+        """
+        import torch
+
+        dtype = next(self.model.visual.parameters()).dtype
+        images = images.to(self.device, dtype, non_blocking=True, memory_format=torch.channels_last)
+        mixed = self.identity["precision"] == "amp_bf16"
+        with torch.inference_mode(), torch.autocast(torch.device(self.device).type, torch.bfloat16, mixed):
+            features = self.model.encode_image(images)
+        return torch.nn.functional.normalize(features.float(), dim=-1)
+
     def tokenize(self, texts: Sequence[str]) -> "torch.Tensor":
         """Tokens (N, context_length), int64, on the CPU."""
         return self.tokenizer(texts)

@@ -127,6 +127,24 @@ def test_another_architecture_embeds_anew(project: tuple[Paths, MakeParams], vlm
     assert not np.array_equal(read_features(paths.features("parks")).vectors, before)
 
 
+def test_products_of_bfloat16_change_the_last_digits_and_the_name(project: tuple[Paths, MakeParams]) -> None:
+    paths, make = project
+    params = make(embed={"dtype": "float32"})
+    embed.run(params, paths)
+    plain = np.array(read_features(paths.features("parks")).vectors)
+    mixed = params.model_copy(update={"vlm": params.vlm.model_copy(update={"precision": "amp_bf16"})})
+    embed.run(mixed, paths)
+    assert _speed(paths) == (3, 0)  # nothing of the other precision is taken from the cache
+    found = read_features(paths.features("parks"))
+    assert found.manifest["precision"] == "amp_bf16"
+    assert not np.array_equal(found.vectors, plain)
+    assert (found.vectors * plain).sum(axis=1).min() > 0.999
+    vlm = load_vlm(mixed.vlm, "cpu")
+    assert {weight.dtype for weight in vlm.model.parameters()} == {torch.float32}
+    tokens = vlm.tokenize(["a red car"])
+    assert torch.equal(vlm.model.encode_text(tokens), load_vlm(params.vlm, "cpu").model.encode_text(tokens))
+
+
 def test_all_images_that_have_changed_are_named(project: tuple[Paths, MakeParams]) -> None:
     paths, make = project
     _add_noise(paths, 3)
