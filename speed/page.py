@@ -92,4 +92,4 @@ def _spread(figure: Mapping[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|").replace("; ", "<br>").replace(". ", ".<br>")
