@@ -71,8 +71,9 @@ def train_composer(
         with _batch_norm_on_one_thread(module):
             best, best_epoch = copy.deepcopy(module.state_dict()), 0
             reached = _reached(module, validation, match)
-            epochs, title = range(1, params.epochs + 1), f"train {type(module).__name__}"
-            for epoch in Progress(epochs, title=title, unit="epoch", leave=False):
+            total, title = params.epochs * len(train.answers), f"train {type(module).__name__}"
+            bar = Progress(total=total, title=title, unit="example", leave=False)
+            for epoch in range(1, params.epochs + 1):
                 module.train()
                 for rows in epoch_batches(torch.arange(len(train.answers)), params.batch_size, seed, epoch):
                     chosen = rows.to(device)
@@ -81,11 +82,13 @@ def train_composer(
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
                     optimizer.step()
+                    bar.update(len(rows))
                 now = _reached(module, validation, match)
                 if now > reached:
                     best, reached, best_epoch = copy.deepcopy(module.state_dict()), now, epoch
                 elif epoch - best_epoch >= params.patience:
                     break
+            bar.close()
         module.load_state_dict(best)
         return module.eval()
 
