@@ -7,6 +7,7 @@ Texts are captions that state every fact of a tile's graph. Tiles are cut as the
 
 import argparse
 import json
+import logging
 import random
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=395, help="tiles, drawn at random")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # how far the maps are
     torch.set_num_threads(options.threads)
     try:
         figures = evaluate(options)

@@ -10,6 +10,7 @@ After a kill the same command continues from the last state to the same weights.
 """
 
 import argparse
+import logging
 import os
 import random
 from pathlib import Path
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128, help="tiles, a multiple of --together")
     parser.add_argument("--save-every", type=int, default=200, help="steps between two states")
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # how far the maps are
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # captions are made in a forked process
     prepare(options, warn_only=True)
     try:
