@@ -100,10 +100,8 @@ def pool_cells(pool: Any, maps: torch.Tensor) -> torch.Tensor:
     x = x + resample_abs_pos_embed(
         pool.pos_embed.unsqueeze(0), maps.shape[-2:], old_size=pool.feat_size, num_prefix_tokens=1
     )
-    (wq, wk, wv), (bq, _, bv) = (
-        pool.qkv.weight.chunk(3),
-        pool.qkv.bias.chunk(3),
-    )  # a key's bias changes nothing
+    wq, wk, wv = pool.qkv.weight.chunk(3)
+    bq, _, bv = pool.qkv.bias.chunk(3)  # a key's bias changes nothing
     query = torch.nn.functional.linear(x[:, 0], wq, bq).unflatten(1, (heads, width))
     asked = torch.einsum("bhd,hdc->bhc", query, wk.unflatten(0, (heads, width)))
     attention = (asked @ x.transpose(1, 2) * pool.scale).softmax(dim=-1)  # (B, heads, cells)

@@ -186,7 +186,8 @@ def train(options: argparse.Namespace) -> None:
         if step % options.save_every == 0 or step == options.steps:
             states = {name: item.state_dict() for name, item in trainer.stateful.items()}
             state.save(options.state, settings, {"step": step, **states})
-            export(model, config, options.start, options.out)
+            if step < options.steps:
+                export(model, config, options.start, options.out)
     export(model, config, options.start, options.out)
 
 

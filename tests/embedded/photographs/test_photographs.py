@@ -5,7 +5,6 @@ import random
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +76,6 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(values))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def usual_settings() -> Iterator[None]:
-    """What a training sets for its process does not leak into other tests."""
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
-    torch.set_num_threads(threads)
 
 
 def test_only_photographs_of_the_places_are_read(photographs: Path) -> None:

@@ -25,16 +25,6 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def usual_settings() -> Iterator[None]:
-    """What a training sets for its process does not leak into other tests."""
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    torch.set_num_threads(threads)
-
-
 def run(module: Any, monkeypatch: pytest.MonkeyPatch, scenes: Path, out: Path, *more: str) -> bytes:
     common = (
         f"--data {scenes} --validation {scenes} --out {out} --batch 8 --save-every 4 --threads 1 --device cpu"
