@@ -41,8 +41,11 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
 
     start = time.perf_counter()
     evidence = run_study(params, paths)
-    families = {dataset: _families(Expected(params, paths), dataset) for dataset in params.datasets}
-    figures = study_figures(evidence, families)
+    queries = {dataset: _test_queries(Expected(params, paths), dataset) for dataset in params.datasets}
+    families, kinds = (
+        {dataset: of[column].to_list() for dataset, of in queries.items()} for column in ("family", "kind")
+    )
+    figures = study_figures(evidence, families, kinds)
     texts = {
         "results.md": _preface(evidence, families) + "\n\n" + to_markdown(figures) + "\n",
         "results.csv": figures.with_columns(pl.selectors.float().round(6)).write_csv(),
@@ -56,12 +59,12 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
     log.info("study: %s, %.0f s", written, time.perf_counter() - start)
 
 
-def _families(expected: Expected, dataset: str) -> list[str]:
-    """The family of every test query, in the table's order; where there is none, its reference."""
-    columns = ["split", "family", "reference_id"]
+def _test_queries(expected: Expected, dataset: str) -> pl.DataFrame:
+    """Family and kind of every test query, in the table's order; where there is no family, its reference."""
+    columns = ["split", "family", "reference_id", "kind"]
     file, expect = expected.paths.pairs(dataset), expected.pairs(dataset)
     queries = pl.DataFrame(read_table(file, PAIRS, columns, expect)).filter(split="test")
-    return queries["family"].fill_null(queries["reference_id"]).to_list()
+    return queries.select(pl.col("family").fill_null(pl.col("reference_id")), "kind")
 
 
 def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:

@@ -18,12 +18,13 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
-from trainer.study.figures import KEY, SCHEMA
-from trainer.study.plan import ABLATIONS, BEYOND, LEARNING, trained_methods, untrained_methods
+from trainer.study.figures import AS_WRITTEN, KEY, SCHEMA
+from trainer.study.plan import ABLATIONS, BEYOND, LEARNING, QUALITY, trained_methods, untrained_methods
 from trainer.study.traps import TRAPS
 
 __all__ = ["make_params", "vlm_folder"]
 DATASETS = ("one", "two")
+WITH_EDITS = "two"
 TRAINED, UNTRAINED = trained_methods(), untrained_methods()
 TRIALS = ({"rate": 0.5, "temperature": 1}, {"rate": 1, "temperature": 3})
 
@@ -39,7 +40,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory, make_params: object) -> tu
     )
     paths = Paths(tmp_path_factory.mktemp("study"))
     for dataset in DATASETS:
-        make_dataset(paths, params, dataset)
+        make_dataset(paths, params, dataset, edits=dataset == WITH_EDITS)
     run(params, paths, latex=True)
     return params, paths
 
@@ -67,7 +68,7 @@ def test_every_job_was_run_once(studied: tuple[Params, Paths]) -> None:
     seeds = len(TRAINED) * (params.study.seeds - 1)
     changed = len(ABLATIONS) + len(BEYOND) + len(LEARNING)
     a_dataset = len(UNTRAINED) + trials + seeds + changed + 1  # and the details
-    assert len(list((paths.cache / "study").glob("*.json"))) == a_dataset * len(DATASETS)
+    assert len(list((paths.cache / "study").glob("*.json"))) == a_dataset * len(DATASETS) + len(QUALITY)
 
 
 def test_what_is_there_is_not_run_again(studied: tuple[Params, Paths]) -> None:
@@ -100,6 +101,11 @@ def test_the_tables_hold_every_method_and_ablation(studied: tuple[Params, Paths]
     learning = cells(paths, "The hybrid by the number of queries that it is tuned on")
     assert [row["tuned on"] for row in learning] == ["untuned", *LEARNING, "all training queries"]
     assert {row[""] for row in cells(paths, "Beyond the method")} >= set(BEYOND)
+    texts = cells(paths, "The hybrid by how right the texts are")
+    assert [row["texts"] for row in texts] == [AS_WRITTEN, *QUALITY]
+    assert all(f"R@1, {WITH_EDITS}" in row and "R@1, one" not in row for row in texts)
+    kinds = {(row["dataset"], row["method"]): row for row in cells(paths, "R@1 by kind of modification")}
+    assert kinds["one", "hybrid"]["recolour"] == methods["hybrid"]["R@1"].split(" ")[0]  # there is no other
     assert {f"without {trap}" for trap in TRAPS} <= cells(
         paths, "R@1 with each kind of trap taken out of the gallery"
     )[0].keys()
@@ -154,7 +160,7 @@ def test_a_study_that_was_ended_goes_on(
     params, whole = studied
     paths = Paths(tmp_path)
     for dataset in DATASETS:
-        make_dataset(paths, params, dataset)
+        make_dataset(paths, params, dataset, edits=dataset == WITH_EDITS)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
     command = [sys.executable, "-m", "lempo.cli", "study"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

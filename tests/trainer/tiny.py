@@ -14,6 +14,8 @@ from pipeline.base.params import Params, load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, INTERPRETATIONS, PSEUDO_CAPTIONS, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.base.tables import write_table
+from pipeline.graph.edits import Edit, edit_to_row
+from pipeline.graph.scene_graph import Group
 from pipeline.vision.features import write_features
 from pipeline.vision.vlm import load_vlm
 from tests.belonging import sign
@@ -110,10 +112,18 @@ def _graph(image_id: str) -> dict[str, Any]:
     return {"image_id": image_id, **size, "scene": None, "objects": [node], "relationships": []}
 
 
-def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
+def _recolouring(thing: str, wanted: str) -> list[dict[str, Any]]:
+    old, new = (Group("", thing, (colour,)) for colour in ("red", wanted))
+    return [edit_to_row(Edit(op, "object", group)) for op, group in (("remove", old), ("add", new))]
+
+
+def make_dataset(paths: Paths, params: Params, dataset: str, edits: bool = False) -> None:
     """Images of one coloured thing each; a query asks for another colour. Features say colour and thing.
 
     Every colour and thing stands at two places, a and b, so that some queries have two right answers.
+
+    Args:
+        edits: whether queries say which facts they change.
     """
     rng = np.random.default_rng(0)
     vlm = load_vlm(params.vlm, "cpu", paths.root)
@@ -147,7 +157,7 @@ def make_dataset(paths: Paths, params: Params, dataset: str) -> None:
                         "modification": f"make the {thing} {wanted}",
                         "kind": "recolour",
                         "family": f"{split}-{thing}",
-                        "edits": None,
+                        "edits": _recolouring(thing, wanted) if edits else None,
                     }
                 )
                 captions.append(_caption("query_id", query_id, f"a {wanted} {thing}."))

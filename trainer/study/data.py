@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
+from pipeline.graph.edits import Edit, apply_edits, edits_from_row
 from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
@@ -26,6 +28,7 @@ from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import Split, load_splits
 from trainer.study.graphs import in_words
 from trainer.study.traps import trap_indices
+from trainer.study.worse_texts import Fault, Values, WorseWriter, rewritten
 
 SPLITS = ("train", "val", "test")
 
@@ -43,8 +46,9 @@ class StudyData:
         traps: of the test split, by kind: int64 (Q, T).
         alternatives: the further pseudo captions of every query, by split; empty lists where none were drawn.
         gallery_texts: the interpretation of every image of the gallery, by split; None where there is none.
+        described, wanted: graphs of every query's reference, as it is and after the query's edits, by split;
+            None where one is not known.
         batch: texts that are encoded at a time.
-        frozen: the untuned encoder's features of all that comparators read, by split.
     """
 
     vlm: Vlm
@@ -55,11 +59,29 @@ class StudyData:
     traps: dict[str, Tensor]
     alternatives: dict[str, list[list[str]]]
     gallery_texts: dict[str, list[str | None]]
+    described: dict[str, list[GroupGraph | None]]
+    wanted: dict[str, list[GroupGraph | None]]
     batch: int
-    frozen: dict[str, FrozenFeatures] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.frozen = self.features((*TEXT_INPUTS, SCENE_GRAPH))
+    @cached_property
+    def frozen(self) -> dict[str, FrozenFeatures]:
+        """Features of all that comparators read, by split; first asked for while the encoder is untuned."""
+        return self.features((*TEXT_INPUTS, SCENE_GRAPH))
+
+    def with_worse_texts(self, fault: Fault, share: float, seed: int) -> "StudyData":
+        """The same queries, with interpretations and pseudo captions of a worse writer.
+
+        Args:
+            fault, share, seed: of `WorseWriter`.
+        """
+        graphs = (graph for of in (self.described, self.wanted) for split in of.values() for graph in split)
+        writer = WorseWriter(fault, share, Values.of(filter(None, graphs)), seed)
+        splits = {
+            name: rewritten(split, self.described[name], self.wanted[name], writer)
+            for name, split in self.splits.items()
+        }
+        texts = Texts.of(self.vlm, [text for split in splits.values() for text in split.all_texts()])
+        return replace(self, splits=splits, texts=texts)
 
     def encode(self, split: str, inputs: Sequence[str]) -> dict[str, Tensor]:
         """Features (Q, D) of some texts of a split's queries, by the model as it is now."""
@@ -123,7 +145,19 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     }
     traps = _traps(expected, dataset, loaded["test"], graphs)
     rows = texts.rows(words)
-    return StudyData(vlm, splits, texts, graphs_of, rows, traps, alternatives, gallery_texts, batch)
+    described = {name: list(map(graphs.get, images)) for name, images in references.items()}
+    edits = _edits(expected, dataset)
+    wanted = {
+        name: list(map(_edited, described[name], map(edits.get, split.query_ids)))
+        for name, split in splits.items()
+    }
+    further = alternatives, gallery_texts, described, wanted
+    return StudyData(vlm, splits, texts, graphs_of, rows, traps, *further, batch)
+
+
+def edits_are_known(expected: Expected, dataset: str) -> bool:
+    """Whether every query says which facts it changes, so that a pseudo caption can be written by rule."""
+    return None not in _edits(expected, dataset).values()
 
 
 def load_model(params: Params, paths: Paths) -> Vlm:
@@ -173,6 +207,15 @@ def _graphs(expected: Expected, dataset: str, images: set[str]) -> dict[str, Gro
     table = read_table(expected.paths.scene_graphs(dataset), SCENE_GRAPHS, expect=expected.corpus(dataset))
     rows = pl.DataFrame(table).filter(pl.col("image_id").is_in(sorted(images))).iter_rows(named=True)
     return {row["image_id"]: group_objects(graph_from_row(row)) for row in rows}
+
+
+def _edits(expected: Expected, dataset: str) -> dict[str, tuple[Edit, ...] | None]:
+    rows = _column(expected.paths.pairs(dataset), PAIRS, "query_id", "edits", expected.pairs(dataset))
+    return {query: edits_from_row(edits) for query, edits in rows.items()}
+
+
+def _edited(graph: GroupGraph | None, edits: tuple[Edit, ...] | None) -> GroupGraph | None:
+    return None if graph is None or edits is None else apply_edits(graph, edits)
 
 
 def _traps(

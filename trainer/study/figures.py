@@ -10,9 +10,9 @@ import polars as pl
 from trainer.methods import registry
 from trainer.methods.registry import Family
 from trainer.study.jobs import TEST, metrics_of
-from trainer.study.plan import ABLATIONS, BEYOND, FROZEN, LEARNING, TUNED, Job
+from trainer.study.plan import ABLATIONS, BEYOND, FROZEN, LEARNING, QUALITY, TUNED, Job
 from trainer.study.run import Evidence
-from trainer.study.summary import TESTED, Compared, Lead, compare, leads, strongest
+from trainer.study.summary import TESTED, Compared, Lead, compare, leads, recall_by, strongest
 from trainer.study.traps import TRAPS
 
 KEY = ("table", "dataset", "method", "text_tower", "variant", "measure")
@@ -28,6 +28,7 @@ CLAIMS = {
 }
 UNTUNED, WHOLE_GALLERY, MEAN = "untuned", "whole gallery", "mean"
 ALL_QUERIES = "all training queries"
+AS_WRITTEN = "as the language model wrote them"
 VALIDATION = "validation mean_recall"
 COST = {  # measure -> key of the results; seconds, but for the counts
     "queries a step": "queries",
@@ -39,11 +40,13 @@ Row = dict[str, Any]
 Metrics = dict[str, float]
 
 
-def study_figures(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def study_figures(
+    evidence: Evidence, families: Mapping[str, Sequence[str]], kinds: Mapping[str, Sequence[str]]
+) -> pl.DataFrame:
     """One row for each figure, in percent on the test split unless its measure says otherwise.
 
     Args:
-        families: of the test queries of each dataset.
+        families, kinds: of the test queries of each dataset.
 
     Returns:
         The columns of `SCHEMA`. Those of `KEY` are never null and tell every row apart; `dataset` may be
@@ -51,7 +54,8 @@ def study_figures(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> 
     """
     compared = {dataset: compare(evidence, dataset, names) for dataset, names in families.items()}
     rows = [*lead_rows(evidence, compared, families), *_methods(compared), *_ablations(evidence)]
-    rows += [*_learning(evidence), *_terms(evidence), *_few_queries(evidence), *_traps(evidence, compared)]
+    rows += [*_kinds(evidence, compared, kinds), *_learning(evidence), *_quality(evidence), *_terms(evidence)]
+    rows += [*_few_queries(evidence), *_traps(evidence, compared)]
     rows += [*_transfer(evidence), *_beyond(evidence)]
     costs = evidence.cost.items()
     rows += [_row("cost", dataset, name, cost[key]) for dataset, cost in costs for name, key in COST.items()]
@@ -129,6 +133,26 @@ def _learning(evidence: Evidence) -> Iterator[Row]:
             for dataset in hybrids:
                 value = _test(evidence, jobs[dataset])[measure]
                 yield _row("learning", dataset, measure, value, variant=name)
+
+
+def _kinds(
+    evidence: Evidence, compared: Mapping[str, Compared], kinds: Mapping[str, Sequence[str]]
+) -> Iterator[Row]:
+    """R@1 of every method by kind of modification, mean over the seeds."""
+    for dataset, by_method in compared.items():
+        for method, towers in by_method.items():
+            for kind, recall in recall_by(evidence, towers[0].jobs, kinds[dataset]).items():
+                yield _row("kinds", dataset, "R@1", recall, method=method, variant=kind)
+
+
+def _quality(evidence: Evidence) -> Iterator[Row]:
+    """The hybrid, with texts whose facts are left out or wrong; one seed."""
+    for dataset, hybrid in _hybrids(evidence).items():
+        jobs = {name: evidence.variants.get((name, dataset)) for name in QUALITY}
+        for name, job in {AS_WRITTEN: hybrid, **jobs}.items():
+            if job and any(jobs.values()):
+                for measure in TESTED:
+                    yield _row("quality", dataset, measure, _test(evidence, job)[measure], variant=name)
 
 
 def _terms(evidence: Evidence) -> Iterator[Row]:

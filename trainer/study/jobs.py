@@ -17,7 +17,7 @@ from trainer.retrieval.metrics import retrieval_metrics, score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores, rank_all
 from trainer.retrieval.splits import Split
 from trainer.study.data import StudyData, copy_text_state, text_tower_put_back
-from trainer.study.plan import TRAIN_QUERIES, Job
+from trainer.study.plan import TEXTS, TRAIN_QUERIES, Job
 from trainer.tuning.heads import Head, HybridHead
 from trainer.tuning.loop import Tuning
 from trainer.tuning.result import TuneResult
@@ -54,12 +54,17 @@ def run_jobs(jobs: Sequence[Job], data: StudyData, params: Params) -> Iterator[O
         without each kind of trap), what was `chosen`, `seconds`; and the tower where the job keeps it.
     """
     start = time.perf_counter()
+    if worse := dict(jobs[0].options).get(TEXTS):
+        fault, share = worse
+        data = data.with_worse_texts(fault, share, jobs[0].seed)
     with text_tower_put_back(data.vlm.model):
-        tower, features = None, data.frozen
+        tower = None
         if jobs[0].tower:
             tower = _tune(jobs[0], data, params)
             networks = [registry.named(job.method) for job in jobs if job.network]
             features = data.features(name for method in networks for name in method.inputs)
+        else:
+            features = data.frozen
         for job in jobs:
             scores, result = _measure(job, tower, features, data, params)
             result["views"] = test_views(scores, data)
@@ -102,6 +107,7 @@ def _without(scores: Scores, indices: Tensor, answers: Answers) -> Scores:
 
 def _tune(job: Job, data: StudyData, params: Params) -> _Tower:
     options = dict(job.options) | (asdict(job.tower) if job.tower else {})
+    options.pop(TEXTS, None)
     train = _some(data.splits["train"], options.pop(TRAIN_QUERIES, None), job.seed)
     method = registry.named(job.method)
     head: Head

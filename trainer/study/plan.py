@@ -30,6 +30,16 @@ TRAIN_QUERIES = "train_queries"
 LEARNING: dict[str, Options] = {
     f"{queries} training queries": ((TRAIN_QUERIES, queries),) for queries in (50, 200)
 }
+TEXTS = "texts"  # fault and share of the interpretations and pseudo captions that `worse_texts` writes
+BY_RULE = "by rule, every fact right"
+QUALITY: dict[str, Options] = {
+    BY_RULE: ((TEXTS, ("left out", 0.0)),),
+    **{
+        f"{share:.0%} of the facts {fault}": ((TEXTS, (fault, share)),)
+        for fault in ("left out", "wrong")
+        for share in (0.05, 0.2, 0.5)
+    },
+}
 
 
 def studied() -> list[str]:
@@ -81,7 +91,8 @@ class Job:
         network: how the network on top of both towers is trained; None where there is none.
         seed: of the order of the queries and of what is initialised.
         options: `terms` and `signed` of the hybrid similarity, `train_queries` (at most so many, drawn by the
-            seed), and parameters of `tune` that differ from params.yaml.
+            seed), `texts` (fault and share of worse ones), and parameters of `tune` that are not as in
+            params.yaml.
         keep: whether the tuned text tower is kept for later measurements.
     """
 

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.base.errors import UserError
+from pipeline.base.expected import Expected
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.progress import Progress
@@ -22,6 +23,7 @@ from trainer.study.plan import (
     ABLATIONS,
     BEYOND,
     LEARNING,
+    QUALITY,
     Job,
     further_seeds,
     same_tower,
@@ -63,14 +65,15 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     Raises:
         UserError: a table, the features or the model is missing.
     """
-    from trainer.study.data import load_model
+    from trainer.study.data import edits_are_known, load_model
 
-    identity = load_model(params, paths).identity
+    identity, expected = load_model(params, paths).identity, Expected(params, paths)
     store, datasets = Store(paths, params, identity), params.datasets
     with _pool(params, paths, store) as pool:
         results = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
         best = best_trials(results)
         changed = variants(best, {**ABLATIONS, **BEYOND, **LEARNING})
+        changed |= variants([job for job in best if edits_are_known(expected, job.dataset)], QUALITY)
         results |= _run([*changed.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
         hybrids = [job for job in best if job.method == "hybrid"]
         details = _details(hybrids, store, pool, results)

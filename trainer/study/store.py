@@ -39,6 +39,7 @@ JOB_ROOMS = (
     "trainer/study/jobs.py",
     "trainer/study/plan.py",
     "trainer/study/traps.py",
+    "trainer/study/worse_texts.py",
 )
 DETAILS_ROOMS = ("trainer/study/details.py", "trainer/study/few_queries.py")  # beside those of the jobs
 

@@ -109,6 +109,16 @@ def leads(evidence: Evidence, compared: Compared, families: Sequence[str], measu
     }
 
 
+def recall_by(evidence: Evidence, jobs: Sequence[Job], of: Sequence[str]) -> dict[str, float]:
+    """R@1 in percent of each group of test queries, a mean over the seeds.
+
+    Args:
+        of: the group of each test query, Q names.
+    """
+    recall, groups = _seed_values(evidence.results, jobs, "R@1").mean(0), np.asarray(of)
+    return {str(group): float(recall[groups == group].mean()) for group in np.unique(groups)}
+
+
 def strongest(compared: Compared, methods: Sequence[str], measure: str) -> str:
     """The method with the highest mean on the test split: the hardest one to be ahead of."""
     return max(methods, key=lambda method: compared[method][0].mean[measure])
