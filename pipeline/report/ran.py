@@ -1,5 +1,6 @@
 """What ran: models, versions and the parameters that change results."""
 
+import re
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipeline.base.schemas import INTERPRETATIONS, PSEUDO_CAPTIONS
 from pipeline.base.tables import read_batches
 
 _CARD_LENGTH = 800  # characters
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")  # of Markdown: its target lies beside the card, not here
 
 
 def models(expected: Expected) -> list[dict[str, Any]]:
@@ -49,12 +51,12 @@ def models(expected: Expected) -> list[dict[str, Any]]:
 
 
 def _model(paths: Paths, role: str, name: str, identity: dict[str, Any]) -> dict[str, Any]:
-    card = _card(paths.root / name.removeprefix("local-dir:") / "README.md")
+    card = first_paragraph(paths.root / name.removeprefix("local-dir:") / "README.md")
     return {"role": role, "name": name, "identity": identity, "card": card}
 
 
-def _card(file: Path) -> str | None:
-    """The first paragraph of a model's card, or None."""
+def first_paragraph(file: Path) -> str | None:
+    """The first paragraph of a model's card as plain text, at most 800 characters; None if there is none."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):  # there is none, or the model's name is no path
@@ -64,7 +66,8 @@ def _card(file: Path) -> str | None:
     for paragraph in text.split("\n\n"):
         lines = [line for line in paragraph.strip().splitlines() if not line.startswith("#")]
         if lines:
-            return " ".join(lines).replace("**", "").replace("`", "")[:_CARD_LENGTH]
+            plain = _LINK.sub(r"\1", " ".join(lines)).replace("**", "").replace("`", "")
+            return plain[:_CARD_LENGTH]
     return None
 
 
