@@ -6,7 +6,8 @@ from pipeline.report.ran import first_paragraph
 def test_a_card_is_shown_as_plain_text(tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     card.write_text(
-        "---\nlicense: mit\n---\n# A `model`\n\nIt **writes** `text`,\nand [searches](../search.md#how) too.\n\nMore"
+        "---\nlicense: mit\n---\n# A `model`\n\nIt **writes** `text`,\n"
+        "and [searches](../search.md#how) too.\n\nMore"
     )
     assert first_paragraph(card) == "It writes text, and searches too."
 
