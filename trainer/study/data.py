@@ -155,6 +155,12 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     return StudyData(vlm, splits, texts, graphs_of, rows, traps, *further, batch)
 
 
+def count_train_queries(expected: Expected, dataset: str) -> int:
+    """How many queries the train split has."""
+    splits = read_table(expected.paths.pairs(dataset), PAIRS, ["split"], expected.pairs(dataset))["split"]
+    return splits.to_pylist().count("train")
+
+
 def edits_are_known(expected: Expected, dataset: str) -> bool:
     """Whether every query says which facts it changes, so that a pseudo caption can be written by rule."""
     return None not in _edits(expected, dataset).values()

@@ -126,13 +126,13 @@ def _learning(evidence: Evidence) -> Iterator[Row]:
     """The hybrid by the number of queries that it is tuned on; one seed."""
     hybrids = _hybrids(evidence)
     variants = {UNTUNED: _untuned(evidence)}
-    variants |= {name: {d: evidence.variants[name, d] for d in hybrids} for name in LEARNING}
+    for name in LEARNING:
+        variants[name] = {d: job for d in hybrids if (job := evidence.variants.get((name, d)))}
     variants[ALL_QUERIES] = hybrids
     for name, jobs in variants.items():
         for measure in TESTED:
-            for dataset in hybrids:
-                value = _test(evidence, jobs[dataset])[measure]
-                yield _row("learning", dataset, measure, value, variant=name)
+            for dataset, job in jobs.items():
+                yield _row("learning", dataset, measure, _test(evidence, job)[measure], variant=name)
 
 
 def _kinds(
@@ -148,11 +148,10 @@ def _kinds(
 def _quality(evidence: Evidence) -> Iterator[Row]:
     """The hybrid, with texts whose facts are left out or wrong; one seed."""
     for dataset, hybrid in _hybrids(evidence).items():
-        jobs = {name: evidence.variants.get((name, dataset)) for name in QUALITY}
-        for name, job in {AS_WRITTEN: hybrid, **jobs}.items():
-            if job and any(jobs.values()):
-                for measure in TESTED:
-                    yield _row("quality", dataset, measure, _test(evidence, job)[measure], variant=name)
+        jobs = {name: job for name in QUALITY if (job := evidence.variants.get((name, dataset)))}
+        for name, job in ({AS_WRITTEN: hybrid} | jobs).items() if jobs else ():
+            for measure in TESTED:
+                yield _row("quality", dataset, measure, _test(evidence, job)[measure], variant=name)
 
 
 def _terms(evidence: Evidence) -> Iterator[Row]:

@@ -28,7 +28,7 @@ BEYOND: dict[str, Options] = {
 }
 TRAIN_QUERIES = "train_queries"
 LEARNING: dict[str, Options] = {
-    f"{queries} training queries": ((TRAIN_QUERIES, queries),) for queries in (50, 200)
+    f"{queries} training queries": ((TRAIN_QUERIES, queries),) for queries in (50, 200, 800)
 }
 TEXTS = "texts"  # fault and share of the interpretations and pseudo captions that `worse_texts` writes
 BY_RULE = "by rule, every fact right"
@@ -179,6 +179,11 @@ def further_seeds(params: Params, best: Sequence[Job]) -> list[Job]:
         for number in range(1, params.study.seeds)
         for job in best
     ]
+
+
+def learning(queries: int) -> dict[str, Options]:
+    """Those of `LEARNING` with fewer queries than the train split has."""
+    return {name: options for name, options in LEARNING.items() if dict(options)[TRAIN_QUERIES] < queries}
 
 
 def variants(best: Sequence[Job], options: dict[str, Options]) -> dict[tuple[str, str], Job]:

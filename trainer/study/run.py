@@ -22,10 +22,10 @@ from trainer.retrieval.metrics import objective
 from trainer.study.plan import (
     ABLATIONS,
     BEYOND,
-    LEARNING,
     QUALITY,
     Job,
     further_seeds,
+    learning,
     same_tower,
     trials,
     untrained,
@@ -65,15 +65,18 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     Raises:
         UserError: a table, the features or the model is missing.
     """
-    from trainer.study.data import edits_are_known, load_model
+    from trainer.study.data import count_train_queries, edits_are_known, load_model
 
     identity, expected = load_model(params, paths).identity, Expected(params, paths)
     store, datasets = Store(paths, params, identity), params.datasets
     with _pool(params, paths, store) as pool:
         results = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
         best = best_trials(results)
-        changed = variants(best, {**ABLATIONS, **BEYOND, **LEARNING})
-        changed |= variants([job for job in best if edits_are_known(expected, job.dataset)], QUALITY)
+        changed = variants(best, {**ABLATIONS, **BEYOND})
+        for dataset in datasets:
+            known = count_train_queries(expected, dataset), edits_are_known(expected, dataset)
+            further = learning(known[0]) | (QUALITY if known[1] else {})
+            changed |= variants([job for job in best if job.dataset == dataset], further)
         results |= _run([*changed.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
         hybrids = [job for job in best if job.method == "hybrid"]
         details = _details(hybrids, store, pool, results)

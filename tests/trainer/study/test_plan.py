@@ -9,6 +9,7 @@ from trainer.study.plan import (
     Hyperparameters,
     further_seeds,
     has_network,
+    learning,
     trained_methods,
     trials,
     untrained,
@@ -69,3 +70,9 @@ def _factors(settings: list[Hyperparameters | None], base: TuneParams | Comparat
         )
         for one in settings
     ]
+
+
+def test_the_hybrid_is_tuned_on_fewer_queries_than_there_are() -> None:
+    assert list(learning(720)) == ["50 training queries", "200 training queries"]
+    assert list(learning(801))[-1] == "800 training queries"
+    assert learning(50) == {}
