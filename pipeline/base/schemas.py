@@ -198,7 +198,11 @@ BROUGHT_CAPTIONS = described(
     column("id", _TEXT, "`image_id` of an interpretation, `query_id` of a pseudo caption", "a-00"),
     column("text", _TEXT, "the caption", "Two white airplanes beside a terminal."),
 )
-_REJECT_FIELDS = (
+REJECTS = described(
+    "rejects",
+    "corpus",
+    "dataset,file,row,record_id,field",
+    "The rows of all datasets that were set aside.",
     _DATASET,
     column("table", _TEXT, "`images`, `scene_graphs`, `queries` or `captions`: where it belongs", "images"),
     column("file", _TEXT, "the file that it stands in", "corpus/airplane/scene_graphs.json"),
@@ -209,19 +213,37 @@ _REJECT_FIELDS = (
     column("reason", _TEXT, "why it cannot be used", "the box has no area"),
     column("remedy", _TEXT, "what mends it", "Correct the box"),
 )
-REJECTS = described(
-    "rejects",
-    "corpus",
-    "dataset,file,row,record_id,field",
-    "The rows of all datasets that were set aside.",
-    *_REJECT_FIELDS,
-)
-DROPPED = described(
+DROPPED = described(  # with the columns of `REJECTS`
     "dropped",
     "pairs",
     "dataset,record_id",
     "The made queries of all datasets whose modification no attempt wrote rightly.",
-    *_REJECT_FIELDS,
+    _DATASET,
+    column("table", _TEXT, "where it would belong: `queries`", "queries"),
+    column("file", _TEXT, "`pairs`: the stage made it, it stands in no file", "pairs"),
+    column("row", _INT64, "not used", null="always"),
+    column("record_id", _TEXT, "`query_id` that it would have", "made-7669b3c1acc91bb1", null="never"),
+    column("field", _TEXT, "the field that is wrong: `modification`", "modification", null="never"),
+    column(
+        "value",
+        _TEXT,
+        "the best text that the model wrote",
+        "An aerial view with one red car at the left.",
+        null="no answer held a text",
+    ),
+    column(
+        "reason",
+        _TEXT,
+        "why it cannot be used",
+        "the text misses 'remove: the pond at the top' and adds 'an aerial view with one red car at the "
+        "left'",
+    ),
+    column(
+        "remedy",
+        _TEXT,
+        "what mends it",
+        "Raise llm.repairs, use a larger model, or set pairs.fallback to rules",
+    ),
 )
 _NO_ANSWER = "no model answered, or its server does not say"
 _CAPTION_FIELDS = (

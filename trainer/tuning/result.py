@@ -32,7 +32,13 @@ CURVE = described(  # of the hybrid head; as a row of `TuneResult.history`
     ),
     column("temperature", pa.float64(), "temperature of the loss", 0.005),
     *(
-        column(f"weight_{name}", pa.float64(), f"weight of the {name} similarity", example, unit="0 to 1")
+        column(
+            f"weight_{name}",
+            pa.float64(),
+            f"weight of the {name.replace('_', ' ')} similarity",
+            example,
+            unit="0 to 1",
+        )
         for name, example in zip(TERMS, _WEIGHTS, strict=True)
     ),
     *(
