@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
+from pipeline.base.described import column, described
 from pipeline.base.expected import Expected
 from pipeline.base.files import identity_hash
 from pipeline.base.metrics_io import metrics_hash, write_curve, write_metrics
@@ -36,6 +37,23 @@ from trainer.tuning.folder import read_record, tuned_provenance
 
 log = logging.getLogger(__name__)
 CURVE_TO = 50  # the last K of the curves of recall at K
+CURVE = described(
+    "recall_curves",
+    "evaluate",
+    "k",
+    "Recall at K of every method on the test split.",
+    column("k", pa.int64(), f"K: the first images that count, from 1 to {CURVE_TO}", 1),
+    *(
+        column(
+            method.name,
+            pa.float64(),
+            "share of the queries with a right answer among the first `k` images, by this method",
+            80.222222,
+            unit="percent",
+        )
+        for method in registry.METHODS
+    ),
+)
 SCORE_DIGITS = 4  # decimal places in the table; the last digits of a score depend on the number of threads
 
 
@@ -111,7 +129,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
     }
     write_table(pa.concat_tables(rows), paths.rankings(dataset), RANKINGS, made_from)
-    write_curve(paths.plots("evaluate", dataset), curves)
+    write_curve(paths.plots("evaluate", dataset), curves, CURVE)
     write_metrics(
         paths.speed(f"evaluate/{dataset}"), {"seconds": spent, "queries": sum(map(len, loaded.values()))}
     )

@@ -30,7 +30,7 @@ from trainer.tuning.folder import model_card, save_tuned
 from trainer.tuning.heads import HybridHead
 from trainer.tuning.loop import Tuning
 from trainer.tuning.parallel import Workers, joined
-from trainer.tuning.result import TuneResult
+from trainer.tuning.result import CURVE, TuneResult
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _write(
     }
     card = model_card(record)
     save_tuned(paths.tuned(dataset), vlm, params.vlm, record, card, paths.root, made_from)
-    write_curve(paths.plots("tune", dataset), result.history)
+    write_curve(paths.plots("tune", dataset), result.history, CURVE)
     tokens = {name: vlm.tokenizer.count(split.texts["language"]) for name, split in splits.items()}
     metrics = {
         **common,

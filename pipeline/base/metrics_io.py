@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.base.files import identity_hash, read_json, replacing, write_json
 
 DIGITS = 6
@@ -20,10 +22,17 @@ def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
     write_json(path, rounded(metrics))
 
 
-def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a CSV file with one column for each key of the first row; None is an empty cell."""
+def write_curve(path: Path, rows: Sequence[Mapping[str, Any]], columns: pa.Schema) -> None:
+    """Write a CSV file with these columns; None is an empty cell.
+
+    Raises:
+        ValueError: the keys of a row are not the columns.
+    """
+    for row in rows:
+        if row.keys() != set(columns.names):
+            raise ValueError(f"{path}: {list(row)} are not the columns {columns.names}")
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=columns.names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rounded(row) for row in rows)
 

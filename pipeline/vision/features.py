@@ -10,14 +10,42 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.base.described import column, described, part
 from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import MANIFEST_NAME, features_provenance
 from pipeline.base.files import replacing, sha256_file, write_json
 from pipeline.base.provenance import remedy
 from pipeline.base.schemas import DATASET, FEATURE_IDS
 from pipeline.base.tables import read_table, table_provenance, write_table
+from pipeline.vision.identity import IDENTITY
 
 IDS_NAME, VECTORS_NAME = "ids.parquet", "vectors.npy"
+_TEXT = pa.string()
+MANIFEST = described(
+    "manifest",
+    "embed",
+    "",
+    "What made the features; written last, so a folder that has it is whole.",
+    column(DATASET, _TEXT, "name of the dataset", "airplane"),
+    column("images", _TEXT, "hash of the table of images that the vectors are of", "2e5c51ae..."),
+    *IDENTITY,
+    column("decoder", _TEXT, "what decoded the pictures", "Pillow 13.0.0"),
+    column("pixels", _TEXT, "the rules by which the model gets their pixels", "upright, rescaled to 8 bits"),
+    column("dtype", _TEXT, f"type of the numbers of `{VECTORS_NAME}`: `float16` or `float32`", "float16"),
+    column("rows", pa.int64(), "how many vectors there are", 2112),
+    column("dimension", pa.int64(), "how many numbers a vector has", 256),
+    column("normalised", pa.bool_(), "true: each vector has length 1", True),
+    column(
+        "content",
+        pa.struct(
+            [
+                part(IDS_NAME, _TEXT, "hash of the rows of the ids", "5fc512b0..."),
+                part(VECTORS_NAME, _TEXT, "sha256 of the file, in hex", "9a2fae7e..."),
+            ]
+        ),
+        "hashes of the other two files",
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,7 @@ class TextTokenizer:
 class Vlm:
     """A loaded model, in eval mode.
 
-    `identity` says what its features depend on: model, pretrained, precision, architecture, weights_sha256,
-    preprocessing and the version of open_clip.
+    `identity` says what its features depend on: the keys of `identity.py`.
     """
 
     model: Any

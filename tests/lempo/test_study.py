@@ -18,7 +18,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
-from trainer.study.figures import AS_WRITTEN, KEY, SCHEMA
+from trainer.study.columns import COLUMNS, KEY, SCHEMA
+from trainer.study.figures import AS_WRITTEN
 from trainer.study.plan import ABLATIONS, BEYOND, QUALITY, trained_methods, untrained_methods
 from trainer.study.traps import TRAPS
 
@@ -135,6 +136,7 @@ def test_every_row_of_the_csv_has_a_key_of_its_own_and_all_figures_of_the_page(
 ) -> None:
     _, paths = studied
     figures = pl.read_csv(paths.root / "docs/results.csv", schema=SCHEMA)
+    assert (paths.root / "docs/results.csv").read_text().splitlines()[0] == ",".join(COLUMNS.names)
     assert not figures.select(KEY).is_duplicated().any()
     assert figures["value"].is_not_null().all()
     for dataset in DATASETS:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -22,15 +21,15 @@ from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.vision import batch_size, cached, embedding, reading
-from pipeline.vision.features import read_features
+from pipeline.vision.features import MANIFEST, read_features
 from pipeline.vision.vlm import load_vlm
 from stages import corpus, embed
+from tests.described import disagreements
 from tests.pipeline.corpus.source import Source
 from tests.trainer.tiny import make_params, vlm_folder
 
 __all__ = ["make_params", "vlm_folder"]
 MakeParams = Callable[..., Params]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -84,14 +83,16 @@ def test_features_are_those_of_the_model(project: tuple[Paths, MakeParams]) -> N
     assert metrics["model"] == vlm.identity
 
 
-def test_the_page_of_tables_names_every_key_of_the_manifest(project: tuple[Paths, MakeParams]) -> None:
+def test_every_key_of_the_manifest_is_described(project: tuple[Paths, MakeParams]) -> None:
     paths, make = project
     embed.run(make(), paths)
     manifest = json.loads((paths.features("parks") / MANIFEST_NAME).read_text())
-    page = (ROOT / "docs/tables.md").read_text(encoding="utf-8")
-    rows = page.split("| key of `manifest.json` |")[1].split("\n\n")[0].splitlines()[2:]
-    keys = [key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])]
-    assert sorted(keys) == sorted([*manifest, "trust_remote_code"])
+    assert not disagreements(MANIFEST, manifest)
+    assert disagreements(MANIFEST, {**manifest, "new": 1, "rows": "9", "pixels": None}) == {
+        "new is not described",
+        "rows is string, not int64",
+        "pixels is null",
+    }
 
 
 def test_only_what_is_new_is_embedded(project: tuple[Paths, MakeParams]) -> None:

@@ -1,5 +1,6 @@
 """`lempo pairs`: the queries that every later stage reads."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -269,6 +270,8 @@ def test_what_no_attempt_writes_rightly(graphs: Make, fallback: str) -> None:
         return
     assert sources == {"first": 1} and _figures(project)["dropped"] == 1
     (row,) = dropped
+    said = {field.name: json.loads(field.metadata.get(b"example", b"null")) for field in DROPPED}
+    assert row == said | {"dataset": "graphs"}
     assert row["value"] == wrong
     assert "misses 'remove: the pond at the top'" in row["reason"] and "red car" in row["reason"]
 

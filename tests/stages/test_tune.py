@@ -27,8 +27,11 @@ from pipeline.vision.texts import encode_texts
 from pipeline.vision.vlm import load_vlm
 from stages import tune
 from tests.belonging import sign, sign_rankings
+from tests.described import disagreements
 from tests.trainer.tiny import THINGS, make_params, project, vlm_folder
 from trainer.tuning.folder import save_tuned
+from trainer.tuning.record import RECORD
+from trainer.tuning.result import CURVE
 
 TEXTS = ["a red car.", "make the boat blue. a white boat.", "it"]
 MakeParams = Callable[..., Params]
@@ -83,6 +86,9 @@ def test_record_metrics_and_curve_agree(tuned: Paths) -> None:
     metrics = json.loads(tuned.metrics("tune", "tiny").read_text())
     for key in ("weights", "mixture", "untuned"):
         assert metrics[key] == pytest.approx(record[key]) if key != "untuned" else metrics[key] == record[key]
+    assert not disagreements(RECORD, record)
+    assert all(record[name].keys() == {"weights", "mixture"} for name in ("untuned", "training"))
+    assert record["validation"]["untuned"].keys() == record["validation"]["tuned"].keys()
     assert record["temperature"] == pytest.approx(metrics["temperature"], abs=1e-6)
     assert record["source"]["weights_sha256"]
     assert record["seed"] == 0
@@ -91,6 +97,7 @@ def test_record_metrics_and_curve_agree(tuned: Paths) -> None:
     assert metrics["over_context"] == {"train": 0, "val": 0}
     with open(tuned.plots("tune", "tiny")) as file:
         rows = list(csv.DictReader(file))
+    assert list(rows[0]) == CURVE.names
     assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
     best = rows[metrics["best_epoch"]]
     for name, value in metrics["validation"]["tuned"].items():

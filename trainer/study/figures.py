@@ -9,18 +9,13 @@ import polars as pl
 
 from trainer.methods import registry
 from trainer.methods.registry import Family
+from trainer.study.columns import KEY, SCHEMA
 from trainer.study.jobs import TEST, metrics_of
 from trainer.study.plan import ABLATIONS, BEYOND, FROZEN, LEARNING, QUALITY, TUNED, Job
 from trainer.study.run import Evidence
 from trainer.study.summary import TESTED, Compared, Lead, compare, leads, recall_by, strongest
 from trainer.study.traps import TRAPS
 
-KEY = ("table", "dataset", "method", "text_tower", "variant", "measure")
-SCHEMA = {
-    **dict.fromkeys(KEY, pl.String()),
-    "seeds": pl.Int64(),
-    **dict.fromkeys(("value", "deviation", "low", "high", "p", "change"), pl.Float64()),
-}
 CLAIMS = {
     Family.NO_LANGUAGE_MODEL: "best without LLM text",
     Family.SCENE_GRAPH: "best with the graph itself",

@@ -43,7 +43,7 @@ def save_tuned(
         folder: replaced if it exists.
         vlm: the source model with its text side tuned.
         params: name the source model; relative paths are relative to `root`.
-        record: for `lempo.json`.
+        record: for `lempo.json`, as `RECORD` of `record.py` says.
         card: for `README.md`.
         made_from: as `Provenance.made_from`; it stands in `lempo.json` too, with a hash of every file.
     """

@@ -3,8 +3,55 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
+from pipeline.base.described import column, described
 from trainer.retrieval.metrics import objective
+from trainer.retrieval.similarity import SHARES, TERMS
 from trainer.tuning.heads import Chosen
+
+_VALIDATION = {
+    "R@1": 84.722222,
+    "R@10": 99.166667,
+    "R@5": 98.055556,
+    "R@50": 100.0,
+    "mAP": 91.04332,
+    "mean_recall": 93.981481,
+}
+_WEIGHTS, _MIXTURE = (0.45, 0.023125, 0.526875), (0.30775, 0.01025, -0.682)
+CURVE = described(  # of the hybrid head; as a row of `TuneResult.history`
+    "tuning_curve",
+    "tune",
+    "epoch",
+    "How tuning went on. Epoch 0 is the untuned encoder.",
+    column("epoch", pa.int64(), "the epoch after which this was measured", 7),
+    column("train_loss", pa.float64(), "mean loss of a training query", 0.210323, null="epoch 0"),
+    *(
+        column(f"val_{name}", pa.float64(), f"`{name}` on the validation split", example, unit="percent")
+        for name, example in _VALIDATION.items()
+    ),
+    column("temperature", pa.float64(), "temperature of the loss", 0.005),
+    *(
+        column(
+            f"weight_{name}",
+            pa.float64(),
+            f"weight of the {name.replace('_', ' ')} similarity",
+            example,
+            unit="0 to 1",
+        )
+        for name, example in zip(TERMS, _WEIGHTS, strict=True)
+    ),
+    *(
+        column(
+            f"share_{name}",
+            pa.float64(),
+            f"share of the {name} in the triplet query",
+            example,
+            unit="-1 to 1" if name == "graph" else "0 to 1",
+        )
+        for name, example in zip(SHARES, _MIXTURE, strict=True)
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """Metrics files: equal figures are equal bytes."""
 
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipeline.base.errors import UserError
-from pipeline.base.metrics_io import read_metrics, write_metrics
+from pipeline.base.metrics_io import read_metrics, write_curve, write_metrics
+
+CURVE = pa.schema({"epoch": pa.int64(), "loss": pa.float64()})
 
 
 def test_keys_are_sorted_and_floats_rounded(tmp_path: Path) -> None:
@@ -30,3 +34,16 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(UserError, match="no JSON"):
         read_metrics(tmp_path / "metrics.json")
+
+
+def test_a_curve_has_the_columns_of_its_schema(tmp_path: Path) -> None:
+    path = tmp_path / "deep/curve.csv"
+    write_curve(path, [{"loss": None, "epoch": 0}, {"epoch": 1, "loss": 2 / 3}], CURVE)
+    assert path.read_text() == "epoch,loss\n0,\n1,0.666667\n"
+
+
+@pytest.mark.parametrize("row", [{"epoch": 1}, {"epoch": 1, "loss": 0.5, "rate": 0.1}])
+def test_a_curve_with_other_columns_is_not_written(tmp_path: Path, row: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="are not the columns"):
+        write_curve(tmp_path / "curve.csv", [{"epoch": 0, "loss": None}, row], CURVE)
+    assert list(tmp_path.iterdir()) == []
