@@ -47,7 +47,13 @@ _EDIT = pa.struct(
         part("quantity", _TEXT, "how many objects; empty where it is not said", "1", null=_OF_RELATION),
         part("name", _TEXT, "class of the objects", "terminal", null=_OF_RELATION),
         part("attributes", _TEXTS, "their attributes", ["medium", "black"], null=_OF_RELATION),
-        part("position", _TEXT, "where they are in the image", "top right", null="not said"),
+        part(
+            "position",
+            _TEXT,
+            "where they are in the image",
+            "top right",
+            null=f"not said, or {_OF_RELATION}",
+        ),
         part("subject", _TEXT, "class of the objects that the relation starts from", "car", null=_OF_OBJECT),
         part("predicate", _TEXT, "the relation", "left of", null=_OF_OBJECT),
         part("object", _TEXT, "class of the objects that it leads to", "hangar", null=_OF_OBJECT),
@@ -71,8 +77,11 @@ _BOUNDS = pa.struct(
     ]
 )
 _UNKNOWN = "the facts are not known"
-_MISSED = "facts of the scene graph that the text does not state", ["car at left"]
-_INVENTED = "what the text states and the scene graph does not, and faults of its form", ["2 car"]
+_MISSED = "facts of the scene graph that the text does not state", ["car below bus"]
+_INVENTED = (
+    "what the text states and the scene graph does not, and faults of its form",
+    ["car below fuel truck"],
+)
 _SAMPLE = pa.struct(
     [
         part("text", _TEXT, "the caption", "An airfield scene with one bus at the bottom."),
@@ -82,9 +91,9 @@ _SAMPLE = pa.struct(
 )
 _SHARES = pa.struct(
     [
-        part("triplet", pa.float32(), "what the triplet similarity adds", 0.375),
-        part("language", pa.float32(), "what the language similarity adds", 0.125),
-        part("pseudo_caption", pa.float32(), "what the pseudo caption similarity adds", 0.25),
+        part("triplet", pa.float32(), "what the triplet similarity adds", -0.034),
+        part("language", pa.float32(), "what the language similarity adds", 0.0117),
+        part("pseudo_caption", pa.float32(), "what the pseudo caption similarity adds", 0.2754),
     ]
 )
 _ERROR = "the answer held no caption"
@@ -122,7 +131,12 @@ IMAGES = described(
     _DATASET,
     _IMAGE_ID,
     _SPLIT,
-    column("path", _TEXT, "the file, relative to the project's folder", "data/corpus/airplane/images/a.jpg"),
+    column(
+        "path",
+        _TEXT,
+        "the file, relative to the project's folder",
+        "data/corpus/airplane/images/airplane-test-002-a-06.jpg",
+    ),
     _SHA256,
     _WIDTH,
     _HEIGHT,
@@ -170,7 +184,7 @@ _QUERY_FIELDS = (
 QUERIES = described(
     "queries", "corpus", "query_id", "The queries that a dataset brings; may be empty.", *_QUERY_FIELDS
 )
-_NO_PROMPT = "no language model was asked"
+_NOT_WRITTEN = "no language model wrote its words"
 PAIRS = described(
     "pairs",
     "pairs",
@@ -186,7 +200,7 @@ PAIRS = described(
         "`brought`; of a made one, which attempt wrote its words: `first`, `repair` or `rules`",
         "brought",
     ),
-    column("row_key", _TEXT, "key of the cached answer, a sha256 in hex", "df636b40...", null=_NO_PROMPT),
+    column("row_key", _TEXT, "key of the cached answer, a sha256 in hex", "df636b40...", null=_NOT_WRITTEN),
 )
 BROUGHT_CAPTIONS = described(
     "brought_captions",
@@ -204,14 +218,16 @@ REJECTS = described(
     "dataset,file,row,record_id,field",
     "The rows of all datasets that were set aside.",
     _DATASET,
-    column("table", _TEXT, "`images`, `scene_graphs`, `queries` or `captions`: where it belongs", "images"),
+    column(
+        "table", _TEXT, "`images`, `scene_graphs`, `queries` or `captions`: where it belongs", "scene_graphs"
+    ),
     column("file", _TEXT, "the file that it stands in", "corpus/airplane/scene_graphs.json"),
-    column("row", _INT64, "its position in the file; the first has 0", 12, null="it is a whole file"),
-    column("record_id", _TEXT, "its id", "airplane-7", null="not known"),
-    column("field", _TEXT, "the field that is wrong", "objects[2].bbox", null="it is the whole row"),
-    column("value", _TEXT, "what stands there", "[0, 0, -1, 5]", null="nothing stands there"),
-    column("reason", _TEXT, "why it cannot be used", "the box has no area"),
-    column("remedy", _TEXT, "what mends it", "Correct the box"),
+    column("row", _INT64, "its position in the file; the first has 0", 1, null="it is a whole file"),
+    column("record_id", _TEXT, "its id", "train-green", null="not known"),
+    column("field", _TEXT, "the field that is wrong", "objects[0].bbox", null="it is the whole row"),
+    column("value", _TEXT, "what stands there", "[2, 2, 9]", null="nothing stands there"),
+    column("reason", _TEXT, "why it cannot be used", "a box is four numbers, x, y, w and h"),
+    column("remedy", _TEXT, "what mends it", "Write it as [x, y, w, h]"),
 )
 DROPPED = described(  # with the columns of `REJECTS`
     "dropped",
@@ -246,8 +262,13 @@ DROPPED = described(  # with the columns of `REJECTS`
     ),
 )
 _NO_ANSWER = "no model answered, or its server does not say"
+_NO_MODELS = "the text is no model's, or its server does not say"
+_CAPTION = (
+    "An airfield scene with one white airplane at the top, one small bus at the top and two small yellow "
+    "control towers at the left. The bus is above the airplane."
+)
 _CAPTION_FIELDS = (
-    column("text", _TEXT, "the caption", "An airfield scene with one bus.", null="`status` is not `ok`"),
+    column("text", _TEXT, "the caption", _CAPTION, null="`status` is not `ok`"),
     column("status", _TEXT, "`ok`, `failed`, or `empty` for a graph without objects", "ok"),
     column("error", _TEXT, "why there is no caption", _ERROR, null="there is one"),
     column(
@@ -255,7 +276,7 @@ _CAPTION_FIELDS = (
         _TEXT,
         "why the model stopped: `stop`, or `length` where the text is cut",
         "stop",
-        null=_NO_ANSWER,
+        null=_NO_MODELS,
     ),
     column(
         "source",
@@ -271,7 +292,7 @@ _CAPTION_FIELDS = (
         null="brought, or the graph is empty",
     ),
     column("prompt_tokens", _INT32, "length of the prompt", 78, unit="tokens of the LLM", null=_NO_ANSWER),
-    column("output_tokens", _INT32, "length of the answer", 64, unit="tokens of the LLM", null=_NO_ANSWER),
+    column("output_tokens", _INT32, "length of the answer", 64, unit="tokens of the LLM", null=_NO_MODELS),
     column(
         "clip_tokens",
         _INT32,
@@ -318,9 +339,17 @@ _CAPTION_FIELDS = (
         False,
     ),
     column("model", _TEXT, "the language model, as `llm.model` names it", "models/captioner"),
-    column("prompt_hash", _TEXT, "sha256 of the prompt's file, in hex", "8b2111d8..."),
-    column("row_key", _TEXT, "key of the cached answer, a sha256 in hex", "df636b40..."),
 )
+
+
+def _keys(prompt_hash: str, row_key: str) -> tuple[pa.Field, pa.Field]:
+    """The columns that say of a caption which prompt and which answer it is from; their examples."""
+    return (
+        column("prompt_hash", _TEXT, "sha256 of the prompt's file, in hex", prompt_hash),
+        column("row_key", _TEXT, "key of the cached answer, a sha256 in hex", row_key),
+    )
+
+
 INTERPRETATIONS = described(
     "interpretations",
     "interpret",
@@ -329,6 +358,7 @@ INTERPRETATIONS = described(
     _DATASET,
     _IMAGE_ID,
     *_CAPTION_FIELDS,
+    *_keys("02aee5df...", "2201b44d..."),
 )
 PSEUDO_CAPTIONS = described(
     "pseudo_captions",
@@ -338,6 +368,7 @@ PSEUDO_CAPTIONS = described(
     _DATASET,
     _QUERY_ID,
     *_CAPTION_FIELDS,
+    *_keys("1ae986cf...", "423fb124..."),
     column(
         "alternatives", pa.list_(_SAMPLE), "further captions (`caption.samples`), no two alike; often empty"
     ),
@@ -366,13 +397,13 @@ RANKINGS = described(
         "top",
         _TEXTS,
         "ids of the first 50 images, the best first; fewer where the gallery is smaller",
-        ["airplane-test-002-a-11", "airplane-test-002-a-03"],
+        ["airplane-test-002-a-11", "airplane-test-002-a-15"],
     ),
     column(
         "scores",
         pa.list_(pa.float32()),
         "scores of these images, to 4 decimal places; those of two methods cannot be compared",
-        [0.75, 0.5],
+        [0.2532, 0.2524],
     ),
     column(
         "shares",

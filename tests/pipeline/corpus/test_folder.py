@@ -1,5 +1,6 @@
 """A dataset folder becomes tables, and every row that cannot is a reject with its reason."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -235,6 +236,14 @@ def test_rows_that_are_no_objects_are_rejected(source: Source) -> None:
     corpus = source.read()
     assert [row for row, _, _ in _rejects(corpus, "scene_graphs")] == [9]
     assert [row for row, _, _ in _rejects(corpus, "queries")] == [9]
+
+
+def test_the_described_reject_is_one(source: Source) -> None:
+    source.graphs[1]["objects"][0]["bbox"] = [2, 2, 9]
+    (row,) = source.read().rejects.rows
+    said = {field.name: json.loads(field.metadata[b"example"]) for field in REJECTS}
+    assert row["file"].endswith("/scene_graphs.json") and said["file"].endswith("/scene_graphs.json")
+    assert {**row, "dataset": said["dataset"], "file": said["file"]} == said
 
 
 def test_a_key_that_stands_twice_rejects_its_row(source: Source) -> None:
