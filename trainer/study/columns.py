@@ -18,8 +18,9 @@ COLUMNS = described(
         "table",
         pa.string(),
         "the table of `docs/results.md` that shows it: `claim` (what the hybrid is ahead), `leads` (it "
-        "against each method), `methods`, `text towers`, `ablations`, `learning` (by number of queries), "
-        "`terms` (each similarity alone), `few queries`, `traps`, `transfer`, `beyond` or `cost`",
+        "against each method), `methods`, `text towers`, `kinds` (of modification), `ablations`, `learning` "
+        "(by number of queries), `quality` (by how right texts are), `terms` (each similarity alone), `few "
+        "queries`, `traps`, `transfer`, `beyond` or `cost`",
         "methods",
     ),
     column("dataset", pa.string(), "dataset whose test split it is of; `mean` over all", "airplane"),
