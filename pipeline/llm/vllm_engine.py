@@ -1,6 +1,7 @@
 """vLLM in this process, kept full by a rolling window of requests."""
 
 import logging
+import secrets
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class VllmEngine(Engine):
         try:
             engine = model_in_the_core(arguments.engine) if runs_on_cpu() else arguments.engine
             with threads_of_the_core(engine):
-                self._llm = LLM(**engine)
+                self._llm = LLM(**engine, chat_template=_harmless_template())
         except Exception as error:
             raise load_error("load the model", self._model, error) from error
         self._death = CoreWatch(self._llm.llm_engine.engine_core)
@@ -217,6 +218,15 @@ class VllmEngine(Engine):
             output_tokens=len(completion.token_ids),
             cached_tokens=output.num_cached_tokens,
         )
+
+
+def _harmless_template() -> str:
+    """What vLLM renders once as it starts, in this process and without a limit, in place of the model's own.
+
+    Prompts come to vLLM as tokens, so it renders nothing else. A model's templates may have names, by which
+    transformers would take one of them: it cannot know this text.
+    """
+    return f"{{# {secrets.token_hex()} #}}{{{{ messages[0]['content'] }}}}"
 
 
 def _lora_request(adapter: str) -> Any:
