@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lempo.costs import weights_count
 from lempo.init import _ignore
 from lempo.search.pictures import _bytes
 from pipeline.base.errors import UserError, reading
@@ -53,6 +54,10 @@ def _features(file: Path) -> None:
     assert FeatureCache(file.parent, {}, 4, "float16").damaged == 1
 
 
+def _weights(file: Path) -> None:
+    weights_count(file.rename(file.with_name("odd.safetensors")).parent)
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     "JSON": lambda file: read_json(file, "Restore it"),
     "YAML": lambda file: read_mapping(file, "Write it", "Write keys"),
@@ -75,6 +80,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "the lock of the texts": _locked,
     "a part of the texts": _part,
     "a part of the features": _features,
+    "the size of weights": _weights,
     "patterns for git": lambda file: _ignore(file, file),
 }
 
