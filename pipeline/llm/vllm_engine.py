@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError, one_line
-from pipeline.base.guard import guarded
+from pipeline.base.guard import STOPPED_S, ended_stopped, guarded
 from pipeline.base.interrupts import children_without_sigint, received
 from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
@@ -170,6 +170,8 @@ class VllmEngine(Engine):
     def _reason(self, error: Exception) -> tuple[str, bool]:
         """Why the engine died, and whether something outside, such as the system, killed it."""
         by = self._death.killed_by()
+        if ended_stopped():  # the core, or a worker of it
+            return f"a process of it was stopped for {STOPPED_S:.0f} s, and then ended", True
         if by is None:
             return one_line(error), False
         hint = ", as the system does where memory is short" if by is signal.SIGKILL else ""
