@@ -59,8 +59,10 @@ def _dataset_names() -> list[str]:
     """For the shell's completion: the datasets of params.yaml, as far as it can be read."""
     import yaml
 
+    from pipeline.base.files import file_bytes
+
     try:
-        values = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+        values = yaml.safe_load(file_bytes(Path("params.yaml")))
         return [str(name) for name in values["datasets"]]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return []  # a shell that completes a word has no place for an error

@@ -22,7 +22,7 @@ from lempo.project_rows import Project, is_made, most_rows, queries_of, spread
 from lempo.prompt_length import prompt_length
 from pipeline.base.cores import usable_cores
 from pipeline.base.decode import ALL
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, refuse_odd
 from pipeline.base.expected import Expected
 from pipeline.base.images import probe, small_copies
 from pipeline.base.params import Params
@@ -183,6 +183,7 @@ def weights_count(folder: Path) -> int:
     """How many numbers the .safetensors files of a folder hold, by their headers."""
     count = 0
     for file in folder.glob("*.safetensors"):
+        refuse_odd(file)
         with open(file, "rb") as content:
             header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
         count += sum(math.prod(of["shape"]) for name, of in header.items() if name != "__metadata__")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lempo.findings import shown_bytes
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, refuse_odd
 
 _ASK_S = 10.0  # for the hub to answer
 
@@ -61,6 +61,7 @@ def _whole(folder: Path, weights: Sequence[str]) -> bool:
         return True
     for index in folder.glob("*.index.json"):
         if any(ending in index.name for ending in weights):
+            refuse_odd(index)
             parts = set(json.loads(index.read_bytes())["weight_map"].values())
             return all((folder / part).is_file() for part in parts)
     return any(file.is_file() and file.name.endswith(tuple(weights)) for file in folder.iterdir())

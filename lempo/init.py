@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from lempo.code import project_file, template_folder
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, refuse_odd
 from pipeline.base.files import replacing
 from pipeline.base.storage import storage_errors
 
@@ -103,6 +103,7 @@ def _write_stages(folder: Path) -> None:
 
 def _ignore(wanted: Path, file: Path) -> None:
     """Add the lines that a file of patterns lacks."""
+    refuse_odd(file)
     known = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     lines = wanted.read_text(encoding="utf-8").splitlines()
     file.write_text(

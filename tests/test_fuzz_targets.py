@@ -1,6 +1,8 @@
 """Every reader takes sound bytes, and refuses odd ones with file and remedy; what was found stays mended."""
 
+import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutate import mutated
-from tests.fuzz.target import is_read
+from tests.fuzz.target import is_clean, is_read
 from tests.fuzz.targets import FOUND, TARGETS, found
+from tests.soak._limit import limited
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -41,3 +44,21 @@ def test_odd_bytes_are_read_or_refused(name: str, tmp_path: Path) -> None:
         is_read(target, mutated(target.seeds[seed], random.Random(number)))
 
     attempt()
+
+
+@pytest.mark.timeout(300)  # some libraries pass over the signal of `limited`
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, lambda file: file.symlink_to("/dev/zero")], ids=["pipe", "device"]
+)
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_pipe_or_a_device_in_place_of_a_file_holds_nothing_up(
+    name: str, put: Callable[[Path], None], tmp_path: Path
+) -> None:
+    target = TARGETS[name](tmp_path)
+    for file in target.files:
+        sound = file.rename(file.with_name("sound"))
+        put(file)
+        with limited(60):
+            is_clean(lambda file=file: target.read(file))  # type: ignore[misc]
+        file.unlink(missing_ok=True)  # it may be set aside
+        sound.rename(file)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.base.decode import UnusableImage, decoded
 from pipeline.base.errors import UserError
+from pipeline.base.files import file_bytes
 
 SMALLEST, LARGEST = 16, 2048  # pixels of a thumbnail's longer side
 _KEPT_BYTES = 96 * 2**20
@@ -109,7 +110,7 @@ def _whole(path: Path) -> Picture:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return file_bytes(path)
     except OSError as error:
         raise _gone(path, error) from None
 

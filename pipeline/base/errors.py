@@ -1,7 +1,9 @@
 """Errors that a user can correct: one line with file, row, field, value and remedy."""
 
 import errno
+import os
 import resource
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +53,25 @@ class UserError(Exception):
         super().__init__(str(self.problem))
 
 
+def is_odd(file: object) -> bool:
+    """Whether a pipe, a socket or a device stands there, also behind a link: to read one may never end."""
+    try:
+        mode = os.stat(str(file)).st_mode
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def refuse_odd(file: object, remedy: str = "Put the file itself there") -> None:
+    """Refuse what `is_odd`, before a reader opens it.
+
+    Raises:
+        UserError: names the file.
+    """
+    if is_odd(file):
+        raise UserError("it is no regular file", remedy, file=file)
+
+
 @contextmanager
 def reading(
     file: object, remedy: str, reason: str = "the file is damaged or cannot be read"
@@ -64,8 +85,9 @@ def reading(
         remedy: what the user can do, as "Run `dvc repro`".
 
     Raises:
-        UserError: for every error inside, but a `UserError` stays as it is.
+        UserError: for every error inside, but a `UserError` stays as it is; and what `refuse_odd` raises.
     """
+    refuse_odd(file, remedy)
     try:
         yield
     except UserError:

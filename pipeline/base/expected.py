@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from pipeline.base.decode import RULES, decoder
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, refuse_odd
 from pipeline.base.files import read_json
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -270,6 +270,7 @@ class Expected:
         """The sha256 of a prompt's text, as in the column `prompt_hash`."""
         file = self.paths.root / name
         try:
+            refuse_odd(file)
             return hashlib.sha256(file.read_text(encoding="utf-8").encode()).hexdigest()
         except (OSError, UnicodeDecodeError) as error:
             mend = "Correct the path in params.yaml, or write the file"

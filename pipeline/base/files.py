@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, is_odd, refuse_odd
 from pipeline.base.progress import Progress
 from pipeline.base.storage import storage_errors, temporary_folder
 
@@ -48,6 +48,7 @@ def read_json(path: Path, remedy: str, missing: str = "the file is missing") -> 
     Raises:
         UserError: the file is missing, or holds anything else.
     """
+    refuse_odd(path, remedy)
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -174,8 +175,24 @@ def refuse_lfs_pointers(files: Iterable[Path]) -> None:
                 raise UserError(reason, "Run `git lfs pull` where it was cloned", file=path)
 
 
+def file_bytes(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        OSError: as of any read; and it is no regular file.
+    """
+    if is_odd(path):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return path.read_bytes()
+
+
 def sha256_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
+    """Hex sha256 of a file's bytes.
+
+    Raises:
+        UserError: it is no regular file.
+    """
+    refuse_odd(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

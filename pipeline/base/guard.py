@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from multiprocessing import current_process
 from pathlib import Path
 
 from pipeline.base.storage import lock_folder, remove_if_unlocked
 
 MARK = "LEMPO_RUN"
+STOPPED_S = 30.0  # that a process may be stopped while this one waits
 _SCRIPT = Path(__file__).with_name("guard_process.py")
 _LONGEST = 40  # characters of the folder for temporary files: the path of a socket ends at 107
 _kept: list[object] = []
@@ -22,6 +24,9 @@ def guarded() -> None:
     cluster, workers. It knows them by the environment variable `LEMPO_RUN`, which they inherit, or by the
     run's temporary folder, which a forked process has open. Then it deletes that folder (vLLM puts its
     sockets there) and the shared memory that only they had.
+
+    Until then it kills those that are stopped (SIGSTOP) for `STOPPED_S` while this process runs: nothing else
+    would end the wait for them.
     """
     if _kept or not Path("/proc/self/environ").exists():
         return
@@ -40,7 +45,7 @@ def guarded() -> None:
     # of multiprocessing, for the sockets by which workers send tensors; children inherit it
     current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
     guard = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_SCRIPT), str(os.getpid()), folder],
+        [sys.executable, "-I", "-S", str(_SCRIPT), str(os.getpid()), folder, str(STOPPED_S)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -48,3 +53,11 @@ def guarded() -> None:
         start_new_session=True,  # Ctrl-C must not reach it
     )
     _kept.extend((descriptor, guard))
+
+
+def ended_stopped() -> bool:
+    """Whether the guard has killed a process that was stopped, since the last call."""
+    with suppress(OSError, KeyError):
+        os.unlink(os.path.join(os.environ[MARK], "stopped"))
+        return True
+    return False

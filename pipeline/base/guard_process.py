@@ -1,4 +1,7 @@
-"""The process that `guard.guarded` starts: `guard_process.py PID FOLDER`; the standard library is enough."""
+"""The process that `guard.guarded` starts: `guard_process.py PID FOLDER STOPPED_S`.
+
+The standard library is enough.
+"""
 
 import os
 import re
@@ -9,22 +12,54 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 _SHARED = b"/dev/shm/"
 _NAMED = re.compile(rb"(?:sem\.loky-|torch_)(\d+)[-_]")  # joblib and PyTorch name theirs by their process
 _PERIOD_S, _GLANCE_S = 1.0, 0.1
 _LOOKING = 0.1  # the largest share of a core for looking
 _PATIENCE_S = 30.0
+_STOPPED = "T"  # a state in /proc; a debugger's is another
 
 
-def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
+class _Process(NamedTuple):
+    parent: int
+    start: str
+    state: str
+
+
+class _Stopped:
+    """Ends processes that stay stopped (SIGSTOP): whoever waits for one of them then hears of its death.
+
+    Only time counts in which this process looks and the parent runs: Ctrl-Z stops all but this one.
+    """
+
+    def __init__(self, parent: int, seconds: float, note: str) -> None:
+        self._parent, self._limit, self._note = parent, seconds, note
+        self._seconds: dict[int, float] = {}
+        self._looked = time.monotonic()
+
+    def look(self, ours: set[int], table: dict[int, _Process]) -> None:
+        now = time.monotonic()
+        past, self._looked = min(now - self._looked, 5 * _PERIOD_S), now
+        waited_for = ours if self._parent in table and table[self._parent].state != _STOPPED else ()
+        stopped = [pid for pid in waited_for if table[pid].state == _STOPPED]
+        self._seconds = {pid: self._seconds.get(pid, -past) + past for pid in stopped}
+        for pid in stopped:
+            if self._seconds[pid] >= self._limit:
+                Path(self._note).touch()
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _wait_for_the_end(parent: int, stopped: _Stopped) -> tuple[dict[int, str], set[bytes]]:
     """Note, until it has ended, the processes below the parent, with their start times, and what they share.
 
     A process that sets its own title, as Ray's and vLLM's do, writes over the variable that marks it. A
     cluster that ends in order, or that loses its driver, kills vLLM's core, whose shared memory then stays.
     """
     # what the parent started before this process is none of its business
-    since = int(_table()[os.getpid()][1])
+    since = int(_table()[os.getpid()].start)
     noted: dict[int, str] = {}
     shared: set[bytes] = set()
     names: set[str] = set()
@@ -41,7 +76,8 @@ def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
         if over or now >= (again_at if new else look_at):
             table = _table()
             below = _below({parent, *_alive(noted, table)}, table)
-            noted |= {pid: table[pid][1] for pid in below if int(table[pid][1]) > since}
+            noted |= {pid: table[pid].start for pid in below if int(table[pid].start) > since}
+            stopped.look(_alive(noted, table), table)
             if over or new:  # reading what is mapped costs more than listing
                 shared |= set().union(*(_shared_memory(pid) for pid in _alive(noted, table)))
             again_at = now + (time.monotonic() - now) / _LOOKING
@@ -51,29 +87,29 @@ def _wait_for_the_end(parent: int) -> tuple[dict[int, str], set[bytes]]:
         select.select([] if ended is None else [ended], [], [], _GLANCE_S)
 
 
-def _alive(noted: dict[int, str], table: dict[int, tuple[int, str]]) -> set[int]:
+def _alive(noted: dict[int, str], table: dict[int, _Process]) -> set[int]:
     """Those that were noted and run: a number may be another process's by now."""
-    return {pid for pid, start in noted.items() if pid in table and table[pid][1] == start}
+    return {pid for pid, start in noted.items() if pid in table and table[pid].start == start}
 
 
-def _table() -> dict[int, tuple[int, str]]:
-    """Parent and start time of every process that has not ended."""
+def _table() -> dict[int, _Process]:
+    """Every process that has not ended."""
     table = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with suppress(OSError):
                 fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
                 if fields[0] != "Z":
-                    table[int(entry)] = (int(fields[1]), fields[19])
+                    table[int(entry)] = _Process(int(fields[1]), fields[19], fields[0])
     return table
 
 
-def _below(roots: set[int], table: dict[int, tuple[int, str]]) -> set[int]:
+def _below(roots: set[int], table: dict[int, _Process]) -> set[int]:
     """The processes below some others."""
     found: set[int] = set()
     level = roots
     while level:
-        level = {pid for pid, (parent, _) in table.items() if parent in level} - found
+        level = {pid for pid, process in table.items() if process.parent in level} - found
         found |= level
     return found - {os.getpid()}
 
@@ -163,4 +199,6 @@ def _end(parent: int, folder: str, noted: dict[int, str], shared: set[bytes]) ->
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    _end(int(sys.argv[1]), sys.argv[2], *_wait_for_the_end(int(sys.argv[1])))
+    _parent, _folder = int(sys.argv[1]), sys.argv[2]
+    _watch = _Stopped(_parent, float(sys.argv[3]), f"{_folder}/stopped")
+    _end(_parent, _folder, *_wait_for_the_end(_parent, _watch))

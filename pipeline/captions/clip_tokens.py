@@ -87,6 +87,8 @@ def _stored(file: Path) -> tuple[pa.Table, int]:
     Raises:
         ArrowException, OSError, ValueError, KeyError: it is damaged.
     """
+    if not file.is_file():  # a pipe would block for ever
+        raise OSError("it is no regular file")
     table = pq.ParquetFile(file).read()
     metadata = table.schema.metadata or {}
     counts = table.replace_schema_metadata(None)

@@ -240,7 +240,7 @@ class RowCache:
     def _locked(self, wait: bool) -> Iterator[bool]:
         """Hold the lock for deleting parts; False if another process has it and `wait` is false."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "w") as lock:
+        with open(self.folder / ".lock", "ab+", buffering=0) as lock:  # for both: a pipe blocks no such open
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -293,6 +293,8 @@ def _preference(entry: Entry) -> tuple[Any, ...]:
 
 def _is_readable(part: Path) -> bool:
     """Whether a part of an earlier version, whose name says nothing of its bytes, can be read to its end."""
+    if not part.is_file():  # a pipe would block for ever
+        return False
     try:
         table = pq.ParquetFile(part).read()
         table.validate(full=True)

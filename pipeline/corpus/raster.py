@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.decode import UnusableImage
+from pipeline.base.errors import refuse_odd
 from pipeline.base.files import sha256_file
 from pipeline.base.images import Probe
 from pipeline.corpus.georeference import GEO_EXTRA
@@ -74,6 +75,7 @@ def read_tags(path: Path) -> Tags | None:
     from PIL import TiffImagePlugin
 
     try:
+        refuse_odd(path)
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             head = file.read(8)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pipeline.base.decode import RULES, UnusableImage, decode, decoder
 from pipeline.base.files import (
+    file_bytes,
     identity_hash,
     is_whole,
     remember,
@@ -218,7 +219,7 @@ def _parts(job: Job, look: Look, stack: ExitStack) -> "Callable[[Tile], Image.Im
         file = stack.enter_context(raster.opened(job.path, look, job.source.why))
         return lambda tile: Image.fromarray(file.window(*tile))
     try:
-        image = decode(job.path.read_bytes(), look.max_pixels)
+        image = decode(file_bytes(job.path), look.max_pixels)
     except OSError as error:
         raise UnusableImage(f"the image file cannot be read: {error.strerror}") from None
     image = image if image.mode in ("L", "RGB") else image.convert("RGB")

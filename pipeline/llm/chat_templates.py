@@ -7,12 +7,12 @@ without end.
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.exceptions import SecurityError
 
 from pipeline.base.errors import UserError, one_line, parameter_error
 from pipeline.base.files import read_json
@@ -30,7 +30,6 @@ CPU_SECONDS = 10  # of a core, for a template that is tried
 _MAX_TEMPLATES = 20  # of one model
 _WAIT_SECONDS = 120.0  # for these, on a busy machine
 _AN_IMAGE = "<image>"  # the name of a model's own placeholder is not known before the model is
-_WARM_UP = "warmup"  # what vLLM renders once by itself at its start
 
 
 def try_chat_templates(params: LlmParams, folders: Sequence[Path], messages: Sequence[Message]) -> int:
@@ -134,7 +133,6 @@ class _Given:
 def _try(template: str, where: str, given: _Given) -> set[str]:
     """The names of the variables that the template reads."""
     with _Trial(template, where, given) as trial:
-        trial.warm_up()
         for with_image in (False, True) if given.params.images else (False,):
             trial.refusal(with_image)
         return trial.names()
@@ -174,19 +172,14 @@ class _Trial:
             return error
         return None
 
-    def warm_up(self) -> None:
-        """Render what vLLM renders once at its start, in the process that loads the model."""
-        for content in (_WARM_UP, [{"type": "text", "text": _WARM_UP}]):
-            with suppress(TemplateError, TooLong, RuntimeError):  # vLLM passes over them
-                self._render([{"role": "user", "content": content}], self._given.specials)
-
     def _write(self, turns: list[Any]) -> str:
         given = {"add_generation_prompt": True, **self._given.params.chat_template_kwargs}
-        return self._render(turns, {**self._given.specials, **given})
-
-    def _render(self, turns: list[Any], variables: Mapping[str, Any]) -> str:
         return self._process.render(
-            turns, variables, seconds=CPU_SECONDS, wait=_WAIT_SECONDS, characters=MAX_CHARACTERS
+            turns,
+            {**self._given.specials, **given},
+            seconds=CPU_SECONDS,
+            wait=_WAIT_SECONDS,
+            characters=MAX_CHARACTERS,
         )
 
 

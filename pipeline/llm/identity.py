@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import parameter_error
+from pipeline.base.errors import parameter_error, refuse_odd
 from pipeline.base.files import file_hashes, refuse_lfs_pointers
 from pipeline.base.params import LlmParams
 from pipeline.llm.model_files import local_folder
@@ -66,6 +66,7 @@ def chat_template_text(template: str) -> str:
     if "{" in template:
         return template
     try:
+        refuse_odd(template)
         return Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         remedy, value = "Correct the path, or write the template itself", f"{template}: {error}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.decode import ALL, decode
+from pipeline.base.files import file_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +38,7 @@ class Picture:
             ValueError: the file cannot be read or decoded, or has changed; the message says what to do.
         """
         try:
-            data = self.path.read_bytes()
+            data = file_bytes(self.path)
         except OSError as error:
             raise ValueError(f"the image file {self.path} cannot be read: {error.strerror}") from None
         if hashlib.sha256(data).hexdigest() != self.sha256:

@@ -1,6 +1,7 @@
 """vLLM in this process, kept full by a rolling window of requests."""
 
 import logging
+import secrets
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import UserError, one_line
-from pipeline.base.guard import guarded
+from pipeline.base.guard import STOPPED_S, ended_stopped, guarded
 from pipeline.base.interrupts import children_without_sigint, received
 from pipeline.base.params import LlmParams
 from pipeline.llm.chat import ChatRenderer, prompt_tokens
@@ -75,7 +76,7 @@ class VllmEngine(Engine):
         try:
             engine = model_in_the_core(arguments.engine) if runs_on_cpu() else arguments.engine
             with threads_of_the_core(engine):
-                self._llm = LLM(**engine)
+                self._llm = LLM(**engine, chat_template=_harmless_template())
         except Exception as error:
             raise load_error("load the model", self._model, error) from error
         self._death = CoreWatch(self._llm.llm_engine.engine_core)
@@ -169,6 +170,8 @@ class VllmEngine(Engine):
     def _reason(self, error: Exception) -> tuple[str, bool]:
         """Why the engine died, and whether something outside, such as the system, killed it."""
         by = self._death.killed_by()
+        if ended_stopped():  # the core, or a worker of it
+            return f"a process of it was stopped for {STOPPED_S:.0f} s, and then ended", True
         if by is None:
             return one_line(error), False
         hint = ", as the system does where memory is short" if by is signal.SIGKILL else ""
@@ -217,6 +220,15 @@ class VllmEngine(Engine):
             output_tokens=len(completion.token_ids),
             cached_tokens=output.num_cached_tokens,
         )
+
+
+def _harmless_template() -> str:
+    """What vLLM renders once as it starts, in this process and without a limit, in place of the model's own.
+
+    Prompts come to vLLM as tokens, so it renders nothing else. A model's templates may have names, by which
+    transformers would take one of them: it cannot know this text.
+    """
+    return f"{{# {secrets.token_hex()} #}}{{{{ messages[0]['content'] }}}}"
 
 
 def _lora_request(adapter: str) -> Any:

@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import file_bytes
 from pipeline.base.images import small_copies
 from pipeline.base.progress import Progress
 
@@ -58,7 +59,7 @@ def write_pictures(folder: Path, wanted: Sequence[Wanted], workers: int) -> None
 def _copy(folder: Path, image: Wanted) -> str | None:
     """Write the copies of one image; returns why that cannot be done."""
     try:
-        data = image.path.read_bytes()
+        data = file_bytes(image.path)
         if (found := sha256(data).hexdigest()) != image.sha256:
             return (
                 f"an image of the corpus has changed: its sha256 is {found}, the corpus says {image.sha256}"

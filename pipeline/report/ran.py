@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pipeline.base.errors import reading
 from pipeline.base.expected import PARAMETERS, RECORD_NAME, Expected, features_provenance
-from pipeline.base.files import canonical_json, read_json
+from pipeline.base.files import canonical_json, file_bytes, read_json
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -58,7 +58,7 @@ def _model(paths: Paths, role: str, name: str, identity: dict[str, Any]) -> dict
 def first_paragraph(file: Path) -> str | None:
     """The first paragraph of a model's card as plain text, at most 800 characters; None if there is none."""
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = file_bytes(file).decode("utf-8", errors="replace")
     except (OSError, ValueError):  # there is none, or the model's name is no path
         return None
     if text.startswith("---\n"):  # the metadata block that model hubs put first

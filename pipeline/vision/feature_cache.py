@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.base.errors import refuse_odd
 from pipeline.base.files import hash_is_name, replacing, set_aside
 from pipeline.base.storage import remove_leftovers
 
@@ -101,6 +102,7 @@ def _loaded(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
         ValueError: it is missing or damaged.
     """
     try:
+        refuse_odd(path)
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except MemoryError:
         raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.decode import ALL, decode
+from pipeline.base.files import file_bytes
 
 SHARED = (
     "Enlarge /dev/shm (docker: --shm-size), raise `ulimit -f` and `ulimit -n`, or lower speed.embed_batch"
@@ -39,7 +40,7 @@ class Problem:
 def bytes_of(source: Source) -> "bytes | Problem":
     """The bytes of an image, or why they are not those that the corpus knows."""
     try:
-        data = source.path.read_bytes()
+        data = file_bytes(source.path)
     except OSError as error:
         return Problem(source.path, f"the image file cannot be read: {error.strerror}")
     sha256 = hashlib.sha256(data).hexdigest()

@@ -1,6 +1,6 @@
 """What a target is, and what counts as a clean refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,13 @@ class Target:
         attempt: gives the reader some bytes and uses what it returns. It raises `UserError`, `UnusableImage`
             or `Rejected` where the reader refuses them; anything else that it raises is a fault.
         seeds: sound inputs, at least one.
+        files: that the bytes are put into; `read` reads again what has to do with one of them.
     """
 
     attempt: Callable[[bytes], None]
     seeds: list[bytes]
+    files: Sequence[Path] = ()
+    read: Callable[[Path], object] = lambda _: None
 
 
 def is_read(target: Target, data: bytes) -> bool:
@@ -29,8 +32,13 @@ def is_read(target: Target, data: bytes) -> bool:
     Raises:
         Exception: a fault: anything but a clean refusal.
     """
+    return is_clean(lambda: target.attempt(data))
+
+
+def is_clean(read: Callable[[], object]) -> bool:
+    """The same of any call of a reader."""
     try:
-        target.attempt(data)
+        read()
     except UserError as error:
         problem = error.problem
         assert problem.reason and problem.remedy, f"an error without reason or remedy: {error}"
@@ -69,4 +77,5 @@ def of_files(paths: list[Path], read: Callable[[Path], object], *further: tuple[
                 aside.unlink()
 
     seeds = [*enumerate(sound), *further]
-    return Target(attempt, [(bytes([n]) if len(paths) > 1 else b"") + data for n, data in seeds])
+    inputs = [(bytes([n]) if len(paths) > 1 else b"") + data for n, data in seeds]
+    return Target(attempt, inputs, paths, read)

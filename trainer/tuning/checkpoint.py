@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pipeline.base.errors import refuse_odd
 from pipeline.base.files import replacing, set_aside
 
 FILE_NAME = "state.safetensors"
@@ -48,6 +49,7 @@ def load_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     if not os.path.lexists(path):
         return None
     try:
+        refuse_odd(path)
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()

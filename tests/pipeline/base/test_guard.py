@@ -94,3 +94,35 @@ def test_a_folder_whose_guard_was_killed_too_is_deleted_by_the_next_run(tmp_path
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout == "on\n" and not dead.exists()
+
+
+STOPPED = """
+import os, signal, subprocess, time
+from pipeline.base import guard
+guard.STOPPED_S = 3.0
+guard.guarded()
+time.sleep(0.1)
+child = subprocess.Popen(["sleep", "60"])
+child.send_signal(signal.SIGSTOP)
+print(child.pid, flush=True)
+input()
+assert child.poll() is None and not guard.ended_stopped()  # this process was stopped, too
+since = time.monotonic()
+assert child.wait() == -signal.SIGKILL and 2 < time.monotonic() - since
+assert guard.ended_stopped() and not guard.ended_stopped()
+print("ended", flush=True)
+"""
+
+
+def test_one_that_is_stopped_while_it_is_waited_for_is_killed() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdin is not None and process.stdout is not None
+    child = int(process.stdout.readline())
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(6)
+    assert _alive(child)
+    process.send_signal(signal.SIGCONT)
+    said, _ = process.communicate("\n", timeout=60)
+    assert said == "ended\n" and process.returncode == 0 and not _alive(child)

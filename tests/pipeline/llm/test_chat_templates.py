@@ -93,11 +93,10 @@ def test_a_template_without_end_ends(
     [
         "tools is defined and documents is none and add_generation_prompt",
         "messages[0].content is not string",
-        "messages | length == 1 and messages[0].content == 'warmup' and not add_generation_prompt",
         "messages[-1].content[0].type == 'image'",
     ],
 )
-def test_one_that_hangs_only_as_the_stage_or_vllm_renders_it_is_found(
+def test_one_that_hangs_only_as_the_stage_renders_it_is_found(
     condition: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chat_templates, "CPU_SECONDS", 1)

@@ -16,7 +16,7 @@ from pipeline.llm.types import Request, Sampling
 from pipeline.llm.vllm_engine import VllmEngine
 from stages import interpret
 from tests.language_toy import Toy, WordTokenizer
-from tests.pipeline.llm.tiny_llama import make_tiny_llama
+from tests.pipeline.llm.tiny_llama import TEMPLATE, make_tiny_llama
 
 pytestmark = pytest.mark.slow
 
@@ -162,6 +162,20 @@ def test_a_stage_runs_on_it_from_graphs_to_tables(
 
     interpret.run(toy.params, toy.paths, engine=refuse)
     assert toy.paths.interpretations("toy").read_bytes() == before
+
+
+@pytest.mark.timeout(120)
+def test_a_template_that_hangs_where_vllm_warms_up_is_not_rendered_there(
+    engine: VllmEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    template = "{% if messages[-1].content == 'warmup' %}" + hangs + "{% endif %}" + TEMPLATE
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    hostile = VllmEngine(_llm(make_tiny_llama(tmp_path, template)), SPEED, 0, Path("."))
+    requests = [_request(str(i), f"scene {i}") for i in range(3)]
+    said = [{result.key: result.text for result in each.generate(requests)} for each in (hostile, engine)]
+    hostile.close()
+    assert said[0] == said[1]
 
 
 def test_without_arguments_it_runs_with_those_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
