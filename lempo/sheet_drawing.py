@@ -257,7 +257,7 @@ class _Drawing:
         top += text.height
         for number, (name, picture) in enumerate((("reference", card.reference), ("wanted", card.wanted))):
             x, y = layout.asked(number)
-            self._label(name, left + x, top + y)
+            self._label(name, left + x - layout.frame, top + y)
             self._picture(picture, left + x, top + y, GREEN if number else GREY)
         for number, row in enumerate(card.rows):
             for place, picture in enumerate(row.results):
