@@ -81,9 +81,8 @@ def _project() -> tuple[Any, Paths]:
     return load_params(), Paths()
 
 
-def _run(stage: str, dataset: str | None = None) -> None:
-    params, paths = _project()
-    if dataset is not None and dataset not in params.datasets:
+def _refuse_unknown(dataset: str, params: Any) -> None:
+    if dataset not in params.datasets:
         raise UserError(
             "params.yaml has no such dataset",
             f"{perhaps(dataset, params.datasets)}Use one of {', '.join(params.datasets)}, or add it to "
@@ -91,6 +90,12 @@ def _run(stage: str, dataset: str | None = None) -> None:
             field="DATASET",
             value=dataset,
         )
+
+
+def _run(stage: str, dataset: str | None = None) -> None:
+    params, paths = _project()
+    if dataset is not None:
+        _refuse_unknown(dataset, params)
     # vLLM and huggingface_hub report usage over the network unless they are told not to
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -214,6 +219,52 @@ def captions(
         raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
     choice = Choice(image=image, query=query, failed=failed, worst=worst, against=against, limit=limit)
     show_captions(*_project(), dataset, stage, choice)
+
+
+@_tool(
+    "lempo sheet airplane",
+    "lempo sheet airplane --against image_plus_text --choose failures --queries 8 --out failures.png",
+    "lempo sheet airplane --id airplane-test-010-a-14 --id airplane-test-028-b-04 --side 240",
+)
+def sheet(
+    dataset: Dataset,
+    method: Annotated[str, typer.Option(help="The method whose results are shown.")] = "hybrid",
+    against: Annotated[
+        str | None, typer.Option(help="A second method, whose results stand below those of the first.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="The number of queries.")] = 20,
+    results: Annotated[int, typer.Option(min=1, max=50, help="The number of results of a method.")] = 5,
+    choose: Annotated[
+        str,
+        typer.Option(
+            help="mixed, failures (the method's first result is wrong), successes or random. Half of mixed "
+            "are failures. All but random are drawn evenly over the kinds of modification."
+        ),
+    ] = "mixed",
+    query: Annotated[
+        list[str] | None, typer.Option("--id", help="Show this query instead; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed draws other queries.")] = 0,
+    columns: Annotated[int, typer.Option(min=1, max=2, help="Queries beside each other.")] = 1,
+    side: Annotated[int, typer.Option(min=48, max=1024, help="Pixels of an image's longer side.")] = 144,
+    font: Annotated[
+        Path | None, typer.Option(help="A TrueType or OpenType font, for letters that Pillow's font lacks.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file: .jpg or .png. Default: sheet-<dataset>.jpg.")
+    ] = None,
+) -> None:
+    """Draw test queries and their first results as one picture, for papers, slides and pages."""
+    from lempo.sheet import Choice, write_sheet
+    from lempo.sheet_drawing import Look
+
+    params, paths = _project()
+    _refuse_unknown(dataset, params)
+    choice = Choice(method, against, queries, results, choose, seed, tuple(query or ()))
+    with running(paths, "sheet", dataset):
+        write_sheet(
+            params, paths, dataset, choice, Look(columns, side, font), out or Path(f"sheet-{dataset}.jpg")
+        )
 
 
 @_tool("lempo export airplane my-model")

@@ -21,6 +21,7 @@ _READS = {  # what a command reads, by the stages that write it
     "study": _TABLES,
     "benchmark": (),
     "export": ("tune", "evaluate"),
+    "sheet": (*_TABLES, "tune", "evaluate"),
     "index": ("corpus", "embed"),
     "prune": ("pairs", "interpret", "caption"),
 }

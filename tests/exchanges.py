@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from lempo.belonging import belonging
 from lempo.captions import Choice, show_captions
 from lempo.export import export_tuned
+from lempo.sheet import Choice as SheetChoice
+from lempo.sheet import write_sheet
+from lempo.sheet_drawing import Look
 from pipeline.base.errors import UserError
 from pipeline.base.paths import Paths
 from pipeline.base.provenance import KEY
@@ -67,6 +70,9 @@ READERS: dict[str, Reader] = {
     "export": lambda project: export_tuned(
         project.params, project.paths, DATASET, project.paths.root / "hub"
     ),
+    "sheet": lambda project: write_sheet(
+        project.params, project.paths, DATASET, SheetChoice(), Look(), project.paths.root / "sheet.png"
+    ),
     "study": _study,
     "benchmark": _benchmark,
 }
@@ -84,7 +90,7 @@ FILES: dict[str, Callable[[Paths, str], Path]] = {
     "rankings": Paths.rankings,
     "rejects": lambda paths, _: paths.rejects,
 }
-_TUNERS = ("tune", "evaluate", "study", "export", "report", "check")
+_TUNERS = ("tune", "evaluate", "study", "export", "report", "sheet", "check")
 _ALL = tuple(name for name in READERS if name != "benchmark")
 # who must refuse a file of another project, which its metadata gives away
 HELD_BY: dict[str, tuple[str, ...]] = {
@@ -97,21 +103,21 @@ HELD_BY: dict[str, tuple[str, ...]] = {
     "pseudo_captions": (*_TUNERS, "captions of caption"),
     "features": _TUNERS,
     "tuned": ("evaluate", "export", "check"),
-    "rankings": ("report", "export", "check"),
+    "rankings": ("report", "sheet", "export", "check"),
     "rejects": ("report",),
 }
 # who reads the rows, so that changed rows must be refused as well
 READ_BY: dict[str, tuple[str, ...]] = {
-    "images": ("embed", "tune", "evaluate", "study", "report", "check"),
+    "images": ("embed", "tune", "evaluate", "study", "report", "sheet", "check"),
     "scene_graphs": ("interpret", "caption", "study", "captions of interpret", "check"),
     "captions": ("interpret", "caption", "check"),
     "queries": ("pairs", "check"),
-    "pairs": ("caption", "tune", "evaluate", "study", "report", "captions of caption", "check"),
+    "pairs": ("caption", "tune", "evaluate", "study", "report", "sheet", "captions of caption", "check"),
     "interpretations": ("tune", "evaluate", "study", "report", "captions of interpret", "check"),
-    "pseudo_captions": ("tune", "evaluate", "study", "report", "captions of caption", "check"),
+    "pseudo_captions": ("tune", "evaluate", "study", "report", "sheet", "captions of caption", "check"),
     "features": ("tune", "evaluate", "study", "check"),
     "tuned": ("evaluate", "export", "benchmark", "check"),
-    "rankings": ("report", "check"),
+    "rankings": ("report", "sheet", "check"),
     "rejects": ("report",),
 }
 

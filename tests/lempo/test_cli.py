@@ -44,6 +44,7 @@ COMMANDS = (
     "check",
     "doctor",
     "captions",
+    "sheet",
     "benchmark",
     "cache",
     "serve",
@@ -117,6 +118,7 @@ def test_the_help_shows_its_examples(folder: Path) -> None:
     [
         (("tun",), "Did you mean 'tune'?"),
         (("search", "--txt", "a"), "--text"),
+        (("sheet", "park"), "Did you mean 'parks'? Use one of parks"),
         (("tune", "park"), "Did you mean 'parks'? Use one of parks"),
         (("index", "park"), "Did you mean 'parks'? Name a folder"),
         (("benchmark", "fashion-iq", "."), "Did you mean 'fashioniq'? Use one of"),

@@ -223,7 +223,10 @@ def test_an_edited_cell_and_a_shifted_column_are_refused(
         pytest.skip("this reader does not read the column")
     change_rows(FILES[name](copy.paths, DATASET), change(column))
     if name == "images" and column in ("path", "split"):
-        reads = {"path": ("embed", "report", "check"), "split": ("tune", "evaluate", "study", "check")}
+        reads = {
+            "path": ("embed", "report", "sheet", "check"),
+            "split": ("tune", "evaluate", "study", "check"),
+        }
         if reader not in reads[column]:
             READERS[reader](copy)
             return
@@ -283,13 +286,17 @@ _METRICS: dict[str, tuple[Callable[[Paths], Path], Callable[[dict], None], tuple
     "evaluate": (
         lambda paths: paths.metrics("evaluate", DATASET),
         lambda said: said["hybrid"].update({"R@1": 99.5}),
-        ("report", "export"),
+        ("report", "sheet", "export"),
     ),
-    "tune": (lambda paths: paths.metrics("tune", DATASET), lambda said: said.update(epochs=7), ("report",)),
+    "tune": (
+        lambda paths: paths.metrics("tune", DATASET),
+        lambda said: said.update(epochs=7),
+        ("report", "sheet"),
+    ),
     "embed": (
         lambda paths: paths.metrics("embed"),
         lambda said: said["model"].update(weights_sha256="0" * 64),
-        ("report",),
+        ("report", "sheet"),
     ),
     "corpus": (
         lambda paths: paths.metrics("corpus"),
