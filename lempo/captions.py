@@ -13,8 +13,9 @@ import polars as pl
 import pyarrow as pa
 
 from lempo import pager
+from lempo.caption_records import printed, rates, record
 from lempo.other_run import other_run
-from pipeline.base.errors import UserError, reading
+from pipeline.base.errors import UserError, perhaps, reading
 from pipeline.base.expected import Expected
 from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
@@ -33,6 +34,7 @@ _COMPARED = ("text", "status", "error", "missed", "invented")
 _FAILED = 1e9  # worse than any text
 _WIDEST = 160  # columns of a terminal that are used
 Row = Mapping[str, Any]
+Right = tuple[str | None, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,14 @@ class Choice:
     limit: int | None = None
 
 
-def show_captions(params: Params, paths: Paths, dataset: str | None, stage: str, choice: Choice) -> None:
+def show_captions(
+    params: Params, paths: Paths, dataset: str | None, stage: str, choice: Choice, as_json: bool = False
+) -> None:
     """Print texts of a dataset, or of all, with their graphs; on a terminal page by page.
 
     Args:
         stage: interpret or caption; with caption, the modification is printed under the graph.
+        as_json: print one JSON object of the same rows.
 
     Raises:
         UserError: the stage has written no table for the dataset, or not from the present parameters, prompt
@@ -71,9 +76,8 @@ def show_captions(params: Params, paths: Paths, dataset: str | None, stage: str,
     tables = _tables(paths, dataset, written)
     rows = pl.concat([_rows(expected, name, written) for name in tables])
     shown = _of(rows, choice)
-    said = {name: _right(paths, stage, name) for name in tables}
+    right, others = _right(paths, stage, tables), dict[str, Right]()
     if choice.against is None:
-        counted = f"of {len(rows)} rows"
         if choice.worst:
             cut = 0.5 * pl.col("finish_reason").eq_missing("length")
             shown = shown.sort(
@@ -82,12 +86,36 @@ def show_captions(params: Params, paths: Paths, dataset: str | None, stage: str,
     else:
         with other_run(paths, choice.against, [*tables.values(), paths.metrics(stage)]) as other:
             theirs = pl.concat([_other_rows(other, name, written, choice.against) for name in tables])
-            said |= {f"{name}, {choice.against}": _right(other, stage, name) for name in tables}
-        shown, counted = _differing(shown, theirs, choice.worst)
-    shown = shown if choice.limit is None else shown.head(choice.limit)
-    graphs = {name: _graphs(expected, name) for name in shown[DATASET].unique()}
-    lines = [f"{len(shown)} {counted}", *(f"{name}: {right}" for name, right in said.items() if right)]
-    pager.show(chain(_blocks(shown, graphs, choice.against), ["\n".join(lines) + "\n"]))
+            others = _right(other, stage, tables)
+        shown = _differing(shown, theirs, choice.worst)
+    found, shown = shown, shown if choice.limit is None else shown.head(choice.limit)
+    texts = _with_graphs(shown, {name: _graphs(expected, name) for name in shown[DATASET].unique()})
+    counts = {"rows": len(rows), "found": len(found)}
+    if choice.against is not None:
+        counts |= {"better": len(found.filter(pl.col("worse") < 0))}
+        counts |= {"worse": len(found.filter(pl.col("worse") > 0))}
+    if as_json:
+        head: dict[str, Any] = {"stage": stage, "against": choice.against, **counts}
+        head["all_right"] = {name: shares for name, (_, shares) in right.items()}
+        if choice.against is not None:
+            head["other_all_right"] = {name: shares for name, (_, shares) in others.items()}
+        # columns of ours, which the row has under another name
+        ours = ("id", "image_id") if "query_id" in rows.columns else ("id",)
+        columns = [name for name in rows.columns if name not in ours]
+        for line in printed(head, (record(row, columns, graph, _other(row)) for row, graph in texts)):
+            print(line)
+        return
+    right |= {f"{name}, {choice.against}": of for name, of in others.items()}
+    lines = [f"{name}: {words}" for name, (words, _) in right.items() if words]
+    lines.insert(0, _counted(len(shown), counts))
+    pager.show(chain(_blocks(texts, choice.against), ["\n".join(lines) + "\n"]))
+
+
+def _counted(shown: int, counts: Mapping[str, int]) -> str:
+    if "worse" not in counts:
+        return f"{shown} of {counts['rows']} rows"
+    change = f"{counts['better']} better here, {counts['worse']} worse"
+    return f"{shown} of {counts['found']} texts that differ ({change}); rows: {counts['rows']}"
 
 
 def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str, Path]:
@@ -101,7 +129,7 @@ def _tables(paths: Paths, dataset: str | None, stage: LanguageStage) -> dict[str
     if dataset not in tables:
         raise UserError(
             "there are no captions of such a dataset",
-            f"Use one of {', '.join(tables)}",
+            f"{perhaps(dataset, tables)}Use one of {', '.join(tables)}",
             field="DATASET",
             value=dataset,
         )
@@ -137,12 +165,12 @@ def _of(rows: pl.DataFrame, choice: Choice) -> pl.DataFrame:
     return rows.filter(status="failed") if choice.failed else rows
 
 
-def _right(paths: Paths, stage: str, dataset: str) -> str | None:
-    """How many texts of a dataset are all right, by the stage's metrics; None if they do not say it."""
+def _right(paths: Paths, stage: str, datasets: Iterable[str]) -> dict[str, Right]:
+    """How many texts of each dataset are all right, by the stage's metrics: in words and as shares."""
     file = paths.metrics(stage)
     metrics = read_metrics(file)
     with reading(file, "Run `dvc repro`", "the figures are not what the stage writes"):
-        return all_right(metrics.get(dataset, {}))
+        return {name: (all_right(metrics.get(name, {})), rates(metrics.get(name, {}))) for name in datasets}
 
 
 def _of_the_model(name: str) -> pl.Expr:
@@ -179,8 +207,8 @@ def _other_rows(paths: Paths, dataset: str, stage: LanguageStage, against: str) 
     return table.rename({stage.id_column: "id"}).with_columns(dataset=pl.lit(dataset))
 
 
-def _differing(rows: pl.DataFrame, theirs: pl.DataFrame, worst: bool) -> tuple[pl.DataFrame, str]:
-    """The rows whose texts, or facts, are others than those of the other run; and their number in words."""
+def _differing(rows: pl.DataFrame, theirs: pl.DataFrame, worst: bool) -> pl.DataFrame:
+    """The rows whose texts, or facts, are others than those of the other run; `worse` is above 0 here."""
     joined = rows.join(theirs, on=[DATASET, "id"], how="left", suffix=_OTHER, maintain_order="left")
     changed = joined.filter(
         pl.any_horizontal(pl.col(name).ne_missing(pl.col(name + _OTHER)) for name in _COMPARED)
@@ -190,11 +218,7 @@ def _differing(rows: pl.DataFrame, theirs: pl.DataFrame, worst: bool) -> tuple[p
     changed = changed.with_columns(worse=here - there)
     if worst:
         changed = changed.sort("worse", DATASET, "id", descending=[True, False, False])
-    better, worse = (changed["worse"] < 0).sum(), (changed["worse"] > 0).sum()
-    return (
-        changed,
-        f"of {len(changed)} texts that differ ({better} better here, {worse} worse); rows: {len(rows)}",
-    )
+    return changed
 
 
 def _graphs(expected: Expected, dataset: str) -> GraphTable:
@@ -203,22 +227,32 @@ def _graphs(expected: Expected, dataset: str) -> GraphTable:
     return GraphTable(file)
 
 
-def _blocks(rows: pl.DataFrame, graphs: Mapping[str, GraphTable], against: str | None) -> Iterator[str]:
-    """What is printed of each row."""
-    width = min(shutil.get_terminal_size((_WIDEST, 0)).columns, _WIDEST)
+def _with_graphs(
+    rows: pl.DataFrame, graphs: Mapping[str, GraphTable]
+) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Each row with the lines of its graph."""
     for row in rows.iter_rows(named=True):
         graph = graphs[row[DATASET]].of([row["image_id"]]).get(row["image_id"])
-        lines = [
-            _head(row),
-            *(["(no graph)"] if graph is None else serialise(group_objects(graph)).splitlines()),
-        ]
+        yield row, None if graph is None else serialise(group_objects(graph))
+
+
+def _other(row: Row) -> dict[str, Any] | None:
+    """The other run's text beside a row; None without another run."""
+    return {name: row[name + _OTHER] for name in _COMPARED} if "worse" in row else None
+
+
+def _blocks(rows: Iterable[tuple[Row, str | None]], against: str | None) -> Iterator[str]:
+    """What is printed of each row and its graph."""
+    width = min(shutil.get_terminal_size((_WIDEST, 0)).columns, _WIDEST)
+    for row, graph in rows:
+        lines = [_head(row), *("(no graph)" if graph is None else graph).splitlines()]
         if "modification" in row:
             lines.append(f"Modification: {row['modification']}")
         block = [lines[0], *(f"    {_plain(line)}" for line in lines[1:])]
-        if against is None:
+        other = _other(row)
+        if other is None:
             block += _texts(row)
         else:
-            other = {name: row[name + _OTHER] for name in _COMPARED}
             if other["status"] is None:
                 other["error"] = "the row is not there"
             block += _beside(["  here"], [f"  {against}"], width)

@@ -81,7 +81,7 @@ def _project() -> tuple[Any, Paths]:
     return load_params(), Paths()
 
 
-def _refuse_unknown(dataset: str, params: Any) -> None:
+def _must_be_known(dataset: str, params: Any) -> None:
     if dataset not in params.datasets:
         raise UserError(
             "params.yaml has no such dataset",
@@ -95,7 +95,7 @@ def _refuse_unknown(dataset: str, params: Any) -> None:
 def _run(stage: str, dataset: str | None = None) -> None:
     params, paths = _project()
     if dataset is not None:
-        _refuse_unknown(dataset, params)
+        _must_be_known(dataset, params)
     # vLLM and huggingface_hub report usage over the network unless they are told not to
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -187,13 +187,22 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@_tool("lempo captions airplane --worst --limit 3", "lempo captions --stage interpret")
+@_tool(
+    "lempo captions airplane --worst --limit 3",
+    "lempo captions --stage interpret",
+    "lempo captions airplane --against HEAD~1 --json",
+)
 def captions(
     dataset: Annotated[
-        str | None, typer.Argument(help="The name of a dataset. Default: all datasets.")
+        str | None,
+        typer.Argument(help="The name of a dataset. Default: all datasets.", autocompletion=_dataset_names),
     ] = None,
     stage: Annotated[
-        str, typer.Option(help="The stage that wrote the texts: interpret or caption.")
+        str,
+        typer.Option(
+            help="The stage that wrote the texts: interpret or caption.",
+            autocompletion=lambda: ["interpret", "caption"],
+        ),
     ] = "caption",
     image: Annotated[str | None, typer.Option(help="Show only the texts about this image.")] = None,
     query: Annotated[str | None, typer.Option(help="Show only the text of this query.")] = None,
@@ -211,14 +220,17 @@ def captions(
     limit: Annotated[
         int | None, typer.Option(min=1, help="The number of texts to show. Default: all.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show generated texts with their scene graphs; on a terminal in pages."""
     from lempo.captions import Choice, show_captions
 
-    if stage not in ("interpret", "caption"):
-        raise UserError("the stage is unknown", "Use interpret or caption", field="--stage", value=stage)
+    stages = ("interpret", "caption")
+    if stage not in stages:
+        remedy = f"{perhaps(stage, stages)}Use interpret or caption"
+        raise UserError("the stage is unknown", remedy, field="--stage", value=stage)
     choice = Choice(image=image, query=query, failed=failed, worst=worst, against=against, limit=limit)
-    show_captions(*_project(), dataset, stage, choice)
+    show_captions(*_project(), dataset, stage, choice, as_json)
 
 
 @_tool(
@@ -259,7 +271,7 @@ def sheet(
     from lempo.sheet_drawing import Look
 
     params, paths = _project()
-    _refuse_unknown(dataset, params)
+    _must_be_known(dataset, params)
     choice = Choice(method, against, queries, results, choose, seed, tuple(query or ()))
     with running(paths, "sheet", dataset):
         write_sheet(
@@ -275,8 +287,10 @@ def export(
     """Copy a tuned model into a folder for a model hub, with the test results in its model card."""
     from lempo.export import export_tuned
 
-    with running(Paths(), "export", dataset):
-        export_tuned(*_project(), dataset, folder)
+    params, paths = _project()
+    _must_be_known(dataset, params)
+    with running(paths, "export", dataset):
+        export_tuned(params, paths, dataset, folder)
 
 
 @_tool("lempo study", "lempo study --out results --latex")
@@ -393,14 +407,24 @@ Pretrained = Annotated[
 ]
 
 
-@_tool("lempo index airplane", "lempo index photographs --vlm hf-hub:someone/model --out my-index")
+@_tool(
+    "lempo index airplane",
+    "lempo index photographs --vlm hf-hub:someone/model --out my-index",
+    "lempo index airplane --json",
+)
 def index(
     target: Annotated[
-        str, typer.Argument(metavar="FOLDER|DATASET", help="A folder with images below it, or a dataset.")
+        str,
+        typer.Argument(
+            metavar="FOLDER|DATASET",
+            help="A folder with images below it, or a dataset.",
+            autocompletion=_dataset_names,
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="The folder of the index.")] = None,
     vlm: Vlm = None,
     pretrained: Pretrained = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make images ready to be searched, or bring their index up to what the folder or dataset holds now."""
     from lempo.search.commands import index as run_index
@@ -411,10 +435,10 @@ def index(
     named = vlm_of(vlm, pretrained)
     if params is not None and target in params.datasets:
         with running(paths, "index", target):
-            run_index(target, out, params, paths, named)
+            run_index(target, out, params, paths, named, as_json)
     else:
         guarded()
-        run_index(target, out, params, paths, named)
+        run_index(target, out, params, paths, named, as_json)
 
 
 @_tool(
@@ -490,6 +514,7 @@ def serve(
         typer.Argument(
             metavar="[DATASET|FOLDER]",
             help="A dataset, the folder of the images, or that of the index. Default: the only index.",
+            autocompletion=_dataset_names,
         ),
     ] = None,
     host: Annotated[

@@ -2,11 +2,13 @@
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from lempo.search.database import Database
+from pipeline.base.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +38,14 @@ def brought_up(database: Database, known: dict[str, Any] | None, changed: int) -
         return {**known, "changed": changed}
     start, partitions = time.perf_counter(), max(1, round(rows / PARTITION_ROWS))
     log.info("index: an approximate index of %d images is built; it takes about a minute for 100,000", rows)
-    database.make_approximate(partitions)
+    _build(database, rows, partitions)
     record = {"kind": "IVF_HNSW_SQ", "rows": rows, "partitions": partitions, "changed": 0}
     queries = _queries(database)
-    exact = [_ids(database, query) for query in queries]
+    exact = [_ids(database, query) for query in _shown(queries, "index: exact search")]
     for probes, ef, refine in _TRIED:
         setting = {"probes": min(probes, partitions), "ef": ef, "refine": refine}
-        found = [_ids(database, query, setting) for query in queries]
+        shown = _shown(queries, f"index: {setting['probes']} of {partitions} partitions")
+        found = [_ids(database, query, setting) for query in shown]
         shares = [len(a & b) / max(1, len(b)) for a, b in zip(found, exact, strict=True)]
         recall = min(float(np.mean(shares[:_SAMPLED])), float(np.mean(shares[_SAMPLED:])))
         record |= {**setting, "recall_at_10": round(recall, 4), "used": recall >= LEAST_RECALL}
@@ -55,6 +58,22 @@ def brought_up(database: Database, known: dict[str, Any] | None, changed: int) -
         "" if record["used"] else f", below {LEAST_RECALL}: it is not used",
     )
     return record
+
+
+def _build(database: Database, rows: int, partitions: int) -> None:
+    with Progress(total=rows, title="index: build", unit="image") as progress:
+        # it moves by whole partitions: the rate is the mean since the start, and time is shown between two
+        progress.smoothing, progress.dynamic_miniters = 0, False
+
+        def moved(done: int) -> None:
+            progress.update(done - progress.n)
+
+        database.make_approximate(rows // partitions, moved)
+        progress.update(rows - progress.n)
+
+
+def _shown(queries: np.ndarray, title: str) -> Iterable[np.ndarray]:
+    return Progress(queries, title=title, unit="vector", leave=False)
 
 
 def _queries(database: Database) -> np.ndarray:

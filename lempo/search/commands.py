@@ -42,8 +42,18 @@ def vlm_of(model: str | None, pretrained: str | None, precision: str = "fp32") -
         raise UserError("the model cannot be used", remedy, field="--vlm", value=error) from None
 
 
-def index(target: str, out: Path | None, params: Params | None, paths: Paths, vlm: VlmParams | None) -> None:
+def index(
+    target: str,
+    out: Path | None,
+    params: Params | None,
+    paths: Paths,
+    vlm: VlmParams | None,
+    as_json: bool = False,
+) -> None:
     """Index a dataset of the project, or a folder, and say what was done.
+
+    Args:
+        as_json: print it as one JSON object too.
 
     Raises:
         UserError: there is neither such a dataset nor such a folder, or what the two kinds raise.
@@ -66,6 +76,27 @@ def index(target: str, out: Path | None, params: Params | None, paths: Paths, vl
     else:
         done = index_folder(Path(target), place, Settings.of(params, vlm), paths.root)
     _say(done)
+    if as_json:
+        print(json.dumps(_record_of(done, place, "dataset" if is_dataset else "folder"), ensure_ascii=False))
+
+
+def _record_of(done: Indexed, place: Path, kind: str) -> dict[str, Any]:
+    """What a run did, as `--json` prints it."""
+    skipped = [{"path": _as_utf8(file.path), "reason": _as_utf8(file.reason)} for file in done.skipped]
+    return {
+        "folder": _as_utf8(str(place)),
+        "kind": kind,
+        "images": done.rows,
+        "dimension": done.dimension,
+        "dtype": done.dtype,
+        "added": done.added,
+        "changed": done.changed,
+        "removed": done.removed,
+        "embedded": done.embedded,
+        "left_out": skipped,
+        "approximate": done.approximate,
+        "seconds": done.seconds,
+    }
 
 
 def _say(done: Indexed) -> None:
@@ -193,13 +224,13 @@ def _shown(weights: Mapping[str, float]) -> str:
 
 def _plain(text: str) -> str:
     """A text that cannot break a line or control a terminal."""
-    text = os.fsencode(text).decode(errors="backslashreplace") if not _is_utf8(text) else text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in _as_utf8(text))
 
 
-def _is_utf8(text: str) -> bool:
+def _as_utf8(text: str) -> str:
+    """A text that can be printed: bytes of a file's name that are no UTF-8 become \\x and their value."""
     try:
         text.encode(sys.getdefaultencoding())
     except UnicodeEncodeError:
-        return False
-    return True
+        return os.fsencode(text).decode(errors="backslashreplace")
+    return text

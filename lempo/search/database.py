@@ -5,9 +5,11 @@ A block of rows is written as one version of the table, so a reader sees all of 
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ SIGNATURE, VECTOR, DISTANCE = "signature", "vector", "_distance"
 _DAMAGED = "Delete the index's folder, and run `lempo index` again"
 _IN_ONE = 500  # values in one condition
 _KEPT = timedelta(hours=1)  # an old version, for those who still search in it
+LOOK_S = 0.5  # between two looks at how far a building index is
 Row = dict[str, Any]
 
 
@@ -160,12 +163,45 @@ class Database:
         vectors = found.flatten().to_numpy().reshape(-1, self.dimension).astype(np.float32)
         return vectors[np.random.default_rng(seed).integers(0, len(vectors), count)]
 
-    def make_approximate(self, partitions: int) -> None:
-        """Build the approximate index over all rows: a graph of 8-bit vectors in each partition."""
+    def make_approximate(
+        self, partition_rows: int, report: Callable[[int], None] = lambda rows: None
+    ) -> None:
+        """Build the approximate index over all rows: a graph of 8-bit vectors in each partition.
+
+        Args:
+            partition_rows: the index remembers it. If it were built by the number of partitions, `tidy` would
+                find them small, and build the graphs of all again, in one partition.
+            report: called now and then, from a thread, with the number of rows whose graph is written.
+        """
         from lancedb.index import HnswSq
 
-        config = HnswSq(distance_type="cosine", num_partitions=partitions)
-        self._table.create_index(VECTOR, config=config, replace=True)
+        config = HnswSq(distance_type="cosine", target_partition_size=partition_rows)
+        with self._rows_written(report):
+            self._table.create_index(VECTOR, config=config, replace=True)
+
+    @contextmanager
+    def _rows_written(self, report: Callable[[int], None]) -> Iterator[None]:
+        """LanceDB tells nothing while it builds, but it writes each partition when it is done.
+
+        A partition's 8-bit vectors are one byte for each dimension, in a file apart from its graph's.
+        """
+        folder = self.folder / f"{self._table.name}.lance/_indices"
+        before, ended = set(folder.glob("*")), Event()
+
+        def look() -> None:
+            rows, written = len(self), 0
+            while not ended.wait(LOOK_S):
+                files = [file for new in set(folder.glob("*")) - before for file in new.glob("*")]
+                written = max(written, *map(_size, files), 0)  # a file that is being renamed is not there
+                report(min(rows, written // self.dimension))
+
+        watch = Thread(target=look, daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watch.join()
 
     def tidy(self) -> None:
         """Join small files, take new rows into the approximate index, delete versions that nobody reads."""
@@ -176,6 +212,14 @@ class Database:
         for name in self._connection.list_tables().tables:
             if name != self._table.name:
                 self._connection.drop_table(name)
+
+
+def _size(file: Path) -> int:
+    """The bytes of a file; 0 where it has just been renamed."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _connect(folder: Path) -> Any:

@@ -47,9 +47,11 @@ _IDENTITY = (
 
 @dataclass
 class Indexed:
-    """What a run did: numbers of images, and the files that were left out."""
+    """What a run did: numbers of images, the kind of their vectors, and the files that were left out."""
 
     rows: int = 0
+    dimension: int = 0
+    dtype: str = ""
     added: int = 0
     changed: int = 0
     removed: int = 0
@@ -121,12 +123,14 @@ def index_dataset(dataset: str, out: Path, params: Params, paths: Paths) -> Inde
     with _index(out):
         update, done = _Update(out, manifest), Indexed()
         known, seen = dict(update.known), set[str]()
-        for batch in table.to_batches(_BLOCK):
-            rows = [row | {SIGNATURE: identity_hash(row)} for row in batch.to_pylist()]
-            seen |= {row["image_id"] for row in rows}
-            new = [row for row in rows if known.get(row["image_id"], ("",))[0] != row[SIGNATURE]]
-            places = [features.row_of[row["image_id"]] for row in new]
-            update.write(new, np.asarray(features.vectors[places]), done)
+        with Progress(total=len(table), unit="image", title="index") as progress:
+            for batch in table.to_batches(_BLOCK):
+                rows = [row | {SIGNATURE: identity_hash(row)} for row in batch.to_pylist()]
+                seen |= {row["image_id"] for row in rows}
+                new = [row for row in rows if known.get(row["image_id"], ("",))[0] != row[SIGNATURE]]
+                places = [features.row_of[row["image_id"]] for row in new]
+                update.write(new, np.asarray(features.vectors[places]), done)
+                progress.update(len(rows))
         update.remove([image_id for image_id in known if image_id not in seen], done)
         return update.finish(done)
 
@@ -183,6 +187,7 @@ class _Update:
         if others:
             self.database.tidy()
         done.rows = len(self.database)
+        done.dimension, done.dtype = self.database.dimension, self.database.dtype
         manifest = {**self._manifest, "rows": done.rows, "approximate": done.approximate}
         remember(self._out / MANIFEST, manifest)
         self.database.drop_others()

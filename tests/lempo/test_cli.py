@@ -121,10 +121,14 @@ def test_the_help_shows_its_examples(folder: Path) -> None:
         (("sheet", "park"), "Did you mean 'parks'? Use one of parks"),
         (("tune", "park"), "Did you mean 'parks'? Use one of parks"),
         (("index", "park"), "Did you mean 'parks'? Name a folder"),
+        (("export", "park", "out"), "Did you mean 'parks'? Use one of parks"),
+        (("captions", "park"), "Did you mean 'parks'? Use one of parks"),
+        (("captions", "--stage", "captions"), "Did you mean 'caption'? Use interpret or caption"),
         (("benchmark", "fashion-iq", "."), "Did you mean 'fashioniq'? Use one of"),
     ],
 )
 def test_a_name_that_is_nearly_right_is_named(folder: Path, arguments: tuple[str, ...], meant: str) -> None:
+    _table_of(folder, "parks")
     done = lempo(*arguments, cwd=folder)
     assert done.returncode in (1, 2) and meant in done.stderr
 
@@ -177,7 +181,9 @@ def test_a_shell_completes_commands_and_datasets(folder: Path) -> None:
         return done.stdout.split()
 
     assert completed("lempo tu") == ["tune"]
-    assert completed("lempo tune pa") == ["parks"]
+    for command in ("tune", "captions", "index", "serve"):
+        assert completed(f"lempo {command} pa") == ["parks"]
+    assert completed("lempo captions --stage i") == ["interpret"]
     (folder / "params.yaml").write_text("[")
     assert completed("lempo tune pa") == []
     shell = f"{sys.executable} -m lempo.cli --show-completion; true"  # it asks which shell it runs in

@@ -1,5 +1,6 @@
 """`lempo captions` and `lempo cache` over the texts of a few rows."""
 
+import json
 import os
 import pty
 import shutil
@@ -15,6 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from lempo.cache import show_cache
+from lempo.caption_records import printed, record
 from lempo.captions import Choice, show_captions
 from lempo.cli import app
 from pipeline.base.errors import UserError
@@ -31,7 +33,8 @@ def show(toy: Toy, capsys: pytest.CaptureFixture[str]) -> Show:
 
     def shown(dataset: str | None, stage: str, **choice: object) -> str:
         capsys.readouterr()
-        show_captions(toy.params, toy.paths, dataset, stage, Choice(**choice))  # type: ignore[arg-type]
+        as_json = bool(choice.pop("as_json", False))
+        show_captions(toy.params, toy.paths, dataset, stage, Choice(**choice), as_json)  # type: ignore[arg-type]
         return capsys.readouterr().out
 
     return shown
@@ -109,9 +112,54 @@ def test_the_texts_of_another_folder_stand_beside_those_of_this_one(
         show("toy", "interpret", against="HEAD")
 
 
+def test_the_same_rows_as_json(toy: Toy, show: Show, tmp_path: Path) -> None:
+    def found(dataset: str | None, stage: str, **choice: object) -> Any:
+        return json.loads(show(dataset, stage, as_json=True, **choice))
+
+    toy.with_params(llm__repairs=0)
+    toy.run(_pink(toy))
+    toy.run(stage="caption")
+    first = found("toy", "interpret", worst=True, limit=2)
+    assert (first["stage"], first["against"], first["rows"], first["found"]) == ("interpret", None, 8, 8)
+    assert first["all_right"] == {"toy": {"first": 0.875, "model": 0.875, "final": 0.875}}
+    worst, second = first["texts"]
+    assert (worst["dataset"], worst["image_id"], worst["status"]) == ("toy", "toy-0001", "ok")
+    assert "pink" in worst["text"] and "pink car" in worst["invented"] and "blue car" in worst["missed"]
+    assert worst["graph"].splitlines()[0].startswith("scene: ") and worst["facts"] > len(worst["missed"])
+    assert second["missed"] == [] and "other" not in second and "id" not in second
+    (query,) = found(None, "caption", query="toy-q0003")["texts"]
+    assert query["query_id"] == "toy-q0003" and {"reference_id", "target_id"} <= query.keys()
+    assert query["modification"] in show(None, "caption", query="toy-q0003") and "image_id" not in query
+    assert found(None, "caption", failed=True)["texts"] == []
+    other = tmp_path / "o"
+    shutil.copytree(toy.paths.root, other, ignore=shutil.ignore_patterns("o"))
+    shutil.rmtree(toy.paths.cache)
+    toy.run(toy.failing("green"))
+    both = found("toy", "interpret", against=str(other), worst=True)
+    assert (both["rows"], both["found"], both["better"], both["worse"]) == (8, 2, 1, 1)
+    assert both["other_all_right"] == first["all_right"] and both["all_right"].keys() == {"toy"}
+    failed, mended = both["texts"]
+    assert (failed["change"], failed["text"], failed["status"]) == ("worse", None, "failed")
+    assert failed["error"] and failed["other"]["status"] == "ok" and "green" in failed["other"]["text"]
+    assert mended["change"] == "better" and "pink" in mended["other"]["text"]
+    assert sorted(mended["other"]) == ["error", "invented", "missed", "status", "text"]
+    assert "blue" in mended["text"] and "text_other" not in mended
+
+
+def test_a_row_that_the_other_run_lacks_and_letters_that_a_terminal_obeys_as_json() -> None:
+    row = {"text": "a\x9b\nb\N{SNOWMAN}", "worse": 0, "id": "q"}
+    nothing = dict.fromkeys(("text", "status", "error", "missed", "invented"))
+    said = "".join(printed({"rows": 1}, [record(row, ["text"], None, nothing)]))
+    assert "\x9b" not in said and "\N{SNOWMAN}" in said
+    assert json.loads(said) == {
+        "rows": 1, "texts": [{"text": row["text"], "graph": None, "change": "neither", "other": None}],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "choice",
     [
+        {"stage": "caption", "as_json": True, "limit": 2},
         {"stage": "caption", "image": "toy-0001"},
         {"stage": "caption", "query": "toy-q0002"},
         {"stage": "interpret", "failed": True},
@@ -127,7 +175,8 @@ def test_the_command_shows_what_its_options_say(
     toy.run(stage="caption")
     monkeypatch.chdir(toy.paths.root)
     Path("params.yaml").write_text(yaml.safe_dump(toy.params.model_dump(mode="json")))
-    options = [f"--{name}" if value is True else f"--{name}={value}" for name, value in choice.items()]
+    names = {name: name.removeprefix("as_") for name in choice}
+    options = [f"--{names[name]}" if value is True else f"--{name}={value}" for name, value in choice.items()]
     done = CliRunner().invoke(app, ["captions", "toy", *options])
     assert done.exit_code == 0 and done.output == show("toy", **choice)
 

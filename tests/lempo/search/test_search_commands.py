@@ -1,6 +1,7 @@
 """`lempo index` and `lempo search` as a person types them, inside and outside a project."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 
 from lempo.cli import app
 from lempo.search.commands import index, read_graph, read_weights, table_of
+from lempo.search.files import Skipped
+from lempo.search.indexing import Indexed
 from lempo.search.searcher import Answer, Hit
 from lempo.search.settings import Settings, find_index, place_of
 from pipeline.base.errors import UserError
@@ -37,6 +40,14 @@ def test_a_folder_outside_a_project(tmp_path: Path, tiny_vlm: VlmParams) -> None
     assert made.returncode == 0, made.stderr
     assert "it is written into pictures/.lempo-index; --out puts it elsewhere" in made.stderr
     assert "3 images: 3 added" in made.stderr and made.stdout == ""
+    (pictures / "broken.png").write_bytes(b"no picture")
+    again = lempo("index", "pictures", "--vlm", tiny_vlm.model, "--json", cwd=tmp_path)
+    found = json.loads(again.stdout)
+    assert found["left_out"][0]["path"].endswith("broken.png") and found["left_out"][0]["reason"]
+    assert found.items() >= {"folder": "pictures/.lempo-index", "kind": "folder", "images": 3}.items()
+    assert (found["added"], found["embedded"], found["approximate"]) == (0, 0, None)
+    assert found["dimension"] > 0 and found["dtype"] == "float16" and found["seconds"] > 0
+    assert "left out: " in again.stderr and "3 images: 0 added" in again.stderr
     search = ("search", "--image", "pictures/one.png", "--text", "a red car", "--index", "pictures")
     found = lempo(*search, "-k", "2", "--json", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
@@ -59,6 +70,8 @@ def test_a_dataset_of_a_project(tuned: Tuned) -> None:
     made = lempo("index", "tiny", cwd=root)
     assert made.returncode == 0, made.stderr
     assert ".lempo/index/tiny" in made.stderr and "192 images: 0 added" in made.stderr
+    shown = json.loads(lempo("index", "tiny", "--json", cwd=root).stdout)
+    assert shown.items() >= {"folder": ".lempo/index/tiny", "kind": "dataset", "images": 192}.items()
     found = lempo("search", "--id", "test-car-red-a", "--text", "make the car blue", "--json", cwd=root)
     assert found.returncode == 0, found.stderr
     answer = json.loads(found.stdout)
@@ -127,6 +140,16 @@ def test_graphs_and_weights_are_read(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"g\.json"):
             read_graph(file)
     assert read_weights("triplet=0.5, graph=-1") == {"triplet": 0.5, "graph": -1}
+
+
+def test_a_file_whose_name_is_no_text_is_still_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped = Skipped(os.fsdecode(b"a\xff\n.png"), "the file's name is not in UTF-8")
+    monkeypatch.setattr("lempo.search.commands.index_folder", lambda *_: Indexed(skipped=[skipped]))
+    index(str(tmp_path), tmp_path / "out", None, Paths(tmp_path), None, as_json=True)
+    found = json.loads(capsys.readouterr().out.encode())
+    assert found["left_out"] == [{"path": "a\\xff\n.png", "reason": skipped.reason}]
 
 
 def test_names_and_texts_cannot_control_a_terminal() -> None:
