@@ -29,9 +29,12 @@ _EXTRAS = {
     "ray": "the language model or the image encoder on a Ray cluster",
     "geo": "GeoTIFF and other rasters with places",
     "search": "`lempo index`, `lempo search` and `lempo serve`",
+    "s3": "archives and results on Amazon S3, or a server with its protocol",
+    "gs": "archives and results on Google Cloud Storage",
+    "ssh": "archives and results on a machine with SSH",
     "dev": "tests, lint and types",
     "fuzz": "`make fuzz`",
-    "s3-test": "the test of object storage",
+    "remotes-test": "the tests of DVC remotes",
 }
 _ENGINES = ("cpu", "gpu")  # extras of which one is enough
 IMPORT_SECONDS = 300.0  # for vLLM, on a busy machine
@@ -101,10 +104,10 @@ def _disk(paths: Paths) -> Finding:
     return Finding("disk", True, said, {"free_bytes": usage.free})
 
 
-def _requirements(extra: str | None) -> list[Requirement]:
-    """What the project, or one extra of it, asks for on this machine."""
+def _requirements(extra: str | None, package: str = "lempo") -> list[Requirement]:
+    """What a package, or one extra of it, asks for on this machine."""
     found = []
-    for line in requires("lempo") or ():
+    for line in requires(package) or ():
         requirement = Requirement(line)
         marker = requirement.marker
         always = marker is None or marker.evaluate({"extra": ""})
@@ -121,7 +124,10 @@ def _extras() -> list[str]:
 
 
 def _unmet(requirements: list[Requirement]) -> list[str]:
-    """The requirements that are not installed, or in another version, in words."""
+    """The requirements that are not installed, or in another version, in words.
+
+    What an extra of a package asks for is one of them: with `dvc[s3]` also dvc-s3.
+    """
     unmet = []
     for requirement in requirements:
         try:
@@ -131,6 +137,8 @@ def _unmet(requirements: list[Requirement]) -> list[str]:
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
             unmet.append(f"{requirement.name}{requirement.specifier} (not {installed})")
+        for extra in sorted(requirement.extras):
+            unmet += _unmet(_requirements(extra, requirement.name))
     return unmet
 
 

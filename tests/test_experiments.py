@@ -78,11 +78,11 @@ def test_what_people_compare_fits_a_screen(project: Project) -> None:
         "metrics", "diff", "--all", "HEAD", "warm", "--targets", "metrics/evaluate/parks.json"
     )
     assert "hybrid_untuned.mAP" in details
-    table = project.dvc("exp", "show", "--only-changed", "--drop", "/", "--csv")
+    table = project.dvc("exp", "show", "--only-changed", "--drop", ".*/|Created", "--csv")
     rows = {row["Experiment"]: row for row in csv.DictReader(table.splitlines())}
     assert float(rows["warm"]["tune.temperature"]) == 0.02
     assert int(rows["warm"]["caption.max_tokens"]) == 200
-    assert len(rows["warm"]) <= 16
+    assert not any("/" in column for column in rows["warm"]) and len(rows["warm"]) <= 10
     everything = project.dvc("exp", "show", "--csv").splitlines()[0].split(",")
     assert {"parks.R@1", "parks.val_mean_recall"} < set(everything)  # no file's name before them
 

