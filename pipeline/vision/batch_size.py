@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Any, Literal
 
+from pipeline.vision.memory import keep_freed_memory
 from pipeline.vision.vlm import Vlm
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ def _rates(vlm: Vlm, threads: int | None) -> dict[int, float]:
     from PIL import Image
 
     picture = vlm.preprocess(Image.effect_mandelbrot((256, 256), (-2.0, -1.5, 1.0, 1.5), 9).convert("RGB"))
+    if vlm.device == "cpu":
+        keep_freed_memory()  # as in the workers that will embed
     before, rates = torch.get_num_threads(), {}
     torch.set_num_threads(threads or before)
     try:

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.base.cores import usable_cores
 from pipeline.base.decode import RULES, decoder
 from pipeline.base.errors import UserError
+from pipeline.vision.memory import keep_freed_memory
 from pipeline.vision.reading import SHARED, Images, Problem, Source, bytes_of, shared, stacked
 from pipeline.vision.vlm import Vlm
 
@@ -67,6 +68,10 @@ def _encoded_in_worker(vlm: Vlm, items: Sequence[tuple[Any, float]]) -> "_Featur
     return _encoded(vlm, *stacked(items))
 
 
+def _begin_model(_: int) -> None:
+    keep_freed_memory()
+
+
 def _batches(
     vlm: Vlm, sources: Sequence[Source], batch: int, workers: int, cores: int
 ) -> "Iterator[_Features | Problem]":
@@ -84,6 +89,7 @@ def _batches(
         num_workers=processes,
         timeout=longest if processes else 0,
         collate_fn=partial(_encoded_in_worker, vlm) if in_workers else shared,
+        worker_init_fn=_begin_model if in_workers else None,
         pin_memory=vlm.device != "cpu",
         multiprocessing_context="fork" if processes else None,
     )
