@@ -21,11 +21,12 @@ _LEAST = 10  # views that show a fact which the head reads
 class Pairs(NamedTuple):
     """A batch of views and their captions.
 
-    maps (B, C, H, W) float16; stated and shown (B, F) bool: the facts of captions and images; holds (B, B)
-    bool: whether caption i states nothing that image j lacks.
+    maps (B, C, H, W) float16; places (B,) int64: the photograph of each; stated and shown (B, F) bool: the
+    facts of captions and images; holds (B, B) bool: whether caption i states nothing that image j lacks.
     """
 
     maps: torch.Tensor
+    places: torch.Tensor
     texts: Texts
     stated: torch.Tensor
     shown: torch.Tensor
@@ -55,6 +56,7 @@ class ViewBatches(Dataset):
     ) -> None:
         self.maps, self.graphs, self.tokenize, self.seed = maps, list(graphs), tokenize, seed
         self.batch, self.together = batch, together
+        self.numbers = np.asarray(numbers, np.int64)
         self.bags = [facts_of(graph) for graph in self.graphs]
         self.index = fact_index(self.graphs, least=min(_LEAST, len(self.graphs)))
         self.facts = fact_numbers(self.bags, self.index)
@@ -77,6 +79,7 @@ class ViewBatches(Dataset):
         holds = [[caption.facts <= self.bags[row] for row in rows] for caption in captions]
         return Pairs(
             maps=torch.from_numpy(self.maps[rows]),
+            places=torch.from_numpy(self.numbers[rows]),
             texts=self._halves([caption.text for caption in captions]),
             stated=bag_of(fact_numbers([c.facts for c in captions], self.index), len(self.index)),
             shown=bag_of([self.facts[row] for row in rows], len(self.index)),

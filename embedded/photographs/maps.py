@@ -1,5 +1,6 @@
 """Pixels of views, and what the frozen part of the image tower makes of them, computed once."""
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -44,6 +45,16 @@ def pixel_batches(
                 waiting = []
     if waiting:
         yield torch.stack(waiting)
+
+
+def trunk_hash(model: Any) -> str:
+    """Hex sha256 of the weights that make the maps."""
+    trunk = model.visual.trunk
+    parts = torch.nn.ModuleList([trunk.conv_stem, trunk.bn1, *trunk.blocks[:-1]])
+    digest = hashlib.sha256()
+    for name, values in sorted(parts.state_dict().items()):
+        digest.update(f"{name} {tuple(values.shape)}".encode() + values.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write_maps(path: Path, model: Any, views: int, pixels: Iterator[torch.Tensor]) -> None:

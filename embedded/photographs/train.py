@@ -4,7 +4,7 @@
 
 The folder's image tower must be a timm network such as MobileNetV2 or EfficientNet. Its last block, attention
 pooling and the text tower learn, from random tiles and captions that are written from their graphs at every
-step. All else stays as it was.
+step. Tiles of one photograph also learn to know each other again. All else stays as it was.
 
 After a kill the same command continues from the last state to the same weights.
 """
@@ -25,7 +25,8 @@ from embedded import state
 from embedded.photographs.batches import Pairs, ViewBatches
 from embedded.photographs.encoder import CONFIG, TOKENIZER, WEIGHTS, build_model, config_of, encode_maps
 from embedded.photographs.export import export
-from embedded.photographs.maps import pixel_batches, write_maps
+from embedded.photographs.losses import place_loss
+from embedded.photographs.maps import pixel_batches, trunk_hash, write_maps
 from embedded.photographs.photographs import read_photographs
 from embedded.photographs.tiles import draw_views, with_graphs
 from embedded.training import Figures, Progress, add_options, prepare, settings_of
@@ -51,9 +52,9 @@ def importance_of(fact: Fact) -> float:
 class Trainer:
     """The model, the head that reads facts and is dropped at the end, and the optimiser."""
 
-    def __init__(self, model: Any, batches: ViewBatches, rate: float, device: str) -> None:
+    def __init__(self, model: Any, batches: ViewBatches, rate: float, look: float, device: str) -> None:
         self.device = torch.device(device)
-        self.model = model
+        self.model, self.look = model, look
         self.head = torch.nn.Linear(model.text_projection.shape[1], len(batches.index))
         torch.nn.init.normal_(self.head.weight, std=0.02)
         with torch.no_grad():
@@ -77,7 +78,8 @@ class Trainer:
         head = self.head.weight, self.head.bias
         bag_image = bag_loss(image, *head, batch.shown.float(), self.importance)
         bag_text = bag_loss(text, *head, batch.stated.float(), self.importance)
-        loss = contrast + (1 - 0.5 * progress) * (bag_image + 0.5 * bag_text)
+        place = place_loss(normalised[0], batch.places)
+        loss = contrast + (1 - 0.5 * progress) * (bag_image + 0.5 * bag_text) + self.look * place
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(progress)
         self.optimizer.zero_grad(set_to_none=True)
@@ -87,6 +89,7 @@ class Trainer:
         with torch.no_grad():
             self.model.logit_scale.clamp_(0.0, float(np.log(MAX_SCALE)))
         figures = {"contrast": contrast, "accuracy": accuracy, "image": bag_image, "text": bag_text}
+        figures["place"] = place
         return {name: value.detach() for name, value in figures.items()}
 
 
@@ -112,6 +115,9 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=24, help="tiles of each photograph")
     parser.add_argument("--together", type=int, default=4, help="tiles of one photograph in a batch")
     parser.add_argument("--batch", type=int, default=128, help="tiles, a multiple of --together")
+    parser.add_argument(
+        "--look", type=float, default=0.5, help="weight of knowing again what a photograph looks like"
+    )
     parser.add_argument("--save-every", type=int, default=200, help="steps between two states")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # how far the maps are
@@ -143,13 +149,14 @@ def train(options: argparse.Namespace) -> None:
         "image_size": options.image_size,
         "seed": options.seed,
     }
-    names = ("steps", "batch", "rate", "together", "seed")
+    names = ("steps", "batch", "rate", "together", "look", "seed")
     settings = settings_of(options, names, "embedded/photographs")
     settings |= {"data": identity_hash(identity), "code": code_hash(*_CODE)}
     saved = state.load(options.state, settings)
     model = build_model(options.start, config, options.seed)
     model.visual.trunk.eval()
-    key = identity_hash({**identity, "code": code_hash(*_OF_MAPS, "pipeline/base/decode.py")})
+    made_by = {"start": trunk_hash(model), "code": code_hash(*_OF_MAPS, "pipeline/base/decode.py")}
+    key = identity_hash(identity | made_by)  # another start with the same trunk has the same maps
     maps = options.out.with_name(f"{options.out.name}.maps") / f"{key[:16]}.npy"
     tokenizer, numbers = (
         open_clip.get_tokenizer(f"local-dir:{options.start}"),
@@ -157,7 +164,7 @@ def train(options: argparse.Namespace) -> None:
     )
     sampled = options.batch, options.together, options.seed
     batches = ViewBatches(np.empty(0), graphs, numbers, tokenizer, *sampled)
-    if options.batch % options.together or not batches.steps:
+    if options.batch % options.together or not batches.steps or options.together < 2:
         reason = f"{len(views)} tiles of {len(photographs)} photographs make no batch of {options.batch}"
         remedy = "Give --batch a smaller multiple of --together, or more --views, or other --objects"
         raise UserError(reason, remedy, file=options.photographs)
@@ -169,7 +176,7 @@ def train(options: argparse.Namespace) -> None:
         pixels = pixel_batches(photographs, views, preprocess, light)
         write_maps(maps, model.to(options.device), len(views), pixels)
     batches.maps = np.load(maps, mmap_mode="r")
-    trainer = Trainer(model, batches, options.rate, options.device)
+    trainer = Trainer(model, batches, options.rate, options.look, options.device)
     first = 0
     if saved:
         first = saved["step"]

@@ -1,6 +1,7 @@
 """Tiles keep their boxes however they are turned, the pooling is timm's, a killed training ends the same."""
 
 import json
+import math
 import random
 import shutil
 import sys
@@ -18,6 +19,8 @@ from safetensors.torch import save_file
 from embedded.photographs import encoder, evaluate, train
 from embedded.photographs.batches import ViewBatches
 from embedded.photographs.export import export
+from embedded.photographs.losses import place_loss
+from embedded.photographs.maps import trunk_hash
 from embedded.photographs.photographs import read_photographs
 from embedded.photographs.tiles import cut_views, draw_views, with_graphs
 from embedded.vlm.encoder import encode_halves, encode_text
@@ -188,6 +191,7 @@ def test_a_batch_has_each_photograph_several_times(start: Path, photographs: Pat
         seen += rows
         assert set(Counter(views[row].number for row in rows).values()) <= {2, 4, 6, 8}
         assert batch.holds.diagonal().all() and bool((batch.stated <= batch.shown).all())
+        assert batch.places.tolist() == [views[row].number for row in rows]
         assert torch.equal(batches[step].maps, batch.maps)
     assert len(set(seen)) == len(seen) == 24
     model = encoder.build_model(start, encoder.config_of(start, 96), seed=1).eval()
@@ -196,6 +200,27 @@ def test_a_batch_has_each_photograph_several_times(start: Path, photographs: Pat
         halves = encode_halves(model, texts)
         whole = torch.cat([encode_text(model, tokens) for tokens in (texts.short, texts.long)])[texts.order]
     assert torch.allclose(halves, whole, atol=1e-5)
+
+
+def test_the_loss_of_places_by_hand() -> None:
+    apart = torch.eye(4)[[0, 0, 1, 1]]
+    places = torch.tensor([7, 7, 3, 3])
+    other = math.exp(10) / (math.exp(10) + 2)  # the one like it, among three
+    assert place_loss(apart, places, 0.1).item() == pytest.approx(-math.log(other), abs=1e-5)
+    mixed = place_loss(torch.eye(4)[[0, 1, 0, 1]], places, 0.1).item()
+    assert mixed == pytest.approx(10 - math.log(other), rel=1e-4)
+    alike = place_loss(torch.eye(4)[[0, 0, 0, 0]], torch.tensor([1, 1, 1, 1]), 0.1).item()
+    assert alike == pytest.approx(math.log(3))  # each of the three others is as likely
+
+
+def test_maps_are_those_of_the_trunk(start: Path, tmp_path: Path) -> None:
+    config = encoder.config_of(start, 96)
+    first, second = (encoder.build_model(start, config, seed) for seed in (1, 2))
+    assert trunk_hash(first) == trunk_hash(second)  # the pooling differs
+    with torch.no_grad():
+        first.visual.trunk.bn1.running_mean[0] += 1
+        encoder.last_parts(second)[0][0].bn1.weight[0] += 1
+    assert trunk_hash(first) != trunk_hash(second) == trunk_hash(encoder.build_model(start, config, 3))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, start: Path, photographs: Path, out: Path, more: str = "") -> bytes:
