@@ -89,8 +89,8 @@ def measure(run: Run) -> dict[str, Figure]:
     common = f"{count} images of {dataset}, {cores} cores, in turns; median of {run.turns} pairs"
     joint = (
         f"1 / (1/a + 1/b) of a = {shown['decode']} images/s, decoding alone in a process for each core, and "
-        f"b = {shown['forward']}, the model alone on decoded images, with a thread for each core; embedding "
-        f"itself {shown['embed']}; {common}"
+        f"b = {shown['forward']}, the model alone on decoded images, with a thread for each core and memory "
+        f"as PyTorch asks for it; embedding itself {shown['embed']}; {common}"
     )
     loop = (
         f"open_clip in a DataLoader's plain loop with as many workers and the same batches, {shown['loop']} "
