@@ -1,8 +1,9 @@
 """Batches of views and captions, each a function of seed and step alone."""
 
 import random
+import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from embedded.vlm.batches import bag_of, fact_index, fact_numbers, write_captions
 from embedded.vlm.captions import facts_of
 from embedded.vlm.encoder import Texts
+from pipeline.graph.plurals import pluralise
 from pipeline.graph.scene_graph import GroupGraph
 
 FULL = 0.5  # the share of captions that state every fact
@@ -33,6 +35,19 @@ class Pairs(NamedTuple):
     holds: torch.Tensor
 
 
+def in_other_words(text: str, words: Mapping[str, str]) -> str:
+    """The text with some words replaced, in the singular and in the plural; a capital letter stays one."""
+    plurals = {pluralise(old): pluralise(new) for old, new in words.items()}
+    known = plurals | dict(words)
+
+    def replaced(match: re.Match[str]) -> str:
+        word = match[0]
+        new = known.get(word.lower(), word)
+        return new[:1].upper() + new[1:] if word[:1].isupper() else new
+
+    return re.sub(r"\w+", replaced, text) if known else text
+
+
 class ViewBatches(Dataset):
     """Batches of several views of each of some photographs: tiles of one place are each other's negatives.
 
@@ -42,6 +57,7 @@ class ViewBatches(Dataset):
         tokenize: texts to token ids (B, L); the end of text has the highest id.
         batch: views, a multiple of `together`.
         together: views of one photograph in a batch.
+        words: what captions say in place of a word of the graphs.
     """
 
     def __init__(
@@ -53,10 +69,11 @@ class ViewBatches(Dataset):
         batch: int,
         together: int,
         seed: int,
+        words: Mapping[str, str] | None = None,
     ) -> None:
         self.maps, self.graphs, self.tokenize, self.seed = maps, list(graphs), tokenize, seed
         self.batch, self.together = batch, together
-        self.numbers = np.asarray(numbers, np.int64)
+        self.numbers, self.words = np.asarray(numbers, np.int64), dict(words or {})
         self.bags = [facts_of(graph) for graph in self.graphs]
         self.index = fact_index(self.graphs, least=min(_LEAST, len(self.graphs)))
         self.facts = fact_numbers(self.bags, self.index)
@@ -80,7 +97,7 @@ class ViewBatches(Dataset):
         return Pairs(
             maps=torch.from_numpy(self.maps[rows]),
             places=torch.from_numpy(self.numbers[rows]),
-            texts=self._halves([caption.text for caption in captions]),
+            texts=self._halves([in_other_words(caption.text, self.words) for caption in captions]),
             stated=bag_of(fact_numbers([c.facts for c in captions], self.index), len(self.index)),
             shown=bag_of([self.facts[row] for row in rows], len(self.index)),
             holds=torch.tensor(holds),

@@ -118,6 +118,13 @@ def main() -> None:
     parser.add_argument(
         "--look", type=float, default=0.5, help="weight of knowing again what a photograph looks like"
     )
+    parser.add_argument(
+        "--words",
+        type=_words,
+        default={},
+        help="words that captions say in place of others, as top=upper,small=tiny: a model that has not met "
+        "an archive's words shows what tuning teaches",
+    )
     parser.add_argument("--save-every", type=int, default=200, help="steps between two states")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # how far the maps are
@@ -127,6 +134,15 @@ def main() -> None:
         train(options)
     except UserError as error:
         raise SystemExit(str(error)) from None
+
+
+def _words(text: str) -> dict[str, str]:
+    """`top=upper,small=tiny` as a mapping.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    return {old.strip(): new.strip() for old, new in (pair.split("=") for pair in text.split(",") if pair)}
 
 
 def train(options: argparse.Namespace) -> None:
@@ -149,7 +165,7 @@ def train(options: argparse.Namespace) -> None:
         "image_size": options.image_size,
         "seed": options.seed,
     }
-    names = ("steps", "batch", "rate", "together", "look", "seed")
+    names = ("steps", "batch", "rate", "together", "look", "words", "seed")
     settings = settings_of(options, names, "embedded/photographs")
     settings |= {"data": identity_hash(identity), "code": code_hash(*_CODE)}
     saved = state.load(options.state, settings)
@@ -163,7 +179,7 @@ def train(options: argparse.Namespace) -> None:
         [view.number for view in views],
     )
     sampled = options.batch, options.together, options.seed
-    batches = ViewBatches(np.empty(0), graphs, numbers, tokenizer, *sampled)
+    batches = ViewBatches(np.empty(0), graphs, numbers, tokenizer, *sampled, words=options.words)
     if options.batch % options.together or not batches.steps or options.together < 2:
         reason = f"{len(views)} tiles of {len(photographs)} photographs make no batch of {options.batch}"
         remedy = "Give --batch a smaller multiple of --together, or more --views, or other --objects"

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from embedded.photographs import encoder, evaluate, train
-from embedded.photographs.batches import ViewBatches
+from embedded.photographs.batches import ViewBatches, in_other_words
 from embedded.photographs.export import export
 from embedded.photographs.losses import place_loss
 from embedded.photographs.maps import trunk_hash
@@ -200,6 +200,13 @@ def test_a_batch_has_each_photograph_several_times(start: Path, photographs: Pat
         halves = encode_halves(model, texts)
         whole = torch.cat([encode_text(model, tokens) for tokens in (texts.short, texts.long)])[texts.order]
     assert torch.allclose(halves, whole, atol=1e-5)
+
+
+def test_captions_say_other_words() -> None:
+    words = {"top": "upper", "small": "tiny", "airplane": "plane"}
+    assert in_other_words("Small airplanes (top left), two.", words) == "Tiny planes (upper left), two."
+    assert in_other_words("a stop at the smallest airplane", words) == "a stop at the smallest plane"
+    assert in_other_words("as it is", {}) == "as it is"
 
 
 def test_the_loss_of_places_by_hand() -> None:
