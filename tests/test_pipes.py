@@ -23,7 +23,7 @@ from pipeline.llm.identity import chat_template_text
 from pipeline.llm.pictures import Picture
 from pipeline.llm.prompt import load_prompt
 from pipeline.report.pictures import Wanted, _copy
-from pipeline.report.ran import _card
+from pipeline.report.ran import first_paragraph
 from pipeline.vision.feature_cache import FeatureCache
 from pipeline.vision.reading import Problem, Source, bytes_of
 from tests.soak._limit import limited
@@ -74,7 +74,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "an image to embed": lambda file: bytes_of(Source(file, SHA256, 1.0)),
     "an image for the report": lambda file: _copy(file.parent, Wanted(file, SHA256, False)),
     "an image for a page": _bytes,
-    "a model's card": _card,
+    "a model's card": first_paragraph,
     "a checkpoint": load_sealed,
     "counts of tokens": _stored,
     "the lock of the texts": _locked,
