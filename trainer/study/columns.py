@@ -17,7 +17,7 @@ COLUMNS = described(
     column(
         "table",
         pa.string(),
-        "the table of `docs/results.md` that shows it: `claim` (what the hybrid is ahead), `leads` (it "
+        "the table of the results page that shows it: `claim` (what the hybrid is ahead), `leads` (it "
         "against each method), `methods`, `text towers`, `kinds` (of modification), `ablations`, `learning` "
         "(by number of queries), `quality` (by how right texts are), `terms` (each similarity alone), `few "
         "queries`, `traps`, `transfer`, `beyond` or `cost`",
