@@ -71,6 +71,7 @@ def _dataset_names() -> list[str]:
 Dataset = Annotated[
     str, typer.Argument(help="The name of a dataset in params.yaml.", autocompletion=_dataset_names)
 ]
+_WRITERS = ("interpret", "caption")  # the stages that write texts of every image or query
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -201,7 +202,7 @@ def captions(
         str,
         typer.Option(
             help="The stage that wrote the texts: interpret or caption.",
-            autocompletion=lambda: ["interpret", "caption"],
+            autocompletion=lambda: list(_WRITERS),
         ),
     ] = "caption",
     image: Annotated[str | None, typer.Option(help="Show only the texts about this image.")] = None,
@@ -225,9 +226,8 @@ def captions(
     """Show generated texts with their scene graphs; on a terminal in pages."""
     from lempo.captions import Choice, show_captions
 
-    stages = ("interpret", "caption")
-    if stage not in stages:
-        remedy = f"{perhaps(stage, stages)}Use interpret or caption"
+    if stage not in _WRITERS:
+        remedy = f"{perhaps(stage, _WRITERS)}Use interpret or caption"
         raise UserError("the stage is unknown", remedy, field="--stage", value=stage)
     choice = Choice(image=image, query=query, failed=failed, worst=worst, against=against, limit=limit)
     show_captions(*_project(), dataset, stage, choice, as_json)

@@ -24,7 +24,7 @@ from trainer.tuning.record import RECORD
 PAGE = Path("docs/tables.md")
 _START = "<!-- written by `python -m lempo.columns` -->"
 _HEADERS = ("type", "meaning", "unit", "null", "example")
-CURVES = (result.CURVE, evaluate.CURVE, COLUMNS)
+CURVES = (result.CURVE, evaluate.curve(), COLUMNS)
 MANIFESTS = (MANIFEST, RECORD)
 DESCRIBED = (*TABLES, *CURVES, *MANIFESTS)
 _FILES: dict[str, Callable[[Paths, str], Path]] = {

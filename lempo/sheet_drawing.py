@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from hashlib import sha256
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -12,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from pipeline.base.decode import ALL, decode
 from pipeline.base.errors import UserError, reading
 from pipeline.base.progress import Progress
+from pipeline.report.pictures import RESTORE, unchanged
 
 log = logging.getLogger(__name__)
 
@@ -317,14 +317,9 @@ def _tick(side: int) -> Image.Image:
 def _small(picture: Picture, side: int) -> Image.Image:
     """The whole image, as every stage decodes it; its longer side is `side`."""
     try:
-        data = picture.path.read_bytes()
-        if (found := sha256(data).hexdigest()) != picture.sha256:
-            reason = (
-                f"an image of the corpus has changed: its sha256 is {found}, the corpus says {picture.sha256}"
-            )
-            raise UserError(reason, "Restore it, or run `dvc repro`", file=picture.path)
+        data = unchanged(picture.path, picture.sha256)
         image = decode(data, max_pixels=ALL).convert("RGB")  # the corpus stage checked the size
     except (OSError, ValueError) as error:
         reason = f"an image of the corpus can no longer be read: {error}"
-        raise UserError(reason, "Restore it, or run `dvc repro`", file=picture.path) from None
+        raise UserError(reason, RESTORE, file=picture.path) from None
     return ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS)

@@ -37,24 +37,28 @@ from trainer.tuning.folder import read_record, tuned_provenance
 
 log = logging.getLogger(__name__)
 CURVE_TO = 50  # the last K of the curves of recall at K
-CURVE = described(
-    "recall_curves",
-    "evaluate",
-    "k",
-    "Recall at K of every method on the test split.",
-    column("k", pa.int64(), f"K: the first images that count, from 1 to {CURVE_TO}", 1),
-    *(
-        column(
-            method.name,
-            pa.float64(),
-            "share of the queries with a right answer among the first `k` images, by this method",
-            80.222222,
-            unit="percent",
-        )
-        for method in registry.METHODS
-    ),
-)
 SCORE_DIGITS = 4  # decimal places in the table; the last digits of a score depend on the number of threads
+
+
+def curve() -> pa.Schema:
+    """The columns of `plots/evaluate/<dataset>.csv`: one for each method of the registry."""
+    return described(
+        "recall_curves",
+        "evaluate",
+        "k",
+        "Recall at K of every method on the test split.",
+        column("k", pa.int64(), f"K: the first images that count, from 1 to {CURVE_TO}", 1),
+        *(
+            column(
+                method.name,
+                pa.float64(),
+                "share of the queries with a right answer among the first `k` images, by this method",
+                80.222222,
+                unit="percent",
+            )
+            for method in registry.METHODS
+        ),
+    )
 
 
 def run(params: Params, paths: Paths, dataset: str) -> None:
@@ -129,7 +133,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         "metrics of tune": metrics_hash(paths.metrics("tune", dataset)),
     }
     write_table(pa.concat_tables(rows), paths.rankings(dataset), RANKINGS, made_from)
-    write_curve(paths.plots("evaluate", dataset), curves, CURVE)
+    write_curve(paths.plots("evaluate", dataset), curves, curve())
     write_metrics(
         paths.speed(f"evaluate/{dataset}"), {"seconds": spent, "queries": sum(map(len, loaded.values()))}
     )

@@ -15,6 +15,7 @@ from pipeline.base.progress import Progress
 
 FOLDER = "pictures"
 TILE, LARGE = 144, 640  # pixels of the longer side
+RESTORE = "Restore it, or run `dvc repro`"
 _FEW = 64  # images that are copied sooner than a pool of processes starts
 _NAME = 20  # characters of a hash
 
@@ -53,18 +54,33 @@ def write_pictures(folder: Path, wanted: Sequence[Wanted], workers: int) -> None
             found = list(bar(pool.map(work, wanted, chunksize=32), total=len(wanted)))
     for image, reason in zip(wanted, found, strict=True):
         if reason:
-            raise UserError(reason, "Restore it, or run `dvc repro`", file=image.path)
+            raise UserError(reason, RESTORE, file=image.path)
+
+
+def unchanged(path: Path, known: str) -> bytes:
+    """The bytes of an image of the corpus.
+
+    Args:
+        known: the sha256 that the corpus says.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: its sha256 is another one.
+    """
+    data = file_bytes(path)
+    if (found := sha256(data).hexdigest()) != known:
+        reason = f"an image of the corpus has changed: its sha256 is {found}, the corpus says {known}"
+        raise UserError(reason, RESTORE, file=path)
+    return data
 
 
 def _copy(folder: Path, image: Wanted) -> str | None:
     """Write the copies of one image; returns why that cannot be done."""
     try:
-        data = file_bytes(image.path)
-        if (found := sha256(data).hexdigest()) != image.sha256:
-            return (
-                f"an image of the corpus has changed: its sha256 is {found}, the corpus says {image.sha256}"
-            )
+        data = unchanged(image.path, image.sha256)
         copies = small_copies(data, TILE, LARGE) if image.large else small_copies(data, TILE)
+    except UserError as error:
+        return error.problem.reason
     except (OSError, ValueError) as error:
         return f"an image of the corpus can no longer be read: {error}"
     for name, copy in zip((image.tile_name, image.large_name), copies, strict=False):

@@ -1,6 +1,7 @@
 """`lempo sheet`: which queries it draws, and what stands where in the picture."""
 
 import logging
+import os
 from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
@@ -254,5 +255,8 @@ def test_an_image_that_has_changed_or_is_gone_is_named(finished: Finished, tmp_p
         _write(copy, tmp_path / "a.png")
     file.unlink()
     with pytest.raises(UserError, match=r"test-red.png: an image of the corpus can no longer be read"):
+        _write(copy, tmp_path / "a.png")
+    os.mkfifo(file)  # to read it would never end
+    with pytest.raises(UserError, match=r"can no longer be read: .*no regular file"):
         _write(copy, tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

@@ -69,7 +69,7 @@ def test_metrics_can_be_computed_again_from_the_rankings(evaluated: Paths) -> No
 def test_the_curves_hold_recall_at_every_k(evaluated: Paths) -> None:
     with open(evaluated.plots("evaluate", "tiny")) as file:
         curve = list(csv.DictReader(file))
-    assert list(curve[0]) == evaluate.CURVE.names
+    assert list(curve[0]) == evaluate.curve().names
     assert set(curve[0]) == {"k", *_metrics(evaluated)}
     assert [int(point["k"]) for point in curve] == list(range(1, 51))
     for method, values in _metrics(evaluated).items():

@@ -74,8 +74,8 @@ def run_study(params: Params, paths: Paths) -> Evidence:
         best = best_trials(results)
         changed = variants(best, {**ABLATIONS, **BEYOND})
         for dataset in datasets:
-            known = count_train_queries(expected, dataset), edits_are_known(expected, dataset)
-            further = learning(known[0]) | (QUALITY if known[1] else {})
+            further = learning(count_train_queries(expected, dataset))
+            further |= QUALITY if edits_are_known(expected, dataset) else {}
             changed |= variants([job for job in best if job.dataset == dataset], further)
         results |= _run([*changed.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
         hybrids = [job for job in best if job.method == "hybrid"]

@@ -44,7 +44,7 @@ class Values:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class WorseWriter:
     """Writes the sentences of graphs with a share of their facts spoilt.
 

@@ -60,10 +60,6 @@ def test_a_new_entry_is_evaluated_and_has_its_line_in_the_report(
     monkeypatch: pytest.MonkeyPatch, make_params: MakeParams, tmp_path: Path
 ) -> None:
     add(monkeypatch, Method("twice_text", Family.NO_LANGUAGE_MODEL, ("text",), Untrained(text_only)))
-    # the stage takes the columns of its curves from the registry as it is imported
-    monkeypatch.setattr(
-        evaluate, "CURVE", evaluate.CURVE.append(evaluate.CURVE.field("hybrid").with_name("twice_text"))
-    )
     paths, params = (
         Paths(tmp_path),
         make_params(tune={"epochs": 0}, comparators={"epochs": 0}, method={"choose": "fixed"}),
