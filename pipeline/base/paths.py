@@ -65,6 +65,11 @@ class Paths:
         """The few figures that people compare; `metrics` has all."""
         return self.root / "metrics/summary" / (f"{stage}/{dataset}.json" if dataset else f"{stage}.json")
 
+    @property
+    def summaries(self) -> Path:
+        """All that the files of `summary` say, in one; the stage `report` writes it."""
+        return self.root / "metrics/summary.json"
+
     def speed(self, stage: str) -> Path:
         return self.root / "metrics/speed" / f"{stage}.json"
 

@@ -224,7 +224,7 @@ def _report(params: Params, paths: Paths) -> str:
     from stages import report
 
     report.run(params, paths)
-    return _outputs(paths, "report")
+    return _outputs(paths, "report", "metrics/summary.json")
 
 
 def _captions(params: Params, paths: Paths) -> str:

@@ -72,7 +72,7 @@ COMMANDS = [
         ("evaluate", DATASET),
         ("data/rankings", "metrics/evaluate", "metrics/summary/evaluate", "plots/evaluate"),
     ),
-    Command(("report",), ("report",)),
+    Command(("report",), ("report", "metrics/summary.json")),
     Command(("export", DATASET, "exported"), ("exported",)),
     Command(("benchmark", "cirr", "published"), ("metrics/benchmarks",)),
     Command(("index", f"in/{DATASET}/images", "--out", INDEX), (INDEX,)),

@@ -54,6 +54,9 @@ def make_results(paths: Paths, datasets: tuple[str, ...], text: str = "a red roo
             for writer, share in (("first", 0.124), ("model", 0.235), ("final", 0.346), ("brought", None))
         }
         write_metrics(paths.metrics(stage), dict.fromkeys(datasets, counts | groups))
+        write_metrics(paths.summary(stage), {stage: {"all_right_rate": 0.346}})
+    write_metrics(paths.summary("corpus"), {"corpus": {"images": 42, "rejected": 1}})
+    write_metrics(paths.summary("pairs"), {"pairs": {"queries": 42}})
     write_metrics(
         paths.metrics("embed"),
         {"model": IDENTITY},
@@ -151,6 +154,8 @@ def _make_dataset(paths: Paths, dataset: str, text: str, count: int) -> None:
             "validation": {"tuned": {"R@1": 40.0, "R@5": 60.0}},
         },
     )
+    write_metrics(paths.summary("tune", dataset), {dataset: {"val_mean_recall": 50.0}})
+    write_metrics(paths.summary("evaluate", dataset), {dataset: {"R@1": 40.0}})
     record = {"weights": {}, "mixture": {}, "untuned": {}, "made_from": {}, "content": {}}
     write_json(paths.tuned(dataset) / "lempo.json", record | {"versions": {"torch": "9.8.7"}})
     curve = paths.plots("tune", dataset)

@@ -15,6 +15,7 @@ from PIL import Image
 from lempo import search
 from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
+from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import PAIRS
@@ -207,6 +208,26 @@ def test_the_same_results_are_the_same_folder(tmp_path: Path) -> None:
     first = written()
     (paths.report / "pictures/left-over.jpg").write_bytes(b"x")
     assert written() == first and len(first) > 7
+
+
+def test_the_figures_that_people_compare_stand_in_one_file(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    make_results(paths, ("one", "two"))
+    paths.summary("tune", "left-over").write_text("no figures")
+    report.run(_params(), paths)
+    assert read_metrics(paths.summaries) == {
+        "corpus": {"images": 42, "rejected": 1},
+        "pairs": {"queries": 42},
+        "interpret": {"all_right_rate": 0.346},
+        "caption": {"all_right_rate": 0.346},
+        "one": {"val_mean_recall": 50.0, "R@1": 40.0},
+        "two": {"val_mean_recall": 50.0, "R@1": 40.0},
+    }
+    paths.summaries.unlink()
+    paths.summary("evaluate", "two").unlink()
+    with pytest.raises(UserError, match="evaluate/two.json"):
+        report.run(_params(), paths)
+    assert not paths.summaries.exists()
 
 
 def test_the_colours_are_those_of_the_page_of_the_search() -> None:
