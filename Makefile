@@ -1,10 +1,11 @@
 # `make repro` runs everything up to the report, `make test` the tests, `make bench` the speed figures
 # (ONLY="one another" for some), `make soak` many attacks (hours; MINUTES=30 or TRIALS=100 for less, ONLY="one another" for some),
 # `make fuzz` the fuzzer (SECONDS=... for each reader, TARGET="one another" for some).
-# Each first installs what is missing.
+# Each first installs what is missing. `make install` and `make testable` do that alone, the second with tools for tests.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
 INSTALLED := .venv/installed
+TESTABLE := .venv/testable
 UV_VERSION := $(patsubst uv==%,%,$(shell grep '^uv==' requirements.lock))
 TORCH := $(shell grep -E '^torch(vision)?==' requirements.lock)
 
@@ -14,7 +15,7 @@ export VLLM_NO_USAGE_STATS ?= 1
 export DO_NOT_TRACK ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: repro test bench soak fuzz lint install
+.PHONY: repro test bench soak fuzz lint install testable
 
 repro: install
 	dvc repro
@@ -22,20 +23,20 @@ repro: install
 test: lint
 	python -m pytest
 
-bench: install
+bench: testable
 	python -m speed $(ONLY)
 
-soak: install
+soak: testable
 	python -m tests.soak $(ONLY) $(if $(TRIALS),--trials $(TRIALS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 # atheris is for this alone, so it is no part of requirements.lock
 SECONDS ?= 30
 FUZZER := $(shell sed -n 's/^fuzz = \["\(.*\)"\]/\1/p' pyproject.toml)
-fuzz: install
+fuzz: testable
 	python -c 'import atheris' 2>/dev/null || uv pip install --quiet --python $(BIN)/python --no-deps $(FUZZER)
 	python -m tests.fuzz $(TARGET) --seconds $(SECONDS)
 
-lint: install
+lint: testable
 	ruff check .
 	ruff format --check .
 	mypy
@@ -56,3 +57,9 @@ $(INSTALLED): requirements.lock pyproject.toml cpu/pyproject.toml
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./cpu
 	$(BIN)/python -c 'import torch, torchvision, open_clip; print("torch", torch.__version__, "is ready")'
 	touch $(INSTALLED)
+
+testable: $(TESTABLE)
+
+$(TESTABLE): requirements-test.lock $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-test.lock
+	touch $(TESTABLE)
