@@ -1,7 +1,7 @@
 """lempo report
 
-A folder with a page of all results and small pictures. It opens from disk, and asks no host. Beside it, one file with
-the few figures that people compare.
+A folder with a page of all results and small pictures. It opens from disk, and asks no host. Beside it, one
+file with the few figures that people compare.
 """
 
 import logging

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.corpus import checks
-from pipeline.corpus.checks import BBOX_TOLERANCE, Record, Rejected, as_whole
+from pipeline.corpus.checks import BBOX_TOLERANCE, Field, Record, Rejected, as_whole
 from pipeline.corpus.tables import Notes
 
 
@@ -94,7 +94,7 @@ def _object(entry: Record, width: int, height: int, notes: Notes) -> dict[str, A
     }
 
 
-def _box(value: object, field: str, width: int, height: int, notes: Notes) -> dict[str, float] | None:
+def _box(value: object, field: Field, width: int, height: int, notes: Notes) -> dict[str, float] | None:
     """A box within the image; None, and counted, if nothing of it is left there."""
     box = checks.bbox(value, field)
     if box is None:

@@ -225,7 +225,7 @@ def test_the_figures_that_people_compare_stand_in_one_file(tmp_path: Path) -> No
     }
     paths.summaries.unlink()
     paths.summary("evaluate", "two").unlink()
-    with pytest.raises(UserError, match="evaluate/two.json"):
+    with pytest.raises(UserError, match=r"evaluate/two\.json"):
         report.run(_params(), paths)
     assert not paths.summaries.exists()
 

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from pipeline.base.params import ComparatorParams
 from trainer.methods.graphs import SCENE_GRAPH, Graphs
 from trainer.methods.training import Composition, Match, compose, composed_scores, train_composer
-from trainer.retrieval.fusion import choose_share
+from trainer.retrieval.fusion import choose_share, fusion_scores
 from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.ranking import Scores, dot_scores
 from trainer.retrieval.splits import Split
+
+HYBRID_QUERY = "hybrid"  # the input of a network that starts from the query of the hybrid similarity
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class FrozenFeatures:
     """A split and the frozen encoder's features of what its queries say.
 
     Attributes:
-        text: (Q, D) each, by input.
+        text: (Q, D) each, by input; under `HYBRID_QUERY` the query vectors of the hybrid similarity.
         graphs: of the Q references; None where no method reads them.
     """
 
@@ -103,14 +105,25 @@ class Network:
     Attributes:
         build: makes it for dimension D.
         match: as for `train_composer`.
+        beside: an input that is a query by itself; validation chooses the share of what is composed beside
+            it, 0 included. None: what is composed is the query.
     """
 
     build: Callable[[int], nn.Module]
     match: Match | None = None
+    beside: str | None = None
 
     def fit(self, inputs: Sequence[str], data: FitData) -> Fitted:
         train, validation = (of.composition(inputs, self.match) for of in (data.train, data.validation))
         module = train_composer(self.build, train, validation, data.params, data.seed, self.match)
+
+        def beside(features: FrozenFeatures, start: str) -> Callable[[float], Scores]:
+            query, composed = features.text[start], compose(module, features.inputs(inputs))
+            return lambda share: fusion_scores(query, composed, features.split.stored, share)
+
+        if (start := self.beside) is not None:
+            share = choose_share(beside(data.validation, start), data.validation.split.answers)
+            return Fitted(lambda features: beside(features, start)(share), {"share": share})
 
         def scores(features: FrozenFeatures) -> Scores:
             queries = compose(module, features.inputs(inputs))

@@ -15,7 +15,7 @@ from trainer.methods.composeae import ComposeAeLike
 from trainer.methods.graph_encoder import GraphCombiner, GraphStages
 from trainer.methods.graphs import SCENE_GRAPH
 from trainer.methods.mix import LinearMix, MixHead
-from trainer.methods.recipes import Mixed, Network, Recipe, Untrained
+from trainer.methods.recipes import HYBRID_QUERY, Mixed, Network, Recipe, Untrained
 from trainer.methods.tirg import Tirg
 from trainer.methods.untrained import chance, cirevl, image_only, text_only
 from trainer.methods.weicom import weicom_scores
@@ -41,8 +41,8 @@ class Method:
     Attributes:
         name: in metrics, rankings, plots and the study.
         family: says which claim a comparator belongs to.
-        inputs: what it reads beside the image: texts of `TEXT_INPUTS`, and `SCENE_GRAPH`.
-        recipe: how a comparator learns; None for our own methods, which are scored with the tuned encoder.
+        inputs: what it reads beside the image: texts of `TEXT_INPUTS`, `SCENE_GRAPH` and `HYBRID_QUERY`.
+        recipe: how it learns beside the encoder; None where it is scored with the encoder alone.
         tower_texts: the study also tunes the text tower for this comparator, as a weighted sum of the image
             and these texts; none: its text tower is always frozen.
         plotted: it stands in the plots of `dvc.yaml` and in the study's table of traps.
@@ -93,7 +93,7 @@ METHODS = (
 )  # fmt: skip
 
 
-# comparators that the study alone trains, so that the evaluation stays short
+# methods that the study alone trains, so that the evaluation stays short
 STUDIED = (
     Method("artemis", Family.NO_LANGUAGE_MODEL, _TEXT, Network(Artemis, artemis_scores), _TEXT),
     Method("composeae_like", Family.NO_LANGUAGE_MODEL, _TEXT, Network(ComposeAeLike), _TEXT),
@@ -112,6 +112,10 @@ STUDIED = (
         "linear_mix", Family.SAME_TEXTS, TEXT_INPUTS,
         Network(lambda dimension: LinearMix(1 + len(TEXT_INPUTS))), TEXT_INPUTS,
     ),
+    Method(
+        "hybrid_combiner", Family.HYBRID, (*_WRITTEN, HYBRID_QUERY),
+        Network(partial(WideCombiner, inputs=2 + len(_WRITTEN)), beside=HYBRID_QUERY),
+    ),
 )  # fmt: skip
 
 
@@ -127,7 +131,9 @@ def named(name: str) -> Method:
 
 def comparators() -> Iterator[tuple[Method, Recipe]]:
     """What our methods are compared with, in the evaluation or in the study."""
-    return ((method, method.recipe) for method in every() if method.recipe)
+    return (
+        (method, method.recipe) for method in every() if method.recipe and method.family is not Family.HYBRID
+    )
 
 
 def comparator_inputs() -> list[str]:

@@ -7,7 +7,7 @@ from pipeline.base.described import column, described
 
 KEY = ("table", "dataset", "method", "text_tower", "variant", "measure")
 _NO_INTERVAL = "there is no interval"
-_UNIT = "percent; points in `claim` and `leads`; else as `measure` says"
+_UNIT = "percent; points in claims and leads; else as `measure` says"
 COLUMNS = described(
     "study_figures",
     "study",
@@ -18,13 +18,14 @@ COLUMNS = described(
         "table",
         pa.string(),
         "the table of the results page that shows it: `claim` (what the hybrid is ahead), `leads` (it "
-        "against each method), `methods`, `text towers`, `kinds` (of modification), `ablations`, `learning` "
-        "(by number of queries), `quality` (by how right texts are), `terms` (each similarity alone), `few "
-        "queries`, `traps`, `transfer`, `beyond` or `cost`",
+        "against each method), both again `of the combiner` (that starts from the hybrid), `methods`, `text "
+        "towers`, `kinds` (of modification), `ablations`, `learning` (by number of queries), `quality` (by "
+        "how right texts are), `terms` (each similarity alone), `few queries`, `traps`, `transfer`, `beyond` "
+        "or `cost`",
         "methods",
     ),
     column("dataset", pa.string(), "dataset whose test split it is of; `mean` over all", "airplane"),
-    column("method", pa.string(), "name of the method; in `claim` and `leads` the other one", "hybrid"),
+    column("method", pa.string(), "name of the method; in claims and leads the other one", "hybrid"),
     column("text_tower", pa.string(), "`frozen` or `tuned`", "tuned"),
     column("variant", pa.string(), "what its table compares", "without twins of the target"),
     column(
@@ -43,7 +44,7 @@ COLUMNS = described(
         null="not in `methods` or `text towers`, or of one trial",
     ),
     column(
-        "value", pa.float64(), "the figure; in `claim` and `leads` the hybrid's lead", 80.911111, unit=_UNIT
+        "value", pa.float64(), "the figure; in claims and leads what ours is ahead", 80.911111, unit=_UNIT
     ),
     column(
         "deviation",

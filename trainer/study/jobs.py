@@ -3,18 +3,20 @@
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from pipeline.base.params import Params
 from trainer.methods import registry
-from trainer.methods.recipes import FitData, FrozenFeatures
+from trainer.methods.recipes import HYBRID_QUERY, FitData, FrozenFeatures
 from trainer.retrieval.answers import Answers, index_mask
 from trainer.retrieval.metrics import retrieval_metrics, score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores, rank_all
+from trainer.retrieval.similarity import TEXT_INPUTS
 from trainer.retrieval.splits import Split
 from trainer.study.data import StudyData, copy_text_state, text_tower_put_back
 from trainer.study.plan import TEXTS, TRAIN_QUERIES, Job
@@ -61,8 +63,8 @@ def run_jobs(jobs: Sequence[Job], data: StudyData, params: Params) -> Iterator[O
         tower = None
         if jobs[0].tower:
             tower = _tune(jobs[0], data, params)
-            networks = [registry.named(job.method) for job in jobs if job.network]
-            features = data.features(name for method in networks for name in method.inputs)
+            read = {name for job in jobs if job.network for name in registry.named(job.method).inputs}
+            features = data.features(TEXT_INPUTS if HYBRID_QUERY in read else read)
         else:
             features = data.frozen
         for job in jobs:
@@ -148,6 +150,8 @@ def _measure(
         return head_scores(tower.head, data, tower.run.chosen, "test"), result | epochs
     if method.recipe:
         own = params.comparators.model_copy(update=asdict(job.network) if job.network else {})
+        if HYBRID_QUERY in method.inputs:
+            features = _with_hybrid(features, tower, data, params)
         fitted = method.recipe.fit(method.inputs, FitData(features["train"], features["val"], own, job.seed))
         result = _result(fitted.scores(features["val"]), data, fitted.chosen)
         return fitted.scores(features["test"]), result | epochs
@@ -155,6 +159,23 @@ def _measure(
     chosen = choose(head, data)
     result = _result(head_scores(head, data, chosen, "val"), data, chosen)
     return head_scores(head, data, chosen, "test"), result
+
+
+@torch.no_grad()
+def _with_hybrid(
+    features: Mapping[str, FrozenFeatures], tower: _Tower | None, data: StudyData, params: Params
+) -> dict[str, FrozenFeatures]:
+    """The features beside the query vectors of the hybrid similarity, with what validation chose for it."""
+    head = tower.head if tower else HybridHead(params.method)
+    chosen = tower.run.chosen if tower else choose(head, data)
+    return {
+        name: replace(of, text=of.text | {HYBRID_QUERY: _unit_queries(head, of, chosen)})
+        for name, of in features.items()
+    }
+
+
+def _unit_queries(head: Head, features: FrozenFeatures, chosen: dict[str, Any]) -> Tensor:
+    return normalize(head.eval().queries(features.split.image, features.text, chosen), dim=-1)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """The pages of a study: the long table of its figures as Markdown or LaTeX."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 from tabulate import tabulate
@@ -89,6 +89,13 @@ CLAIM = Section(
     {"measure": "measure", "ahead of": "variant"},
     _claim,
 )
+COMBINER_CLAIM = replace(
+    CLAIM,
+    table="claim of the combiner",
+    title="What the combiner is ahead that starts from the hybrid",
+    note="As above, of `hybrid_combiner`: a network on the hybrid's query and the same texts, and validation "
+    "chooses its share beside that query.",
+)
 OF_A_DATASET = (
     Section(
         "methods",
@@ -102,6 +109,13 @@ OF_A_DATASET = (
         "leads",
         "The hybrid against each method on `{}`",
         "Points that the hybrid is ahead. The 95% interval and p are over families.",
+        {"method": "method"},
+        _lead,
+    ),
+    Section(
+        "leads of the combiner",
+        "The combiner that starts from the hybrid, against each method on `{}`",
+        "Points that `hybrid_combiner` is ahead. The 95% interval and p are over families.",
         {"method": "method"},
         _lead,
     ),
@@ -212,21 +226,21 @@ def to_latex(figures: pl.DataFrame) -> str:
 
 def _tables(figures: pl.DataFrame, layout: str) -> Iterator[tuple[str, str, str]]:
     """Title, note and table of each section."""
-    yield CLAIM.title, CLAIM.note, _table(CLAIM, figures, layout)
-    for dataset in figures.filter(table="methods")["dataset"].unique(maintain_order=True):
-        for section in OF_A_DATASET:
-            table = _table(section, figures.filter(dataset=dataset), layout)
-            yield section.title.format(dataset), section.note, table
-    for section in OF_ALL:
-        if figures.filter(table=section.table).is_empty():  # validation may have too few queries for one
-            continue
-        yield section.title, section.note, _table(section, figures, layout)
+    datasets = figures.filter(table="methods")["dataset"].unique(maintain_order=True)
+    shown = [(section, None) for section in (CLAIM, COMBINER_CLAIM)]
+    shown += [(section, dataset) for dataset in datasets for section in OF_A_DATASET]
+    shown += [(section, None) for section in OF_ALL]
+    for section, dataset in shown:
+        own = figures.filter(table=section.table)
+        own = own if dataset is None else own.filter(dataset=dataset)
+        if not own.is_empty():  # validation may have too few queries for a table
+            yield section.title.format(dataset), section.note, _table(section, own, layout)
 
 
 def _table(section: Section, figures: pl.DataFrame, layout: str) -> str:
     """Lines and columns in the order in which the figures first name them; a cell may be empty."""
     lines: dict[Sequence[str], dict[str, str]] = {}
-    for row in figures.filter(table=section.table).iter_rows(named=True):
+    for row in figures.iter_rows(named=True):
         name = tuple(str(row[column]) for column in section.names.values())
         lines.setdefault(name, {}).update(section.cells(row))
     headers = list(dict.fromkeys(header for cells in lines.values() for header in cells))

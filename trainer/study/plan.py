@@ -12,6 +12,7 @@ from trainer.methods.registry import Family
 from trainer.retrieval.similarity import TERMS
 
 FROZEN, TUNED = "frozen", "tuned"
+OURS = ("hybrid_combiner", "hybrid")  # the methods that are compared with all others, on the same tuned tower
 
 Options = tuple[tuple[str, Any], ...]
 ABLATIONS: dict[str, Options] = {
@@ -56,7 +57,7 @@ def trained_methods() -> list[tuple[str, str]]:
     """Name and text tower, frozen or tuned, of everything that is trained."""
     networks = [(name, FROZEN) for name in studied() if has_network(name)]
     towers = [(method.name, TUNED) for method, _ in registry.comparators() if method.tower_texts]
-    return [*networks, *towers, ("hybrid", TUNED)]
+    return [*networks, *towers, *((name, TUNED) for name in OURS)]
 
 
 def has_network(name: str) -> bool:
@@ -123,8 +124,10 @@ class Job:
 
 def same_tower(job: Job) -> Hashable:
     """Equal for jobs that tune the very same text tower: networks on it differ, but it is tuned once."""
-    texts = registry.named(job.method).tower_texts
-    return (job.dataset, texts, job.tower, job.seed, job.options) if job.tower and texts else job
+    if not job.tower:
+        return job
+    texts = registry.named(job.method).tower_texts  # none of those that tune it with the hybrid similarity
+    return job.dataset, texts, job.tower, job.seed, job.options
 
 
 def tried_hyperparameters(params: Params) -> list[tuple[Hyperparameters, Hyperparameters]]:

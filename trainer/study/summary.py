@@ -42,7 +42,7 @@ Compared = Mapping[str, Sequence[MethodFigures]]  # by method, its text towers f
 
 @dataclass(frozen=True)
 class Lead:
-    """The hybrid's lead over another method, in points of a measure, on one dataset.
+    """The lead of one of our methods over another one, in points of a measure, on one dataset.
 
     Attributes:
         interval: 95%, families drawn with replacement.
@@ -91,13 +91,15 @@ def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[s
     return {method: [tower for tower in figures if tower.jobs[0].method == method] for method in studied()}
 
 
-def leads(evidence: Evidence, compared: Compared, families: Sequence[str], measure: str) -> dict[str, Lead]:
-    """The lead of `hybrid` over every other method, each with the text tower that validation prefers."""
+def leads(
+    evidence: Evidence, compared: Compared, families: Sequence[str], measure: str, ours: str = "hybrid"
+) -> dict[str, Lead]:
+    """The lead of `ours` over every other method, each with the text tower that validation prefers."""
     best = {
         method: _seed_values(evidence.results, towers[0].jobs, measure).mean(0)
         for method, towers in compared.items()
     }
-    ahead = {method: best["hybrid"] - other for method, other in best.items() if method != "hybrid"}
+    ahead = {method: best[ours] - other for method, other in best.items() if method != ours}
     return {
         method: Lead(
             method,

@@ -15,7 +15,7 @@ from tests.trainer.tiny import make_dataset, make_params, vlm_folder
 from trainer.methods import registry
 from trainer.methods.combiner import Combiner
 from trainer.methods.graphs import SCENE_GRAPH
-from trainer.methods.recipes import Network, Untrained
+from trainer.methods.recipes import HYBRID_QUERY, Network, Untrained
 from trainer.methods.registry import Family, Method
 from trainer.methods.untrained import text_only
 from trainer.retrieval.similarity import TEXT_INPUTS
@@ -39,8 +39,10 @@ def test_names_are_distinct_and_every_comparator_has_a_claim() -> None:
     names = [method.name for method in registry.every()]
     assert len(set(names)) == len(names) == len(registry.METHODS) + len(registry.STUDIED)
     for method in registry.every():
-        assert set(method.inputs) <= {*TEXT_INPUTS, SCENE_GRAPH}
-        assert (method.recipe is not None) == (method.family in CLAIMS)
+        assert set(method.inputs) <= {*TEXT_INPUTS, SCENE_GRAPH, HYBRID_QUERY}
+        on_the_hybrid = HYBRID_QUERY in method.inputs
+        assert (method.recipe is not None) == (method.family in CLAIMS or on_the_hybrid)
+        assert not on_the_hybrid or method.family is Family.HYBRID
         assert method.reads_captions == (method.family not in (Family.NO_LANGUAGE_MODEL, Family.SCENE_GRAPH))
         assert (SCENE_GRAPH in method.inputs) == (method.family is Family.SCENE_GRAPH)
         assert set(method.tower_texts) <= set(method.inputs)

@@ -2,6 +2,8 @@
 
 import copy
 import random
+from functools import partial
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,12 +12,15 @@ from torch import nn
 from pipeline.base.params import ComparatorParams
 from tests.trainer.cases import random_answers, random_unit
 from trainer.methods import registry
+from trainer.methods.combiner import WideCombiner
 from trainer.methods.graphs import SCENE_GRAPH, Graphs, GraphTexts
 from trainer.methods.mix import LinearMix, MixHead
-from trainer.methods.recipes import Network
+from trainer.methods.recipes import FitData, FrozenFeatures, Network
 from trainer.methods.training import Composition, compose, composed_scores, train_composer
 from trainer.retrieval.answers import make_answers
+from trainer.retrieval.gallery import Gallery
 from trainer.retrieval.metrics import score_metrics
+from trainer.retrieval.ranking import rank_all
 from trainer.retrieval.similarity import TEXT_INPUTS
 
 NETWORKS = [method for method in registry.STUDIED if isinstance(method.recipe, Network)]
@@ -79,6 +84,35 @@ def test_a_query_is_composed_the_same_whatever_others_stand_beside_it(method: re
         changed = list(inputs)
         changed[place] = features.roll(1, 0) if isinstance(features, torch.Tensor) else features[_turned()]
         assert not torch.allclose(compose(module, changed), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("good", ["start", "text"])
+def test_a_network_beside_a_query_counts_as_much_as_it_serves_validation(good: str) -> None:
+    """Of a query that is the target's image and a text that is noise, or the other way round."""
+
+    def features(seed: int) -> FrozenFeatures:
+        images, answers = random_unit(IMAGES, WIDTH, seed), random_answers(QUERIES, IMAGES, seed)
+        text = {"start": random_unit(QUERIES, WIDTH, seed + 1), "text": random_unit(QUERIES, WIDTH, seed + 2)}
+        text[good] = images[answers.target]
+        return FrozenFeatures(cast(Any, _Split(images, answers)), text)
+
+    network = Network(partial(WideCombiner, inputs=3), beside="start")
+    fitted = network.fit(("text", "start"), FitData(features(0), features(10), SHORT, 0))
+    tested = features(20)
+    ranks = rank_all(fitted.scores(tested), tested.split.answers, top=1).rank
+    if good == "start":
+        assert fitted.chosen["share"] < 0.5 and (ranks == 1).all()
+    else:
+        assert fitted.chosen["share"] > 0.5 and (ranks == 1).float().mean() > 0.5
+
+
+class _Split:
+    """What a network reads of a split."""
+
+    def __init__(self, images: torch.Tensor, answers: Any) -> None:
+        self.gallery = self.trained_on = images
+        self.stored = Gallery.of(images)
+        self.answers, self.image = answers, random_unit(QUERIES, WIDTH, 99)
 
 
 def _turned() -> torch.Tensor:
