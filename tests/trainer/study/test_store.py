@@ -38,6 +38,7 @@ __all__ = ["make_params", "vlm_folder"]
 READ_CAPTIONS = {
     "image_plus_pseudo_caption", "combiner_pseudo_caption", "artemis_pseudo_caption",
     "composeae_like_pseudo_caption", "combiner_all_texts", "linear_mix", "cirevl", "hybrid_untuned", "hybrid",
+    "hybrid_combiner",
 }  # fmt: skip
 SETTING = Hyperparameters(1e-3, 0.05)
 JOBS = [Job("one", method) for method in untrained_methods()] + [
