@@ -12,6 +12,7 @@ MEASUREMENTS: dict[str, tuple[str, ...]] = {
     "vllm_start": ("vllm_start_seconds",),
     "captions": ("caption_vs_vllm_bench", "prefix_hit_rate"),
     "full_cache": ("full_cache_stage_seconds",),
+    "checking": ("checking_percent",),
     "embedding": ("embed_vs_joint_limit", "embed_vs_open_clip_loop", "embed_amp_bf16_vs_fp32"),
     "tuning": ("tune_vs_bare_text", "tune_vs_full_context"),
     "cached": ("cached_vs_uncached_step", "cached_vs_uncached_step_vit_b_32"),

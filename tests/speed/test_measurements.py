@@ -38,6 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tuning",
         "ranking",
         "pairs",
+        pytest.param("checking", marks=pytest.mark.slow),
         pytest.param("full_cache", marks=pytest.mark.slow),
         pytest.param("cached", marks=pytest.mark.slow),
         pytest.param("search", marks=pytest.mark.slow),
