@@ -3,7 +3,8 @@
 Makes a project of each number of images in FOLDER and runs every stage that needs no GPU, each in a process
 of its own. Then one scene graph is changed, and the stages that it concerns run again. A language stage asks
 a server on this machine that answers at once; random unit vectors stand in the place of the embed stage.
-Prints a table, and writes the rows into `speed/rows.json`, beside those of other numbers of images.
+Prints a table, and writes the rows into `speed/rows.json`, beside those of other numbers of images. A run
+that was ended goes on with the stage that it had begun, if its folder and the file are there.
 
 Memory is that of the process with all its descendants, looked at 20 times a second in /proc. `memory` is the
 largest sum of their anonymous and shared memory, which the kernel cannot drop. `resident` is the largest sum
@@ -12,10 +13,11 @@ pages once for each process, and pages of memory-mapped files (the features) too
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +36,9 @@ _LANGUAGE = ("interpret", "caption")
 _TRAINING = (f"tune {DATASET}", f"evaluate {DATASET}", "report")
 _FIRST = ("corpus", "pairs made", "pairs", *_LANGUAGE, "features", *_TRAINING)
 _AGAIN = ("corpus", "pairs", *_LANGUAGE)
+_FILLS = {"corpus": "images", "interpret": "llm"}  # the first stage that writes a cache, and its folder
+
+Costs = dict[str, dict[str, Any]]  # what each stage took, by its name: the attributes of `Cost`
 
 
 @dataclass(frozen=True)
@@ -53,24 +58,35 @@ class Cost:
     generated: int
 
 
-def run(folder: Path, images: int) -> dict[str, dict[str, Any]]:
-    """Make a project and run its stages; what each took, by its name.
+def run(folder: Path, images: int, known: Costs, keep: Callable[[Costs], None]) -> None:
+    """Make a project and run its stages.
 
     Args:
-        folder: of the project, which must not be there yet: its caches would be full.
+        folder: of the project; it must not be there yet, unless some costs are known: else its caches could
+            be full.
+        known: of the stages that an ended run has measured; they are not run again.
+        keep: called with all costs after each stage.
 
     Raises:
         CalledProcessError: a stage failed.
+        FileExistsError: the folder is there, but no cost is known.
     """
-    costs: dict[str, Cost] = {}
+    costs = dict(known)
     with RulesServer() as server:
-        synthetic.make(folder, images, server.url)
+        if not costs:
+            synthetic.make(folder, images, server.url)
         for stage in _FIRST:
-            costs[stage] = _run(folder, stage, server)
+            if stage not in costs:
+                if stage in _FILLS:  # an ended run may have filled a part of it
+                    shutil.rmtree(Paths(folder).cache / _FILLS[stage], ignore_errors=True)
+                costs[stage] = asdict(_run(folder, stage, server))
+                keep(costs)
         synthetic.change_graph(folder, images)
         for stage in _AGAIN:
-            costs[f"{stage}, one graph changed"] = _run(folder, stage, server)
-    return {stage: asdict(cost) for stage, cost in costs.items()}
+            again = f"{stage}, one graph changed"
+            if again not in costs:
+                costs[again] = asdict(_run(folder, stage, server))
+                keep(costs)
 
 
 def _run(folder: Path, stage: str, server: RulesServer) -> Cost:
@@ -167,8 +183,14 @@ def main(
     known = read_metrics(rows) if rows.is_file() else {}
     for size in images:
         print(f"{size:,} images", flush=True)
-        known[str(size)] = {"command": f"{COMMAND} {size}", "stages": run(folder.resolve() / str(size), size)}
-        write_metrics(rows, known)
+        project = folder.resolve() / str(size)
+        measured = known.get(str(size), {}).get("stages", {}) if project.is_dir() else {}
+
+        def keep(costs: Costs, size: int = size) -> None:
+            known[str(size)] = {"command": f"{COMMAND} {size}", "stages": costs}
+            write_metrics(rows, known)
+
+        run(project, size, measured, keep)
     print("\n".join(_table(known)))
 
 

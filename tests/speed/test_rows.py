@@ -16,8 +16,8 @@ from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.notation import serialise
 from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
-from speed import synthetic
-from speed.rows import _measured
+from speed import rows, synthetic
+from speed.rows import Cost, Costs, _measured
 from speed.synthetic import DATASET, RulesServer, said
 from stages import corpus, pairs
 from tests.pipeline.pairs.graphs import random_graph
@@ -80,3 +80,33 @@ def test_memory_is_that_of_a_process_and_its_children(tmp_path: Path) -> None:
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     cost = _measured([sys.executable, "-c", parent], tmp_path)
     assert 50 <= cost.memory_mib < 120 and cost.resident_mib >= cost.memory_mib and cost.seconds > 1
+
+
+def test_an_ended_run_goes_on_with_the_stage_that_it_had_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, ran, kept = tmp_path / "300", list[str](), Costs()
+    cache = Paths(project).cache
+    monkeypatch.setattr(synthetic, "_write_model", lambda folder: None)
+
+    def stage(folder: Path, name: str, server: RulesServer) -> Cost:
+        """In place of the stage itself, which is not what is tested."""
+        if name == "interpret" and "caption" not in ran:
+            assert not (cache / "llm").exists()
+            (cache / "llm").mkdir(parents=True)  # as one that is ended in its midst leaves it
+            if "interpret" not in ran:
+                ran.append(name)
+                raise subprocess.CalledProcessError(1, name)
+        ran.append(name)
+        return Cost(1.0, 1.0, 10, 10, 0)
+
+    monkeypatch.setattr(rows, "_run", stage)
+    with pytest.raises(subprocess.CalledProcessError):
+        rows.run(project, 300, {}, kept.update)
+    assert list(kept) == ["corpus", "pairs made", "pairs"]
+    rows.run(project, 300, dict(kept), kept.update)
+    first = ["corpus", "pairs made", "pairs", "interpret"]
+    assert ran[:5] == [*first, "interpret"] and ran[5] == "caption"
+    assert list(kept)[-1] == "caption, one graph changed" and len(kept) == len(ran) - 1
+    with pytest.raises(FileExistsError):
+        rows.run(project, 300, {}, kept.update)
