@@ -23,6 +23,7 @@ from speed.figures import ROOT, Figure, Run
 from speed.project import project
 
 _LIMIT = 2  # percent
+_STAGES = ("corpus", "pairs", "interpret", "caption", "embed", "tune", "evaluate", "report")
 _ONE_EPOCH = {"epochs": 1, "patience": 1}
 
 
@@ -30,7 +31,7 @@ def measure(run: Run) -> dict[str, Figure]:
     dataset = load_params(run.root / "params.yaml").datasets[0]
     project(run, datasets=[dataset], tune=_ONE_EPOCH, comparators=_ONE_EPOCH)
     shares: dict[str, float] = {}
-    for stage in ("corpus", "pairs", "interpret", "caption", "embed", "tune", "evaluate", "report"):
+    for stage in _STAGES[: run.size(len(_STAGES), 2)]:
         arguments = (stage, dataset) if stage in ("tune", "evaluate") else (stage,)
         spent = [_spent(run, arguments) for _ in range(run.size(3, 1))]
         shares[stage] = median(100 * one["checking"] / one["process"] for one in spent)
