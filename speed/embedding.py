@@ -98,7 +98,7 @@ def measure(run: Run) -> dict[str, Figure]:
     )
     mix = (
         f"the same with vlm.precision fp32, {shown['embed']} images/s; the least cosine of an image's two "
-        f"features is {cosine:.4f}; {_products()}; {common}"
+        f"features is {cosine:.4f}; {products()}; {common}"
     )
     return {
         "embed_amp_bf16_vs_fp32": ratio(rates["mixed"], rates["embed"], UNIT, mix),
@@ -107,7 +107,7 @@ def measure(run: Run) -> dict[str, Figure]:
     }
 
 
-def _products() -> str:
+def products() -> str:
     """Whether this processor multiplies bfloat16 itself."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     found = [name for name in ("amx_bf16", "avx512_bf16", "avx_ne_convert") if name in flags.split()]

@@ -14,7 +14,7 @@ MEASUREMENTS: dict[str, tuple[str, ...]] = {
     "full_cache": ("full_cache_stage_seconds",),
     "checking": ("checking_percent",),
     "embedding": ("embed_vs_joint_limit", "embed_vs_open_clip_loop", "embed_amp_bf16_vs_fp32"),
-    "tuning": ("tune_vs_bare_text", "tune_vs_full_context"),
+    "tuning": ("tune_vs_bare_text", "tune_vs_full_context", "tune_amp_bf16_vs_fp32"),
     "cached": ("cached_vs_uncached_step", "cached_vs_uncached_step_vit_b_32"),
     "ranking": ("rank_vs_matmul_topk", "rank_vs_faiss_flat"),
     "neighbours": ("crowded_vs_fair", "passive_waiting_cost"),

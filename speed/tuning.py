@@ -14,6 +14,7 @@ from pipeline.vision import texts as texts_module
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts, text_features
 from pipeline.vision.vlm import Vlm, load_vlm
+from speed.embedding import products
 from speed.figures import Figure, Run, in_turns, ratio, seconds
 from trainer.retrieval.splits import Split, load_splits
 from trainer.tuning.heads import HybridHead
@@ -32,10 +33,13 @@ def measure(run: Run) -> dict[str, Figure]:
     batches = some_batches(tuning, run.size(8, 2))
     cut = [_token_batches(tuning, batch) for batch in batches]
     full = [[tuning.texts.tokens[tuning.rows[:, batch].unique()].long()] for batch in batches]
-    tuning._step(batches[0])  # makes the optimizer's state
+    mixed = prepared(params, params.tune.model_copy(update={"precision": "amp_bf16"}), vlm, tuning.train)
+    for each in (tuning, mixed):
+        each._step(batches[0])  # makes the optimizer's state
     spent = in_turns(
         {
             "tune": lambda: seconds(lambda: [tuning._step(batch) for batch in batches]),
+            "mixed": lambda: seconds(lambda: [mixed._step(batch) for batch in batches]),
             "bare": lambda: seconds(lambda: _bare(vlm.model, cut)),
             "full context": lambda: seconds(lambda: _bare(vlm.model, full)),
         },
@@ -49,9 +53,11 @@ def measure(run: Run) -> dict[str, Figure]:
     )
     same = f"forward and backward of the text tower alone, on the same tokens, cut the same way; {common}"
     whole = f"the same on tokens padded to the context of {vlm.context_length}; {common}"
+    plain = f"the same step with tune.precision fp32; {products()}; {common}"
     return {
         "tune_vs_bare_text": ratio(spent["tune"], spent["bare"], UNIT, same),
         "tune_vs_full_context": ratio(spent["tune"], spent["full context"], UNIT, whole),
+        "tune_amp_bf16_vs_fp32": ratio(spent["mixed"], spent["tune"], UNIT, plain),
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.together import Together
 from tests.warm import WITH_VLLM, warm
 
 # a shell starts background jobs with SIGINT ignored, and processes that tests start would inherit that
@@ -19,6 +20,11 @@ settings.load_profile("suite")
 
 # tests fill and empty caches: never the one that a person's runs share
 os.environ.pop("LEMPO_CACHE", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    run = getattr(config, "workerinput", {}).get("testrunuid")
+    config.pluginmanager.register(Together(run))
 
 
 @pytest.fixture(scope="session")

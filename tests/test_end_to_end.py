@@ -91,6 +91,7 @@ def test_the_report_asks_no_other_host(project: Project) -> None:
     assert "hybrid_untuned" in page
 
 
+@pytest.mark.alone
 def test_a_second_run_starts_no_stage_and_is_quick(project: Project) -> None:
     of_a_person = Project.at(project.folder)  # with programs that must be imported
     started = time.monotonic()

@@ -268,6 +268,7 @@ class MethodParams(_Section):
 
 class TuneParams(_Section):
     trainable: Annotated[str, Field(pattern=r"^(all|(last|lora):[1-9][0-9]*)$")]
+    precision: Literal["auto", "fp32", "amp_bf16"]
     negatives: Literal["gallery", "batch"]
     hard_negatives: FromZero
     distill: NotNegative

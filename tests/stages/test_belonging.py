@@ -330,6 +330,7 @@ _CHANGED = {
     "vlm.precision": ("bf16", ("report", "export")),
     "vlm.trust_remote_code": (True, ("report", "export")),
     "llm.trust_remote_code": (True, ("tune", "report")),
+    "tune.precision": ("amp_bf16", ("evaluate", "export")),
     "tune.temperature": (0.5, ("evaluate", "export")),
     "method.reference": ("kept", ("evaluate", "export", "report")),
     "comparators.epochs": (2, ("report", "export")),

@@ -96,7 +96,7 @@ class Tuning:
         self.state: dict[str, Tensor] = {f"head.{name}": buffer for name, buffer in self.head.named_buffers()}
         self.state |= self.tuned
         self.optimizer = torch.optim.AdamW(groups, lr=self.params.learning_rate)
-        self.autocast, self.scaler = _mixed_precision(device)
+        self.autocast, self.scaler = _mixed_precision(device, self.params.precision)
         rows = [self.texts.rows(self.train.texts[name]) for name in self.head.inputs]
         self.rows = torch.stack(rows)  # (P, Q), of the P texts of each query
         uses_untuned = self.params.distill or self.params.hard_negatives
@@ -232,10 +232,15 @@ class Tuning:
             value.copy_(state[name])
 
 
-def _mixed_precision(device: torch.device) -> tuple[AbstractContextManager, torch.amp.GradScaler]:
-    """Autocast on CUDA (bfloat16 where it is native, else float16 with a scaler); plain float32 on a CPU."""
-    if device.type != "cuda":
-        return nullcontext(), torch.amp.GradScaler("cpu", enabled=False)
-    bfloat16 = torch.cuda.get_device_capability(device)[0] >= 8
-    autocast = torch.autocast("cuda", torch.bfloat16 if bfloat16 else torch.float16)
-    return autocast, torch.amp.GradScaler("cuda", enabled=not bfloat16)
+def _mixed_precision(
+    device: torch.device, precision: str
+) -> tuple[AbstractContextManager, torch.amp.GradScaler]:
+    """How products are computed; weights and their gradients are float32 in every case.
+
+    `auto` is float32 on a CPU, and on a GPU bfloat16, or float16 with a scaler where that alone is native.
+    """
+    if precision == "fp32" or (precision == "auto" and device.type != "cuda"):
+        return nullcontext(), torch.amp.GradScaler(device.type, enabled=False)
+    float16 = precision == "auto" and torch.cuda.get_device_capability(device)[0] < 8
+    autocast = torch.autocast(device.type, torch.float16 if float16 else torch.bfloat16)
+    return autocast, torch.amp.GradScaler(device.type, enabled=float16)

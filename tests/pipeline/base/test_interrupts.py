@@ -96,6 +96,7 @@ def test_no_moment_of_a_signal_leaves_a_temporary_folder(tmp_path: Path) -> None
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.alone
 def test_what_swallows_everything_is_ended_by_force() -> None:
     process, since = _start(SWALLOWS), time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -127,6 +128,7 @@ def test_after_the_end_of_the_work_a_signal_raises_nothing() -> None:
     assert (process.returncode, said, errors) == (0, "", "")
 
 
+@pytest.mark.alone
 def test_a_second_signal_ends_at_once() -> None:
     process, since = _start(SWALLOWS), time.monotonic()
     process.send_signal(signal.SIGINT)

@@ -211,6 +211,7 @@ def test_a_server_that_is_away_is_named_before_the_first_request() -> None:
         EndpointEngine(_llm("http://127.0.0.1:9/v1"), speed)
 
 
+@pytest.mark.alone
 def test_every_fault_costs_its_own_row_and_gives_no_key_away(
     server: FaultyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -298,6 +299,7 @@ finally:
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["hang", "drip", "busy, inf"])
 def test_an_interrupt_ends_it_soon_whatever_the_server_does(server: FaultyServer, fault: str) -> None:
     server.choose = lambda word, count: fault
@@ -312,6 +314,7 @@ def test_an_interrupt_ends_it_soon_whatever_the_server_does(server: FaultyServer
     assert time.monotonic() - since < 5 and b"KeyboardInterrupt" in said
 
 
+@pytest.mark.alone
 def test_closing_waits_for_nothing(server: FaultyServer) -> None:
     server.choose = lambda word, count: "busy, inf" if word == "busy" else "hang"
     engine = _engine(server, endpoint_timeout_s=100.0)

@@ -135,6 +135,21 @@ def test_a_step_is_that_of_the_naive_gradient(project: Paths, make_params: MakeP
     assert result.history[1]["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
 
 
+def test_products_of_bfloat16_change_the_last_digits_alone(project: Paths, make_params: MakeParams) -> None:
+    results = {
+        precision: run(project, make_params(tune={"epochs": 2, "precision": precision}))
+        for precision in ("auto", "fp32", "amp_bf16")
+    }
+    (auto, auto_state), (plain, plain_state), (mixed, mixed_state) = results.values()
+    assert auto.history == plain.history and same(auto_state, plain_state)
+    assert not same(mixed_state, plain_state)
+    assert {tensor.dtype for tensor in mixed_state.values() if tensor.is_floating_point()} == {torch.float32}
+    losses = [[row["train_loss"] for row in result.history[1:]] for result in (mixed, plain)]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(
+        losses[1], rel=0.2
+    )  # a step of the toy changes much
+
+
 def test_no_epoch_leaves_the_model_as_it_was(project: Paths, make_params: MakeParams) -> None:
     params = make_params(tune={"epochs": 0})
     result, state = run(project, params)
