@@ -159,6 +159,10 @@ class VllmEngine(Engine):
 
     def close(self) -> None:
         """Stop the engine's process and free its memory."""
+        import torch
+
+        # in the process of its model vLLM takes this away from all others, and forks of it would then hang
+        torch.set_num_threads = torch._C.set_num_threads
         llm, self._llm = getattr(self, "_llm", None), None
         if llm is not None:
             try:

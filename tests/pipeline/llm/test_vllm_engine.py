@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.base.errors import UserError
 from pipeline.base.params import LlmParams, load_params
@@ -136,11 +137,14 @@ def test_an_adapter_changes_what_is_said(
     (tmp_path / "adapter_config.json").write_text(json.dumps(adapter))
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     requests = [_request(str(i), f"scene {i}") for i in range(4)]
-    said = []
+    said, threads = [], torch.get_num_threads()
     for arguments in ({}, {"lora": str(tmp_path)}):
         engine = VllmEngine(_llm(model, **arguments), SPEED, 0, Path("."))
         said.append({result.key: result.text for result in engine.generate(requests)})
         engine.close()
+        torch.set_num_threads(threads + 1)
+        assert torch.get_num_threads() == threads + 1, "vLLM still keeps it from others"
+        torch.set_num_threads(threads)
     assert all(said[0][key] != said[1][key] for key in said[0])
 
 
