@@ -20,8 +20,9 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 repro: install
 	dvc repro
 
+# two tests at a time, each file's by one process; those marked `alone` wait until no other runs (tests/together.py)
 test: lint
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 bench: testable
 	python -m speed $(ONLY)
