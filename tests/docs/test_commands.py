@@ -25,6 +25,7 @@ NOT_RUN = [
     ("docs/more-machines.md", r"torchrun --nnodes", "two machines"),
     ("docs/more-machines.md", r"dvc (import-url|remote|push|pull)", "as tests/test_object_storage.py does"),
     ("docs/your-own-data.md", r"python -m embedded", "an hour; tests/embedded trains a small one"),
+    ("docs/real-photographs.md", r"python -m embedded|dvc|lempo", "photographs that the project has not"),
     ("docs/install.md", r"lempo check|dvc repro", "minutes; tests/test_package.py does it in a small world"),
     ("docs/check.md", r"lempo doctor", "it imports vLLM, for 11 s; see tests/lempo/test_doctor.py"),
     ("docs/experiments.md", r"dvc exp run .*-n warm|dvc queue logs warm", "tests/test_experiments.py does"),
