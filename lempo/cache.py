@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import polars as pl
+
 from lempo.findings import shown_bytes
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
@@ -51,7 +53,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if pruned := found["pruned"]:
         before = shown_bytes(pruned["bytes_before"])
         yield f"removed {pruned['removed']} entries, kept {pruned['kept']}: {before} before, {size} now"
-    yield f"{found['folder']}: {size} in {found['parts']} parts"
+    yield f"{found['folder']}: {size}, parts: {found['parts']}"
     if written := found["written_bytes"]:
         yield f"  parts of tables that need not be made again: {shown_bytes(written)}"
     if found["damaged"]:
@@ -74,12 +76,8 @@ def _used(paths: Paths) -> set[str]:
             file=row_cache(paths).folder,
         )
     tables += [(PAIRS.schema, file) for file in PAIRS.tables(paths).values()]
-    return {
-        key
-        for schema, file in tables
-        for key in read_table(file, schema, ["row_key"])["row_key"].to_pylist()
-        if key is not None
-    }
+    keys = [pl.DataFrame(read_table(file, schema, ["row_key"])) for schema, file in tables]
+    return set(pl.concat(keys)["row_key"].drop_nulls().unique())
 
 
 def _prompts(params: Params, paths: Paths) -> dict[str, str]:

@@ -22,8 +22,9 @@ from lempo.project_rows import Project, is_made, most_rows, queries_of, spread
 from lempo.prompt_length import prompt_length
 from pipeline.base.cores import usable_cores
 from pipeline.base.decode import ALL
-from pipeline.base.errors import UserError, refuse_odd
+from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import Expected
+from pipeline.base.files import refuse_lfs_pointers
 from pipeline.base.images import probe, small_copies
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -180,13 +181,21 @@ def _language_memory(project: Project) -> float | None:
 
 
 def weights_count(folder: Path) -> int:
-    """How many numbers the .safetensors files of a folder hold, by their headers."""
+    """How many numbers the .safetensors files of a folder hold, by their headers.
+
+    Raises:
+        UserError: one is a git-LFS pointer, or damaged.
+    """
     count = 0
     for file in folder.glob("*.safetensors"):
-        refuse_odd(file)
-        with open(file, "rb") as content:
-            header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
-        count += sum(math.prod(of["shape"]) for name, of in header.items() if name != "__metadata__")
+        with reading(file, "Restore it"):
+            refuse_lfs_pointers([file])
+            with open(file, "rb") as content:
+                length = int.from_bytes(content.read(8), "little")
+                if length > file.stat().st_size:  # of what is no such file, it may be more than any memory
+                    raise ValueError("the header is longer than the file")
+                header = json.loads(content.read(length))
+            count += sum(math.prod(of["shape"]) for name, of in header.items() if name != "__metadata__")
     return count
 
 

@@ -98,6 +98,7 @@ def find_index(target: str | None, params: Params | None, paths: Paths) -> Path:
     if target is not None and (own / MANIFEST).is_file():  # the name of an index, as the other error lists it
         return own
     known = [file.parent.name for file in (paths.root / ".lempo/index").glob(f"*/{MANIFEST}")]
+    known += [name for name in (params.datasets if params is not None else ()) if name != target]
     like = perhaps(target or "", known)
     raise UserError("there is no index", like + _NO_INDEX, value=target)
 

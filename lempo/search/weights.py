@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, perhaps
 from trainer.retrieval.similarity import SHARES, TERMS
 from trainer.retrieval.splits import language_text
 from trainer.retrieval.weights import Choice
@@ -40,7 +40,7 @@ def asked_weights(choice: Choice, weights: Mapping[str, float] | None) -> Choice
     values = {**choice.record()["weights"], **choice.record()["mixture"]}
     for name, value in (weights or {}).items():
         if name not in values:
-            remedy = f"Use {', '.join([*TERMS, *SHARES])}"
+            remedy = f"{perhaps(name, values)}Use {', '.join([*TERMS, *SHARES])}"
             raise UserError("there is no such weight", remedy, field="weights", value=name)
         if not -1e6 < value < 1e6 or (value < 0 and name != "graph"):
             remedy = "Give a number from 0 on; only graph may be below 0"

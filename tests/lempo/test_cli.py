@@ -339,6 +339,7 @@ def test_check_names_pointers_and_files_that_are_not_there(folder: Path) -> None
     for name in ("FAIL language model", "FAIL vision language model"):
         assert "model.safetensors: the file is a git-LFS pointer" in failed[name]
         assert "git lfs pull" in failed[name]
+    assert any(line.startswith("ok   disk: ") for line in lines)  # the last line: it goes on after a failure
 
 
 def test_a_benchmark_that_is_not_there_is_one_line(folder: Path) -> None:

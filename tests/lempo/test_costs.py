@@ -11,6 +11,7 @@ import pytest
 from lempo.costs import costs, duration, weights_count
 from lempo.machine import machine
 from lempo.measured import Measured, measured, record, ship
+from pipeline.base.errors import UserError
 from pipeline.base.files import remember
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.params import Params, load_params
@@ -123,6 +124,23 @@ def test_tuning_and_evaluation_by_their_queries(folder: Path) -> None:
     assert f"15 examples x 2e+03 ms (measured on 30, {machine()}) = 30 s" in said["tune"]
     assert figures["tune"]["seconds"] == 31 and figures["evaluate"]["seconds"] == 9
     assert figures["all"]["memory"] >= figures["tune"]["memory"] > 10**7  # of this very process
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "git-LFS pointer.*git lfs pull",
+        ),
+        (b"\xff" * 20, "damaged.*the header is longer than the file"),
+        (b"\2\0\0\0\0\0\0\0{]", "damaged"),
+    ],
+)
+def test_weights_that_are_none_are_named(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=rf"model\.safetensors.*{why}"):
+        weights_count(tmp_path)
 
 
 def test_what_is_made_costs_nothing(folder: Path) -> None:

@@ -242,7 +242,8 @@ def test_the_cache_is_shown_and_pruned_of_what_no_table_uses(
     toy.write("toy", 8, recolour=3)
     toy.run()
     show_cache(toy.params, toy.paths, prune=False)
-    assert "models/llm, prompts/interpret.txt: 15 texts" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "models/llm, prompts/interpret.txt: 15 texts" in shown and "B, parts: " in shown
     show_cache(toy.params, toy.paths, prune=True)
     assert "removed 1 entries" in capsys.readouterr().out
     assert toy.run().opened == 0

@@ -16,6 +16,7 @@ from lempo.search.files import Skipped
 from lempo.search.indexing import Indexed
 from lempo.search.searcher import Answer, Hit
 from lempo.search.settings import Settings, find_index, place_of
+from lempo.search.weights import asked_weights
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params, VlmParams, load_params
 from pipeline.base.paths import Paths
@@ -120,6 +121,10 @@ def test_where_an_index_lies(tmp_path: Path, tuned: Tuned) -> None:
     assert place_of("a/tiny", None, paths) == Path("a/tiny/.lempo-index")
     with pytest.raises(UserError, match="there is no index"):
         find_index(None, params, paths)
+    with pytest.raises(UserError, match=r"got 'tinny'\)\. Did you mean 'tiny'\? Run `lempo index`"):
+        find_index("tinny", params, paths)
+    with pytest.raises(UserError, match=r"got 'tiny'\)\. Run `lempo index`"):
+        find_index("tiny", params, paths)
     for name in ("one", "two"):
         (tmp_path / ".lempo/index" / name).mkdir(parents=True)
         (tmp_path / ".lempo/index" / name / "index.json").touch()
@@ -140,6 +145,8 @@ def test_graphs_and_weights_are_read(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"g\.json"):
             read_graph(file)
     assert read_weights("triplet=0.5, graph=-1") == {"triplet": 0.5, "graph": -1}
+    with pytest.raises(UserError, match=r"no such weight \(got 'tripled'\)\. Did you mean 'triplet'\?"):
+        asked_weights(Settings().choice, {"tripled": 0.5})
 
 
 def test_a_file_whose_name_is_no_text_is_still_json(
