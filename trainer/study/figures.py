@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.base.progress import Progress
 from trainer.methods import registry
 from trainer.methods.registry import Family
 from trainer.study.columns import KEY, SCHEMA
@@ -75,7 +76,8 @@ def lead_rows(
         for family, label in CLAIMS.items()
     }
     rivals["hybrid, untuned"] = ["hybrid_untuned"]
-    for (ours, (claim, table)), measure in product(LEADS.items(), TESTED):
+    tables = list(product(LEADS.items(), TESTED))
+    for (ours, (claim, table)), measure in Progress(tables, title="leads", unit="table"):
         ahead = {d: leads(evidence, compared[d], families[d], measure, ours) for d in compared}
         for dataset, by_method in ahead.items():
             yield from (_lead(table, dataset, measure, lead) for lead in by_method.values())

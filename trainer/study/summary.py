@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.progress import Progress
 from trainer.retrieval.metrics import MEAN_OF
 from trainer.study.jobs import TEST
 from trainer.study.plan import Job, studied
@@ -86,7 +87,8 @@ def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[s
     """Every method's figures, in the evaluation's order; the text tower that validation prefers is first."""
     jobs = [job for job in evidence.results if job.dataset == dataset]
     jobs = [job for job in jobs if not job.hyperparameters or job in evidence.best]
-    figures = [method_figures(evidence, job, families) for job in jobs]
+    bar = Progress(jobs, title=f"intervals of {dataset}", unit="method")
+    figures = [method_figures(evidence, job, families) for job in bar]
     figures.sort(key=lambda tower: -tower.validation)
     return {method: [tower for tower in figures if tower.jobs[0].method == method] for method in studied()}
 
