@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from pipeline.base.progress import Progress
@@ -119,8 +120,10 @@ def recall_by(evidence: Evidence, jobs: Sequence[Job], of: Sequence[str]) -> dic
     Args:
         of: the group of each test query, Q names.
     """
-    recall, groups = _seed_values(evidence.results, jobs, "R@1").mean(0), np.asarray(of)
-    return {str(group): float(recall[groups == group].mean()) for group in np.unique(groups)}
+    recall = _seed_values(evidence.results, jobs, "R@1").mean(0)
+    return dict(
+        pl.DataFrame({"group": of, "recall": recall}).group_by("group").mean().sort("group").iter_rows()
+    )
 
 
 def strongest(compared: Compared, methods: Sequence[str], measure: str) -> str:
