@@ -5,7 +5,6 @@ PyTorch's own threads.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,7 +23,7 @@ from pipeline.vision.batch_size import batch_size
 from pipeline.vision.embedding import Spent, embed_images
 from pipeline.vision.reading import Images, Source, stacked
 from pipeline.vision.vlm import Vlm, load_vlm
-from speed.figures import Figure, Run, in_turns, ratio, seconds
+from speed.figures import Figure, Run, in_turns, products, ratio, seconds
 
 UNIT = "ratio of images per second"
 _FORK = "fork"  # a measurement's process would start workers that import everything again, as it did itself
@@ -105,13 +104,6 @@ def measure(run: Run) -> dict[str, Figure]:
         "embed_vs_joint_limit": ratio(rates["embed"], limit, UNIT, joint),
         "embed_vs_open_clip_loop": ratio(rates["embed"], rates["loop"], UNIT, loop),
     }
-
-
-def products() -> str:
-    """Whether this processor multiplies bfloat16 itself."""
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    found = [name for name in ("amx_bf16", "avx512_bf16", "avx_ne_convert") if name in flags.split()]
-    return f"the processor has {found[0]}" if found else "the processor has no products of bfloat16"
 
 
 def _forward(vlm: Vlm, batches: Sequence[Any]) -> None:

@@ -112,3 +112,10 @@ def record(figures: Mapping[str, Figure], names: Sequence[str], file: Path = RES
     kept = {name: of for name, of in read_results(file).items() if name not in names}
     new = {name: {**asdict(figure), "command": f"python -m speed {name}"} for name, figure in figures.items()}
     write_metrics(file, kept | new)
+
+
+def products() -> str:
+    """Whether this processor multiplies bfloat16 itself."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    found = [name for name in ("amx_bf16", "avx512_bf16", "avx_ne_convert") if name in flags.split()]
+    return f"the processor has {found[0]}" if found else "the processor has no products of bfloat16"

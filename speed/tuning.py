@@ -14,8 +14,7 @@ from pipeline.vision import texts as texts_module
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts, text_features
 from pipeline.vision.vlm import Vlm, load_vlm
-from speed.embedding import products
-from speed.figures import Figure, Run, in_turns, ratio, seconds
+from speed.figures import Figure, Run, in_turns, products, ratio, seconds
 from trainer.retrieval.splits import Split, load_splits
 from trainer.tuning.heads import HybridHead
 from trainer.tuning.loop import Tuning

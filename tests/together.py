@@ -40,6 +40,5 @@ def _held(lock: Path, alone: bool) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(
-                tests, fcntl.LOCK_UN
-            )  # closing is not enough: a forked child may have the file open too
+            # closing is not enough: a forked child may have the file open too
+            fcntl.flock(tests, fcntl.LOCK_UN)

@@ -145,9 +145,8 @@ def test_products_of_bfloat16_change_the_last_digits_alone(project: Paths, make_
     assert not same(mixed_state, plain_state)
     assert {tensor.dtype for tensor in mixed_state.values() if tensor.is_floating_point()} == {torch.float32}
     losses = [[row["train_loss"] for row in result.history[1:]] for result in (mixed, plain)]
-    assert losses[0] != losses[1] and losses[0] == pytest.approx(
-        losses[1], rel=0.2
-    )  # a step of the toy changes much
+    # a step of the toy changes much
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.2)
 
 
 def test_no_epoch_leaves_the_model_as_it_was(project: Paths, make_params: MakeParams) -> None:
