@@ -26,6 +26,7 @@ from pipeline.base.errors import UserError, reading
 from pipeline.base.expected import Expected
 from pipeline.base.files import refuse_lfs_pointers
 from pipeline.base.images import probe, small_copies
+from pipeline.base.model_folder import safetensors_header_bytes
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import RANKINGS, SPLITS
@@ -190,10 +191,9 @@ def weights_count(folder: Path) -> int:
     for file in folder.glob("*.safetensors"):
         with reading(file, "Restore it"):
             refuse_lfs_pointers([file])
+            length = safetensors_header_bytes(file)
             with open(file, "rb") as content:
-                length = int.from_bytes(content.read(8), "little")
-                if length > file.stat().st_size:  # of what is no such file, it may be more than any memory
-                    raise ValueError("the header is longer than the file")
+                content.seek(8)
                 header = json.loads(content.read(length))
             count += sum(math.prod(of["shape"]) for name, of in header.items() if name != "__metadata__")
     return count

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 _SHARED = b"/dev/shm/"
 _NAMED = re.compile(rb"(?:sem\.loky-|torch_)(\d+)[-_]")  # joblib and PyTorch name theirs by their process
+_HALF_MADE = re.compile(r"sem\.[A-Za-z0-9]{6}")  # glibc's, until sem_open gives the semaphore its own name
 _PERIOD_S, _GLANCE_S = 1.0, 0.1
 _LOOKING = 0.1  # the largest share of a core for looking
 _PATIENCE_S = 30.0
@@ -171,6 +172,21 @@ def _listed_shared_memory() -> set[str]:
         return set()
 
 
+def _delete_half_made_semaphores() -> None:
+    """Delete semaphores whose process was killed while it made them, a matter of microseconds."""
+    found = [name for name in _listed_shared_memory() if _HALF_MADE.fullmatch(name)]
+    if found:
+        time.sleep(_PERIOD_S)  # those that another process makes have their names by then
+    for half_made in (Path(_SHARED.decode(), name) for name in found):
+        with suppress(OSError):
+            if half_made.stat().st_uid != os.getuid():
+                continue
+            for path in half_made.parent.iterdir():  # killed a moment later, it has its own name too
+                if path.samefile(half_made) and path != half_made:
+                    path.unlink()
+            half_made.unlink()
+
+
 def _end(parent: int, folder: str, noted: dict[int, str], shared: set[bytes]) -> None:
     ours = {parent, *noted}
     deadline = time.monotonic() + _PATIENCE_S
@@ -193,6 +209,7 @@ def _end(parent: int, folder: str, noted: dict[int, str], shared: set[bytes]) ->
         if (named := _NAMED.match(name)) and int(named[1]) in ours:
             with suppress(OSError):
                 os.unlink(_SHARED + name)
+    _delete_half_made_semaphores()
     shutil.rmtree(folder, ignore_errors=True)
 
 

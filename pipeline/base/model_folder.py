@@ -48,7 +48,7 @@ def check_model_files(folder: Path, trust_parameter: str, trusted: bool) -> None
         refuse_lfs_pointers([file])
         _check_size(file)
         if file.suffix == ".safetensors":
-            _check_safetensors(file)
+            safetensors_header_bytes(file)
         elif file.suffix == ".gguf":
             _check_gguf(file)
         elif file.suffix == ".json" and file.name not in _VOCABULARIES:
@@ -88,6 +88,26 @@ def refuse_code_requests(values: Any, trust_parameter: str, file: object, at: st
             field=field,
             value=str(value)[:200],
         )
+
+
+def safetensors_header_bytes(file: Path) -> int:
+    """The length of the header of a .safetensors file: JSON that begins at its ninth byte.
+
+    Raises:
+        UserError: it is no such file, or cut.
+    """
+    size = file.stat().st_size
+    with open(file, "rb") as content:
+        head = content.read(9)
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 9 or length > min(MAX_HEADER_BYTES, size - 8) or head[8:] != b"{":
+        raise UserError(
+            "the file is no safetensors file: its header does not fit it",
+            "Fetch it again, or restore it",
+            file=file,
+            value=f"a header of {length:,} bytes in a file of {size:,}",
+        )
+    return length
 
 
 def pickles_in(folder: Path) -> list[str]:
@@ -193,20 +213,6 @@ def _check_index(values: Any, file: Path) -> None:
                 field=f"weight_map.{tensor}",
                 value=part,
             )
-
-
-def _check_safetensors(file: Path) -> None:
-    size = file.stat().st_size
-    with open(file, "rb") as content:
-        head = content.read(9)
-    length = int.from_bytes(head[:8], "little")
-    if len(head) < 9 or length > min(MAX_HEADER_BYTES, size - 8) or head[8:] != b"{":
-        raise UserError(
-            "the file is no safetensors file: its header does not fit it",
-            "Fetch it again, or restore it",
-            file=file,
-            value=f"a header of {length:,} bytes in a file of {size:,}",
-        )
 
 
 def _check_gguf(file: Path) -> None:

@@ -42,6 +42,9 @@ if __name__ == "__main__":
     gone.wait()
     for pid in (os.getpid(), gone.pid):
         open(f"/dev/shm/sem.loky-{pid}-x", "w").close()
+    half_made = f"/dev/shm/sem.{os.getpid() % 10**6:06}"  # as of a process that was killed within sem_open
+    open(half_made, "w").close()
+    os.link(half_made, f"/dev/shm/sem.mp-{os.getpid()}")
     print(gone.pid, before.pid, *pids, *names, os.environ[MARK], flush=True)
     if "end" not in sys.argv:
         time.sleep(60)
@@ -67,7 +70,8 @@ def test_all_that_it_started_ends_and_nothing_is_left(tmp_path: Path, how: str) 
     gone, before, *pids, first, second, folder = process.stdout.readline().split()
     assert len(pids) == 6
     semaphores = (f"sem.loky-{pid}-x" for pid in (process.pid, gone))  # one of them ended before
-    left = [Path("/dev/shm", name) for name in (first, second, *semaphores)]
+    half_made = (f"sem.{process.pid % 10**6:06}", f"sem.mp-{process.pid}")
+    left = [Path("/dev/shm", name) for name in (first, second, *semaphores, *half_made)]
     left.append(Path(folder))
     if how == "kill":
         assert all(_alive(int(pid)) for pid in pids) and all(path.exists() for path in left)
