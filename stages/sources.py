@@ -56,7 +56,7 @@ def read_source(
         folder: as the user names it; a relative path is relative to `root`, the project's root.
         image_folder: where images are drawn or rendered, relative to `root`.
         params: `corpus`, and `speed.workers`, processes that draw or decode images.
-        cache: folder in which pictures, and what is known of them, are kept between runs.
+        cache: folder in which pictures, and what is known of them and of graphs, are kept between runs.
         only: names of the images of an archive that are read, from its folder; None for all.
 
     Raises:
@@ -66,8 +66,8 @@ def read_source(
     if _is_world(root / folder):
         return _worlds().read_world_corpus(folder, root, image_folder, workers, cache)
     if _is_described_by_hand(root / folder):
-        limit, store = params.corpus.max_pixels, cache / "images"
-        return files.read_folder(root / folder, folder.as_posix(), workers, limit, store)
+        limit = params.corpus.max_pixels
+        return files.read_folder(root / folder, folder.as_posix(), workers, limit, cache)
     return read_archive(folder, root, image_folder, params, cache / "rendered", only)
 
 

@@ -2,31 +2,25 @@
 
 A part that is made from the same again is not made again: neither its prompts nor its checks. So one changed
 graph among a million costs its own part, unless it brings a new label or takes the last of one away: the
-check of each text knows all labels. Parts are cut where the ids of their rows say so: a row more or less
-changes one of them.
+check of each text knows all labels.
 """
 
-import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import pyarrow as pa
 
 from pipeline.base.code import code_hash
-from pipeline.base.errors import UserError
-from pipeline.base.files import identity_hash, set_aside
-from pipeline.base.storage import is_damaged, use
-from pipeline.base.tables import content_hash, read_table, table_provenance, write_table
+from pipeline.base.files import identity_hash
+from pipeline.base.kept_parts import KeptParts, ends_part
+from pipeline.base.tables import content_hash
 from pipeline.captions.figures import TableFigures
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import Settings
 
-PART_ROWS = 1_024  # on average
-MOST_ROWS = 4 * PART_ROWS
 _CODE = (
     "pipeline/base", "pipeline/captions", "pipeline/faithfulness", "pipeline/graph", "pipeline/llm",
     "pipeline/vision", "stages/interpret.py",
@@ -70,22 +64,18 @@ class Written:
 
 
 class WrittenParts:
-    """Parts of a stage that were written before: a file for each, named by all that it depends on.
+    """Parts of a stage that were written before.
 
     Only parts are kept of which no row failed or was cut: such rows may have another outcome later.
 
-    Attributes:
-        folder: of all stages' parts.
-        damaged: files that were set aside.
-
     Args:
+        folder: of all stages' parts.
         tokenizer: names what counts the tokens of texts.
     """
 
     def __init__(self, folder: Path, settings: Settings, tokenizer: str) -> None:
-        self.folder, self._schema = folder, settings.stage.schema
         templates = (settings.template, settings.without_graph, settings.repair)
-        self._settings = {
+        depends_on = {
             "code": code_hash(*_CODE),
             "python": platform.python_version(),  # its tables of Unicode
             "stage": settings.stage.name,
@@ -96,41 +86,34 @@ class WrittenParts:
             "model": settings.identity,
             "tokenizer": tokenizer,
         }
-        self.damaged = 0
+        self._kept = KeptParts(folder, settings.stage.schema, depends_on)
+
+    @property
+    def damaged(self) -> int:
+        """Files that were set aside."""
+        return self._kept.damaged
 
     def find(self, part: Part) -> Written | None:
         """What came of a part; None where that is not known."""
-        if part.content is None or not os.path.lexists(file := self._file(part)):
+        if part.content is None or (kept := self._kept.find(part.dataset, part.content)) is None:
             return None
+        rows, said = kept
         try:
-            record = table_provenance(file, self._schema, {"part": file.stem}).made_from
-            rows = read_table(file, self._schema)
-            figures = TableFigures.of(record["figures"])
-            written = Written(rows, figures, record["asked"], record["thinks"])
-        except (UserError, KeyError, TypeError):
-            if is_damaged(file):
-                self.damaged += 1
-                set_aside(file)
+            return Written(rows, TableFigures.of(said["figures"]), said["asked"], said["thinks"])
+        except (KeyError, TypeError):
+            self._kept.set_aside(part.dataset, part.content)
             return None
-        use(file)
-        return written
 
     def keep(self, part: Part, written: Written) -> None:
         """Keep what came of a part for later runs."""
         if part.content is not None:
-            file = self._file(part)
-            made_from = {
-                "dataset": part.dataset,
-                "part": file.stem,
-                "figures": written.figures.record(),
-                "asked": written.asked,
-                "thinks": written.thinks,
-            }
-            write_table(written.rows, file, self._schema, made_from)
+            figures = written.figures.record()
+            said = {"figures": figures, "asked": written.asked, "thinks": written.thinks}
+            self._kept.keep(part.dataset, part.content, written.rows, said)
 
-    def _file(self, part: Part) -> Path:
-        name = identity_hash({**self._settings, "part": [part.dataset, part.content]})
-        return self.folder / f"{name}.parquet"
+    def remove_unused(self) -> None:
+        """Delete what no run has used for a month."""
+        self._kept.remove_unused()
 
 
 def cut(batches: Iterable[pa.RecordBatch], key: str) -> Iterator[pa.Table]:
@@ -139,7 +122,7 @@ def cut(batches: Iterable[pa.RecordBatch], key: str) -> Iterator[pa.Table]:
     for batch in batches:
         start, held = 0, sum(piece.num_rows for piece in pieces)
         for row, id in enumerate(batch[key].to_pylist(), 1):
-            if crc32(id.encode()) % PART_ROWS == 0 or held + row - start >= MOST_ROWS:
+            if ends_part(id, held + row - start):
                 yield pa.Table.from_batches([*pieces, batch.slice(start, row - start)])
                 pieces, start, held = [], row, 0
         if start < batch.num_rows:

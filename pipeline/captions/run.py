@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from pipeline.base.metrics_io import write_metrics
 from pipeline.base.paths import Paths
-from pipeline.base.storage import remove_unused
 from pipeline.captions.figures import all_right
 from pipeline.captions.parts import Part, WrittenParts
 from pipeline.captions.row_cache import RowCache
@@ -66,7 +65,7 @@ def write_captions(
             _write(block, known, writer, tables, row)
             del block  # before the next one is made
         writer.check()  # here: the tables do not appear
-    remove_unused(known.folder)
+    known.remove_unused()
     metrics = tables.figures()
     write_metrics(paths.metrics(name), metrics)
     summary = {"all_right_rate": metrics["all"]["final"]["all_right_rate"]}

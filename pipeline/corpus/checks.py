@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.base.errors import Problem
 from pipeline.corpus.json_rows import Repeating
 
 ID_LENGTH = 200
@@ -48,6 +49,10 @@ class Rejected(Exception):
         self.remedy = remedy
         self.field = None if field is None else str(field)
         self.value = None if value is None else printable(value)
+
+    def problem(self, file: object, row: int | None) -> Problem:
+        """The problem of a row of a file; None: of the file as a whole."""
+        return Problem(self.reason, self.remedy, str(file), row, self.field, self.value)
 
 
 def printable(value: object, limit: int = 200) -> str:
@@ -153,7 +158,7 @@ def as_whole(value: object) -> object:
 
 def _plain(value: object, limit: int) -> str:
     """A text of which nothing is to be said, without outer space; "" for any other value."""
-    if type(value) is not str or not value.isprintable():  # what `text` forbids is not printable
+    if type(value) is not str or not value.isprintable():  # `text` says what is forbidden
         return ""
     value = value.strip()
     return value if len(value) <= limit else ""
@@ -170,7 +175,7 @@ def text(value: object, field: Field, limit: int) -> str:
         raise Rejected("the text is empty", "Fill it in, or remove the row", field, value)
     if len(stripped) > limit:
         raise Rejected(f"the text has {len(stripped)} characters", f"Keep it to {limit}", field, value)
-    for character in stripped:
+    for character in "" if stripped.isprintable() else stripped:  # what is forbidden is not printable
         kind = _FORBIDDEN.get(unicodedata.category(character))
         if kind is None and character in _BIDI:
             kind = "a character that turns the direction of writing"

@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.base.errors import Problem, UserError
 from pipeline.base.images import Probe, probe_all
 from pipeline.base.progress import Progress
@@ -19,11 +21,11 @@ from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
 from pipeline.corpus import checks
 from pipeline.corpus.brought import QUERIES_FILE, Known, query_rows, votes
 from pipeline.corpus.checks import Record, Rejected
+from pipeline.corpus.graph_parts import GraphRow, check_parts
 from pipeline.corpus.image_files import IMAGES_FOLDER, ImageFiles, images_top, name_in_images
-from pipeline.corpus.json_rows import read_rows
+from pipeline.corpus.json_rows import read_rows, read_texts
 from pipeline.corpus.known_images import KnownImages
 from pipeline.corpus.near_duplicates import groups
-from pipeline.corpus.scene_graphs import graph_row
 from pipeline.corpus.tables import Corpus, Notes, Rejects, gather
 
 GRAPHS_FILE = "scene_graphs.json"
@@ -98,7 +100,7 @@ def read_folder(
         path_prefix: what stands before an image's file name in the `path` column.
         workers: processes that decode images.
         max_pixels: of an image; None is Pillow's own limit.
-        store: folder of what earlier runs know of images; None: all are decoded.
+        store: folder of what earlier runs know of images and graphs; None: all are decoded and checked.
 
     Raises:
         UserError: a file as a whole cannot be used.
@@ -109,7 +111,7 @@ def read_folder(
     _probe_images(state, workers, max_pixels, store)
     _choose_splits(state)
     images = gather(_image_rows(state, path_prefix), IMAGES)
-    graphs = gather(_graph_rows(state), SCENE_GRAPHS)
+    graphs = pa.concat_tables([SCENE_GRAPHS.empty_table(), *_graph_tables(state, store)])
     known = Known(state.splits, state.id_of, state.rejected, state.graphless)
     rows = query_rows(folder / QUERIES_FILE, graphs, known, state.rejects, state.counts)
     queries = gather(rows, QUERIES)
@@ -130,11 +132,7 @@ def missing_files(folder: Path, rows: Iterable[tuple[int, Any]]) -> list[Problem
                 raise files.missing(file)
         except Rejected as error:
             if error.field == "file_name":
-                problems.append(
-                    Problem(
-                        error.reason, error.remedy, str(folder / GRAPHS_FILE), row, error.field, error.value
-                    )
-                )
+                problems.append(error.problem(folder / GRAPHS_FILE, row))
     return problems
 
 
@@ -199,7 +197,7 @@ def _probe_images(state: _State, workers: int, max_pixels: int | None, store: Pa
     if store is None:
         probes = probe_all(files, workers, max_pixels, state.folder)
     else:
-        probes = KnownImages(store, state.folder, max_pixels).probe_all(files, workers)
+        probes = KnownImages(store / "images", state.folder, max_pixels).probe_all(files, workers)
     progress = Progress(probes, total=len(ids), unit="image", title=title)
     for image_id, probe in zip(ids, progress, strict=True):
         image = state.named[image_id]
@@ -250,7 +248,7 @@ def _image_rows(state: _State, path_prefix: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
+def _graph_tables(state: _State, store: Path | None) -> Iterator[pa.Table]:
     """Graphs of the usable images; `state.graphless` then says why other usable images have none."""
     rejected = "its reference's scene graph was rejected: {}".format
     state.graphless = {
@@ -260,27 +258,31 @@ def _graph_rows(state: _State) -> Iterator[dict[str, Any]]:
         for image_id in state.probes
         if state.named[image_id].row is None
     }
+    file = state.folder / GRAPHS_FILE
+    kept = None if store is None else store / "graphs"
+    for part in check_parts(_graph_rows(state), state.folder.name, kept):
+        for row, error in part.rejected:
+            state.graphless[row.image_id] = rejected(error.reason)
+            state.rejects.add("scene_graphs", file, row.row, row.image_id, error)
+        for note in part.notes:
+            state.notes.count(note.kind, note.times, note.first and note.first.problem(file, note.row))
+        yield part.graphs
+
+
+def _graph_rows(state: _State) -> Iterator[GraphRow]:
+    """The rows that named an image, in the order of the file."""
     # images were named in the order of these rows
     with_row = ((image.row, image_id) for image_id, image in state.named.items() if image.row is not None)
     next_row, image_id = next(with_row, (None, ""))
-    rows = read_rows(state.folder / GRAPHS_FILE)
-    for row, value in Progress(rows, title=f"{state.folder.name}: graphs", unit="graph", leave=False):
+    rows = read_texts(state.folder / GRAPHS_FILE)
+    for row, value, text in Progress(rows, title=f"{state.folder.name}: graphs", unit="graph", leave=False):
         if row != next_row:
             continue  # this row was rejected already
         _check_unchanged(state, row, value, image_id)
-        try:
-            if image_id in state.rejected:
-                reason = f"its image was rejected: {state.rejected[image_id]}"
-                raise Rejected(reason, "Correct the image, or remove the graph", "image_id", image_id)
-            probe = state.probes[image_id]
-            notes = Notes()
-            graph = graph_row(value, image_id, probe.width, probe.height, notes)
-        except Rejected as error:
-            state.graphless[image_id] = rejected(error.reason)
-            state.rejects.add("scene_graphs", state.folder / GRAPHS_FILE, row, image_id, error)
+        if (probe := state.probes.get(image_id)) is not None:
+            yield GraphRow(row, image_id, value, text, (probe.width, probe.height))
         else:
-            state.notes.add(notes, state.folder / GRAPHS_FILE, row)
-            yield graph
+            yield GraphRow(row, image_id, value, text, unusable=state.rejected[image_id])
         next_row, image_id = next(with_row, (None, ""))
     if next_row is not None:
         _check_unchanged(state, next_row, None, image_id)

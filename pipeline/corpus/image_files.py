@@ -58,6 +58,8 @@ class ImageFiles:
             Rejected: the name lies outside the dataset's folder.
         """
         if file_name is not None:
+            if isinstance(file_name, str) and file_name in self._usual_names:
+                return file_name
             file = checks.relative_path(file_name, "file_name")
             if self.exists(file):
                 return file
@@ -116,6 +118,11 @@ class ImageFiles:
     @cached_property
     def _listed_names(self) -> set[str]:
         return set(self.names)
+
+    @cached_property
+    def _usual_names(self) -> set[str]:
+        """Those that need no further look: `checks.relative_path` gives them as they are."""
+        return {name for name in self.names if name.isprintable() and name == name.strip()}
 
     @cached_property
     def _by_real_path(self) -> dict[str, str]:

@@ -33,6 +33,12 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     Raises:
         UserError: the file is missing, no JSON, not UTF-8, or not a list.
     """
+    for row, value, _ in read_texts(path):
+        yield row, value
+
+
+def read_texts(path: Path) -> Iterator[tuple[int, Any, str]]:
+    """As `read_rows`, with each row as it stands in the file."""
     with _opened(path, "utf-8-sig", _REMEDY) as file:
         yield from _Reader(path, file, _REMEDY).rows()
 
@@ -83,14 +89,16 @@ class _Reader:
         self.remedy = remedy
         self.text = ""
         self.at = 0
+        self.length = 0  # of the last value, which ends at `at`
         self.dropped_lines = 0  # lines, and columns of the last line, that are no longer in `text`
         self.dropped_columns = 0
         self.ended = False
 
-    def rows(self) -> Iterator[tuple[int, Any]]:
+    def rows(self) -> Iterator[tuple[int, Any, str]]:
         self._begin("[", "list")
         for row in self._entries("]"):
-            yield row, self._value()
+            value = self._value()
+            yield row, value, self.text[self.at - self.length : self.at]
         self._end("list")
 
     def members(self) -> Iterator[tuple[str, int | None, Any]]:
@@ -195,7 +203,8 @@ class _Reader:
             number_may_continue = isinstance(value, int | float) and not self.text[end:].strip(_OF_NUMBERS)
             if number_may_continue and self._read_chunk():
                 continue
-            self.at += end - start
+            self.length = end - start
+            self.at = end
             return value
 
     def _may_continue(self, error: json.JSONDecodeError) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.base.errors import UserError
@@ -28,7 +28,17 @@ def listing(folder: Path) -> list[str]:
     Raises:
         UserError: a folder cannot be read.
     """
-    names, folders, visited = [], [""], set()
+    return in_order(visible_files(folder))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of files, folder by folder."""
+    return sorted(names, key=lambda name: name.split("/"))
+
+
+def visible_files(folder: Path) -> Iterator[str]:
+    """As `listing`, in no order."""
+    folders, visited = [""], set()
     while folders:
         inside = folders.pop()
         real = os.path.realpath(folder / inside)
@@ -44,11 +54,10 @@ def listing(folder: Path) -> list[str]:
                     if is_folder(entry):
                         folders.append(name)
                     elif is_file(entry):
-                        names.append(name)
+                        yield name
         except OSError as error:
             reason = f"the folder cannot be read: {error.strerror}"
             raise UserError(reason, "Check its permissions", file=folder / inside) from None
-    return sorted(names, key=lambda name: name.split("/"))
 
 
 def split_of(path: str, *, file_too: bool = False) -> str | None:

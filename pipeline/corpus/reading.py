@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import Problem
 from pipeline.base.schemas import SPLITS
 from pipeline.boxes.box import Box
 from pipeline.corpus import checks
@@ -79,8 +78,7 @@ class Row:
         """Count what was left out or noticed; `number` is the row or line in the file."""
         file = checks.printable(str(self.reading.folder / self.file), limit=4096)
         number = self.number if number is None else number
-        problem = Problem(error.reason, error.remedy, file, number, error.field, error.value)
-        self.reading.notes.count(kind, first=problem)
+        self.reading.notes.count(kind, first=error.problem(file, number))
 
     def claim(self, image: ImageFile) -> ImageFile:
         """Say that this row speaks of an image.

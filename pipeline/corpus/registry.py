@@ -6,7 +6,7 @@ from pipeline.base.errors import UserError
 from pipeline.corpus import coco, dota, geojson, images_alone, voc, yolo
 from pipeline.corpus.annotations import Kind, Reader
 from pipeline.corpus.image_files import is_image
-from pipeline.corpus.layout import listing
+from pipeline.corpus.layout import in_order, visible_files
 
 ANNOTATED: dict[str, Kind] = {kind.KIND.name: kind.KIND for kind in (coco, voc, dota, yolo, geojson)}
 KINDS: dict[str, Kind] = {**ANNOTATED, images_alone.KIND.name: images_alone.KIND}
@@ -19,8 +19,13 @@ def kind_of(folder: Path) -> Kind | None:
     Raises:
         UserError: the folder holds annotations of two kinds, or cannot be read.
     """
-    names = listing(folder)
-    others = [name for name in names if not is_image(name)]
+    images, others = False, []
+    for name in visible_files(folder):
+        if is_image(name):
+            images = True
+        else:
+            others.append(name)
+    others = in_order(others)  # images may be many more, and their order says nothing here
     found = {name: files for name, kind in ANNOTATED.items() if (files := kind.find(folder, others))}
     if len(found) > 1:
         shown = " and ".join(
@@ -31,4 +36,4 @@ def kind_of(folder: Path) -> Kind | None:
         raise UserError(f"the folder holds annotations of two kinds: {shown}", remedy, file=folder)
     if found:
         return KINDS[next(iter(found))]
-    return images_alone.KIND if len(others) < len(names) else None
+    return images_alone.KIND if images else None

@@ -106,8 +106,7 @@ class Notes:
         self.counts.update(other.counts)
         for kind, error in other.first.items():
             if kind not in self.first and isinstance(error, Rejected):
-                problem = Problem(error.reason, error.remedy, str(file), row, error.field, error.value)
-                self.first[kind] = problem
+                self.first[kind] = error.problem(file, row)
 
     def metrics(self) -> dict[str, int]:
         """The count of every kind, also of those that did not occur."""

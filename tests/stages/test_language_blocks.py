@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base import progress, tables
+from pipeline.base import kept_parts, progress, tables
 from pipeline.base.errors import UserError
 from pipeline.base.interrupts import Interrupted
 from pipeline.base.schemas import QUERIES
 from pipeline.base.tables import read_table, write_table
-from pipeline.captions import parts
 from pipeline.captions import run as blocks
 from pipeline.captions.rows import Row
 from pipeline.llm.types import Request, Result
@@ -35,7 +34,7 @@ def _mixed(toy: Toy, request: Request) -> Result:
 def in_blocks(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """Blocks of at most so many rows."""
     monkeypatch.setattr(blocks, "BLOCK_ROWS", rows)
-    monkeypatch.setattr(parts, "MOST_ROWS", rows)  # of `interpret`; those of `caption` are batches
+    monkeypatch.setattr(kept_parts, "MOST_ROWS", rows)  # of `interpret`; those of `caption` are batches
     monkeypatch.setattr(tables, "READ_ROWS", rows)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.captions import parts
+from pipeline.base import kept_parts
 from pipeline.faithfulness.check import Checker
 from pipeline.llm.types import Request, Result
 from tests.language_toy import Toy, answered
@@ -14,8 +14,8 @@ from tests.language_toy import Toy, answered
 @pytest.fixture
 def toy(tmp_path: Path, word_tokenizer: None, monkeypatch: pytest.MonkeyPatch) -> Toy:
     """Forty rows in each dataset, in parts of four or so."""
-    monkeypatch.setattr(parts, "PART_ROWS", 4)
-    monkeypatch.setattr(parts, "MOST_ROWS", 16)
+    monkeypatch.setattr(kept_parts, "PART_ROWS", 4)
+    monkeypatch.setattr(kept_parts, "MOST_ROWS", 16)
     return Toy(tmp_path, rows=40)
 
 

@@ -5,8 +5,8 @@ import random
 import pyarrow as pa
 import pytest
 
+from pipeline.base import kept_parts
 from pipeline.base.schemas import SCENE_GRAPHS
-from pipeline.captions import parts
 from pipeline.captions.parts import content_of, cut
 from pipeline.faithfulness.check import vocabulary_of
 from pipeline.graph.scene_graph import graph_from_row, group_objects
@@ -19,8 +19,8 @@ def _batches(ids: list[str], size: int) -> list[pa.RecordBatch]:
 
 
 def test_rows_are_cut_by_their_ids_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "PART_ROWS", 8)
-    monkeypatch.setattr(parts, "MOST_ROWS", 32)
+    monkeypatch.setattr(kept_parts, "PART_ROWS", 8)
+    monkeypatch.setattr(kept_parts, "MOST_ROWS", 32)
     ids = [f"image-{number:05d}" for number in range(1000)]
     whole = [part["id"].to_pylist() for part in cut(_batches(ids, 1000), "id")]
     assert [id for part in whole for id in part] == ids
