@@ -1,8 +1,9 @@
 """python -m speed.rows --folder FOLDER 10000 100000
 
 Makes a project of each number of images in FOLDER and runs every stage that needs no GPU, each in a process
-of its own. Then one scene graph is changed, and the stages that it concerns run again. A language stage asks
-a server on this machine that answers at once; random unit vectors stand in the place of the embed stage.
+of its own. After the captions one scene graph is changed, and the stages up to there run again. A language
+stage asks a server on this machine that answers at once; random unit vectors stand in the place of the embed
+stage.
 Prints a table, and writes the rows into `speed/rows.json`, beside those of other numbers of images. A run
 that was ended goes on with the stage that it had begun, if its folder and the file are there.
 
@@ -33,10 +34,13 @@ ROWS = Path(__file__).with_name("rows.json")
 COMMAND = "python -m speed.rows --folder FOLDER"
 _LOOK_S = 0.05  # between two looks at the memory
 _LANGUAGE = ("interpret", "caption")
-_TRAINING = (f"tune {DATASET}", f"evaluate {DATASET}", "report")
-_FIRST = ("corpus", "pairs made", "pairs", *_LANGUAGE, "features", *_TRAINING)
-_AGAIN = ("corpus", "pairs", *_LANGUAGE)
-_FILLS = {"corpus": "images", "interpret": "llm"}  # the first stage that writes a cache, and its folder
+_TEXTS = ("corpus", "pairs", *_LANGUAGE)
+_CHANGED = ", one graph changed"
+_STAGES = (
+    *_TEXTS, *(f"{stage}{_CHANGED}" for stage in _TEXTS),
+    "features", f"tune {DATASET}", f"evaluate {DATASET}", "report", "pairs made",
+)  # fmt: skip
+_FILLS = {"corpus": ("images", "graphs"), "interpret": ("llm",)}  # the first stage that writes caches
 
 Costs = dict[str, dict[str, Any]]  # what each stage took, by its name: the attributes of `Cost`
 
@@ -62,31 +66,28 @@ def run(folder: Path, images: int, known: Costs, keep: Callable[[Costs], None]) 
     """Make a project and run its stages.
 
     Args:
-        folder: of the project; it must not be there yet, unless some costs are known: else its caches could
-            be full.
+        folder: of the project; one that an ended run has made is used again.
         known: of the stages that an ended run has measured; they are not run again.
         keep: called with all costs after each stage.
 
     Raises:
         CalledProcessError: a stage failed.
-        FileExistsError: the folder is there, but no cost is known.
+        FileExistsError: the folder is there, but no whole project.
     """
     costs = dict(known)
     with RulesServer() as server:
-        if not costs:
+        if not synthetic.is_made(folder):
             synthetic.make(folder, images, server.url)
-        for stage in _FIRST:
-            if stage not in costs:
-                if stage in _FILLS:  # an ended run may have filled a part of it
-                    shutil.rmtree(Paths(folder).cache / _FILLS[stage], ignore_errors=True)
-                costs[stage] = asdict(_run(folder, stage, server))
-                keep(costs)
-        synthetic.change_graph(folder, images)
-        for stage in _AGAIN:
-            again = f"{stage}, one graph changed"
-            if again not in costs:
-                costs[again] = asdict(_run(folder, stage, server))
-                keep(costs)
+        for stage in _STAGES:
+            if stage in costs:
+                continue
+            if stage in _FILLS:  # an ended run may have filled a part of it
+                for cache in _FILLS[stage]:
+                    shutil.rmtree(Paths(folder).cache / cache, ignore_errors=True)
+            if stage.endswith(_CHANGED):
+                synthetic.change_graph(folder, images)  # once: it finds nothing to change then
+            costs[stage] = asdict(_run(folder, stage.removesuffix(_CHANGED), server))
+            keep(costs)
 
 
 def _run(folder: Path, stage: str, server: RulesServer) -> Cost:
@@ -184,7 +185,7 @@ def main(
     for size in images:
         print(f"{size:,} images", flush=True)
         project = folder.resolve() / str(size)
-        measured = known.get(str(size), {}).get("stages", {}) if project.is_dir() else {}
+        measured = known.get(str(size), {}).get("stages", {}) if synthetic.is_made(project) else {}
 
         def keep(costs: Costs, size: int = size) -> None:
             known[str(size)] = {"command": f"{COMMAND} {size}", "stages": costs}

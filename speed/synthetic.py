@@ -65,7 +65,6 @@ def make(folder: Path, images: int, endpoint: str) -> None:
         FileExistsError: the folder is there already.
     """
     folder.mkdir(parents=True)
-    write_params(folder, endpoint)
     (folder / "prompts").symlink_to(ROOT / "prompts")
     (folder / "pipeline").mkdir()
     _write_model(folder / "models/vlm")
@@ -73,6 +72,12 @@ def make(folder: Path, images: int, endpoint: str) -> None:
     _write_pictures(source, folder / "pictures", images)
     _write_list(source / "scene_graphs.json", (_graph(number, images) for number in range(images)))
     _write_list(source / "triplets.json", _queries(images))
+    write_params(folder, endpoint)
+
+
+def is_made(folder: Path) -> bool:
+    """Whether `make` has come to its end there."""
+    return (folder / "params.yaml").is_file()
 
 
 def write_params(folder: Path, endpoint: str, **pairs: Any) -> None:
