@@ -22,6 +22,7 @@ from pipeline.base.metrics_io import write_curve, write_metrics
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.vision.features import read_features
+from pipeline.vision.memory import keep_freed_memory
 from pipeline.vision.texts import Texts
 from pipeline.vision.vlm import Vlm, load_vlm, resolve_device
 from trainer.retrieval.similarity import TEXT_INPUTS
@@ -45,6 +46,7 @@ def run(params: Params, paths: Paths, dataset: str) -> None:
         UserError: a table, the features or the model is missing or does not fit the others, or a split that
             tuning needs is empty.
     """
+    keep_freed_memory()
     with joined(resolve_device(params.speed.device)) as workers:
         _run(params, paths, dataset, workers)
 

@@ -47,6 +47,7 @@ class QueryFeatures:
 
 QUERY_INPUTS = ("image", "text", "graph", "language", "pseudo_caption")
 TEXT_INPUTS = QUERY_INPUTS[1:]
+_NOTHING = 1e-3  # the length of a sum of unit vectors below which rounding is most of it
 
 
 def triplet_query(image: Tensor, text: Tensor, graph: Tensor, mixture: Sequence[float] | Tensor) -> Tensor:
@@ -90,14 +91,23 @@ def similarity(queries: Tensor, gallery: Tensor) -> Tensor:
     return queries @ gallery.T
 
 
-def hybrid_similarity(terms: Tensor, weights: Sequence[float] | Tensor) -> Tensor:
-    """sum_k w_k S_k of the terms' similarities (K, B, N).
+def input_shares(features: QueryFeatures, weights: Sequence[Weights], mixtures: Sequence[Mixture]) -> Tensor:
+    """What each input adds to the hybrid similarity: S = sum_i share_i (q_i . t), over `QUERY_INPUTS`.
+
+    So of many weights and mixtures each costs a sum of five similarities, and no product with the gallery.
 
     Args:
-        weights: (K,), or (C, K) for C weightings at once.
+        weights, mixtures: C of each.
 
     Returns:
-        (B, N), or (C, B, N).
+        (C, B, 5). The shares of a triplet query that cancels itself out are 0.
     """
-    weighting = torch.as_tensor(weights, dtype=terms.dtype, device=terms.device)
-    return torch.einsum("...k,kbn->...bn", weighting, terms)
+    mixture = features.image.new_tensor(mixtures)  # (C, 3)
+    weighting = features.image.new_tensor(weights)
+    parts = torch.stack([features.image, features.text, features.graph])  # (3, B, D)
+    # |sum_i m_i q_i|^2 by the products of the parts; their rounding shows where hardly anything is left
+    products = torch.einsum("ibd,jbd->bij", parts, parts)
+    length = torch.einsum("ci,bij,cj->cb", mixture, products, mixture).clamp(min=0).sqrt()
+    scale = torch.where(length > _NOTHING, weighting[:, :1] / length, 0.0)  # (C, B)
+    triplet = scale[:, :, None] * mixture[:, None]
+    return torch.cat([triplet, weighting[:, None, 1:].expand(-1, len(features), -1)], dim=2)

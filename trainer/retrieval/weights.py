@@ -20,16 +20,16 @@ from trainer.retrieval.metrics import mean_recall, score_metrics
 from trainer.retrieval.ranking import dot_scores
 from trainer.retrieval.resampling import mean_winner
 from trainer.retrieval.similarity import (
+    QUERY_INPUTS,
     SHARES,
     TERMS,
     Mixture,
     QueryFeatures,
     Weights,
     hybrid_query,
-    hybrid_similarity,
+    input_shares,
     similarity,
     term_queries,
-    triplet_query,
 )
 
 WEIGHT_STEPS = 20  # a grid of 0.05 on the simplex, 231 points
@@ -181,7 +181,7 @@ def candidate_ranks(
 ) -> Tensor:
     """Rank of the best right answer for every candidate: int64 (C, Q).
 
-    The terms' similarities are computed once for each mixture. Memory is bounded, whatever Q and N are.
+    The similarities of the inputs are computed once. Memory is bounded, whatever Q and N are.
     """
     size = max(1, _CHUNK_SCORES // (8 * max(1, answers.gallery_size)))
     chunks = []
@@ -195,24 +195,18 @@ def _chunk_ranks(
     features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
 ) -> Tensor:
     not_wrong = answers.right_mask() | answers.removed_mask()  # (B, N)
-    size = max(1, _CHUNK_SCORES // not_wrong.numel())
-    ranks = torch.empty(len(candidates), len(features), dtype=torch.int64)
-    language = similarity(features.language, gallery)  # (B, N)
-    pseudo_caption = similarity(features.pseudo_caption, gallery)
-    by_mixture: dict[Mixture, list[int]] = {}
-    for index, candidate in enumerate(candidates):
-        by_mixture.setdefault(candidate.mixture, []).append(index)
-    for mixture, indices in by_mixture.items():
-        query = triplet_query(features.image, features.text, features.graph, mixture)
-        terms = torch.stack([similarity(query, gallery), language, pseudo_caption])  # (3, B, N)
-        for chunk in torch.tensor(indices).split(size):
-            weights = [candidates[index].weights for index in chunk.tolist()]  # (C, 3)
-            scores = hybrid_similarity(terms, weights)  # (C, B, N)
-            right = scores.gather(2, answers.right.clamp(min=0).expand(len(chunk), -1, -1))  # (C, B, R)
-            best = right.masked_fill(answers.right == NONE, -torch.inf).amax(2, keepdim=True)
-            ahead = (scores >= best) & ~not_wrong  # a wrong answer with the same score comes first
-            ranks[chunk] = ahead.sum(2).cpu() + 1
-    return ranks
+    inputs = torch.stack([getattr(features, name) for name in QUERY_INPUTS])  # (5, B, D)
+    similarities = similarity(inputs, gallery).transpose(0, 1).contiguous()  # (B, 5, N)
+    ranks = []
+    for start in range(0, len(candidates), size := max(1, _CHUNK_SCORES // not_wrong.numel())):
+        some = candidates[start : start + size]
+        shares = input_shares(features, [one.weights for one in some], [one.mixture for one in some])
+        scores = torch.bmm(shares.transpose(0, 1), similarities)  # (B, C, N)
+        right = scores.gather(2, answers.right.clamp(min=0)[:, None].expand(-1, len(some), -1))  # (B, C, R)
+        best = right.masked_fill(answers.right[:, None] == NONE, -torch.inf).amax(2, keepdim=True)
+        ahead = (scores >= best) & ~not_wrong[:, None]  # a wrong answer with the same score comes first
+        ranks.append(ahead.sum(2, dtype=torch.int32).T.cpu() + 1)
+    return torch.cat(ranks).long()
 
 
 def _best(

@@ -5,8 +5,9 @@ from tests.trainer.cases import random_features, random_unit
 from tests.trainer.reference import cosine, normalise
 from trainer.retrieval.similarity import (
     QUERY_INPUTS,
+    QueryFeatures,
     hybrid_query,
-    hybrid_similarity,
+    input_shares,
     similarity,
     term_queries,
     triplet_query,
@@ -35,7 +36,28 @@ def test_hybrid_query_gives_the_weighted_sum_of_similarities() -> None:
     at_once = similarity(hybrid_query(terms, WEIGHTS), gallery)
     one_by_one = sum(w * similarity(term, gallery) for w, term in zip(WEIGHTS, terms, strict=True))
     assert torch.allclose(at_once, one_by_one, atol=1e-6)
-    assert torch.allclose(hybrid_similarity(similarity(terms, gallery), WEIGHTS), one_by_one, atol=1e-6)
+
+
+def test_the_hybrid_similarity_is_a_sum_over_its_inputs() -> None:
+    features, gallery = random_features(7, 8, 3), random_unit(11, 8, 4)
+    inputs = torch.stack(
+        [similarity(getattr(features, name), gallery) for name in QUERY_INPUTS]
+    )  # (5, 7, 11)
+    weights = [WEIGHTS, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)]
+    mixtures = [MIXTURE, (0.4, 0.1, -0.5), (1.0, 0.0, 0.0)]
+    shares = input_shares(features, weights, mixtures)
+    assert shares.shape == (3, 7, 5)
+    for at_once, weighting, mixture in zip(shares, weights, mixtures, strict=True):
+        query = hybrid_query(term_queries(features, mixture), weighting)
+        found = torch.einsum("bi,ibn->bn", at_once, inputs)
+        assert torch.allclose(found, similarity(query, gallery), atol=1e-6)
+
+
+def test_a_triplet_query_that_cancels_itself_out_adds_nothing() -> None:
+    features = random_features(4, 8, 3)
+    features = QueryFeatures(**{**vars(features), "graph": features.text})
+    (shares,) = input_shares(features, [WEIGHTS], [(0.0, 0.5, -0.5)])
+    assert torch.equal(shares, torch.tensor([[0, 0, 0, *WEIGHTS[1:]]]).expand(4, -1))
 
 
 def test_one_term_alone_is_that_term() -> None:
