@@ -1,19 +1,31 @@
-"""The page of real photographs gives the figures that the runs gave."""
+"""Tables of the pages give the figures of the files that hold them."""
 
+import json
 import re
+from pathlib import Path
 
 import polars as pl
 
 from tests.project import ROOT
 
-PAGE, FIGURES = ROOT / "docs/real-photographs.md", ROOT / "docs/real-photographs"
+README, PAGE = ROOT / "README.md", ROOT / "docs/real-photographs.md"
+FIGURES = ROOT / "docs/real-photographs"
 
 
-def _table(section: str) -> dict[str, list[str]]:
+def _table(section: str, page: Path = PAGE) -> dict[str, list[str]]:
     """The cells of a section's table, by method."""
-    text = PAGE.read_text().split(f"\n## {section}")[1].split("\n## ")[0]
+    text = page.read_text(encoding="utf-8").split(f"\n## {section}")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
     return {method: [cell.strip(" *") for cell in cells.split("|")] for method, cells in rows}
+
+
+def test_the_methods_of_the_readme_have_the_figures_of_the_last_committed_run() -> None:
+    files = [ROOT / f"metrics/evaluate/{dataset}.json" for dataset in ("airplane", "tennis", "mixed")]
+    figures = [json.loads(file.read_text()) for file in files]
+    assert _table("What the embedded models are worth", README) == {
+        method: [f"{of[method][name]:.1f}" for name in ("R@1", "mean_recall") for of in figures]
+        for method in figures[0]
+    }
 
 
 def test_the_figures_of_the_runs_are_those_of_the_file() -> None:
