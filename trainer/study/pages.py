@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 from tabulate import tabulate
 
-from trainer.study.figures import MEAN, UNTUNED, VALIDATION, Row
+from trainer.study.figures import MEAN
 from trainer.study.plan import FROZEN
 from trainer.study.summary import TESTED
+from trainer.study.tidy import UNTUNED, VALIDATION
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
