@@ -1,14 +1,15 @@
 """The pages of a study: the long table of its figures as Markdown or LaTeX."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 from tabulate import tabulate
 
-from trainer.study.figures import MEAN, UNTUNED, VALIDATION, Row
+from trainer.study.figures import MEAN
 from trainer.study.plan import FROZEN
 from trainer.study.summary import TESTED
+from trainer.study.tidy import UNTUNED, VALIDATION
 
 
 @dataclass(frozen=True)
@@ -20,64 +21,44 @@ class Section:
         title: with `{}` for the dataset's name where every dataset has its own section.
         note: what the figures are.
         names: header -> column of the figures; together they name a line.
-        cells: header -> text, for one figure of a line.
+        cells: header and text of each cell that a figure fills; none where the text is null.
     """
 
     table: str
     title: str
     note: str
     names: Mapping[str, str]
-    cells: Callable[[Row], dict[str, str]]
+    cells: Sequence[tuple[pl.Expr, pl.Expr]]
 
 
-def _value(row: Row, form: str = ".1f") -> str:
-    return format(row["value"], form)
+def _number(column: str = "value", form: str = ".1f") -> pl.Expr:
+    """As Python prints it, since polars has no such format; null stays null."""
+    return pl.col(column).map_elements(f"{{:{form}}}".format, return_dtype=pl.String)
 
 
-def _spread(row: Row) -> str:
-    return _value(row) + ("" if row["deviation"] is None else f" ± {row['deviation']:.1f}")
+def _interval(form: str) -> pl.Expr:
+    return pl.format("{} to {}", _number("low", form), _number("high", form))
 
 
-def _p(row: Row) -> str:
-    return "p < 0.001" if row["p"] < 0.001 else f"p = {row['p']:.3f}"
-
-
-def _claim(row: Row) -> dict[str, str]:
-    rival = "" if row["dataset"] == MEAN else f" ({row['method']}, {_p(row)})"
-    return {row["dataset"]: _value(row, "+.1f") + rival}
-
-
-def _method(row: Row) -> dict[str, str]:
-    cells = {row["measure"]: _spread(row)}
-    if row["measure"] in TESTED:
-        cells[f"{row['measure']}, 95%"] = f"{row['low']:.1f} to {row['high']:.1f}"
-    return cells
-
-
-def _lead(row: Row) -> dict[str, str]:
-    measure, interval = row["measure"], f"{row['low']:+.1f} to {row['high']:+.1f}"
-    return {measure: _value(row, "+.1f"), f"{measure}, 95%": interval, f"{measure}, test": _p(row)}
-
-
-def _text_tower(row: Row) -> dict[str, str]:
-    if row["measure"] in ("learning_rate", "temperature"):
-        return {row["measure"]: _value(row, "g")}
-    return {row["measure"]: _spread(row)} if row["measure"] in (VALIDATION, *TESTED) else {}
-
-
-def _term(row: Row) -> dict[str, str]:
-    state = UNTUNED if row["text_tower"] == FROZEN else row["text_tower"]
-    return {f"{row['measure']}, {state}": _value(row)}
-
-
-def _beyond(row: Row) -> dict[str, str]:
-    if row["measure"] == "share":
-        return {"share": _value(row, ".2f")}
-    return {row["measure"]: f"{_value(row)} ({row['change']:+.1f})"}
-
-
-def _cost(row: Row) -> dict[str, str]:
-    return {row["measure"]: _value(row, ".2f" if row["measure"].startswith("vision") else ".0f")}
+_DATASET, _MEASURE, _VARIANT, _P = map(pl.col, ("dataset", "measure", "variant", "p"))
+_TEST = pl.when(_P < 0.001).then(pl.lit("p < 0.001")).otherwise(pl.format("p = {}", _number("p", ".3f")))
+_RIVAL = pl.when(_DATASET != MEAN).then(pl.format(" ({}, {})", "method", _TEST))
+_SPREAD = pl.concat_str(_number(), pl.format(" ± {}", _number("deviation")), ignore_nulls=True)
+_MEASURE_OF_DATASET = [(pl.format("{}, {}", _MEASURE, _DATASET), _number())]
+_METHOD = [
+    (_MEASURE, _SPREAD),
+    (pl.format("{}, 95%", _MEASURE), pl.when(_MEASURE.is_in(TESTED)).then(_interval(".1f"))),
+]
+_LEAD = [
+    (_MEASURE, _number(form="+.1f")),
+    (pl.format("{}, 95%", _MEASURE), _interval("+.1f")),
+    (pl.format("{}, test", _MEASURE), _TEST),
+]
+_TRIAL = pl.when(_MEASURE.is_in(["learning_rate", "temperature"])).then(_number(form="g"))
+_TEXT_TOWER = _TRIAL.when(_MEASURE.is_in([VALIDATION, *TESTED])).then(_SPREAD)
+_CHANGED = pl.format("{} ({})", _number(), _number("change", "+.1f"))
+_BEYOND = pl.when(_MEASURE == "share").then(_number(form=".2f")).otherwise(_CHANGED)
+_COST = pl.when(_MEASURE.str.starts_with("vision")).then(_number(form=".2f")).otherwise(_number(form=".0f"))
 
 
 CLAIM = Section(
@@ -87,7 +68,7 @@ CLAIM = Section(
     "has the text tower that validation prefers. Each group is represented by the method with the highest "
     "mean on the test split.",
     {"measure": "measure", "ahead of": "variant"},
-    _claim,
+    [(_DATASET, pl.concat_str(_number(form="+.1f"), _RIVAL, ignore_nulls=True))],
 )
 COMBINER_CLAIM = replace(
     CLAIM,
@@ -103,21 +84,21 @@ OF_A_DATASET = (
         "Mean ± standard deviation over the seeds. Intervals are of 95%, with families drawn with "
         "replacement. Where two text towers were trained, the one is shown that validation prefers.",
         {"method": "method", "text tower": "text_tower", "seeds": "seeds"},
-        _method,
+        _METHOD,
     ),
     Section(
         "leads",
         "The hybrid against each method on `{}`",
         "Points that the hybrid is ahead. The 95% interval and p are over families.",
         {"method": "method"},
-        _lead,
+        _LEAD,
     ),
     Section(
         "leads of the combiner",
         "The combiner that starts from the hybrid, against each method on `{}`",
         "Points that `hybrid_combiner` is ahead. The 95% interval and p are over families.",
         {"method": "method"},
-        _lead,
+        _LEAD,
     ),
 )
 OF_ALL = (
@@ -126,7 +107,7 @@ OF_ALL = (
         "R@1 by kind of modification",
         "Mean over the seeds. Each method has the text tower that validation prefers.",
         {"dataset": "dataset", "method": "method"},
-        lambda row: {row["variant"]: _value(row)},
+        [(_VARIANT, _number())],
     ),
     Section(
         "text towers",
@@ -134,7 +115,7 @@ OF_ALL = (
         "Learning rate and temperature are of the trial that validation prefers. The validation figure is "
         "of the first seed.",
         {"dataset": "dataset", "method": "method", "text tower": "text_tower"},
-        _text_tower,
+        [(_MEASURE, _TEXT_TOWER)],
     ),
     Section(
         "ablations",
@@ -142,7 +123,7 @@ OF_ALL = (
         "One seed, the hybrid's learning rate. A similarity that is left out takes no part in training, in "
         "the choice of weights or in the query.",
         {"": "variant"},
-        lambda row: {f"{row['measure']}, {row['dataset']}": _value(row)},
+        _MEASURE_OF_DATASET,
     ),
     Section(
         "learning",
@@ -150,7 +131,7 @@ OF_ALL = (
         "One seed, the hybrid's learning rate. The queries are drawn at random; gallery, validation and "
         "epochs stay, so with fewer queries there are fewer steps.",
         {"tuned on": "variant"},
-        lambda row: {f"{row['measure']}, {row['dataset']}": _value(row)},
+        _MEASURE_OF_DATASET,
     ),
     Section(
         "quality",
@@ -158,14 +139,14 @@ OF_ALL = (
         "One seed, the hybrid's learning rate. Interpretations and pseudo captions are written by rule, and "
         "each fact is left out, or said wrongly, with this probability: of train, validation and test.",
         {"texts": "variant"},
-        lambda row: {f"{row['measure']}, {row['dataset']}": _value(row)},
+        _MEASURE_OF_DATASET,
     ),
     Section(
         "terms",
         "Each similarity alone, of the untuned and of the tuned encoder",
         "One seed, the hybrid's encoder. `triplet` has a mixture that is chosen for it alone.",
         {"dataset": "dataset", "similarity": "method"},
-        _term,
+        [(pl.format("{}, {}", _MEASURE, pl.col("text_tower").replace(FROZEN, UNTUNED)), _number())],
     ),
     Section(
         "few queries",
@@ -173,7 +154,7 @@ OF_ALL = (
         "The hybrid of one seed on the test split, with weights and mixture chosen on so many validation "
         "queries: the mean of five draws of them. Validation has chosen the epoch of the tuned tower before.",
         {"dataset": "dataset", "text tower": "text_tower", "chosen": "variant"},
-        lambda row: {row["measure"]: _value(row)},
+        [(_MEASURE, _number())],
     ),
     Section(
         "traps",
@@ -181,7 +162,7 @@ OF_ALL = (
         "One seed. Twins are other images with the target's graph. Other edits are the targets of other "
         "queries with the same reference. The remaining traps are one fact from the target.",
         {"dataset": "dataset", "method": "method"},
-        lambda row: {row["variant"]: _value(row)},
+        [(_VARIANT, _number())],
     ),
     Section(
         "transfer",
@@ -189,7 +170,7 @@ OF_ALL = (
         "One seed. Weights and mixture are those of the dataset that it was tuned on. The untuned encoder "
         "has those of the dataset that is tested.",
         {"tuned on": "variant"},
-        lambda row: {f"tested on {row['dataset']}": _value(row)},
+        [(pl.format("tested on {}", _DATASET), _number())],
     ),
     Section(
         "beyond",
@@ -198,7 +179,7 @@ OF_ALL = (
         "chosen on validation; with 0 the view is not used. Interpretations of gallery images are more than "
         "a query gives, so no other table uses them.",
         {"dataset": "dataset", "": "variant"},
-        _beyond,
+        [(_MEASURE, _BEYOND)],
     ),
     Section(
         "cost",
@@ -208,7 +189,7 @@ OF_ALL = (
         "the references and targets of the batch. That step reads and decodes nothing, and has no negatives "
         "beyond the batch and no cached features.",
         {"dataset": "dataset"},
-        _cost,
+        [(_MEASURE, _COST)],
     ),
 )
 
@@ -239,10 +220,9 @@ def _tables(figures: pl.DataFrame, layout: str) -> Iterator[tuple[str, str, str]
 
 def _table(section: Section, figures: pl.DataFrame, layout: str) -> str:
     """Lines and columns in the order in which the figures first name them; a cell may be empty."""
-    lines: dict[Sequence[str], dict[str, str]] = {}
-    for row in figures.iter_rows(named=True):
-        name = tuple(str(row[column]) for column in section.names.values())
-        lines.setdefault(name, {}).update(section.cells(row))
-    headers = list(dict.fromkeys(header for cells in lines.values() for header in cells))
-    body = [[*name, *(cells.get(header, "") for header in headers)] for name, cells in lines.items()]
-    return tabulate(body, [*section.names, *headers], tablefmt=layout, disable_numparse=True)
+    names = {f"name {header}": pl.col(column).cast(pl.String) for header, column in section.names.items()}
+    cells = pl.concat_list(pl.struct(header=header, text=text) for header, text in section.cells)
+    filled = figures.select(**names, cell=cells).explode("cell").unnest("cell").drop_nulls("text")
+    wide = filled.pivot("header", index=list(names), values="text", aggregate_function="last").fill_null("")
+    headers = [*section.names, *wide.columns[len(names) :]]
+    return tabulate(wide.rows(), headers, tablefmt=layout, disable_numparse=True)

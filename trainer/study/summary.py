@@ -1,11 +1,12 @@
-"""Means and deviations over seeds, intervals and tests over families, of methods on one dataset."""
+"""Means and deviations over seeds, intervals and tests over families, of every method."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.base.progress import Progress
 from trainer.retrieval.metrics import MEAN_OF
@@ -13,48 +14,12 @@ from trainer.study.jobs import TEST
 from trainer.study.plan import Job, studied
 from trainer.study.run import Evidence, Results
 from trainer.study.significance import bootstrap_interval, paired_p_value
+from trainer.study.tidy import VALIDATION, in_order
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
 TESTED = ("R@1", "mean_recall")
+PREFERRED = pl.col("text_tower") == pl.col("text_tower").first().over("dataset", "method")  # see `compare`
 Values = NDArray[np.float64]  # (Q,), of one measure a query, in percent
-
-
-@dataclass(frozen=True)
-class MethodFigures:
-    """A method with one text tower on one dataset, in percent on the test split.
-
-    Attributes:
-        text_tower: `frozen` or `tuned`.
-        jobs: one for each seed.
-        mean, deviation: measure -> over the seeds; the deviation is None with one seed.
-        interval: measure -> 95%, families drawn with replacement, each query's value a mean over the seeds.
-        validation: mean recall of the first seed.
-    """
-
-    text_tower: str
-    jobs: tuple[Job, ...]
-    mean: dict[str, float]
-    deviation: dict[str, float | None]
-    interval: dict[str, tuple[float, float]]
-    validation: float
-
-
-Compared = Mapping[str, Sequence[MethodFigures]]  # by method, its text towers from the best on validation on
-
-
-@dataclass(frozen=True)
-class Lead:
-    """The lead of one of our methods over another one, in points of a measure, on one dataset.
-
-    Attributes:
-        interval: 95%, families drawn with replacement.
-        p: two-sided, by random sign flips of families.
-    """
-
-    over: str
-    difference: float
-    interval: tuple[float, float]
-    p: float
 
 
 def values(ranks: Sequence[int], precision: Sequence[float], measure: str) -> Values:
@@ -66,81 +31,80 @@ def values(ranks: Sequence[int], precision: Sequence[float], measure: str) -> Va
     return 100 * np.mean([rank <= level for level in levels], axis=0)
 
 
-def method_figures(evidence: Evidence, job: Job, families: Sequence[str]) -> MethodFigures:
-    """The figures of a method over its seeds.
+def compare(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Every method with each of its text towers, in percent on the test split.
 
     Args:
-        job: one of its seeds.
-        families: of the test queries, Q names.
+        families: of the test queries of each dataset, Q names.
+
+    Returns:
+        A row for each dataset, method (in the evaluation's order), `text_tower` (the one that validation
+        prefers is first) and measure. `learning_rate`, `temperature` and `validation mean_recall` are of the
+        first of the `seeds`. `queries`: Q values, each a mean over the seeds. `value` is the mean of them,
+        `deviation` over the seeds, null with one; `low` and `high` as of `_interval`.
     """
-    jobs = _seeds(evidence.results, job)
-    mean, deviation, interval = {}, {}, {}
-    for measure in MEASURES:
-        by_seed = _seed_values(evidence.results, jobs, measure)  # (S, Q)
-        mean[measure] = float(by_seed.mean())
-        deviation[measure] = float(by_seed.mean(1).std(ddof=1)) if len(jobs) > 1 else None
-        interval[measure] = bootstrap_interval(by_seed.mean(0), families)
-    validation = evidence.results[jobs[0]]["validation"]["mean_recall"]
-    return MethodFigures(job.text_tower, jobs, mean, deviation, interval, validation)
+    jobs = [job for job in evidence.results if not job.hyperparameters or job in evidence.best]
+    bar = Progress(jobs, title="intervals", unit="method")
+    rows = [row for job in bar for row in _over_seeds(evidence.results, job, families[job.dataset])]
+    figures = pl.DataFrame(rows, infer_schema_length=None)
+    figures = figures.sort(VALIDATION, descending=True, maintain_order=True)
+    return in_order(figures, dataset=families, method=studied())
 
 
-def compare(evidence: Evidence, dataset: str, families: Sequence[str]) -> dict[str, list[MethodFigures]]:
-    """Every method's figures, in the evaluation's order; the text tower that validation prefers is first."""
-    jobs = [job for job in evidence.results if job.dataset == dataset]
-    jobs = [job for job in jobs if not job.hyperparameters or job in evidence.best]
-    bar = Progress(jobs, title=f"intervals of {dataset}", unit="method")
-    figures = [method_figures(evidence, job, families) for job in bar]
-    figures.sort(key=lambda tower: -tower.validation)
-    return {method: [tower for tower in figures if tower.jobs[0].method == method] for method in studied()}
-
-
-def leads(
-    evidence: Evidence, compared: Compared, families: Sequence[str], measure: str, ours: str = "hybrid"
-) -> dict[str, Lead]:
-    """The lead of `ours` over every other method, each with the text tower that validation prefers."""
-    best = {
-        method: _seed_values(evidence.results, towers[0].jobs, measure).mean(0)
-        for method, towers in compared.items()
+def _over_seeds(results: Results, job: Job, families: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a method with a text tower, of which the job is one seed."""
+    jobs, chosen = _seeds(results, job), job.hyperparameters
+    tower = {
+        "dataset": job.dataset,
+        "method": job.method,
+        "text_tower": job.text_tower,
+        "learning_rate": chosen and chosen.learning_rate,
+        "temperature": chosen and chosen.temperature,
+        VALIDATION: results[jobs[0]]["validation"]["mean_recall"],
+        "seeds": len(jobs),
     }
-    ahead = {method: best[ours] - other for method, other in best.items() if method != ours}
-    return {
-        method: Lead(
-            method,
-            float(points.mean()),
-            bootstrap_interval(points, families),
-            paired_p_value(points, families),
-        )
-        for method, points in ahead.items()
-    }
-
-
-def recall_by(evidence: Evidence, jobs: Sequence[Job], of: Sequence[str]) -> dict[str, float]:
-    """R@1 in percent of each group of test queries, a mean over the seeds.
-
-    Args:
-        of: the group of each test query, Q names.
-    """
-    recall = _seed_values(evidence.results, jobs, "R@1").mean(0)
-    return dict(
-        pl.DataFrame({"group": of, "recall": recall}).group_by("group").mean().sort("group").iter_rows()
-    )
-
-
-def strongest(compared: Compared, methods: Sequence[str], measure: str) -> str:
-    """The method with the highest mean on the test split: the hardest one to be ahead of."""
-    return max(methods, key=lambda method: compared[method][0].mean[measure])
-
-
-def _seed_values(results: Results, jobs: Sequence[Job], measure: str) -> NDArray[np.float64]:
-    """(S, Q): of every seed and query."""
     views = [results[job]["views"][TEST] for job in jobs]
-    return np.stack([values(view["rank"], view["average_precision"], measure) for view in views])
+    for measure in MEASURES:
+        by_seed = np.stack([values(view["rank"], view["average_precision"], measure) for view in views])
+        deviation = by_seed.mean(1).std(ddof=1) if len(jobs) > 1 else None
+        figures = {"measure": measure, "value": by_seed.mean(), "deviation": deviation}
+        queries = by_seed.mean(0)
+        yield {**tower, **figures, **_interval(queries, families), "queries": queries.tolist()}
 
 
-def _seeds(results: Results, job: Job) -> tuple[Job, ...]:
+def leads(compared: pl.DataFrame, families: Mapping[str, Sequence[str]], ours: Sequence[str]) -> pl.DataFrame:
+    """The lead of each of `ours` over every other method, each with the text tower that validation prefers.
+
+    Args:
+        compared: the rows of `compare`.
+        families: of the test queries of each dataset.
+
+    Returns:
+        A row for each of `ours`, measure of `TESTED`, dataset and other `method`, in this order. `value`:
+        points; `low`, `high`: as of `_interval`; `p`: two-sided, by random sign flips of families; `mean`:
+        of the other method.
+    """
+    best = compared.filter(PREFERRED).select("dataset", "method", "measure", "queries", mean="value")
+    own = in_order(best, method=ours, measure=TESTED)
+    own = own.select("dataset", "measure", ours="method", own="queries")
+    pairs = own.join(best, on=["dataset", "measure"], maintain_order="left_right")
+    pairs = pairs.filter(pl.col("ours") != pl.col("method"))
+    tests = []
+    for pair in Progress(pairs.rows(named=True), title="leads", unit="lead"):
+        points, of = np.subtract(pair["own"], pair["queries"]), families[pair["dataset"]]
+        tests.append({"value": points.mean(), "p": paired_p_value(points, of), **_interval(points, of)})
+    return pairs.drop("own", "queries").hstack(pl.DataFrame(tests))
+
+
+def _interval(of_queries: ArrayLike, families: Sequence[str]) -> dict[str, float]:
+    """95%, families drawn with replacement."""
+    return dict(zip(("low", "high"), bootstrap_interval(of_queries, families), strict=True))
+
+
+def _seeds(results: Results, job: Job) -> list[Job]:
     """The job with every seed."""
 
     def seedless(other: Job) -> Job:
         return replace(other, seed=0, keep=False)
 
-    return tuple(sorted((o for o in results if seedless(o) == seedless(job)), key=lambda other: other.seed))
+    return sorted((o for o in results if seedless(o) == seedless(job)), key=lambda other: other.seed)

@@ -111,6 +111,6 @@ def _rivals(params: Params, best: str = "") -> dict[str, set[str]]:
         validation = {"mean_recall": 1.0, "mAP": 1.0}
         results[Job("d", method)] = {"validation": validation, "views": {TEST: view}}
     evidence = Evidence(params, results, [], {}, {}, {})
-    rows = lead_rows(evidence, {"d": compare(evidence, "d", FAMILIES)}, {"d": FAMILIES})
-    claims = [row for row in rows if row["table"] == "claim" and row["dataset"] == "d"]
-    return {label: {row["method"] for row in claims if row["variant"] == label} for label in CLAIMS.values()}
+    families = {"d": FAMILIES}
+    claims = lead_rows(compare(evidence, families), families).filter(table="claim", dataset="d")
+    return {label: set(claims.filter(variant=label)["method"]) for label in CLAIMS.values()}

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from pipeline.base.params import Params
+from trainer.methods.registry import Family
+from trainer.study.figures import CLAIMS, lead_rows
 from trainer.study.jobs import TEST
 from trainer.study.plan import FROZEN, TUNED, Hyperparameters, Job, studied
 from trainer.study.run import Evidence, best_trials
-from trainer.study.summary import compare, leads, strongest, values
+from trainer.study.summary import compare, leads, values
 
 MILD, STEEP = Hyperparameters(0.1, 0.05), Hyperparameters(0.2, 0.05)
-FAMILIES = ["a", "a", "b", "b", "c", "c"]
+FAMILIES = {"d": ["a", "a", "b", "b", "c", "c"]}
 
 
 def result(ranks: list[int], validation: float) -> dict:
@@ -45,23 +47,26 @@ def test_values_are_hits_and_precision() -> None:
 def test_the_trial_and_the_text_tower_that_validation_prefers_stand(evidence: Evidence) -> None:
     assert Job("d", "hybrid", MILD) in evidence.best
     assert Job("d", "hybrid", STEEP) not in evidence.best
-    of = compare(evidence, "d", FAMILIES)
-    assert [one.text_tower for one in of["combiner"]] == [FROZEN, TUNED]  # though the other is better on test
-    assert strongest(of, ("weicom", "combiner"), "R@1") == "combiner"
+    compared = compare(evidence, FAMILIES)
+    towers = compared.filter(method="combiner", measure="R@1")["text_tower"]
+    assert towers.to_list() == [FROZEN, TUNED]  # though the other is better on test
+    claims = lead_rows(compared, FAMILIES).filter(table="claim", dataset="d", measure="R@1")
+    assert claims.filter(method="combiner", variant=CLAIMS[Family.NO_LANGUAGE_MODEL]).height == 1
 
 
 def test_means_and_deviations_are_over_the_seeds(evidence: Evidence) -> None:
-    hybrid = compare(evidence, "d", FAMILIES)["hybrid"][0]
-    assert [job.seed for job in hybrid.jobs] == [0, 1]
-    assert hybrid.mean["R@1"] == pytest.approx(50)
-    assert hybrid.deviation["R@1"] == pytest.approx(np.std([400 / 6, 200 / 6], ddof=1))
-    low, high = hybrid.interval["R@1"]
-    assert low < 50 < high
-    assert compare(evidence, "d", FAMILIES)["weicom"][0].deviation["R@1"] is None
+    of = compare(evidence, FAMILIES).filter(measure="R@1").rows_by_key("method", named=True, unique=True)
+    hybrid = of["hybrid"]
+    assert hybrid["seeds"] == 2
+    assert hybrid["value"] == pytest.approx(50)
+    assert hybrid["deviation"] == pytest.approx(np.std([400 / 6, 200 / 6], ddof=1))
+    assert hybrid["low"] < 50 < hybrid["high"]
+    assert of["weicom"]["deviation"] is None
 
 
 def test_leads_pair_the_queries_and_flip_whole_families(evidence: Evidence) -> None:
-    found = leads(evidence, compare(evidence, "d", FAMILIES), FAMILIES, "R@1")
-    assert found["weicom"].difference == pytest.approx(50)
-    assert found["combiner"].difference == pytest.approx(50 - 100 / 6)
-    assert found["weicom"].p == pytest.approx(0.5, abs=0.03)  # two families of three lead: half of the signs
+    found = leads(compare(evidence, FAMILIES), FAMILIES, ["hybrid"]).filter(measure="R@1")
+    of = found.rows_by_key("method", named=True, unique=True)
+    assert of["weicom"]["value"] == pytest.approx(50)
+    assert of["combiner"]["value"] == pytest.approx(50 - 100 / 6)
+    assert of["weicom"]["p"] == pytest.approx(0.5, abs=0.03)  # two families of three lead: half of the signs
