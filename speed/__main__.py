@@ -11,7 +11,7 @@ from pipeline.base.waiting import soon_sleep
 from speed.figures import read_results, record
 from speed.page import write
 from speed.process import measure_apart
-from speed.registry import MEASUREMENTS, module_of
+from speed.registry import LONG, MEASUREMENTS, module_of
 
 # as `make` sets them; each measurement has a process of its own, which inherits them
 ENVIRONMENT = {
@@ -64,6 +64,8 @@ def _chosen(names: Sequence[str]) -> list[str]:
     try:
         wanted = {module_of(name) for name in names} or set(MEASUREMENTS)
     except KeyError as error:
+        if (command := LONG.get(error.args[0])) is not None:
+            raise typer.BadParameter(f"{error.args[0]} comes from a run of hours: `{command}`") from None
         known = ", ".join(name for figures in MEASUREMENTS.values() for name in figures)
         raise typer.BadParameter(f"no such figure: {error.args[0]}; there are {known}") from None
     return [module for module in MEASUREMENTS if module in wanted]

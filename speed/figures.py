@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -103,14 +103,20 @@ def read_results(file: Path = RESULTS) -> dict[str, dict[str, Any]]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def record(figures: Mapping[str, Figure], names: Sequence[str], file: Path = RESULTS) -> None:
+def record(
+    figures: Mapping[str, Figure],
+    names: Collection[str],
+    file: Path = RESULTS,
+    command: str = "python -m speed {}",
+) -> None:
     """Write the figures of a measurement into the file; the figures of others stay.
 
     Args:
         names: all that the measurement can give; what it did not give this time is removed.
+        command: that gives them, with the place of the figure's name.
     """
     kept = {name: of for name, of in read_results(file).items() if name not in names}
-    new = {name: {**asdict(figure), "command": f"python -m speed {name}"} for name, figure in figures.items()}
+    new = {name: {**asdict(figure), "command": command.format(name)} for name, figure in figures.items()}
     write_metrics(file, kept | new)
 
 

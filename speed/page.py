@@ -8,7 +8,7 @@ from jinja2 import Environment
 
 from speed.figures import ROOT
 from speed.plot import Bar, shown, svg
-from speed.registry import MEASUREMENTS, NEEDS
+from speed.registry import LONG, NAMES, NEEDS
 
 PAGE, PLOT = ROOT / "docs/performance.md", ROOT / "docs/performance.svg"
 _TEMPLATE = """\
@@ -37,6 +37,7 @@ A dashed line stands at 1, where both sides are alike. Figures in seconds and th
 | `{{ name }}` | {{ of.value|number }} | {{ of|spread }} | {{ of.unit }} | {{ of.against|cell }} |
 {% endfor %}
 `speed/results.json` has each figure's command. `speed/registry.py` names the module that measures it.
+The figures of a million rows come from a run of hours: [scaling.md](scaling.md) describes it.
 {% if missing %}
 ## Not measured
 
@@ -61,11 +62,10 @@ def markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The page. Figures stand in the order of the registry, and those that were not measured in a list."""
     environment = Environment(keep_trailing_newline=True)
     environment.filters |= {"cell": _cell, "number": shown, "spread": _spread}
-    names = [name for figures in MEASUREMENTS.values() for name in figures]
     return environment.from_string(_TEMPLATE).render(
         plot=PLOT.name,
-        figures=[(name, results[name]) for name in names if name in results],
-        missing=[(name, _how(name)) for name in names if name not in results],
+        figures=[(name, results[name]) for name in NAMES if name in results],
+        missing=[(name, _how(name)) for name in NAMES if name not in results],
     )
 
 
@@ -73,7 +73,7 @@ def picture(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The plot: what is a ratio or a share, in two groups, since of rates more is better, of times less."""
     groups: dict[str, list[Bar]] = {"Rates and shares: more is better": [], "Times: less is better": []}
     more, less = groups.values()
-    for name in [name for figures in MEASUREMENTS.values() for name in figures if name in results]:
+    for name in filter(results.__contains__, NAMES):
         of = results[name]
         if of["unit"] == "share" or of["unit"].startswith("ratio"):
             (less if of["unit"] == "ratio of seconds" else more).append(
@@ -83,6 +83,8 @@ def picture(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _how(name: str) -> str:
+    if name in LONG:
+        return f"`{LONG[name]}`, hours"
     needs = f", which needs the package {NEEDS[name][1]}" if name in NEEDS else ""
     return f"`python -m speed {name}`{needs}"
 

@@ -1,4 +1,4 @@
-"""All measurements: which module of this folder gives which figures, in the order in which they are run."""
+"""All measurements: which module or command gives which figures, in the order in which they are run."""
 
 import tempfile
 from importlib import import_module
@@ -21,6 +21,11 @@ MEASUREMENTS: dict[str, tuple[str, ...]] = {
     "search": ("search_100k_ms", "search_100k_id_ms", "search_100k_filter_ms", "search_100k_exact_ms"),
     "pairs": ("pairs_100k_seconds", "pairs_100k_mb"),
 }
+LONG = dict.fromkeys(  # a run of hours gives these, so `make bench` does not: the figure, and its command
+    ("million_rows_linear", "million_rows_peak_gib", "million_rows_change_seconds"),
+    "python -m speed.rows --folder rows 100000 1000000",
+)
+NAMES = (*(name for names in MEASUREMENTS.values() for name in names), *LONG)
 NEEDS = {"rank_vs_faiss_flat": ("faiss", "faiss-cpu")}  # a module, and the package that brings it
 
 

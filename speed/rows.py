@@ -4,8 +4,9 @@ Makes a project of each number of images in FOLDER and runs every stage that nee
 of its own. After the captions one scene graph is changed, and the stages up to there run again. A language
 stage asks a server on this machine that answers at once; random unit vectors stand in the place of the embed
 stage.
-Prints a table, and writes the rows into `speed/rows.json`, beside those of other numbers of images. A run
-that was ended goes on with the stage that it had begun, if its folder and the file are there.
+Prints a table, and writes the rows into `speed/rows.json`, beside those of other numbers of images. What all
+of them say goes into docs/scaling.md, its plot and `speed/results.json`. A run that was ended goes on with
+the stage that it had begun, if its folder and the file are there.
 
 Memory is that of the process with all its descendants, looked at 20 times a second in /proc. `memory` is the
 largest sum of their anonymous and shared memory, which the kernel cannot drop. `resident` is the largest sum
@@ -27,19 +28,13 @@ import typer
 
 from pipeline.base.metrics_io import read_metrics, write_metrics
 from pipeline.base.paths import Paths
-from speed import synthetic
-from speed.synthetic import DATASET, ROOT, RulesServer
+from speed import rows_page, synthetic
+from speed.rows_page import CHANGED, LANGUAGE, STAGES
+from speed.synthetic import ROOT, RulesServer
 
 ROWS = Path(__file__).with_name("rows.json")
 COMMAND = "python -m speed.rows --folder FOLDER"
 _LOOK_S = 0.05  # between two looks at the memory
-_LANGUAGE = ("interpret", "caption")
-_TEXTS = ("corpus", "pairs", *_LANGUAGE)
-_CHANGED = ", one graph changed"
-_STAGES = (
-    *_TEXTS, *(f"{stage}{_CHANGED}" for stage in _TEXTS),
-    "features", f"tune {DATASET}", f"evaluate {DATASET}", "report", "pairs made",
-)  # fmt: skip
 _FILLS = {"corpus": ("images", "graphs"), "interpret": ("llm",)}  # the first stage that writes caches
 
 Costs = dict[str, dict[str, Any]]  # what each stage took, by its name: the attributes of `Cost`
@@ -78,15 +73,15 @@ def run(folder: Path, images: int, known: Costs, keep: Callable[[Costs], None]) 
     with RulesServer() as server:
         if not synthetic.is_made(folder):
             synthetic.make(folder, images, server.url)
-        for stage in _STAGES:
+        for stage in STAGES:
             if stage in costs:
                 continue
             if stage in _FILLS:  # an ended run may have filled a part of it
                 for cache in _FILLS[stage]:
                     shutil.rmtree(Paths(folder).cache / cache, ignore_errors=True)
-            if stage.endswith(_CHANGED):
+            if stage.endswith(CHANGED):
                 synthetic.change_graph(folder, images)  # once: it finds nothing to change then
-            costs[stage] = asdict(_run(folder, stage.removesuffix(_CHANGED), server))
+            costs[stage] = asdict(_run(folder, stage.removesuffix(CHANGED), server))
             keep(costs)
 
 
@@ -100,7 +95,7 @@ def _run(folder: Path, stage: str, server: RulesServer) -> Cost:
     asked = server.asked
     cost = _measured(command, folder)
     generated = server.asked - asked
-    if name in _LANGUAGE:
+    if name in LANGUAGE:
         figures = read_metrics(Paths(folder).metrics(name))["all"]
         assert figures["final"]["all_right_rate"] == 1, "the server does not say what a graph says"
     line = f"{cost.seconds:9.1f} s {cost.cpu_seconds:9.1f} s CPU {cost.memory_mib:6} MiB"
@@ -160,20 +155,6 @@ def _descendants(pid: int) -> Iterator[int]:
         yield from _descendants(child)
 
 
-def _table(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """The lines of a table: what each stage took, for each number of images."""
-    sizes = sorted(map(int, rows))
-    yield "| stage | " + " | ".join(f"{size:,} images" for size in sizes) + " |"
-    yield "|---" * (len(sizes) + 1) + "|"
-    for stage in dict.fromkeys(stage for size in sizes for stage in rows[str(size)]["stages"]):
-        cells = []
-        for size in sizes:
-            cost = rows[str(size)]["stages"].get(stage)
-            said = "" if cost is None else f"{cost['cpu_seconds']:.1f} s, {cost['memory_mib']} MiB"
-            cells.append(said + (f", {cost['generated']} texts" if cost and cost["generated"] else ""))
-        yield f"| {stage} | " + " | ".join(cells) + " |"
-
-
 def main(
     images: Annotated[list[int], typer.Argument(min=200, help="Numbers of images, a project each.")],
     folder: Annotated[Path, typer.Option(help="The projects are made in here, and stay.")],
@@ -192,7 +173,9 @@ def main(
             write_metrics(rows, known)
 
         run(project, size, measured, keep)
-    print("\n".join(_table(known)))
+    print("\n".join(rows_page.table(known)))
+    if rows == ROWS:
+        rows_page.write(known)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from speed import page
 from speed.figures import ROOT, read_results
 from speed.plot import LEFT, Bar, shown, svg
-from speed.registry import MEASUREMENTS
+from speed.registry import LONG, MEASUREMENTS, NAMES
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -38,10 +38,10 @@ def test_page_and_plot_are_what_the_figures_give() -> None:
 def test_every_figure_is_whole() -> None:
     for name, of in read_results().items():
         assert of.keys() == {"value", "unit", "against", "command", "low", "high"}, name
-        assert of["command"] == f"python -m speed {name}"
+        assert of["command"] == LONG.get(name, f"python -m speed {name}")
         assert (of["low"] is None) == (of["high"] is None)
         assert of["low"] is None or of["low"] <= of["value"] <= of["high"]
-    assert read_results().keys() <= {name for names in MEASUREMENTS.values() for name in names}
+    assert read_results().keys() <= set(NAMES)
 
 
 @pytest.mark.parametrize(("file", "row", "cell", "name"), QUOTES)
@@ -63,7 +63,7 @@ def test_a_figure_that_was_not_measured_is_named_with_what_it_needs() -> None:
 
 
 def test_a_page_with_every_figure_has_no_list_of_others() -> None:
-    every = {name: _figure(low=1.0, high=2.0) for names in MEASUREMENTS.values() for name in names}
+    every = {name: _figure(low=1.0, high=2.0) for name in NAMES}
     text = page.markdown(every)
     assert "Not measured" not in text and text.count("| 1.50 | 1.00 to 2.00 |") == len(every)
 

@@ -4,10 +4,13 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.base.metrics_io import read_metrics
 from pipeline.base.params import load_params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import IMAGES, PAIRS
@@ -16,7 +19,9 @@ from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.notation import serialise
 from pipeline.graph.scene_graph import graph_from_row, group_objects
 from pipeline.graph.verbalise import verbalise
-from speed import rows, synthetic
+from speed import rows, rows_page, synthetic
+from speed.figures import read_results
+from speed.registry import LONG
 from speed.rows import Cost, Costs, _measured
 from speed.synthetic import DATASET, RulesServer, said
 from stages import corpus, pairs
@@ -103,10 +108,63 @@ def test_an_ended_run_goes_on_with_the_stage_that_it_had_begun(
     monkeypatch.setattr(rows, "_run", stage)
     with pytest.raises(subprocess.CalledProcessError):
         rows.run(project, 300, {}, kept.update)
-    assert list(kept) == ["corpus", "pairs made", "pairs"]
+    assert list(kept) == ["corpus", "pairs"]
     rows.run(project, 300, dict(kept), kept.update)
-    first = ["corpus", "pairs made", "pairs", "interpret"]
-    assert ran[:5] == [*first, "interpret"] and ran[5] == "caption"
-    assert list(kept)[-1] == "caption, one graph changed" and len(kept) == len(ran) - 1
+    assert ran[:5] == ["corpus", "pairs", "interpret", "interpret", "caption"]
+    assert tuple(kept) == rows_page.STAGES and len(kept) == len(ran) - 1
+    (project / "params.yaml").unlink()  # as where the making of the project was ended
     with pytest.raises(FileExistsError):
         rows.run(project, 300, {}, kept.update)
+
+
+def _rows(factor: float = 1.0) -> dict[str, dict[str, Any]]:
+    """What two runs measured, the second of ten times as many images in `factor` times ten times the time."""
+
+    def stages(seconds: float) -> Costs:
+        return {
+            stage: asdict(
+                Cost(seconds, seconds, 100 + place, 200, int(stage == "interpret, one graph changed"))
+            )
+            for place, stage in enumerate(rows_page.STAGES)
+        }
+
+    return {"100000": {"stages": stages(2.0)}, "1000000": {"stages": stages(20.0 * factor)}}
+
+
+def test_the_page_has_the_table_and_keeps_its_words(tmp_path: Path) -> None:
+    page, plot, results = (tmp_path / name for name in ("scaling.md", "scaling.svg", "results.json"))
+    page.write_text(rows_page.PAGE.read_text())
+    results.write_text('{"help_seconds": {"value": 1}}')
+    rows_page.write(_rows(1.5), page, plot, results)
+    text, before = page.read_text(), rows_page.PAGE.read_text()
+    assert "| interpret, one graph changed | 2.00 s, 106 MiB, 1 text | 30.0 s, 106 MiB, 1 text |" in text
+    assert [line for line in text.splitlines() if not line.startswith("|")] == [
+        line for line in before.splitlines() if not line.startswith("|")
+    ]
+    assert rows_page.with_table(text, _rows(1.5)) == text
+    assert plot.read_text().count(">1.50<") == len(rows_page.STAGES)
+    found = read_results(results)
+    assert found["help_seconds"] == {"value": 1}
+    assert {name: round(of["value"], 3) for name, of in found.items() if name in LONG} == {
+        "million_rows_linear": 1.5,
+        "million_rows_peak_gib": round((99 + len(rows_page.STAGES)) / 1024, 3),
+        "million_rows_change_seconds": 4 * 30.0,
+    }
+
+
+def test_no_figure_is_given_before_all_stages_were_run() -> None:
+    whole = _rows()
+    assert rows_page.figures(whole).keys() == LONG.keys()
+    del whole["1000000"]["stages"]["report"]
+    assert not rows_page.figures(whole) and not rows_page.figures({"100000": whole["100000"]})
+
+
+def test_page_and_plot_of_this_project_are_what_was_measured() -> None:
+    known = read_metrics(rows.ROWS)
+    text = rows_page.PAGE.read_text(encoding="utf-8")
+    assert rows_page.with_table(text, known) == text
+    assert rows_page.PLOT.read_text(encoding="utf-8") == rows_page.picture(known)
+    said, measured = read_results(), rows_page.figures(known)
+    assert {name: said[name]["value"] for name in LONG if name in said} == {
+        name: round(of.value, 6) for name, of in measured.items()
+    }
