@@ -37,6 +37,7 @@ READERS = (
     ("data/features", ("tune", "evaluate", "study")),
     ("data/tuned", ("evaluate", "export")),
     ("data/rankings", ("report",)),
+    (".lempo/cache/graphs", ("corpus",)),
     (".lempo/cache/llm", ("interpret", "caption", "cache", "prune")),
     (".lempo/cache/clip_tokens", ("interpret", "caption")),
     (".lempo/cache/file_hashes", ("interpret", "caption")),
@@ -176,6 +177,13 @@ def _outputs(paths: Paths, *names: str) -> str:
             if path.is_file():
                 digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _corpus(params: Params, paths: Paths) -> str:
+    from stages import corpus
+
+    corpus.run(params, paths)
+    return _outputs(paths, "data/corpus", "metrics/corpus.json")
 
 
 def _pairs(params: Params, paths: Paths) -> str:
