@@ -4,11 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -17,7 +15,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import INTERPRETATIONS, PAIRS, PSEUDO_CAPTIONS, SCENE_GRAPHS
 from pipeline.base.tables import read_table
-from pipeline.graph.edits import Edit, apply_edits, edits_from_row
+from pipeline.graph.edits import apply_edits, edits_from_row
 from pipeline.graph.scene_graph import GroupGraph, graph_from_row, group_objects
 from pipeline.vision.features import read_features
 from pipeline.vision.texts import Texts
@@ -121,14 +119,18 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     features = read_features(paths.features(dataset), expected.features(dataset, vlm.identity))
     loaded = load_splits(expected, dataset, features, SPLITS, params.method.reference == "removed")
     expect = expected.pseudo_captions(dataset)
-    samples = _column(paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, "query_id", "alternatives", expect)
-    alternatives = {
-        name: [[sample["text"] for sample in samples[query] if sample["text"]] for query in split.query_ids]
-        for name, split in loaded.items()
-    }
+    captions = read_table(
+        paths.pseudo_captions(dataset), PSEUDO_CAPTIONS, ["query_id", "alternatives"], expect
+    )
+    drawn = pl.col("alternatives").list.eval(pl.element().struct.field("text"))
+    samples = pl.DataFrame(captions).with_columns(
+        drawn.list.filter(pl.element() != "")  # which leaves out null, too
+    )
+    alternatives = {name: _in_order(samples, split.query_ids) for name, split in loaded.items()}
     expect = expected.interpretations(dataset)
-    described = _column(paths.interpretations(dataset), INTERPRETATIONS, "image_id", "text", expect)
-    gallery_texts = {name: list(map(described.get, split.gallery_ids)) for name, split in loaded.items()}
+    described = read_table(paths.interpretations(dataset), INTERPRETATIONS, ["image_id", "text"], expect)
+    interpretations = pl.DataFrame(described)
+    gallery_texts = {name: _in_order(interpretations, split.gallery_ids) for name, split in loaded.items()}
     references = {name: _references(split) for name, split in loaded.items()}
     graphs = _graphs(expected, dataset, {*loaded["test"].gallery_ids}.union(*references.values()))
     said = {image: in_words(graphs.get(image)) for images in references.values() for image in images}
@@ -145,13 +147,13 @@ def load_study_data(params: Params, paths: Paths, dataset: str, vlm: Vlm) -> Stu
     }
     traps = _traps(expected, dataset, loaded["test"], graphs)
     rows = texts.rows(words)
-    described = {name: list(map(graphs.get, images)) for name, images in references.items()}
+    graphs_as_they_are = {name: list(map(graphs.get, images)) for name, images in references.items()}
     edits = _edits(expected, dataset)
     wanted = {
-        name: list(map(_edited, described[name], map(edits.get, split.query_ids)))
+        name: list(map(_edited, graphs_as_they_are[name], _in_order(edits, split.query_ids)))
         for name, split in splits.items()
     }
-    further = alternatives, gallery_texts, described, wanted
+    further = alternatives, gallery_texts, graphs_as_they_are, wanted
     return StudyData(vlm, splits, texts, graphs_of, rows, traps, *further, batch)
 
 
@@ -163,7 +165,7 @@ def count_train_queries(expected: Expected, dataset: str) -> int:
 
 def edits_are_known(expected: Expected, dataset: str) -> bool:
     """Whether every query says which facts it changes, so that a pseudo caption can be written by rule."""
-    return None not in _edits(expected, dataset).values()
+    return not _edits(expected, dataset)["edits"].null_count()
 
 
 def load_model(params: Params, paths: Paths) -> Vlm:
@@ -197,11 +199,10 @@ def text_tower_put_back(model: Any) -> Iterator[None]:
         set_text_state(model, before)
 
 
-def _column(
-    path: Path, schema: pa.Schema, key: str, column: str, expect: Mapping[str, Any]
-) -> dict[str, Any]:
-    table = read_table(path, schema, [key, column], expect)
-    return dict(zip(table[key].to_pylist(), table[column].to_pylist(), strict=True))
+def _in_order(table: pl.DataFrame, ids: Sequence[str]) -> list[Any]:
+    """The values of the second column by their ids in the first one; None for an id that is not there."""
+    key, column = table.columns
+    return pl.DataFrame({key: ids}).join(table, on=key, how="left", maintain_order="left")[column].to_list()
 
 
 def _references(split: Split) -> list[str]:
@@ -215,12 +216,14 @@ def _graphs(expected: Expected, dataset: str, images: set[str]) -> dict[str, Gro
     return {row["image_id"]: group_objects(graph_from_row(row)) for row in rows}
 
 
-def _edits(expected: Expected, dataset: str) -> dict[str, tuple[Edit, ...] | None]:
-    rows = _column(expected.paths.pairs(dataset), PAIRS, "query_id", "edits", expected.pairs(dataset))
-    return {query: edits_from_row(edits) for query, edits in rows.items()}
+def _edits(expected: Expected, dataset: str) -> pl.DataFrame:
+    """The edits of every query by its id, as rows of the table; null where they are not known."""
+    table = read_table(expected.paths.pairs(dataset), PAIRS, ["query_id", "edits"], expected.pairs(dataset))
+    return pl.DataFrame(table)
 
 
-def _edited(graph: GroupGraph | None, edits: tuple[Edit, ...] | None) -> GroupGraph | None:
+def _edited(graph: GroupGraph | None, row: Sequence[Mapping[str, Any]] | None) -> GroupGraph | None:
+    edits = edits_from_row(row)
     return None if graph is None or edits is None else apply_edits(graph, edits)
 
 
