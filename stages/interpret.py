@@ -12,7 +12,7 @@ from pipeline.base.files import identity_hash
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
 from pipeline.base.schemas import SCENE_GRAPHS
-from pipeline.base.tables import read_batches
+from pipeline.base.tables import content_hash, read_batches
 from pipeline.captions.brought import BroughtTexts
 from pipeline.captions.parts import Part, content_of, cut
 from pipeline.captions.pictures import Pictures
@@ -61,7 +61,9 @@ class _Dataset:
     def __init__(self, name: str, settings: Settings, expected: Expected) -> None:
         self._name, self._settings, self._expected = name, settings, expected
         self._limits = Limits(settings.llm.max_groups, settings.llm.max_relations)
-        self._vocabulary = vocabulary_of((), labels_of(self._batches()))
+        self._contents: list[tuple[int, str]] = []  # of each part: how many rows it has, and their hash
+        pictured = settings.llm.images
+        self._vocabulary = vocabulary_of((), labels_of(self._batches() if pictured else self._surveyed()))
         self._checker = Checker(self._vocabulary)
 
     def parts(self) -> Iterator[Part]:
@@ -71,12 +73,25 @@ class _Dataset:
                 texts = brought.among(image.id for image in images)
                 yield Part(self._name, partial(self._rows, images, texts), len(images))
         else:
-            labels = identity_hash(self._vocabulary.labels())
-            for rows in cut(self._batches(), "image_id"):
-                texts = brought.among(rows["image_id"].to_pylist())
-                content = content_of(rows, labels, texts)
-                yield Part(self._name, partial(self._rows, _Images(rows), texts), len(rows), content)
+            labels, parts = identity_hash(self._vocabulary.labels()), _Cut(self._batches())
+            for place, (count, content) in enumerate(self._contents):
+                if brought.left:
+                    rows = parts.at(place)
+                    texts = brought.among(rows["image_id"].to_pylist())
+                    make = partial(self._rows, _Images(rows), texts)
+                else:
+                    texts, make = {}, partial(self._rows_at, parts, place)
+                yield Part(self._name, make, count, content_of(content, labels, texts))
         brought.finish()
+
+    def _surveyed(self) -> Iterator[pa.RecordBatch]:
+        """All rows, of which the sizes and hashes of the parts are noted."""
+        for rows in cut(self._batches(), "image_id"):
+            self._contents.append((len(rows), content_hash(rows)))
+            yield from rows.to_batches()
+
+    def _rows_at(self, parts: "_Cut", place: int) -> Iterator[Row]:
+        return self._rows(_Images(parts.at(place)), {})
 
     def _rows(self, images: Iterable[_Image], texts: Mapping[str, str]) -> Iterator[Row]:
         for image in images:
@@ -123,6 +138,20 @@ class _Dataset:
                 _Image(id, known.get(id), picture, partial(_graph_of, graphs, id))
                 for id, picture in some.items()
             ]
+
+
+class _Cut:
+    """The parts of the scene graph table, which is only read once one is asked for, in ascending order."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._parts = enumerate(cut(batches, "image_id"))
+        self._last: tuple[int, pa.Table] | None = None
+
+    def at(self, place: int) -> pa.Table:
+        """The rows of a part; places must not descend."""
+        while self._last is None or self._last[0] < place:
+            self._last = next(self._parts)
+        return self._last[1]
 
 
 class _Images:

@@ -27,6 +27,11 @@ class BroughtTexts:
         self.unused = 0
         self._first_unused: str | None = None
 
+    @property
+    def left(self) -> bool:
+        """Whether a text has not been asked for yet."""
+        return self._next is not None
+
     def of(self, id: str) -> str | None:
         """The text for a row; None if there is none. Ids must be asked for in ascending order."""
         self._pass(id)

@@ -16,7 +16,6 @@ import pyarrow as pa
 from pipeline.base.code import code_hash
 from pipeline.base.files import identity_hash
 from pipeline.base.kept_parts import KeptParts, ends_part
-from pipeline.base.tables import content_hash
 from pipeline.captions.figures import TableFigures
 from pipeline.captions.rows import Row
 from pipeline.captions.settings import Settings
@@ -131,6 +130,6 @@ def cut(batches: Iterable[pa.RecordBatch], key: str) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(pieces)
 
 
-def content_of(rows: pa.Table, *further: Any) -> str:
-    """The hash of some rows and of what else a part is made from: JSON values."""
-    return identity_hash({"rows": content_hash(rows), "further": list(further)})
+def content_of(rows: str, *further: Any) -> str:
+    """The hash of what a part is made from: the hash of its rows, `content_hash`, and further JSON values."""
+    return identity_hash({"rows": rows, "further": list(further)})
