@@ -197,11 +197,10 @@ def _chunk_ranks(
     not_wrong = answers.right_mask() | answers.removed_mask()  # (B, N)
     inputs = torch.stack([getattr(features, name) for name in QUERY_INPUTS])  # (5, B, D)
     similarities = similarity(inputs, gallery).transpose(0, 1).contiguous()  # (B, 5, N)
+    weights, mixtures = zip(*((one.weights, one.mixture) for one in candidates), strict=True)
     ranks = []
-    for start in range(0, len(candidates), size := max(1, _CHUNK_SCORES // not_wrong.numel())):
-        some = candidates[start : start + size]
-        shares = input_shares(features, [one.weights for one in some], [one.mixture for one in some])
-        scores = torch.bmm(shares.transpose(0, 1), similarities)  # (B, C, N)
+    for some in input_shares(features, weights, mixtures).split(max(1, _CHUNK_SCORES // not_wrong.numel())):
+        scores = torch.bmm(some.transpose(0, 1), similarities)  # (B, C, N)
         right = scores.gather(2, answers.right.clamp(min=0)[:, None].expand(-1, len(some), -1))  # (B, C, R)
         best = right.masked_fill(answers.right[:, None] == NONE, -torch.inf).amax(2, keepdim=True)
         ahead = (scores >= best) & ~not_wrong[:, None]  # a wrong answer with the same score comes first
