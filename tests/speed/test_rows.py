@@ -152,10 +152,15 @@ def test_the_page_has_the_table_and_keeps_its_words(tmp_path: Path) -> None:
     }
 
 
-def test_no_figure_is_given_before_all_stages_were_run() -> None:
+def test_figures_say_which_stages_were_not_run() -> None:
     whole = _rows()
-    assert rows_page.figures(whole).keys() == LONG.keys()
-    del whole["1000000"]["stages"]["report"]
+    assert all("without" not in of.against for of in rows_page.figures(whole).values())
+    for stage in ("report", f"tune {DATASET}"):
+        del whole["1000000"]["stages"][stage]
+    figures = rows_page.figures(whole)
+    assert figures["million_rows_linear"].value == 1 and figures.keys() == LONG.keys()
+    assert figures["million_rows_linear"].against.endswith("all stages, without tune, report")
+    del whole["1000000"]["stages"][f"caption{rows_page.CHANGED}"]
     assert not rows_page.figures(whole) and not rows_page.figures({"100000": whole["100000"]})
 
 
