@@ -133,7 +133,7 @@ def test_tuning_and_evaluation_by_their_queries(folder: Path) -> None:
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
             "git-LFS pointer.*git lfs pull",
         ),
-        (b"\xff" * 20, "it is no safetensors file"),
+        (b"\xff" * 20, "the file is no safetensors file"),
         (b"\2\0\0\0\0\0\0\0{]", "damaged"),
     ],
 )
