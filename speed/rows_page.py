@@ -55,8 +55,7 @@ def figures(rows: Rows) -> dict[str, Figure]:
     both = [stage for stage in STAGES if stage in fewer and stage in more]
     if len(changed) < len(_TEXTS) or not both:
         return {}
-    missing = ", ".join(_named(stage) for stage in STAGES if stage not in both)
-    without = f", without {missing}" if missing else ""
+    of = "all stages" if len(both) == len(STAGES) else ", ".join(map(_named, both))
     seconds = [sum(stages[stage]["cpu_seconds"] for stage in both) for stages in (fewer, more)]
     hungriest = max(both, key=lambda stage: more[stage]["memory_mib"])
     texts = sum(cost["generated"] for cost in changed)
@@ -64,11 +63,9 @@ def figures(rows: Rows) -> dict[str, Figure]:
         Figure(
             seconds[1] / seconds[0] / 10,
             "ratio of seconds",
-            f"ten times the processor's time with 100,000 images, all stages{without}",
+            f"ten times the processor's time with 100,000 images; {of}",
         ),
-        Figure(
-            more[hungriest]["memory_mib"] / 1024, "GiB", f"3 GiB; the most, of {_named(hungriest)}{without}"
-        ),
+        Figure(more[hungriest]["memory_mib"] / 1024, "GiB", f"3 GiB; the most, of {_named(hungriest)}; {of}"),
         Figure(
             sum(cost["seconds"] for cost in changed),
             "seconds",
