@@ -10,6 +10,7 @@ from pipeline.base.errors import Problem
 from pipeline.corpus.json_rows import Repeating
 
 ID_LENGTH = 200
+PATH_LENGTH = 4 * ID_LENGTH
 NAME_LENGTH = 100  # of an object, an attribute or a predicate
 SCENE_LENGTH = 200
 MODIFICATION_LENGTH = 1000
@@ -201,7 +202,7 @@ def identifier(value: object, field: Field) -> str:
 
 def relative_path(value: object, field: Field) -> str:
     """A path inside the dataset's folder."""
-    path = PurePosixPath(text(value, field, 4 * ID_LENGTH))
+    path = PurePosixPath(text(value, field, PATH_LENGTH))
     if path.is_absolute() or ".." in path.parts:
         remedy = "Write the path relative to that folder"
         raise Rejected("the file lies outside the dataset's folder", remedy, field, value)

@@ -122,7 +122,11 @@ class ImageFiles:
     @cached_property
     def _usual_names(self) -> set[str]:
         """Those that need no further look: `checks.relative_path` gives them as they are."""
-        return {name for name in self.names if name.isprintable() and name == name.strip()}
+        return {
+            name
+            for name in self.names
+            if name.isprintable() and name == name.strip() and len(name) <= checks.PATH_LENGTH
+        }
 
     @cached_property
     def _by_real_path(self) -> dict[str, str]:

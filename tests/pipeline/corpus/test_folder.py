@@ -373,3 +373,13 @@ def test_a_folder_is_a_world_or_a_dataset(source: Source) -> None:
     (source.folder / "world.yaml").write_text("theme: tennis")
     with pytest.raises(UserError, match="both"):
         check_source(source.folder)
+
+
+def test_a_path_that_is_too_long_is_rejected_though_the_file_is_there(source: Source) -> None:
+    folder = source.folder.joinpath("images", *("f" * 200 for _ in range(4)))
+    folder.mkdir(parents=True)
+    file = folder / "long.png"
+    file.write_bytes(source.image("train-red").read_bytes())
+    source.graphs[0]["file_name"] = file.relative_to(source.folder).as_posix()
+    (reject, *_) = source.read().rejects.rows
+    assert reject["field"] == "file_name" and "characters" in reject["reason"]
