@@ -152,26 +152,38 @@ def _canonical(array: pa.Array, path: str) -> Iterator[tuple[str, Any]]:
     """
     kind = array.type
     if pa.types.is_string(kind):
-        yield f"{path}#", _values(pc.binary_length(array).fill_null(-1))
-        array = array.fill_null("")
+        yield f"{path}#", _values(_filled(pc.binary_length(array), -1))
+        array = _filled(array, "")
         _, offsets, data = array.buffers()
         if len(array) and data is not None:
             ends = memoryview(offsets).cast("i")[array.offset : array.offset + len(array) + 1]
             yield path, memoryview(data)[ends[0] : ends[-1]]
     elif pa.types.is_list(kind):
-        yield f"{path}#", _values(pc.list_value_length(array).fill_null(-1))
+        yield f"{path}#", _values(_filled(pc.list_value_length(array), -1))
         yield from _canonical(array.flatten(), f"{path}[]")
     elif pa.types.is_struct(kind):
-        yield f"{path}?", _values(array.is_valid().cast(pa.uint8()))
+        yield f"{path}?", _valid(array)
         for part, values in zip(kind, array.flatten(), strict=True):
             yield from _canonical(values, f"{path}.{part.name}")
     elif pa.types.is_boolean(kind):
         yield path, _values(array.cast(pa.uint8()).fill_null(2))
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        yield f"{path}?", _values(array.is_valid().cast(pa.uint8()))
-        yield path, _values(array.fill_null(0))
+        yield f"{path}?", _valid(array)
+        yield path, _values(_filled(array, 0))
     else:
         raise TypeError(f"no hash is defined for columns of type {kind}")
+
+
+def _filled(array: pa.Array, value: Any) -> pa.Array:
+    """The array with a value in the place of its nulls."""
+    return array.fill_null(value) if array.null_count else array
+
+
+def _valid(array: pa.Array) -> memoryview:
+    """A byte for each value: 0 for null, else 1."""
+    if array.null_count:
+        return _values(array.is_valid().cast(pa.uint8()))
+    return memoryview(b"\1" * len(array))
 
 
 def _values(array: pa.Array) -> memoryview:
