@@ -179,20 +179,40 @@ def evaluate_choice(
 def candidate_ranks(
     features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
 ) -> Tensor:
-    """Rank of the best right answer for every candidate: int64 (C, Q).
+    """Rank of the best right answer for every candidate: int64 (C, Q)."""
+    return right_ranks(features, gallery, answers, candidates, 1)[..., 0]
 
-    The similarities of the inputs are computed once. Memory is bounded, whatever Q and N are.
+
+def right_ranks(
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice], first: int
+) -> Tensor:
+    """Ranks of the `first` best right answers for every candidate, best first: int64 (C, Q, first).
+
+    The similarities of the inputs are computed once. Memory is bounded, whatever Q and N are. A query with
+    fewer right answers has any numbers behind theirs.
     """
     size = max(1, _CHUNK_SCORES // (8 * max(1, answers.gallery_size)))
     chunks = []
     for start in range(0, len(features), size):
         rows = slice(start, start + size)
-        chunks.append(_chunk_ranks(features.rows(rows), gallery, answers.rows(rows), candidates))
+        chunks.append(_chunk_ranks(features.rows(rows), gallery, answers.rows(rows), candidates, first))
     return torch.cat(chunks, 1)
 
 
+def mean_average_precision(ranks: Tensor, answers: Answers) -> Tensor:
+    """mAP in percent of every candidate: float64 (C,).
+
+    Args:
+        ranks: of all right answers, (C, Q, R), as `right_ranks` gives them.
+    """
+    count = (answers.right != NONE).sum(1).cpu()  # (Q,)
+    hits = torch.arange(1, ranks.shape[2] + 1, dtype=torch.float64)
+    precision = (hits / ranks).masked_fill(hits > count[:, None], 0.0).sum(2) / count
+    return 100 * torch.stack([queries.mean() for queries in precision])  # each summed in the same order
+
+
 def _chunk_ranks(
-    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
+    features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice], first: int
 ) -> Tensor:
     not_wrong = answers.right_mask() | answers.removed_mask()  # (B, N)
     inputs = torch.stack([getattr(features, name) for name in QUERY_INPUTS])  # (5, B, D)
@@ -202,9 +222,11 @@ def _chunk_ranks(
     for some in input_shares(features, weights, mixtures).split(max(1, _CHUNK_SCORES // not_wrong.numel())):
         scores = torch.bmm(some.transpose(0, 1), similarities)  # (B, C, N)
         right = scores.gather(2, answers.right.clamp(min=0)[:, None].expand(-1, len(some), -1))  # (B, C, R)
-        best = right.masked_fill(answers.right[:, None] == NONE, -torch.inf).amax(2, keepdim=True)
-        ahead = (scores >= best) & ~not_wrong[:, None]  # a wrong answer with the same score comes first
-        ranks.append(ahead.sum(2, dtype=torch.int32).T.cpu() + 1)
+        best = right.masked_fill(answers.right[:, None] == NONE, -torch.inf).topk(first, dim=2).values
+        # a wrong answer with the same score comes first
+        ahead = ((scores >= one[..., None]) & ~not_wrong[:, None] for one in best.unbind(2))
+        places = [place + wrong.sum(2, dtype=torch.int32) for place, wrong in enumerate(ahead, 1)]
+        ranks.append(torch.stack(places, 2).transpose(0, 1).cpu())
     return torch.cat(ranks).long()
 
 
@@ -212,8 +234,11 @@ def _best(
     features: QueryFeatures, gallery: Tensor, answers: Answers, candidates: Sequence[Choice]
 ) -> tuple[Choice, tuple[float, float]]:
     """The best candidate, and its mean recall and mAP, rounded as in `objective`."""
-    recalls = mean_recall(candidate_ranks(features, gallery, answers, candidates))  # (C,)
-    tied = [candidates[index] for index in (recalls >= recalls.max() - 1e-9).nonzero()[:, 0].tolist()]
-    precision = [evaluate_choice(features, gallery, answers, candidate)["mAP"] for candidate in tied]
+    ranks, every = right_ranks(features, gallery, answers, candidates, 1), answers.right.shape[1]
+    recalls = mean_recall(ranks[..., 0])  # (C,)
+    places = (recalls >= recalls.max() - 1e-9).nonzero()[:, 0]
+    tied = [candidates[place] for place in places.tolist()]
+    ranks = ranks[places] if every == 1 else right_ranks(features, gallery, answers, tied, every)
+    precision = mean_average_precision(ranks, answers).tolist()
     highest = max(precision)
     return tied[precision.index(highest)], (round(recalls.max().item(), 9), round(highest, 9))

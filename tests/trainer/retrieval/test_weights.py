@@ -13,7 +13,9 @@ from trainer.retrieval.weights import (
     choose,
     evaluate_choice,
     floored,
+    mean_average_precision,
     mixture_grid,
+    right_ranks,
     search,
     simplex_grid,
 )
@@ -41,11 +43,16 @@ def test_ranks_of_candidates_are_those_of_ranking_each(
     answers = random_answers(12, 30, 3, most_right)
     candidates = [Choice(w, m) for w in simplex_grid(2) for m in mixture_grid(2)]
     whole = candidate_ranks(features, gallery, answers, candidates)
-    for choice, ranks in zip(candidates, whole, strict=True):
+    of_all = right_ranks(features, gallery, answers, candidates, answers.right.shape[1])
+    precision = mean_average_precision(of_all, answers)
+    for choice, ranks, own in zip(candidates, whole, precision.tolist(), strict=True):
         query = choice.queries(features)
         assert torch.equal(ranks, rank_all(dot_scores(query, gallery), answers).rank)
+        assert own == evaluate_choice(features, gallery, answers, choice)["mAP"]
     monkeypatch.setattr(weights, "_CHUNK_SCORES", 600)  # a few queries and a few candidates at a time
     assert torch.equal(candidate_ranks(features, gallery, answers, candidates), whole)
+    of_all = right_ranks(features, gallery, answers, candidates, answers.right.shape[1])
+    assert torch.equal(mean_average_precision(of_all, answers), precision)
 
 
 def _only(part: str, seed: int = 5) -> tuple[QueryFeatures, torch.Tensor]:
