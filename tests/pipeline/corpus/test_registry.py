@@ -103,6 +103,25 @@ def test_images_alone_have_the_split_of_their_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"annotations.xml": "<annotations/>", "via.json": {}, "notes.txt": ""},
+            "annotations.xml and 1 more",
+        ),
+        ({"via.json": {}, "scene_graphs.json": []}, ""),
+        ({"a.png.aux.xml": "<PAMDataset/>", ".cache/x.csv": "", "README.txt": "x"}, ""),
+    ],
+)
+def test_annotations_of_no_kind_are_named(
+    files: dict[str, Any], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    read(KINDS["images alone"], tmp_path, files)
+    assert (f"but {said}." in caplog.text) if said else not caplog.text
+
+
+@pytest.mark.parametrize(
     ("path", "file_too", "split"),
     [
         ("train2017/a.jpg", False, "train"),
