@@ -186,3 +186,11 @@ def test_a_pointer_of_git_lfs_is_named() -> None:
     with pytest.raises(UnusableImage, match="git-LFS pointer") as caught:
         decode(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     assert "git lfs pull" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP"])
+def test_of_several_pages_the_first_is_taken(kind: str) -> None:
+    first, second = (Image.new("RGB", (20, 10), colour) for colour in ("red", "blue"))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    found = decode(_bytes(first, kind, save_all=True, append_images=[second], **options))
+    assert found.convert("RGB").getextrema() == ((255, 255), (0, 0), (0, 0))
