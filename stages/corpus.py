@@ -173,6 +173,15 @@ def _count_near_duplicates(corpus: Corpus) -> None:
     corpus.notes.count("near_duplicates_across_splits", count, "; ".join(shown))
 
 
+def _nothing(name: str, corpus: Corpus, folder: Path) -> UserError:
+    tiles = sum(corpus.notes.counts[kind] for kind in ("tiles_empty", "tiles_cut", "tiles_few_or_many"))
+    if name == "images" and tiles:
+        reason = f"the dataset has no images: each of its {tiles} tiles was left out, for reasons in the log"
+        remedy = "Change corpus.tile_size, corpus.tile_drop_cut or corpus.tile_objects"
+        return UserError(reason, remedy, file=folder)
+    return UserError(f"the dataset has no {name}", "Add some", file=folder)
+
+
 def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:
     """Errors for tables without rows or with too many rejects, and for images or places in several splits."""
     allowed, errors, needed = params.max_reject_share, [], brought(folder)
@@ -185,7 +194,7 @@ def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserErro
             )
             errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
         elif name in needed and not getattr(corpus, name).num_rows:
-            errors.append(UserError(f"the dataset has no {name}", "Add some", file=folder))
+            errors.append(_nothing(name, corpus, folder))
     if (shared := corpus.notes.counts["shared_images"]) and not params.allow_shared_images:
         reason = (
             f"image files that stand in more than one split, byte for byte: {shared}. "

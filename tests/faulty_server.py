@@ -150,7 +150,7 @@ FAULTS: dict[str, Fault] = {
     "UTF-16": _body(lambda a: json.dumps(a).encode("utf-16"), None),
     "Latin-1": _raw(http('{"choices": "\u00e4"}'.encode("latin-1")), error="not understood"),
     # contents
-    "content null": _content(None, "ended the request", False),
+    "content null": _content(None, "ended the request without a text: stop", False),
     "content a list": _content([{"type": "text", "text": "said"}], "not understood"),
     "content a number": _content(1.5, "not understood"),
     "content an object": _content({}, "not understood"),

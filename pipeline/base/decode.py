@@ -23,7 +23,9 @@ RULES = "upright, rescaled to 8 bits"  # features that were made under other rul
 ALL = float("inf")  # as a limit on pixels: the image was checked before
 _PERCENTILES = (2, 98)
 _NOT_8_BITS = "Convert it to 8 bits a channel, grey or RGB"
-_ORIENTATION, _BITS, _SAMPLES, _FORMAT, _NODATA = 0x0112, 258, 277, 339, 42113  # tags of EXIF and TIFF
+# tags of EXIF and TIFF
+_ORIENTATION, _BITS, _PHOTOMETRIC, _SAMPLES, _FORMAT, _NODATA = 0x0112, 258, 262, 277, 339, 42113
+_WHITE_IS_ZERO, _SIGNED = 0, (2,)  # values of _PHOTOMETRIC and _FORMAT
 _TURNS = {
     2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
     7: "TRANSVERSE", 8: "ROTATE_90",
@@ -96,12 +98,13 @@ def decoded(data: bytes, max_pixels: float | None = None) -> Decoded:
             ) from None
         except Exception as error:  # Pillow's plugins raise anything on damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
-            if "cannot identify image file" in reason:  # Pillow adds the address of a buffer
+            unknown = "cannot identify image file" in reason  # Pillow adds the address of a buffer
+            if unknown or "raw mode" in reason:
                 if (depth := _tiff_depth(data)) is not None:
                     raise UnusableImage(
                         f"the image has {depth}, which Pillow cannot read", _NOT_8_BITS
                     ) from None
-                reason = "not in a format that Pillow knows"
+                reason = "not in a format that Pillow knows" if unknown else reason
             raise UnusableImage(f"the image cannot be decoded: {reason}") from None
 
 
@@ -130,7 +133,8 @@ def _opened(data: bytes) -> Decoded:
     turn = _TURNS.get(_orientation(image))
     values = _deep_values(image, raw_mode, data)
     if values is not None:
-        image = Image.fromarray(_rescaled(values, _nodata(image)))
+        white_is_zero = _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
+        image = Image.fromarray(_rescaled(values, _nodata(image), white_is_zero))
     if turn is not None:
         image = image.transpose(Image.Transpose[turn])
     return Decoded(image, turned or turn is not None, values is not None)
@@ -152,11 +156,14 @@ def _raw_mode(image: "Image.Image") -> str:
 
 
 def _deep_values(image: "Image.Image", raw_mode: str, data: bytes) -> "np.ndarray | None":
-    """Values (H, W) or (H, W, 3) of an image of more than 8 bits a channel; None for other images."""
+    """Values (H, W) or (H, W, 3) of an image of more than 8 bits a channel, or of signed ones; else None."""
     import numpy as np
 
+    if image.mode == "L" and _tag(image, _FORMAT) == _SIGNED:
+        return np.asarray(image).view(np.int8)
     if image.mode.startswith(("I", "F")):
-        return np.asarray(image)
+        values = np.asarray(image)
+        return values.view(np.uint32) if raw_mode == "I;32N" else values  # Pillow takes them for signed ones
     layout = re.fullmatch(r"(RGB[AXa]?);16([BLN])", raw_mode)
     if layout is None:
         if re.search(r";16[BLN]$", raw_mode):
@@ -184,12 +191,17 @@ def _loaded_as(data: bytes, raw_mode: str) -> "Image.Image":
 def _nodata(image: "Image.Image") -> float | None:
     """The value that a GeoTIFF names for pixels without data."""
     try:
-        return float(str(getattr(image, "tag_v2", {}).get(_NODATA)).strip("\0 "))
+        return float(str(_tag(image, _NODATA)).strip("\0 "))
     except ValueError:
         return None
 
 
-def _rescaled(values: "np.ndarray", nodata: float | None) -> "np.ndarray":
+def _tag(image: "Image.Image", number: int) -> Any:
+    """The value of a TIFF's tag; None where there is none."""
+    return getattr(image, "tag_v2", {}).get(number)
+
+
+def _rescaled(values: "np.ndarray", nodata: float | None, white_is_zero: bool) -> "np.ndarray":
     """Values as uint8, by the rule above; pixels that are not finite or without data become 0."""
     import numpy as np
 
@@ -202,6 +214,8 @@ def _rescaled(values: "np.ndarray", nodata: float | None) -> "np.ndarray":
     if low == high:
         low, high = float(values[known].min()), float(values[known].max())
     scaled = (np.where(known, values, low).astype(np.float64) - low) * (255 / ((high - low) or 1))
+    if white_is_zero:
+        scaled = np.where(known, 255 - scaled, 0)
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 

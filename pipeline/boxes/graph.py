@@ -33,11 +33,13 @@ class GraphMaker:
     Attributes:
         counts: how many boxes were `boxes_clipped` to their image, and how many `boxes_left_out`, since
             hardly a part is in it, a corner is no number of pixels, or the class names no object.
+        first: the first case of each, in words.
     """
 
     def __init__(self, sizes: Mapping[str, float], colours: bool = False) -> None:
         self._sizes, self._colours = sizes, colours
         self.counts: Counter[str] = Counter()
+        self.first: dict[str, str] = {}
 
     def make(
         self,
@@ -63,7 +65,7 @@ class GraphMaker:
         if self._colours and (image is None or image.size != (width, height)):
             raise ValueError("the colours of objects need the image that their boxes are of")
         rgb = image.convert("RGB") if image is not None and self._colours else None
-        found = (self._thing(box, width, height, rgb) for box in boxes)
+        found = (self._thing(image_id, box, width, height, rgb) for box in boxes)
         things = sorted(
             (thing for thing in found if thing is not None),
             key=lambda t: (t.name, _ORDER[t.cell], t.bbox[1], t.bbox[0], t.bbox, t.looks),
@@ -88,14 +90,19 @@ class GraphMaker:
             ],
         }
 
-    def _thing(self, box: Box, width: int, height: int, image: Image.Image | None) -> Thing | None:
+    def _thing(
+        self, image_id: str, box: Box, width: int, height: int, image: Image.Image | None
+    ) -> Thing | None:
         name = singular(box.name)
-        outline = within_frame(box, width, height) if name and name not in NO_OBJECTS else None
+        if not name or name in NO_OBJECTS:
+            self._count("boxes_left_out", image_id, box, "its class names no object")
+            return None
+        outline = within_frame(box, width, height)
         if outline is None:
-            self.counts["boxes_left_out"] += 1
+            self._count("boxes_left_out", image_id, box, "hardly a part of it is in the image")
             return None
         if outline is not box.outline:
-            self.counts["boxes_clipped"] += 1
+            self._count("boxes_clipped", image_id, box, "it reaches over the edge of the image")
         bbox = bounds(outline)
         looks: list[str | None] = []
         if name in self._sizes and not is_cut(box.bounds, width, height):
@@ -106,6 +113,12 @@ class GraphMaker:
             looks.append(colour_word(image, outline))
         words = tuple(dict.fromkeys(look for look in looks if look))
         return Thing(name, bbox, position_of(bbox, width, height), words)
+
+    def _count(self, kind: str, image_id: str, box: Box, why: str) -> None:
+        self.counts[kind] += 1
+        if kind not in self.first:
+            numbers = ", ".join(f"{value:g}" for value in box.bounds) if box.outline else ""
+            self.first[kind] = f"'{image_id}', {box.name} [{numbers}]: {why}"
 
 
 def _objects(kind: Kind) -> Iterable[dict[str, Any]]:

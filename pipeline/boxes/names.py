@@ -2,17 +2,17 @@
 
 Underscores, hyphens and CamelCase become spaces, capitals become small, and a plural becomes its singular:
 "Ground_Track_Field" is "ground track field", "small-vehicle" is "small vehicle", "Airplanes" is "airplane".
-"other-ship" is "ship", since other than what nobody sees, and "court (tennis)" is "tennis court".
-Codes stay as they are: words with digits ("A220"), and capitals without a vowel or of two letters ("GTF").
-A number alone gets a word, "class 7". Classes that name no object ("others", "ignored regions") are left
-out.
+"other-ship" is "ship", since other than what nobody sees, "court (tennis)" is "tennis court", and "car(s)" is
+"car". Codes stay as they are: words with digits ("A220"), and capitals without a vowel or of two letters
+("GTF"). A number alone gets a word, "class 7". Classes that name no object ("others", "ignored regions") are
+left out.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
 
-from pipeline.graph.plurals import IRREGULAR
+from pipeline.graph.plurals import IRREGULAR, PERHAPS_PLURAL
 
 LONGEST = 100  # characters of a name
 
@@ -62,7 +62,7 @@ def singular(name: str) -> str:
     name = "".join(
         " " if unicodedata.category(c)[0] in "CZ" else c for c in unicodedata.normalize("NFC", name)
     )
-    pieces = _SPACES.sub(" ", _BRACKETED.sub(r"\2 \1", name)).split()
+    pieces = _SPACES.sub(" ", _BRACKETED.sub(r"\2 \1", PERHAPS_PLURAL.sub("", name))).split()
     words = [word for piece in pieces for word in _words(piece)]
     if words[0:1] == ["other"] and len(words) > 1:
         words = words[1:]

@@ -16,7 +16,8 @@ SCHEMA: dict[str, Any] = {
     "required": [KEY],
     "additionalProperties": False,
 }
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # JSON can name half a character
+# JSON can name half a character; nobody sees marks of byte order, of direction and of breaks
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff\ud800-\udfff]")
 _INSTRUCTION = f'\nAnswer with a JSON object that has one key, "{KEY}": a text.'
 
 

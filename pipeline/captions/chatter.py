@@ -18,20 +18,21 @@ _CAPTION = _any(
 )
 _TEXT = _any(
     _CAPTION, "text", "sentences?", "result", "version", "summary", "statement", "modification", "request",
-    "command", "instruction", "wish",
+    "command", "instruction", "wish", "option",
 )  # fmt: skip
 _LATER = _any("final", "modified", "updated", "revised", "corrected", "new")
 _KIND = _any(
     _LATER, "plain", "short", "simple", "concise", "brief", "single", "one", "improved", "rewritten",
     "generated", "suggested", "possible", "pseudo", "image", "aerial", "target", "scene", "graph", "query",
-    "edited", "faithful", "(?:one|two|three|single)-sentence",
+    "edited", "faithful", "alt", "satellite", "remote", "sensing", "drone", "overhead",
+    "(?:one|two|three|single)-sentence",
 )  # fmt: skip
 
 # "Caption:", "Final caption (plain):", "Caption - ", or such words alone on a line
 LABEL = _compiled(
     rf"(?:{_KIND} ){{0,5}}",
     _any(
-        rf"{_any(_TEXT, 'assistant')}(?: #?\d{{1,2}}| \([^()\n]{{1,40}}\))? ?(?::\s*|$)",
+        rf"{_any(_TEXT, 'assistant')}(?: #?\d{{1,2}})?(?: \([^()\n]{{1,40}}\))? ?(?::\s*|$)",
         rf"{_CAPTION} [-\u2014] ",
     ),
 )
@@ -64,6 +65,15 @@ PREFACE = _compiled(
     ),
     r"\s*",
 )
+# The same in other languages: "Hier ist die Bildunterschrift:", "以下是图像描述："
+_CAPTION_ABROAD = _any(
+    "bildunterschrift", "bildbeschreibung", "beschreibung", "antwort", "légende", "réponse",
+    "descripción", "leyenda", "respuesta", "descrição", "legenda", "resposta", "didascalia", "descrizione",
+    "risposta", "описание", "подпись", "ответ", "标题", "描述", "说明", "答案", "キャプション", "説明",
+    "캡션", "설명", "الوصف", "التعليق",
+)  # fmt: skip
+PREFACE_ABROAD = _compiled(rf"[^:：.!?\n]{{0,60}}{_CAPTION_ABROAD}[^:：.!?\n]{{0,60}}[:：]\s*")
+
 ANNOUNCEMENT = _compiled(  # the same later on, where the words are surely of the caption, or end a line
     r"(?:\A|(?<=[.!?,]) )",
     _any(
@@ -122,6 +132,6 @@ FIRST_REMARK = _compiled(rf"{_REMARK}[^\n]*\n")
 LAST_REMARK = _compiled(
     _any(
         rf"(?:(?<=[.!?])|(?<=[.!?][\"\u201d\u2019\x27)])) {_REMARK}",
-        rf"\n{_any(_REMARK, _SECTION)}",
+        rf"\n(?:[*_#]{{1,6}} ?)?{_any(_REMARK, _SECTION)}",
     )
 )

@@ -1,8 +1,8 @@
 """What models put around a text, and the text without it.
 
-A text loses what the rules at the end of this file name, and nothing else: tokens and tags, a code fence,
-JSON, what stands before a label, a preface, remarks to the reader, headings and marks of markdown, quotes. A
-rule reads lines without needless spaces and returns a part of them, in linear time.
+A text loses what the rules at the end of this file name, and nothing else: tokens and tags, further turns, a
+code fence, JSON, what stands before a label, a preface, remarks to the reader, headings and marks of
+markdown, quotes. A rule reads lines without needless spaces and returns a part of them, in linear time.
 """
 
 import json
@@ -18,15 +18,23 @@ from pipeline.captions.chatter import (
     LABEL_OF_FINAL,
     LAST_REMARK,
     PREFACE,
+    PREFACE_ABROAD,
 )
 
 KEY = "caption"
 MOST_ROUNDS = 8  # what is wrapped more often than this holds no text
 
-_TOKEN = r"(?:<\|[\w:/ -]{1,40}\|?>|</?s>|</?bos>|</?eos>|</?pad>|<(?:start|end)_of_turn>|<turn\||\[/?INST\])"
+_TOKEN = (
+    r"(?:<[|｜][\w:/ ▁-]{1,40}[|｜]?>|</?s>|</?bos>|</?eos>|</?pad>|<(?:start|end)_of_turn>|<turn\||"
+    r"\[/?INST\])"
+)
 _OPENING_TOKENS = re.compile(rf"(?:\s*{_TOKEN}(?:(?:assistant|model)\b:?)?)+\s*", re.IGNORECASE)
 _TOKENS = re.compile(_TOKEN, re.IGNORECASE)
 _TAGS = re.compile(r"<(/?)(?:final[_ -]?)?(?:answer|caption|output|response|result|final)>", re.IGNORECASE)
+_LAYOUT = re.compile(r"</?(?:p|br|div) ?/?>", re.IGNORECASE)
+_EMPHASIS = re.compile(r"</?(?:b|i|em|strong|span)>", re.IGNORECASE)
+_TURN = re.compile(r"\n(?:#{1,6} )?(?:human|user) ?:|\n#{1,6} (?:instruction|input)s? ?:", re.IGNORECASE)
+_BOX = "\\boxed{"
 _FENCE = re.compile(r"```+|~~~+")
 _LANGUAGE = re.compile(r"[ \t]*[\w+-]{0,20}[ \t]*\n")
 _OBJECT = re.compile(r"\{\s*[\"'}]")
@@ -50,6 +58,8 @@ _QUOTES = {
     "\u2018": "\u2019",
     "\u00ab": "\u00bb",
     "\u201e": "\u201c",
+    "\u300c": "\u300d",
+    "\u300e": "\u300f",
     "`": "`",
 }
 
@@ -110,6 +120,30 @@ def _without_tokens(text: str) -> str:
     start = opening.end() if opening else 0
     end = _TOKENS.search(text, start)
     return text[start : end.start() if end else None]
+
+
+def _before_next_turn(text: str) -> str:
+    """What stands before a turn of the user, whom some models speak for; it must be a sentence of its own."""
+    turn = _TURN.search(text)
+    if turn is None or not text[: turn.start()].endswith(_ENDS):
+        return text
+    announced = INTERJECTION.match(text) or PREFACE.match(text)
+    return text if announced and turn[0].startswith("\n#") else text[: turn.start()]
+
+
+def _without_html(text: str) -> str:
+    return _EMPHASIS.sub("", _LAYOUT.sub(" ", text))
+
+
+def _inside_box(text: str) -> str:
+    """What stands in the last `\\boxed{}`, in which models of mathematics put an answer."""
+    start = text.rfind(_BOX)
+    if start < 0:
+        return text
+    inside, end, _ = text[start + len(_BOX) :].rpartition("}")
+    if inside.startswith("\\text{"):
+        inside = inside.removeprefix("\\text{").removesuffix("}")
+    return inside if end else text
 
 
 def _inside_tags(text: str) -> str:
@@ -190,7 +224,7 @@ def _without_marks(text: str) -> str:
 
 
 def _without_preface(text: str) -> str:
-    start = INTERJECTION.match(text) or PREFACE.match(text)
+    start = INTERJECTION.match(text) or PREFACE.match(text) or PREFACE_ABROAD.match(text)
     return text[start.end() :] if start else text
 
 
@@ -217,6 +251,9 @@ def _without_quotes(text: str) -> str:
 
 _RULES: tuple[Callable[[str], str], ...] = (
     _without_tokens,
+    _before_next_turn,
+    _without_html,
+    _inside_box,
     _inside_tags,
     _inside_fence,
     _out_of_json,

@@ -1,7 +1,9 @@
 """Reader of COCO files: one JSON object with `images`, `annotations` and `categories`, in any order."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +15,16 @@ from pipeline.corpus.annotations import Annotations, ImageFile, Kind
 from pipeline.corpus.checks import Record, Rejected
 from pipeline.corpus.json_rows import read_members
 from pipeline.corpus.layout import head, listing, split_of
-from pipeline.corpus.reading import Reading, Row, attributes_of, check_size, corners, numbers
+from pipeline.corpus.reading import (
+    Reading,
+    Row,
+    attributes_of,
+    check_size,
+    corners,
+    numbers,
+    rotation_of,
+    turned,
+)
 from pipeline.corpus.spool import Spool
 from pipeline.corpus.tables import Notes, Rejects
 
@@ -37,7 +48,11 @@ def _is_coco(folder: Path, name: str) -> bool:
     start = head(folder / name)
     if _COLLECTION.search(start) or start.lstrip()[:1] == "[":
         return False
-    return bool(_NAMES.fullmatch(bare) or (start.lstrip()[:1] == "{" and _LISTS.search(start)))
+    if _NAMES.fullmatch(bare):
+        return True
+    lists = set(_LISTS.findall(start)) if start.lstrip()[:1] == "{" else set()
+    # Label Studio writes its classes alone into a file beside YOLO's
+    return bool(lists) and (lists != {"categories"} or not start.rstrip().endswith("}"))
 
 
 def read(
@@ -132,9 +147,10 @@ class _Contents:
                 row.count("crowds_left_out", error)
                 return
             unique = None if annotation_id is None else annotation.identifier("id")
-            outline = _outline(annotation, row)
-            words = attributes_of(annotation.get("attributes"))
-            if not self.annotations.add(image_id, [number, category, outline, words], unique):
+            words = annotation.get("attributes")
+            degrees = rotation_of(words)
+            found = [number, category, _outline(annotation, row, degrees), attributes_of(words), degrees != 0]
+            if not self.annotations.add(image_id, found, unique):
                 reason = "the id of an annotation stands twice; the first holds"
                 raise Rejected(reason, "Give each annotation its own id", "id", annotation_id)
         except Rejected as error:
@@ -177,11 +193,11 @@ class _Contents:
         return further
 
     def _box(self, stored: list[Any]) -> tuple[int, Box | Rejected]:
-        number, category, outline, words = stored
+        number, category, outline, words, oriented = stored
         if category not in self.categories:
             reason = "the list 'categories' does not hold the category of the annotation"
             return number, Rejected(reason, "Add it, or remove the annotation", "category_id", category)
-        return number, Box(self.categories[category], corners(outline), attributes=tuple(words))
+        return number, Box(self.categories[category], corners(outline), oriented, tuple(words))
 
 
 def _shallow(value: Any) -> Any:
@@ -197,8 +213,8 @@ def _shallow(value: Any) -> Any:
     )
 
 
-def _outline(annotation: Record, row: Row) -> list[float]:
-    """Coordinates of an annotation's polygon, if it has one of a single part, else of its box.
+def _outline(annotation: Record, row: Row, degrees: float) -> list[float]:
+    """Coordinates of an annotation's polygon, if it has one of a single part, else of its turned box.
 
     Raises:
         Rejected: it has neither a box nor a polygon.
@@ -220,6 +236,8 @@ def _outline(annotation: Record, row: Row) -> list[float]:
     x, y, w, h = box
     if w <= 0 or h <= 0:
         raise Rejected("the box has no area", "Correct the box", "bbox", value)
+    if degrees:
+        return list(chain.from_iterable(turned(x + w / 2, y + h / 2, w, h, math.radians(degrees))))
     return [x, y, x + w, y, x + w, y + h, x, y + h]
 
 

@@ -61,12 +61,12 @@ def _box(line: str, number: int, row: Row) -> Box | Rejected:
         reason = "the line has fewer than eight coordinates and a class"
         return Rejected(reason, "Write x1 y1 x2 y2 x3 y3 x4 y4 class difficulty", None, line)
     *names, last = fields[8:]
-    difficulty = last if names and last.isdecimal() else "0"
+    difficulty = as_number(last[:100]) if names else None
     try:
-        name = checks.name(" ".join(names if names and last.isdecimal() else fields[8:]), "class")
+        name = checks.name(" ".join(fields[8:] if difficulty is None else names), "class")
         box = Box(name, corners(numbers(fields[:8], "coordinates")), oriented=True)
     except Rejected as error:
         return error
-    if int(difficulty[:10]) > 0:
+    if difficulty is not None and difficulty > 0:
         row.count("difficult_boxes", Rejected("the box is difficult", "It is kept", None, line), number)
     return box

@@ -169,10 +169,10 @@ class _File:
 
     def _named(self, properties: Mapping[str, Any]) -> ImageFile | None:
         for key in IMAGE:
-            if properties.get(key) is None:
+            if (value := Record(properties).optional(key)) is None:
                 continue
             try:
-                name = checks.identifier(properties[key], f"properties.{key}")
+                name = checks.identifier(value, f"properties.{key}")
                 named = self.reading.images.get(name)
                 return named or self.reading.lookup.find(name, "", split_of(self.file))
             except Rejected:
@@ -181,9 +181,9 @@ class _File:
         return None
 
     def _class(self, properties: Mapping[str, Any], number: int) -> str:
-        by_name = {str(key).lower(): value for key, value in properties.items()}
+        by_name = Record({str(key).lower(): value for key, value in properties.items()})
         wanted = CLASS if self.class_property is None else (self.class_property.lower(),)
-        found = {key: by_name[key] for key in wanted if by_name.get(key) not in (None, "")}
+        found = {key: value for key in wanted if (value := by_name.optional(key)) is not None}
         if not found:
             reason, keys = "no property names the class", ", ".join(wanted)
             raise Rejected(reason, f"Add one of {keys}", "properties")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from pipeline.base.errors import UserError
 from pipeline.base.images import SUFFIXES
@@ -78,11 +79,14 @@ class ImageFiles:
         return file in self._listed_names or os.path.lexists(self.folder / file)
 
     def meant(self, missing: str) -> str | None:
-        """The one file in `images/` that a name without a file can mean: other folder, case or ending."""
+        """The one file in `images/` that a name without a file can mean.
+
+        It may differ in folder, case or ending, or be percent-encoded.
+        """
         path = PurePosixPath(missing.replace("\\", "/"))
         if (inside := self._by_name.get(_normal(self._below(str(path))))) is not None:
             return inside
-        for key in (path.name, path.stem):
+        for key in (path.name, path.stem, unquote(path.name)):
             alike = self._alike.get(_normal(key).casefold(), [])
             if alike:
                 return alike[0] if len(alike) == 1 else None
@@ -193,7 +197,7 @@ def images_top(folder: Path) -> str:
 
 def name_in_images(file: str) -> str:
     """A file's name from the folder `images/`, in composed Unicode."""
-    return _normal(file.removeprefix(f"{IMAGES_FOLDER}/"))
+    return _normal(file.removeprefix("./").removeprefix(f"{IMAGES_FOLDER}/"))
 
 
 def is_hidden(name: str) -> bool:

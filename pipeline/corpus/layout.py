@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.base.errors import UserError
+from pipeline.base.files import is_lfs_pointer
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.image_files import is_file, is_folder, is_hidden
 from pipeline.corpus.json_rows import encoding_of
@@ -20,6 +21,7 @@ _BESIDE_SPLITS = {
 }  # fmt: skip
 _HEAD = 1 << 16  # bytes that are looked at to tell what a file holds
 TEXT_BYTES = 64 << 20  # the most that one file about one image can need
+_POINTER = "the file is a git-LFS pointer, not the file itself", "Run `git lfs pull`"
 
 
 def listing(folder: Path) -> list[str]:
@@ -82,12 +84,18 @@ def _words(name: str) -> list[str]:
 
 
 def head(path: Path) -> str:
-    """The first characters of a file, whatever it holds; empty if it cannot be read."""
+    """The first characters of a file, whatever it holds; empty if it cannot be read.
+
+    Raises:
+        UserError: it is a git-LFS pointer, so nothing tells what it holds.
+    """
     try:
         with open(path, "rb") as file:
             data = file.read(_HEAD)
     except OSError:
         return ""
+    if is_lfs_pointer(data):
+        raise UserError(*_POINTER, file=path)
     return data.decode(encoding_of(data), "replace").removeprefix("\ufeff")
 
 
@@ -95,15 +103,18 @@ def read_bytes(path: Path) -> bytes:
     """A file about one image.
 
     Raises:
-        Rejected: it is too large, or cannot be read.
+        Rejected: it is too large, a git-LFS pointer, or cannot be read.
     """
     try:
         if path.stat().st_size > TEXT_BYTES:
             reason = f"the file has more than {TEXT_BYTES >> 20} MiB, too many for one image"
             raise Rejected(reason, "Replace or remove the file")
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise Rejected(f"the file cannot be read: {error.strerror}", "Check its permissions") from None
+    if is_lfs_pointer(data):
+        raise Rejected(*_POINTER)
+    return data
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:

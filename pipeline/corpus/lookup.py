@@ -4,6 +4,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from pipeline.corpus import checks
 from pipeline.corpus.annotations import ImageFile
@@ -18,7 +19,8 @@ class ImageLookup:
 
     The bare name decides, in any case, else without its ending. Among images of one bare name the one wins
     whose folders are most alike. Names are equal if they are the same text in Unicode, composed or
-    decomposed. An image of another split is never meant.
+    decomposed, and if one of them is the other's address on the web ("a%20b.png?v=1"). An image of another
+    split is never meant.
     """
 
     def __init__(self, images: Mapping[str, ImageFile]) -> None:
@@ -43,11 +45,7 @@ class ImageLookup:
         """
         path = _normal(name.replace("\\", "/"))
         bare = _bare(path)
-        alike = (
-            self._by_name.get(bare.casefold(), [])
-            or self._by_stem.get(bare.casefold(), [])
-            or self._by_stem.get(_stem(bare).casefold(), [])
-        )
+        alike = self._alike(bare) or self._alike(_normal(unquote(bare.partition("?")[0])))
         split = split_of(path) or split
         meant = [image for image in alike if split is None or split_of(image.file) in (None, split)]
         if not meant:
@@ -62,6 +60,13 @@ class ImageLookup:
             reason = f"the name can mean {best[0].file} or {best[1].file}"
             raise Rejected(reason, "Write it with its folder and ending", "file_name", name)
         return best[0]
+
+    def _alike(self, bare: str) -> list[ImageFile]:
+        return (
+            self._by_name.get(bare.casefold(), [])
+            or self._by_stem.get(bare.casefold(), [])
+            or self._by_stem.get(_stem(bare).casefold(), [])
+        )
 
     def claim(self, image: ImageFile, by: str) -> ImageFile:
         """Say that an image was found.

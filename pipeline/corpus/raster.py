@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 DEFAULT_STRETCH = (2.0, 98.0)  # what Pillow's decoding does too
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 254, 256, 257, 258, 262, 274, 277
-_EXTRA_SAMPLES, _FORMAT, _NODATA = 338, 339, 42113
+_PLANAR, _EXTRA_SAMPLES, _FORMAT, _NODATA = 284, 338, 339, 42113
+_IN_PLANES = 2  # a value of _PLANAR: band after band
 _GEO_TAGS = (33550, 33922, 34264)  # pixel scale, tie points, transformation
 _CACHE_MB = 256  # of decoded blocks in each process, where neighbouring windows find them again
 _MASK_FLAG, _MOST_PAGES, _MOST_TILES = 4, 64, 1_000_000
@@ -114,6 +115,8 @@ def why_rasterio(path: Path, tags: Tags, look: Look) -> str | None:
     if tags.masked:
         return "a mask of the pixels without data"
     alpha = any(extra in (1, 2) for extra in _all(values.get(_EXTRA_SAMPLES, 0)))
+    if deep and values.get(_PLANAR) == _IN_PLANES:
+        return f"{channels} in planes"
     if deep and (alpha or look.stretch != DEFAULT_STRETCH or samples not in (1, 3)):
         return channels
     # a pixel of the value 0 is black in any case

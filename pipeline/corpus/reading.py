@@ -219,6 +219,13 @@ def corners(coordinates: Sequence[float]) -> tuple[tuple[float, float], ...]:
     return tuple(zip(coordinates[::2], coordinates[1::2], strict=True))
 
 
+def turned(x: float, y: float, w: float, h: float, angle: float) -> tuple[tuple[float, float], ...]:
+    """Corners of a box of size w x h round (x, y), turned clockwise by an angle in radians."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    ends = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
+    return tuple((x + a * cos - b * sin, y + a * sin + b * cos) for a, b in ends)
+
+
 def check_box(box: Box, image: ImageFile) -> None:
     """Refuse a box of which nothing can be seen.
 
@@ -283,6 +290,11 @@ def attributes_of(values: Any) -> tuple[str, ...]:
         if any(map(str.isalpha, word)) and word.lower() not in ("true", "false", "none", "null"):
             words.append(word)
     return tuple(dict.fromkeys(words))
+
+
+def rotation_of(attributes: Any) -> float:
+    """The degrees by which an object's box is to be turned clockwise, as CVAT writes them; 0 if none."""
+    return as_number(attributes.get("rotation")) or 0.0 if isinstance(attributes, dict) else 0.0
 
 
 _MARKS = {

@@ -76,6 +76,8 @@ def _object(entry: Record, width: int, height: int, notes: Notes) -> dict[str, A
     if name is None and isinstance(names, list) and names:
         name = names[0]
     box = entry.get("bbox")
+    if box in ([], {}):
+        box = None
     if box is None and all(key in entry.values for key in "xywh"):
         box = {key: entry.get(key) for key in "xywh"}
     attributes = []

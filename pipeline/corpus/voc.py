@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from xml.parsers import expat
@@ -14,7 +15,16 @@ from pipeline.corpus import checks
 from pipeline.corpus.annotations import Annotations, ImageFile, Kind
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.layout import head, listing, read_bytes, split_of
-from pipeline.corpus.reading import Reading, Row, attributes_of, check_size, corners, numbers
+from pipeline.corpus.reading import (
+    Reading,
+    Row,
+    attributes_of,
+    check_size,
+    corners,
+    numbers,
+    rotation_of,
+    turned,
+)
 from pipeline.corpus.split_lists import VOC_LISTS, read_lists
 from pipeline.corpus.tables import Notes, Rejects
 
@@ -71,7 +81,8 @@ def _annotations(row: Row, splits: Mapping[str, str]) -> Annotations:
     if (size := root.child("size")) is not None:
         check_size(size.value("width"), size.value("height"), image)
     row.claim(image)
-    found = [_object(entry, row) for entry in root.children if entry.tag == "object"]
+    objects = [entry for parent in (root, *root.all("objects")) for entry in parent.all("object")]
+    found = [_object(entry, row) for entry in objects]
     split = splits.get(image.image_id) or split_of(row.file) or split_of(image.file)
     annotations = Annotations(image.image_id, row.boxes(((None, box) for box in found), image), split)
     further = {
@@ -107,10 +118,11 @@ def _image(row: Row, root: "Element") -> ImageFile:
 
 def _object(entry: "Element", row: Row) -> Box | Rejected:
     try:
-        name = checks.name(entry.value("name") or None, "name")
+        named = entry if entry.value("name") else entry.child("possibleresult") or entry  # FAIR1M
+        name = checks.name(named.value("name") or None, "name")
         words = entry.child("attributes")
         pairs = {} if words is None else dict(map(_attribute, words.children))
-        outline, oriented = _outline(entry)
+        outline, oriented = _outline(entry, rotation_of(pairs))
     except Rejected as error:
         return error
     if entry.value("difficult") not in ("", "0"):
@@ -124,14 +136,17 @@ def _attribute(entry: "Element") -> tuple[str, object]:
     return entry.value("name"), value.lower() == "true" or value
 
 
-def _outline(entry: "Element") -> tuple[tuple[tuple[float, float], ...], bool]:
+def _outline(entry: "Element", degrees: float) -> tuple[tuple[tuple[float, float], ...], bool]:
     if (box := entry.child("bndbox")) is not None:
         x0, y0, x1, y1 = box.numbers("xmin", "ymin", "xmax", "ymax")
         left, right, top, bottom = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+        if degrees:
+            middle = (left + right) / 2, (top + bottom) / 2
+            return turned(*middle, right - left, bottom - top, math.radians(degrees)), True
         return ((left, top), (right, top), (right, bottom), (left, bottom)), False
     if (box := entry.child("robndbox")) is not None:
         if box.child("cx") is not None:
-            return _turned(*box.numbers("cx", "cy", "w", "h", "angle")), True
+            return turned(*box.numbers("cx", "cy", "w", "h", "angle")), True
         ends = ("left_top", "right_top", "right_bottom", "left_bottom")
         return corners(box.numbers(*(f"{axis}_{end}" for end in ends for axis in "xy"))), True
     if (polygon := entry.child("polygon")) is not None:
@@ -140,14 +155,13 @@ def _outline(entry: "Element") -> tuple[tuple[tuple[float, float], ...], bool]:
             return corners([number for point in points for number in point.numbers("x", "y")]), False
         count = max(len(polygon.children) // 2, 3)
         return corners(polygon.numbers(*(f"{axis}{n}" for n in range(1, count + 1) for axis in "xy"))), False
+    if (listed := entry.child("points")) is not None:  # FAIR1M's form: "x,y" in each, the first again at last
+        found = [tuple(numbers(point.text.split(","), "points")) for point in listed.children]
+        if len(found) < 3 or any(len(point) != 2 for point in found):
+            raise Rejected("the object has no outline of points x,y", "Correct it", "points")
+        outline = corners([*chain.from_iterable(found[:-1] if found[0] == found[-1] else found)])
+        return outline, len(outline) == 4
     raise Rejected("the object has no box", "Add its bndbox", "bndbox")
-
-
-def _turned(x: float, y: float, w: float, h: float, angle: float) -> tuple[tuple[float, float], ...]:
-    """Corners of a box of size w x h round (x, y), turned clockwise by an angle in radians."""
-    cos, sin = math.cos(angle), math.sin(angle)
-    ends = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
-    return tuple((x + a * cos - b * sin, y + a * sin + b * cos) for a, b in ends)
 
 
 @dataclass
@@ -160,6 +174,9 @@ class Element:
 
     def child(self, tag: str) -> "Element | None":
         return next((child for child in self.children if child.tag == tag), None)
+
+    def all(self, tag: str) -> list["Element"]:
+        return [child for child in self.children if child.tag == tag]
 
     def value(self, tag: str) -> str:
         """The text of a child; empty if there is none."""
@@ -204,6 +221,9 @@ def parse(data: bytes) -> Element:
     parser.EntityDeclHandler = entity
     try:
         parser.Parse(data, True)
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: odd encodings
+    except expat.ExpatError as error:
         raise Rejected("the file is no XML", "Correct the file", None, error) from None
+    except (ValueError, LookupError) as error:
+        reason = "the file is in an encoding that the reader of XML does not know"
+        raise Rejected(reason, "Save it as UTF-8, and say so in its first line", None, error) from None
     return document.children[0]

@@ -89,10 +89,10 @@ def _from_yaml(names: Any, file: Path) -> dict[int, str]:
             if key is None:
                 raise Rejected("the number of a class is no whole number", "Correct it", "names", number)
             is_number = isinstance(name, int | float) and not isinstance(name, bool)
-            classes[key] = checks.name(str(name) if is_number else name, "names")
+            classes[key] = checks.name(str(name) if is_number else name, f"names[{key}]")
         except Rejected as error:
             reason, remedy = error.reason, error.remedy
-            raise UserError(reason, remedy, file=file, field="names", value=error.value) from None
+            raise UserError(reason, remedy, file=file, field=error.field, value=error.value) from None
     return classes
 
 

@@ -1,7 +1,7 @@
 """A text, once read, compared with a graph: facts found and claims that the graph contradicts."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from pipeline.faithfulness import words
@@ -9,7 +9,7 @@ from pipeline.faithfulness.claims import Reading, RelationClaim
 from pipeline.faithfulness.labels import plain, plain_label, words_of_scene
 from pipeline.faithfulness.matching import match, number_conflict, states_quantity, vague_class
 from pipeline.faithfulness.scenes import Scenes, is_denied, is_scene, said_apart, spellings
-from pipeline.faithfulness.vocabulary import Vocabulary
+from pipeline.faithfulness.vocabulary import Vocabulary, tokenise
 from pipeline.graph.scene_graph import Group, GroupGraph, count_of
 
 _finder = lru_cache(1024)(lambda scene: Scenes(spellings(scene)))
@@ -27,6 +27,7 @@ class Comparison:
         self._text, self._reading, self._graph, self._vocabulary = plain(text), reading, graph, vocabulary
         self._match = match(reading.mentions, graph, vocabulary)
         self._attributes = [vocabulary.meanings(group.attributes) for group in graph.groups]
+        self._free = list(map(_free_looks, graph.groups, self._attributes))
         self._relations = [(s, vocabulary.predicate_of(said), o) for s, said, o in graph.relations]
         self._scene = graph.scene if graph.scene and words_of_scene(graph.scene) else None
         found = _finder(self._scene).find(self._text) if self._scene else ()
@@ -161,7 +162,7 @@ class Comparison:
 
     def _invented_of(self, index: int) -> Iterator[str]:
         """Wrong quantities, attributes and positions of a group, and facts of it that are denied."""
-        group, attributes = self._graph.groups[index], self._attributes[index]
+        group, attributes, free = self._graph.groups[index], self._attributes[index], self._free[index]
         if (number := self._repeated(index)) is not None:
             yield f"{number} {group.name}"
         total = self._match.total(self._match.names[index])
@@ -169,7 +170,7 @@ class Comparison:
             if number_conflict(group, mention, total) and not self._sums_up(index):
                 yield f"{mention.number or mention.vague or 'several'} {group.name}"
             for value in mention.attributes:
-                if value not in attributes:
+                if value not in attributes and value not in free:
                     yield f"{value} {group.name}"
             for value in mention.positions:
                 if value != group.position:
@@ -190,3 +191,9 @@ class Comparison:
                 subject, object_ = self._graph.groups[subjects[0]], self._graph.groups[objects[0]]
                 denied = "not " if claim.denied else ""
                 yield f"{denied}{subject.name} {claim.text} {object_.name}"
+
+
+def _free_looks(group: Group, meanings: Sequence[str | None]) -> set[str]:
+    """Words of attributes that are not searched for, as "black and white"; a text may name these looks."""
+    said = (tokenise(name) for name, meaning in zip(group.attributes, meanings, strict=True) if not meaning)
+    return {word for found in said if words.NEGATIONS.isdisjoint(found) for word in found}

@@ -1,10 +1,10 @@
 """Labels of graphs as the words that a text is searched for; a label that cannot be searched for has none.
 
 Hyphens, underscores, slashes and other punctuation in a label are spaces; so is the joint of CamelCase.
-Articles and the like at its ends do not count: "the car" is "car". A label cannot be searched for if nothing
-but words of the checker's own grammar is left of it ("the", "2", "near", "scene"), if it denies or joins
-things ("no cars", "cars and trees"), or if it is very long. Such words stand in captions of every image:
-looked for as a label of one graph, they would change what the check says of all the others.
+"Car(s)" is "car". Articles and the like at its ends do not count: "the car" is "car". A label cannot be
+searched for if nothing but words of the checker's own grammar is left of it ("the", "2", "near", "scene"), if
+it denies or joins things ("no cars", "cars and trees"), or if it is very long. Such words stand in captions
+of every image: looked for as a label of one graph, they would change what the check says of all the others.
 """
 
 import re
@@ -13,6 +13,7 @@ from collections.abc import Set
 from functools import lru_cache
 
 from pipeline.faithfulness import words
+from pipeline.graph.plurals import PERHAPS_PLURAL
 
 Words = tuple[str, ...]
 
@@ -49,7 +50,7 @@ _GRAMMAR = frozenset(
 )  # fmt: skip
 _NO_NAME = (_GRAMMAR | _RELATING) - words.COLLECTIVE_NAMES
 _NO_PREDICATE = _GRAMMAR - (_PLACING | (_RELATING - words.POSITION_WORDS - words.DETERMINERS - {"side"}))
-_BEFORE_ATTRIBUTE = words.DETERMINERS | _BEING | {"just", "mainly", "mostly", "quite", "rather", "very"}
+_BEFORE_ATTRIBUTE = words.DETERMINERS | _BEING | words.DEGREES
 _AROUND_NAME = words.DETERMINERS | _BEING | _PLACING | (_JOINING - words.NEGATIONS)
 _BEFORE_NAME = _AROUND_NAME | words.NUMBERS.keys() | words.VAGUE.keys()
 _AFTER_NAME = _AROUND_NAME | {"scene", "scenes"}
@@ -57,7 +58,9 @@ _AFTER_NAME = _AROUND_NAME | {"scene", "scenes"}
 
 def plain(text: str) -> str:
     """A text in lower case, each character in its composed form: macOS writes é as two."""
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", text).lower().replace("i\u0307", "i")  # of the Turkish capital
 
 
 def plain_label(label: str) -> str:
@@ -80,7 +83,9 @@ def name_words(name: str) -> Words:
 
 @lru_cache(4096)
 def attribute_words(attribute: str) -> Words:
-    """The same of an attribute: "very large" is "large"."""
+    """The same of an attribute: "very large" is "large". None where a comma joins several."""
+    if "," in attribute:
+        return ()
     return _searched(_without_start(_words(attribute), _BEFORE_ATTRIBUTE), _NO_NAME - _LOOKS)
 
 
@@ -105,7 +110,7 @@ def is_grammar(tokens: Words) -> bool:
 def _words(label: str) -> Words:
     if len(label) > LONGEST:
         return ()
-    found = (word.replace("’", "'") for word in _WORD.findall(plain_label(label)))
+    found = (word.replace("’", "'") for word in _WORD.findall(plain_label(PERHAPS_PLURAL.sub("", label))))
     return tuple(word for piece in found for word in _JOINED.get(piece, (piece,)))
 
 

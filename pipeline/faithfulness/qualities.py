@@ -26,6 +26,8 @@ def unknown_attributes(passage: Passage) -> Iterator[str]:
         if (word := items[match.start()].text) in words.COVERED:
             yield f"attribute '{word}'"
     for item in items:
+        if item.text in passage.vocabulary.attributes:
+            continue  # of a graph, though it cannot be searched for
         if item.kind == Kind.WORD and "-" in item.text and item.text.rsplit("-")[-1] in words.COMPOUND_ENDS:
             yield f"attribute '{item.text}'"
 

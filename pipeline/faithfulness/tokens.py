@@ -7,6 +7,7 @@ from pipeline.faithfulness.grammar import Kind
 from pipeline.faithfulness.vocabulary import Vocabulary, tokenise
 
 _OF_NOUN = (Kind.NAME, Kind.ATTRIBUTE)
+_AHEAD = 8  # tokens in which a phrase ends
 
 
 def tokens_of(text: str, vocabulary: Vocabulary) -> list[str]:
@@ -17,14 +18,15 @@ def tokens_of(text: str, vocabulary: Vocabulary) -> list[str]:
 def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
     """Split hyphenated words whose pieces are known: "upper-left", "tennis-court", "twenty-one"."""
     out: list[str] = []
-    for token in tokens:
+    for at, token in enumerate(tokens):
         if not words.HYPHEN.search(token):
             out += words.CONTRACTIONS.get(token, (token,))
             continue
         pieces = words.HYPHEN.split(token)
         first, last = pieces[0], pieces[-1]
         whole = "-".join(pieces)
-        if whole in vocabulary.lengths or whole in words.POSITION_WORDS:
+        following = tokens[at + 1 : at + _AHEAD]
+        if whole in words.POSITION_WORDS or any(vocabulary.phrases_at([whole, *following], 0)):
             out.append(whole)
         elif tuple(pieces) in vocabulary.phrases or all(
             piece in words.POSITION_WORDS or piece in words.POSITION_TAILS for piece in pieces
@@ -46,9 +48,14 @@ def _split(tokens: list[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def _without_idle(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """Without "size" of "medium size", "in color" of "red in color", "the color" of "the color red"."""
+    """Without "size" of "medium size", "in color" of "red in color", "the color" of "the color red".
+
+    Nor with "very" of "two very large ships".
+    """
     out: list[str] = []
     for at, token in enumerate(tokens):
+        if token in words.DEGREES and at + 1 < len(tokens) and _is_attribute(tokens[at + 1], vocabulary):
+            continue
         if token in words.LOOKS_NOUNS and out:
             if out[-1] == "the":
                 out.pop()

@@ -232,6 +232,10 @@ class Vocabulary:
         for label in sorted(filter(_PUNCTUATED.search, self.names)):
             if tokens := name_words(label):
                 yield from _name_forms(_as_written(label), " ".join(tokens))
+        for label in sorted(filter(words.HYPHEN.search, self.names)):
+            if tokens := name_words(label):
+                name = " ".join(tokens)
+                yield from _name_forms(_hyphenated(label), self._same_name.get(name, name))
         for word, name in self._same_name.items():
             if word not in names:
                 yield from _name_forms(tuple(word.split()), name)
@@ -332,6 +336,11 @@ def _one_of(synonyms: Sequence[str], used: Collection[str]) -> dict[str, str]:
 def _as_written(label: str) -> tuple[str, ...]:
     """The tokens of a text that repeats a label as it is, with its punctuation."""
     return tuple(piece for token in tokenise(label) for piece in words.HYPHEN.split(token))
+
+
+def _hyphenated(label: str) -> tuple[str, ...]:
+    """The same with its hyphens, as in "two-storey house" and "on-ramp", of which "on" is no name."""
+    return tuple(words.HYPHEN.sub("-", token) for token in tokenise(label))
 
 
 def _turned_forms(tokens: tuple[str, ...], name: str) -> Iterable[Phrase]:

@@ -12,6 +12,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+DEGREES = frozenset(("just", "mainly", "mostly", "quite", "rather", "very"))  # before an attribute
 HYPHEN = re.compile(r"[-‐‑]")
 STOPS = frozenset(".!?\n")
 

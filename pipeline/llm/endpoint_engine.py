@@ -217,7 +217,8 @@ class EndpointEngine(Engine):
             text = ""  # the server keeps the thoughts to itself, and there was nothing else yet
         if text is None or reason not in ("stop", "length"):
             ended = self._server.hidden(one_line(str(reason)))
-            return Result(request.key, error=f"the server ended the request: {ended}")
+            how = " without a text" if text is None else ""
+            return Result(request.key, error=f"the server ended the request{how}: {ended}")
         text = self._server.hidden_in_text(text)
         text.encode()  # no text with half of a surrogate pair
         details = _get(usage, "prompt_tokens_details")

@@ -61,12 +61,13 @@ def chat_template_text(template: str) -> str:
     """The text of a chat template that is given as such or as the path of a file.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is a git-LFS pointer.
     """
     if "{" in template:
         return template
     try:
         refuse_odd(template)
+        refuse_lfs_pointers([Path(template)])
         return Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         remedy, value = "Correct the path, or write the template itself", f"{template}: {error}"

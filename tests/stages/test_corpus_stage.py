@@ -273,6 +273,13 @@ def test_tiles_are_the_same_bytes_in_every_run(tmp_path: Path) -> None:
     assert not [name for name in _bytes(paths) if name.endswith(".png")]  # none of the run before
 
 
+def test_an_archive_of_which_no_tile_is_left_says_so(tmp_path: Path) -> None:
+    _archive(tmp_path / "in/parks", {"a.png": "x"})  # of one colour
+    cut = {"tile_size": 20, "tile_overlap": 0}
+    with pytest.raises(UserError, match=r"each of its \d tiles was left out.*tile_size"):
+        corpus.run(_params(corpus_changes=cut), Paths(tmp_path))
+
+
 def test_a_place_that_is_stated_in_two_splits_ends_the_stage(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     sites = {"train/a.png": "north", "test/b.png": "north", "test/c.png": "south"}

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import read_json
+from pipeline.base.files import read_json, refuse_lfs_pointers
 from pipeline.corpus.json_rows import read_rows
 
 _REMEDY = "Restore the file as it was published"
@@ -118,9 +118,10 @@ def read_object(path: Path) -> Row:
 
 
 def require(path: Path) -> None:
-    """Raise a `UserError` where a file is missing."""
+    """Raise a `UserError` where a file is missing, or a git-LFS pointer."""
     if not path.is_file():
         raise UserError("the benchmark's file is missing", _LAYOUT, file=path)
+    refuse_lfs_pointers([path])
 
 
 def sorted_gallery(files: Mapping[str, Path], listing: Path) -> dict[str, Path]:

@@ -29,6 +29,16 @@ def _by_rule(values: np.ndarray) -> np.ndarray:
     return np.clip((values.astype(float) - low) / (high - low) * 255, 0, 255)
 
 
+def _gdal_bytes(values: np.ndarray, **options: Any) -> bytes:
+    rasterio = pytest.importorskip("rasterio")
+    bands = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    shape = dict(zip(("count", "height", "width"), bands.shape, strict=True))
+    with rasterio.io.MemoryFile() as memory:
+        with memory.open(driver="GTiff", dtype=bands.dtype, **shape, **options) as file:
+            file.write(bands)
+        return bytes(memory.read())
+
+
 def _cv2_bytes(values: np.ndarray, kind: str) -> bytes:
     cv2 = pytest.importorskip("cv2")
     channels = values[..., ::-1] if values.ndim == 3 and values.shape[2] == 3 else values
@@ -58,6 +68,30 @@ def test_deep_colour_is_rescaled_with_its_low_bytes(kind: str) -> None:
     np.testing.assert_allclose(np.asarray(found.image), _by_rule(DEEP), atol=1.5)
 
 
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+@pytest.mark.parametrize(
+    ("values", "options", "shown"),
+    [
+        (DEEP[..., 0].astype(np.uint32) * 1_000_000, {}, _by_rule(DEEP[..., 0])),
+        ((DEEP[..., 0] % 256 - 128.0).astype(np.int8), {}, _by_rule(DEEP[..., 0] % 256)),
+        (DEEP[..., 0], {"photometric": "MINISWHITE"}, 255 - _by_rule(DEEP[..., 0])),
+    ],
+)
+def test_grey_is_shown_as_its_tags_say(values: np.ndarray, options: Any, shown: np.ndarray) -> None:
+    """Numbers of 32 bits without a sign, of 8 bits with one, and 0 for white."""
+    found = decoded(_gdal_bytes(values, **options))
+    assert (found.image.mode, found.rescaled) == ("L", True)
+    np.testing.assert_allclose(np.asarray(found.image), shown, atol=1.5)
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_where_0_is_white_pixels_without_data_are_black() -> None:
+    values = np.where(DEEP[..., 0] < 400, 0, DEEP[..., 0])
+    found = decode(_gdal_bytes(values, photometric="MINISWHITE", nodata=0))
+    assert np.asarray(found)[values == 0].max() == 0 and np.asarray(found)[values == values.max()].max() == 0
+    assert np.asarray(found)[values == values[values > 0].min()].min() == 255
+
+
 def test_pixels_without_a_value_do_not_count() -> None:
     values = DEEP[..., 0].astype(np.float32)
     holes = values.copy()
@@ -84,6 +118,13 @@ def test_an_image_of_one_value_is_black() -> None:
 def test_a_depth_that_cannot_be_read_is_named(values: np.ndarray, reason: str) -> None:
     with pytest.raises(UnusableImage, match=reason) as caught:
         decode(_cv2_bytes(values, ".tiff"))
+    assert "8 bits" in caught.value.remedy
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_deep_colour_in_planes_is_named() -> None:
+    with pytest.raises(UnusableImage, match="3 channels of 16 bits") as caught:
+        decode(_gdal_bytes(DEEP, interleave="band"))
     assert "8 bits" in caught.value.remedy
 
 
@@ -145,3 +186,11 @@ def test_a_pointer_of_git_lfs_is_named() -> None:
     with pytest.raises(UnusableImage, match="git-LFS pointer") as caught:
         decode(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     assert "git lfs pull" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP"])
+def test_of_several_pages_the_first_is_taken(kind: str) -> None:
+    first, second = (Image.new("RGB", (20, 10), colour) for colour in ("red", "blue"))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    found = decode(_bytes(first, kind, save_all=True, append_images=[second], **options))
+    assert found.convert("RGB").getextrema() == ((255, 255), (0, 0), (0, 0))

@@ -98,6 +98,15 @@ def test_boxes_over_the_edge_are_clipped_or_left_out_and_counted() -> None:
         {"x": 50, "y": 50, "w": 10, "h": 10},
     ]
     assert maker.counts == {"boxes_clipped": 1, "boxes_left_out": 5}
+    assert maker.first == {
+        "boxes_clipped": "'i', car [-5, 10, 20, 10]: it reaches over the edge of the image",
+        "boxes_left_out": "'i', car [-18, 40, 20, 10]: hardly a part of it is in the image",
+    }
+    others = GraphMaker({})
+    others.make("i", boxes[-1:], 100, 100)
+    assert others.first["boxes_left_out"].endswith(
+        "Ignored_Regions [5, 5, 20, 10]: its class names no object"
+    )
 
 
 def test_every_sentence_made_of_boxes_is_all_right() -> None:

@@ -51,6 +51,7 @@ HOSTILE = [
     "> ", "- ", "-\n", "1. ", " \n", "a ", "a\n", "a: ", "the ", "here is ", "here is the caption ",
     "Here is a b c: ", "based on ", "caption", "caption ", "final ", "final caption: ", "Caption:\n",
     "sure! ", "sure, ", ". ", "note: ", ".\n", "(note ", "i have ", "I've kept it. ", "let me know\n",
+    "\\boxed{", "\\boxed{}", "<br>", "<b>", "描述", "\nuser:", "a.\n### input:",
     "<answer>", "</answer>", "<|a|>", "<|", "<s>", "\u2028",
 ]  # fmt: skip
 

@@ -48,6 +48,23 @@ WRAPPED: list[tuple[str, str, str]] = [
     ("llama token", f"<|start_header_id|>assistant<|end_header_id|>\n\n{BOATS}<|eot_id|>", BOATS),
     ("gemma token", f"{BOATS}<end_of_turn>", BOATS),
     ("mistral token", f" {BOATS}</s>", BOATS),
+    ("deepseek tokens", f"<｜Assistant｜>{BOATS}<｜end▁of▁sentence｜>", BOATS),
+    ("next turn", f"{BOATS}\n\nHuman: And this graph?\nAssistant: A park.", BOATS),
+    ("next turn, user", f"{BOATS}\nUser: Thanks", BOATS),
+    ("next instruction", f"{BOATS}\n\n### Instruction:\nDescribe the park.", BOATS),
+    ("request under a heading", f"Sure! Here is the request.\n\n### Instruction:\n{ASK}", ASK),
+    ("r1, boxed", f"**Final Answer**\n\\boxed{{\\text{{{BOATS}}}}}", BOATS),
+    ("qwen math", f"$$\\boxed{{{BOATS}}}$$", BOATS),
+    ("html", f"<p><b>Caption:</b> {BOATS}<br></p>", BOATS),
+    ("marks that nobody sees", f"\ufeff\u200b{BOATS}\u200e", BOATS),
+    ("vertical tab", BOATS.replace(" ", "\v"), BOATS),
+    # other languages
+    ("german", f"Hier ist die Bildunterschrift:\n\n{BOATS}", BOATS),
+    ("french", f"Voici la légende : {BOATS}", BOATS),
+    ("spanish", f"Aquí está la descripción de la imagen:\n{BOATS}", BOATS),
+    ("chinese", f"好的，以下是图像描述：\n\n{BOATS}", BOATS),
+    ("japanese", f"キャプション：「{BOATS}」", BOATS),
+    ("russian", f"Вот подпись к изображению: {BOATS}", BOATS),
     ("glm box", f"<|begin_of_box|>{BOATS}<|end_of_box|>", BOATS),
     # prefaces and labels
     ("llama", f"Here is the caption:\n\n{BOATS}", BOATS),
@@ -74,6 +91,8 @@ WRAPPED: list[tuple[str, str, str]] = [
     ("title", f"# Harbor scene\n\n{BOATS}", BOATS),
     ("bold title", f"**Harbor Scene**\n\n{BOATS}", BOATS),
     ("modified", f"Original caption: A dock.\n\nModified caption: {BOATS}", BOATS),
+    ("options", f"**Option 1 (Concise):** {BOATS}\n\n**Option 2 (Detailed):** Two boats.", BOATS),
+    ("remote sensing", f"Remote sensing image caption: {BOATS}", BOATS),
     ("final", f"Draft caption: Two boats.\nThis misses the dock.\n**Final Caption:** {BOATS}", BOATS),
     ("steps", f"### Analysis\nTwo boats.\n\n### Final answer\n\n{BOATS}", BOATS),
     (
@@ -202,6 +221,8 @@ KEPT = [
     "This one, but with the answer board removed",
     "#1 runway and 2. taxiway are grey.",
     "One boat",
+    "A user: a boat. The human: a diver.",
+    "Two boats at 1 < 2 are <big>, and a box {1} is near.",
     "- two white boats at the left - a dock at the center",
 ]
 

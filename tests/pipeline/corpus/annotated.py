@@ -11,6 +11,7 @@ from pipeline.corpus.tables import Notes, Rejects
 
 SIZE = (100, 80)
 FILES = ("images/a.png", "images/b.png")
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 12345\n"
 SHARED = Path(__file__).parents[3].parent / "shared"
 
 

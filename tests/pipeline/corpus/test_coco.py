@@ -95,6 +95,23 @@ def test_a_polygon_of_one_part_is_the_outline(tmp_path: Path) -> None:
     assert found[1].bounds == (10, 20, 30, 25)
 
 
+def test_a_box_turns_clockwise_as_cvat_says(tmp_path: Path) -> None:
+    attributes = {"rotation": 90.0, "occluded": False, "colour": "red"}
+    rows = [box(id=1, bbox=[30, 35, 40, 10], attributes=attributes), box(id=2, attributes={"rotation": 0.0})]
+    found = read(KIND, tmp_path, {FILE: coco(annotations=rows)}).found["a"].boxes
+    assert found is not None and [one.oriented for one in found] == [True, False]
+    assert [(round(x), round(y)) for x, y in found[0].outline] == [(55, 20), (55, 60), (45, 60), (45, 20)]
+    assert found[0].attributes == ("red",) and found[1].bounds == (10, 20, 30, 25)
+
+
+@pytest.mark.parametrize(
+    "name", ["images\\a%62%20c.png", "https://x.org/up/a%62%20c.png?v=1", "/data/local-files/?d=x/ab c.png"]
+)
+def test_a_name_may_be_an_address(name: str, tmp_path: Path) -> None:
+    contents = coco(images=[{"id": 1, "file_name": name}])
+    assert list(read(KIND, tmp_path, {FILE: contents}, ("images/ab c.png", "images/c.png")).found) == ["ab c"]
+
+
 def test_duplicate_ids_are_said_and_the_first_holds(tmp_path: Path) -> None:
     contents = coco(
         images=[{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}],

@@ -205,6 +205,8 @@ def test_properties_that_name_the_class(key: str, tmp_path: Path) -> None:
         ({"kind": "car", "name": "x"}, {"class_property": "kind"}, ["car"]),
         ({"class": 18}, {}, ["18"]),
         ({"class": 18.5}, {}, []),
+        ({"class": float("nan"), "label": "car"}, {}, ["car"]),
+        ({"class": " ", "label": "car", "image": float("nan")}, {}, ["car"]),
         ({"height": 3}, {}, []),
         ({"class": "a\u202eb"}, {}, []),
     ],

@@ -51,6 +51,12 @@ def test_what_may_be_missing_may_be_missing() -> None:
     assert row["scene"] is None and row["relationships"] == [] and row["objects"][0]["bbox"] is None
 
 
+@pytest.mark.parametrize("box", [None, [], {}, float("nan"), [None] * 4])
+def test_a_box_that_says_nothing_is_none(box: Any) -> None:
+    row, notes = _noted(_changed("objects.0.bbox", box))
+    assert row["objects"][0]["bbox"] is None and not +notes.counts
+
+
 def test_a_graph_may_be_empty() -> None:
     row = _row({"scene": "sea", "objects": []})
     assert (row["scene"], row["objects"], row["relationships"]) == ("sea", [], [])

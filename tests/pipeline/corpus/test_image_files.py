@@ -32,6 +32,7 @@ def _move(source: Source, image_id: str, name: str) -> None:
         "images/val-green.jpg",
         "images\\val-green.png",
         "train/val-green.png",
+        "images/val%2Dgreen.png",
     ],
 )
 def test_a_file_name_that_is_a_little_wrong_is_the_cause(source: Source, name: str) -> None:
@@ -70,7 +71,7 @@ def test_an_id_may_be_the_name_of_its_file(source: Source, form: str) -> None:
 def test_a_query_may_name_the_file_of_an_image_without_a_graph(source: Source) -> None:
     source.graphs = [graph for graph in source.graphs if "green" not in graph["image_id"]]
     for query in source.queries:
-        query["target"] += ".png"
+        query["target"] = f"./images/{query['target']}.png"
         query["targets"] = [name + ".png" for name in query["targets"]]
     corpus = source.read()
     assert corpus.rejects.rows == []

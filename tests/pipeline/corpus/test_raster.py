@@ -107,6 +107,10 @@ def test_more_than_8_bits_are_stretched(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", deep, photometric="MINISBLACK")
     assert np.array_equal(shown(path, tmp_path), stretched(deep[:3]))
     assert np.array_equal(shown(path, tmp_path, stretch=(0, 100)), stretched(deep[:3], percentiles=(0, 100)))
+    planes = write(tmp_path / "planes.tif", deep[:3], photometric="RGB", interleave="band")
+    assert np.array_equal(shown(planes, tmp_path), stretched(deep[:3]))
+    one = write(tmp_path / "one.tif", deep[:1], interleave="band")  # as rasterio copies a profile
+    assert np.array_equal(shown(one, tmp_path), stretched(deep[[0, 0, 0]]))
     three = write(tmp_path / "b.tif", deep[:3], photometric="RGB")
     assert look_at(three, Look(max_pixels=10**6)).why is None  # by Pillow, under the same rule
     assert np.array_equal(shown(three, tmp_path), stretched(deep[:3]))

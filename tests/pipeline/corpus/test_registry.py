@@ -11,7 +11,7 @@ from pipeline.base.errors import UserError
 from pipeline.corpus.annotations import ImageFile
 from pipeline.corpus.layout import listing, split_of
 from pipeline.corpus.registry import KINDS, READERS, kind_of
-from tests.pipeline.corpus.annotated import SHARED, Read, put, read
+from tests.pipeline.corpus.annotated import POINTER, SHARED, Read, put, read
 
 VOC = "<annotation><filename>a.png</filename></annotation>"
 DOTA = "imagesource:GoogleEarth\ngsd:0.1\n1 1 9 1 9 9 1 9 ship 0\n"
@@ -52,6 +52,7 @@ def shared_archive(name: str) -> Read:
         ({"labels/train/a.txt": YOLO, "classes.txt": "car"}, "YOLO"),
         ({"labels/train/a.txt": ""}, "YOLO"),
         ({"labels/license_plate.txt": YOLO, "labels/test.txt": YOLO}, "YOLO"),
+        ({"labels/a.txt": YOLO, "notes.json": {"categories": [{"id": 0}], "info": {}}}, "YOLO"),
         ({"obj_train_data/a.txt": YOLO, "obj.names": "car", "train.txt": "obj_train_data/a.jpg"}, "YOLO"),
         ({"train/labels/a.txt": "0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n", "data.yaml": "names: [car]"}, "YOLO"),
         ({"cars.geojson": ""}, "GeoJSON"),
@@ -86,11 +87,38 @@ def test_two_kinds_at_once_are_refused_by_name(files: dict[str, Any], named: str
     assert named in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["train.json", "data/a.xml", "data/a.txt"])
+def test_a_pointer_of_git_lfs_tells_no_kind(name: str, tmp_path: Path) -> None:
+    put(tmp_path, {name: POINTER, "labels/b.txt": YOLO, "images/a.jpg": b""})
+    with pytest.raises(UserError, match="git lfs pull") as caught:
+        kind_of(tmp_path)
+    assert caught.value.problem.file == str(tmp_path / name)
+
+
 def test_images_alone_have_the_split_of_their_folder(tmp_path: Path) -> None:
     files = ("images/train/a.png", "images/valid/b.png", "images/c.png")
     result = read(KINDS["images alone"], tmp_path, {}, files)
     assert {i: said.split for i, said in result.found.items()} == {"train/a": "train", "valid/b": "val"}
     assert all(said.boxes is None for said in result.found.values())
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"annotations.xml": "<annotations/>", "via.json": {}, "notes.txt": ""},
+            "annotations.xml and 1 more",
+        ),
+        ({"via.json": {}, "scene_graphs.json": []}, ""),
+        ({"a.png.aux.xml": "<PAMDataset/>", ".cache/x.csv": "", "README.txt": "x"}, ""),
+    ],
+)
+def test_annotations_of_no_kind_are_named(
+    files: dict[str, Any], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    read(KINDS["images alone"], tmp_path, files)
+    assert (f"but {said}." in caplog.text) if said else not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import UserError
 from pipeline.corpus.voc import KIND
-from tests.pipeline.corpus.annotated import read
+from tests.pipeline.corpus.annotated import POINTER, read
 from tests.pipeline.corpus.test_registry import shared_archive
 
 FILE = "annotations/a.xml"
@@ -24,6 +24,13 @@ def voc(inside: str = OBJECT, filename: str = "a.png") -> str:
 
 def obj(inside: str, name: str = "car") -> str:
     return voc(f"<object><name>{name}</name>{inside}</object>")
+
+
+def fair1m(*points: str) -> str:
+    """As FAIR1M writes an object."""
+    listed = "".join(f"<point>{point}</point>" for point in points)
+    named = "<possibleresult><name>car</name></possibleresult>"
+    return voc(f"<objects><object>{named}<points>{listed}</points></object></objects>")
 
 
 def bndbox(*values: object) -> str:
@@ -58,6 +65,9 @@ def bndbox(*values: object) -> str:
              "</polygon>"), [("car", (9.0, 20.0, 31.0, 25.0))], {}),
         (obj("<robndbox><cx>25</cx><cy>30</cy><w>30</w><h>20</h><angle>0</angle></robndbox>"),
          [("car", (10.0, 20.0, 30.0, 20.0))], {}),
+        (fair1m("10.0,20.0", "40.0,20.0", "40.0,45.0", "10.0,45.0", "10.0,20.0"), [BOX], {}),
+        (fair1m("10.0,20.0", "40.0", "40.0,45.0"), [], {"boxes_left_out": 1}),
+        (fair1m(), [], {"boxes_left_out": 1}),
         (voc(OBJECT + "<size><width>0</width><height>0</height></size>"), [BOX], {}),
         (voc(OBJECT + "<size><width>100</width><height>80</height><depth>3</depth></size>"), [BOX], {}),
     ],
@@ -70,8 +80,15 @@ def test_one_object_costs_itself_at_most(
     assert list(result.found) == ["a"]
 
 
-def test_an_oriented_box_turns_clockwise(tmp_path: Path) -> None:
-    turned = "<robndbox><cx>50</cx><cy>40</cy><w>40</w><h>10</h><angle>1.5707963</angle></robndbox>"
+@pytest.mark.parametrize(
+    "turned",
+    [
+        "<robndbox><cx>50</cx><cy>40</cy><w>40</w><h>10</h><angle>1.5707963</angle></robndbox>",
+        "<bndbox><xmin>30</xmin><ymin>35</ymin><xmax>70</xmax><ymax>45</ymax></bndbox><attributes><attribute>"
+        "<name>rotation</name><value>90.0</value></attribute></attributes>",
+    ],
+)
+def test_an_oriented_box_turns_clockwise(turned: str, tmp_path: Path) -> None:
     found = read(KIND, tmp_path, {FILE: obj(turned)}).found["a"].boxes
     assert found is not None and found[0].oriented
     assert [(round(x), round(y)) for x, y in found[0].outline] == [(55, 20), (55, 60), (45, 60), (45, 20)]
@@ -87,7 +104,9 @@ def test_an_oriented_box_turns_clockwise(tmp_path: Path) -> None:
         ("", "the file is no XML"),
         ("<annotation>", "the file is no XML"),
         ("<annotations/>", "the root of the file is not 'annotation'"),
-        ('<?xml version="1.0" encoding="no-such"?>' + voc(), "the file is no XML"),
+        ('<?xml version="1.0" encoding="no-such"?>' + voc(), "the file is in an encoding"),
+        ('<?xml version="1.0" encoding="gb2312"?>' + voc(), "the file is in an encoding"),
+        (POINTER, "the file is a git-LFS pointer"),
         ("<a>" * 60, "the XML is more than 50 elements deep"),
         ('<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]>' + voc("&c;"), "the XML defines entities"),
         ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>' + voc("&b;"), "the XML defines entities"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import UserError
 from pipeline.corpus.yolo import KIND
-from tests.pipeline.corpus.annotated import read
+from tests.pipeline.corpus.annotated import POINTER, read
 from tests.pipeline.corpus.test_registry import shared_archive
 
 FILE = "labels/a.txt"
@@ -89,7 +89,11 @@ def test_lists_of_classes(lists: dict[str, str], tmp_path: Path) -> None:
         ({"data.yaml": "names: [car]\n", "classes.txt": "bus\n"}, "differ from those of classes.txt"),
         ({"data.yaml": "names: 3\n"}, "no list and no mapping"),
         ({"data.yaml": "names: {x: car}\n"}, "no whole number"),
-        ({"data.yaml": "names: [true]\n"}, "no text"),
+        ({"data.yaml": "names: [car, true]\n"}, "field 'names[1]': the value is no text"),
+        ({"data.yaml": "names: [car, null]\n"}, "field 'names[1]': the field is missing"),
+        ({"data.yaml": POINTER}, "a git-LFS pointer"),
+        ({"classes.txt": POINTER}, "a git-LFS pointer"),
+        ({"labels/a.txt": POINTER, **CLASSES}, "a git-LFS pointer"),
         ({"data.yaml": "names: [a]\nx: !!python/name:os.x\n"}, "not YAML"),
         ({"data.yaml": "names: [\n"}, "not YAML"),
         ({"classes.txt": "a\u0007b\n"}, "control character"),
@@ -102,6 +106,12 @@ def test_without_usable_names_of_classes_nothing_is_read(
     with pytest.raises(UserError) as caught:
         read(KIND, tmp_path, {FILE: LINE, **lists})
     assert said in str(caught.value) and caught.value.problem.file
+
+
+def test_a_pointer_among_others_is_a_reject(tmp_path: Path) -> None:
+    result = read(KIND, tmp_path, {FILE: LINE, "labels/b.txt": POINTER, **CLASSES})
+    assert result.boxes() == [BOX] and list(result.found) == ["a"]
+    assert result.reasons == ["the file is a git-LFS pointer, not the file itself"]
 
 
 def test_keypoints_behind_the_box_are_passed_by(tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ def test_a_graph_that_cannot_be_checked_is_not_known_to_be_right() -> None:
         ("center pivot", "center pivot"),
         ("parking lot", "parking lot"),
         ("C-130", "c 130"),
+        ("car(s)", "car"),
+        ("Bus(es)", "bus"),
+        ("\u0130skele", "iskele"),
         ("Sa\u0303o Lui\u0301s", "s\xe3o lu\xeds"),
     ],
 )
@@ -77,6 +80,7 @@ def test_words_of_the_other_labels() -> None:
     assert attribute_words("dark-green") == ("dark", "green") and attribute_words("very large") == ("large",)
     assert predicate_words("is next-to the") == ("next", "to") and predicate_words("on") == ("on",)
     assert words_of_scene("dense_residential") == ("dense", "residential") and not words_of_scene("center")
+    assert not attribute_words("red, white") and attribute_words("red/white") == ("red", "white")
     assert not attribute_words("not paved") and not predicate_words("is") and not predicate_words("and")
 
 
@@ -103,6 +107,41 @@ def test_a_hyphen_is_a_space_in_labels_and_in_texts(joint: str) -> None:
         assert (found.missed, found.invented) == ((), ())
     blue = check(text.replace("green", "blue"), HYPHENS, words)
     assert "dark-green small-vehicle" in blue.missed
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        *((name, "white") for name in (
+            "two-storey house", "red-roofed house", "L-shaped building", "in-ground pool", "on-ramp",
+            "drive-in", "other-vehicle", "half-built house", "small-sized boat", "ro\u2011ro ship",
+        )),
+        *(("car", look) for look in (
+            "very large", "mostly white", "half-built", "black and white", "red, white",
+        )),
+    ],
+)  # fmt: skip
+def test_a_sentence_by_rule_says_its_graph(name: str, look: str) -> None:
+    graph = GroupGraph(
+        "airport", (Group("2", name, (look,), "left"), Group("1", "pier")), ((0, "next to", 1),)
+    )
+    found = check(verbalise(graph), graph, vocabulary_of([graph]))
+    assert (found.missed, found.invented) == ((), ()) and found.facts >= 6
+
+
+def test_a_look_that_joins_others_leaves_each_free_and_one_that_denies_does_not() -> None:
+    graph = GroupGraph(
+        None, (Group("2", "car", ("black and white",)), Group("1", "road", ("not paved",))), ()
+    )
+    found = check("Two black cars and one white road.", graph, vocabulary_of([graph]))
+    assert found.invented == ("white road",)
+
+
+def test_a_name_with_a_hyphen_leaves_the_same_word_as_a_look() -> None:
+    looks = (Group("1", "L-shaped building"), Group("2", "hangar", ("L-shaped",)))
+    graph = GroupGraph(None, looks, ())
+    found = check("An L-shaped building and two L-shaped hangars.", graph, vocabulary_of([graph]))
+    assert (found.missed, found.invented) == ((), ())
 
 
 def test_a_text_may_repeat_labels_as_they_are_written() -> None:

@@ -12,6 +12,7 @@ from pipeline.base.files import identity_hash
 from pipeline.base.params import LlmParams, load_params
 from pipeline.llm.identity import model_identity
 from pipeline.llm.model_files import check_llm_files
+from tests.pipeline.corpus.annotated import POINTER
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,6 +66,9 @@ def test_a_chat_template_is_known_by_what_its_file_holds(model: Path, tmp_path: 
     assert _hash(model, engine_args={"chat_template": str(template)}) != first
     with pytest.raises(UserError, match=r"chat template cannot be read.*none\.jinja"):
         _hash(model, engine_args={"chat_template": "none.jinja"})
+    template.write_text(POINTER)  # it would be the prompt of every row
+    with pytest.raises(UserError, match="git lfs pull"):
+        _hash(model, engine_args={"chat_template": str(template)})
 
 
 def test_variables_of_the_template_belong_to_the_model(model: Path) -> None:

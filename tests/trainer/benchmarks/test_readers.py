@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import UserError
+from tests.pipeline.corpus.annotated import POINTER
 from tests.trainer.benchmarks.tiny import (
     PATTERNCOM,
     make_circo,
@@ -156,6 +157,24 @@ def test_a_missing_file_is_named(tmp_path: Path, layout: str) -> None:
     }[layout]
     (root / file).unlink()
     with pytest.raises(UserError, match="file is missing") as raised:
+        read_split(layout, root, BENCHMARKS[layout].splits[0])
+    assert raised.value.problem.file == str(root / file)
+
+
+@pytest.mark.parametrize(
+    ("layout", "file"),
+    [
+        ("cirr", "cirr/image_splits/split.rc2.val.json"),
+        ("fashioniq", "captions/cap.shirt.val.json"),
+        ("circo", "COCO2017_unlabeled/annotations/image_info_unlabeled2017.json"),
+        ("patterncom", "patternnet.csv"),
+        ("patterncom", "PatternCom/shape.csv"),
+    ],
+)
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, layout: str, file: str) -> None:
+    root = MAKE[layout](tmp_path)
+    (root / file).write_text(POINTER)
+    with pytest.raises(UserError, match="git lfs pull") as raised:
         read_split(layout, root, BENCHMARKS[layout].splits[0])
     assert raised.value.problem.file == str(root / file)
 
