@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-RULES = "upright, rescaled to 8 bits"  # features that were made under other rules are not used again
+RULES = "upright, 8 bits as tagged"  # features that were made under other rules are not used again
 ALL = float("inf")  # as a limit on pixels: the image was checked before
 _PERCENTILES = (2, 98)
 _NOT_8_BITS = "Convert it to 8 bits a channel, grey or RGB"

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from pipeline.graph.plurals import IRREGULAR, PERHAPS_PLURAL
+from pipeline.graph.plurals import IRREGULAR
 
 LONGEST = 100  # characters of a name
 
@@ -51,6 +51,7 @@ _ENDS_WITH_S = frozenset(
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SPACES = re.compile(r"[\s_\-‐‑–]+")
+_PERHAPS_PLURAL = re.compile(r"\(e?s\)", re.IGNORECASE)  # of "car(s)"
 _BRACKETED = re.compile(r"^([^()]+)\(([^()]+)\)\s*$")
 _VOWEL = re.compile(r"[AEIOUY]")
 _DIGIT = re.compile(r"\d")
@@ -62,7 +63,7 @@ def singular(name: str) -> str:
     name = "".join(
         " " if unicodedata.category(c)[0] in "CZ" else c for c in unicodedata.normalize("NFC", name)
     )
-    pieces = _SPACES.sub(" ", _BRACKETED.sub(r"\2 \1", PERHAPS_PLURAL.sub("", name))).split()
+    pieces = _SPACES.sub(" ", _BRACKETED.sub(r"\2 \1", _PERHAPS_PLURAL.sub("", name))).split()
     words = [word for piece in pieces for word in _words(piece)]
     if words[0:1] == ["other"] and len(words) > 1:
         words = words[1:]

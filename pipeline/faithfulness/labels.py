@@ -13,11 +13,11 @@ from collections.abc import Set
 from functools import lru_cache
 
 from pipeline.faithfulness import words
-from pipeline.graph.plurals import PERHAPS_PLURAL
 
 Words = tuple[str, ...]
 
 LONGEST = 200  # characters of a label that is searched for
+_PERHAPS_PLURAL = re.compile(r"\(e?s\)", re.IGNORECASE)  # of "car(s)"
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[&+]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 
@@ -110,7 +110,7 @@ def is_grammar(tokens: Words) -> bool:
 def _words(label: str) -> Words:
     if len(label) > LONGEST:
         return ()
-    found = (word.replace("’", "'") for word in _WORD.findall(plain_label(PERHAPS_PLURAL.sub("", label))))
+    found = (word.replace("’", "'") for word in _WORD.findall(plain_label(_PERHAPS_PLURAL.sub("", label))))
     return tuple(word for piece in found for word in _JOINED.get(piece, (piece,)))
 
 

@@ -1,9 +1,5 @@
 """Plurals of names."""
 
-import re
-
-PERHAPS_PLURAL = re.compile(r"\(e?s\)", re.IGNORECASE)  # of "car(s)"
-
 # the words of archives whose plural no rule gives
 IRREGULAR = {
     "man": "men", "woman": "women", "person": "people", "child": "children", "goose": "geese", "foot": "feet",

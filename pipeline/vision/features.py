@@ -30,7 +30,7 @@ MANIFEST = described(
     column("images", _TEXT, "hash of the table of images that the vectors are of", "2e5c51ae..."),
     *IDENTITY,
     column("decoder", _TEXT, "what decoded the pictures", "Pillow 13.0.0"),
-    column("pixels", _TEXT, "the rules by which the model gets their pixels", "upright, rescaled to 8 bits"),
+    column("pixels", _TEXT, "the rules by which the model gets their pixels", "upright, 8 bits as tagged"),
     column("dtype", _TEXT, f"type of the numbers of `{VECTORS_NAME}`: `float16` or `float32`", "float16"),
     column("rows", pa.int64(), "how many vectors there are", 2112),
     column("dimension", pa.int64(), "how many numbers a vector has", 256),
