@@ -210,7 +210,8 @@ def table_of(answer: Answer) -> str:
         + [_plain(str(hit.columns.get(name, ""))) for name in shown]
         for place, hit in enumerate(answer.hits, 1)
     ]
-    lines = [tabulate(rows, ["", "score", *terms, "path", *shown], disable_numparse=True)]
+    headers = ["", "score", *terms, "path", *shown]
+    lines = [tabulate(rows, headers, disable_numparse=True) if rows else "no image is found"]
     lines += [f"interpretation: {_plain(answer.interpretation)}"] if answer.interpretation else []
     lines += [f"pseudo caption: {_plain(answer.pseudo_caption)}"] if answer.pseudo_caption else []
     lines += [f"left out: {_plain(line)}" for line in answer.left_out]

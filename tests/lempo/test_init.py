@@ -84,7 +84,9 @@ def test_git_may_come_later_and_tracks_no_cache(project: Path) -> None:
     (project / ".dvc/cache/files").mkdir(parents=True)
     (project / ".dvc/cache/files/weights").write_text("large")
     subprocess.run(["git", "add", "-A"], cwd=project, check=True)
-    tracked = subprocess.run(["git", "ls-files"], cwd=project, check=True, capture_output=True, text=True).stdout
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=project, check=True, capture_output=True, text=True
+    ).stdout
     assert "dvc.yaml" in tracked and ".dvc/config" in tracked and ".dvc/cache" not in tracked
     with Repo(str(project)) as repo:
         assert Path(repo.scm.root_dir) == project

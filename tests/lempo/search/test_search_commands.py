@@ -164,3 +164,7 @@ def test_names_and_texts_cannot_control_a_terminal() -> None:
     shown = table_of(Answer([hit], ["c\x1b"], "d\r", None, {"triplet": 1.0}, 0.1))
     assert all(character.isprintable() or character == "\n" for character in shown)
     assert "a\\n\\x1b[31m" in shown
+
+
+def test_no_hit_is_said_instead_of_a_table_without_rows() -> None:
+    assert table_of(Answer([], ["10 of 10 hits"], None, None, {}, 0.1)).startswith("no image is found\n")
