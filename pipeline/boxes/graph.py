@@ -1,5 +1,6 @@
 """The labelled boxes of an image to a row of the scene graph table, by all the rules of this room."""
 
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -33,11 +34,13 @@ class GraphMaker:
     Attributes:
         counts: how many boxes were `boxes_clipped` to their image, and how many `boxes_left_out`, since
             hardly a part is in it, a corner is no number of pixels, or the class names no object.
+        first: the first case of each: the image, the class and the corners.
     """
 
     def __init__(self, sizes: Mapping[str, float], colours: bool = False) -> None:
         self._sizes, self._colours = sizes, colours
         self.counts: Counter[str] = Counter()
+        self.first: dict[str, str] = {}
 
     def make(
         self,
@@ -63,7 +66,7 @@ class GraphMaker:
         if self._colours and (image is None or image.size != (width, height)):
             raise ValueError("the colours of objects need the image that their boxes are of")
         rgb = image.convert("RGB") if image is not None and self._colours else None
-        found = (self._thing(box, width, height, rgb) for box in boxes)
+        found = (self._thing(image_id, box, width, height, rgb) for box in boxes)
         things = sorted(
             (thing for thing in found if thing is not None),
             key=lambda t: (t.name, _ORDER[t.cell], t.bbox[1], t.bbox[0], t.bbox, t.looks),
@@ -88,14 +91,21 @@ class GraphMaker:
             ],
         }
 
-    def _thing(self, box: Box, width: int, height: int, image: Image.Image | None) -> Thing | None:
+    def _count(self, kind: str, image_id: str, box: Box) -> None:
+        self.counts[kind] += 1
+        if kind not in self.first:
+            self.first[kind] = f"{image_id}, {box.name} with the corners {reprlib.repr(box.outline)}"
+
+    def _thing(
+        self, image_id: str, box: Box, width: int, height: int, image: Image.Image | None
+    ) -> Thing | None:
         name = singular(box.name)
         outline = within_frame(box, width, height) if name and name not in NO_OBJECTS else None
         if outline is None:
-            self.counts["boxes_left_out"] += 1
+            self._count("boxes_left_out", image_id, box)
             return None
         if outline is not box.outline:
-            self.counts["boxes_clipped"] += 1
+            self._count("boxes_clipped", image_id, box)
         bbox = bounds(outline)
         looks: list[str | None] = []
         if name in self._sizes and not is_cut(box.bounds, width, height):

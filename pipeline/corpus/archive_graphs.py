@@ -56,4 +56,4 @@ def _made_graphs(state: State, said: Said, shop: Workshop, done: set[str]) -> It
         scene = said.of(piece.scene_id).scene
         yield maker.make(piece.image_id, shown.boxes, *size_of(state, piece), scene, image)
     for kind, times in maker.counts.items():
-        state.notes.count(kind, times)
+        state.notes.count(kind, times, maker.first[kind])

@@ -98,6 +98,10 @@ def test_boxes_over_the_edge_are_clipped_or_left_out_and_counted() -> None:
         {"x": 50, "y": 50, "w": 10, "h": 10},
     ]
     assert maker.counts == {"boxes_clipped": 1, "boxes_left_out": 5}
+    assert maker.first == {
+        "boxes_clipped": "i, car with the corners ((-5, 10), (15, 10), (15, 20), (-5, 20))",
+        "boxes_left_out": "i, car with the corners ((-18, 40), (2, 40), (2, 50), (-18, 50))",
+    }
 
 
 def test_every_sentence_made_of_boxes_is_all_right() -> None:
