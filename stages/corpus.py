@@ -79,6 +79,9 @@ def run(params: Params, paths: Paths) -> None:
             f"corpus {dataset}: {counts['images']} images, {counts['graphs']} graphs, "
             f"{counts['queries']} queries, {len(corpus.rejects.rows)} rejects, {seconds[dataset]:.1f} s"
         )
+        if rows := corpus.rejects.rows:
+            first = corpus.rejects.problems(rows[0]["table"])[0]
+            log.info(f"corpus {dataset}: the first reject: {first}. All are in {paths.rejects}")
     if unreadable:
         raise _all_said([*unreadable, *errors])
     total: Counter[str] = Counter()
