@@ -42,7 +42,9 @@ def test_a_folder_outside_a_project(tmp_path: Path, tiny_vlm: VlmParams) -> None
     assert "it is written into pictures/.lempo-index; --out puts it elsewhere" in made.stderr
     assert "3 images: 3 added" in made.stderr and made.stdout == ""
     (pictures / "broken.png").write_bytes(b"no picture")
-    again = lempo("index", "pictures", "--vlm", tiny_vlm.model, "--json", cwd=tmp_path)
+    other = lempo("index", "pictures", "--vlm", "local-dir:nowhere", cwd=tmp_path)
+    assert other.stderr.splitlines()[-1].startswith("error: field '--vlm': there is no such model folder")
+    again = lempo("index", "pictures", "--json", cwd=tmp_path)  # the index keeps its model
     found = json.loads(again.stdout)
     assert found["left_out"][0]["path"].endswith("broken.png") and found["left_out"][0]["reason"]
     assert found.items() >= {"folder": "pictures/.lempo-index", "kind": "folder", "images": 3}.items()
