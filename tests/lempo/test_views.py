@@ -238,6 +238,8 @@ def test_the_cache_is_shown_and_pruned_of_what_no_table_uses(
 ) -> None:
     with pytest.raises(UserError, match="no caption table"):
         show_cache(toy.params, toy.paths, prune=True)
+    show_cache(toy.params, toy.paths, prune=False)
+    assert capsys.readouterr().out.endswith("llm: no text is cached yet\n")
     toy.run(toy.failing("blue"))
     toy.write("toy", 8, recolour=3)
     toy.run()
