@@ -12,6 +12,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.expected import Expected
 from pipeline.base.params import load_params
 from pipeline.base.paths import Paths
+from pipeline.base.schemas import SPLITS
 from pipeline.vision.features import Features, read_features
 from trainer.retrieval.similarity import QueryFeatures, similarity
 from trainer.retrieval.splits import Split, language_text, load_splits
@@ -51,8 +52,13 @@ class Project:
             split: train, val or test.
 
         Raises:
-            UserError: a table or the features are missing or made from anything else, or the split is empty.
+            UserError: a table or the features are missing or made from anything else, or the split is empty
+                or unknown.
         """
+        if split not in SPLITS:
+            raise UserError(
+                "there is no such split", f"Use one of {', '.join(SPLITS)}", field="split", value=split
+            )
         removed = self.params.method.reference == "removed"
         return load_splits(self._expected, dataset, self.features(dataset), (split,), removed)[split]
 
@@ -123,16 +129,18 @@ def encode_queries(
         pseudo_captions: captions of the wanted images; where one is None, the modification takes its place.
 
     Raises:
-        ValueError: the lengths differ.
+        UserError: the lengths differ.
     """
+    lengths = [len(references), len(modifications), len(interpretations), len(pseudo_captions)]
+    if len(set(lengths)) > 1:
+        reason = "the lengths differ of references, modifications, interpretations and pseudo captions"
+        raise UserError(reason, "Give one of each for every query", value=lengths)
     texts = {
         "text": list(modifications),
         "graph": [text or "" for text in interpretations],
         "language": [language_text(*pair) for pair in zip(modifications, interpretations, strict=True)],
         "pseudo_caption": [own or text for own, text in zip(pseudo_captions, modifications, strict=True)],
     }
-    if len(references) != len(modifications):
-        raise ValueError(f"{len(references)} references for {len(modifications)} modifications")
     distinct = list(dict.fromkeys(text for of in texts.values() for text in of))
     row_of = {text: row for row, text in enumerate(distinct)}
     encoded = encoder.texts(distinct)

@@ -53,7 +53,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if pruned := found["pruned"]:
         before = shown_bytes(pruned["bytes_before"])
         yield f"removed {pruned['removed']} entries, kept {pruned['kept']}: {before} before, {size} now"
-    yield f"{found['folder']}: {size}, parts: {found['parts']}"
+    holds = f"{size}, parts: {found['parts']}" if found["parts"] else "no text is cached yet"
+    yield f"{found['folder']}: {holds}"
     if written := found["written_bytes"]:
         yield f"  parts of tables that need not be made again: {shown_bytes(written)}"
     if found["damaged"]:

@@ -160,8 +160,10 @@ def _of(rows: pl.DataFrame, choice: Choice) -> pl.DataFrame:
             raise UserError("interpretations are of images, not of queries", remedy, field="--query")
         rows = rows.filter(query_id=choice.query)
     if rows.is_empty():
-        field, value = ("--image", choice.image) if choice.query is None else ("--query", choice.query)
-        raise UserError("no text is of it", "Name an id from data/pairs", field=field, value=value)
+        of_image = choice.query is None
+        field, value = ("--image", choice.image) if of_image else ("--query", choice.query)
+        remedy = f"Name an id from {'data/corpus' if of_image else 'data/pairs'}"
+        raise UserError("no text is of it", remedy, field=field, value=value)
     return rows.filter(status="failed") if choice.failed else rows
 
 

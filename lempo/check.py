@@ -4,6 +4,7 @@ Finds in seconds what would stop a long run, and says what it will cost. Nothing
 """
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from pipeline.base.errors import UserError, parameter_error
 from pipeline.base.images import probe
 from pipeline.base.params import Params, VlmParams, load_params
 from pipeline.base.paths import Paths
+from pipeline.base.schemas import SPLITS
 from pipeline.captions.stages import CAPTION, INTERPRET, PAIRS
 from pipeline.corpus.folder import GRAPHS_FILE, QUERIES_FILE, missing_files
 from pipeline.corpus.json_rows import read_rows
@@ -119,6 +121,12 @@ def _dataset(folder: Path, params: Params) -> str:
     if len(unusable) > params.corpus.max_reject_share * len(images):
         reason = f"{len(unusable)} of {len(images)} images cannot be used. The first: {unusable[0]}"
         raise UserError(reason, "`lempo corpus` lists all", file=folder)
+    queries = [row for _, row in rows.get(QUERIES_FILE, []) if isinstance(row, dict)]
+    lacking = set(SPLITS) - {str(row.get("split")) for row in queries}
+    if lacking and 0 < len(queries) < _FIRST_ROWS and not params.pairs.beside_brought:
+        reason = f"no query is of the split {' or '.join(sorted(lacking))}"
+        remedy = "Tuning and evaluation need train, val and test: give some rows this split"
+        raise UserError(reason, remedy, file=folder / QUERIES_FILE, field="split")
     read = ", ".join(f"{len(first):,} of {name}" for name, first in rows.items())
     return f"{folder}, {len(images)} images and the first rows ({read}) can be used; `lempo corpus` reads all"
 
@@ -227,6 +235,9 @@ def _memory(needed: float) -> str:
 
 
 def _disk(paths: Paths, needed: float) -> str:
+    if not os.access(paths.root, os.W_OK):
+        remedy = "Change its owner or permissions, or run in a copy"
+        raise UserError("the project's folder cannot be written", remedy, file=paths.root.absolute())
     free, least = shutil.disk_usage(paths.root).free, max(_FREE_BYTES, needed)
     if free < least:
         reason = f"less than {shown_bytes(least)} of disk space is free"

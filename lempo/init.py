@@ -19,6 +19,7 @@ from pipeline.base.storage import storage_errors
 _FILES = ("params.yaml", "docs/benchmarks.md", "docs/parameters.md")
 _IGNORED = (".gitignore", ".dvcignore")
 _PLOTS = ".dvc/plots"  # templates that dvc.yaml names
+_DVC_IGNORED = "/config.local\n/tmp\n/cache\n"  # DVC says so to git only where git is there already
 _FOLDERS = ("prompts", "models/captioner", "models/vlm")
 _WORLDS, _ARCHIVE = "worlds", "archive"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -154,4 +155,7 @@ def _init_dvc(folder: Path) -> str:
         raise UserError(reason, "Name a folder that git does not ignore", file=folder) from None
     with repo, repo.config.edit("repo") as config:
         config["core"] |= {"analytics": False, "check_update": False}
-    return " with DVC, within git" if in_git else " with DVC, without git (experiments of DVC need git)"
+    if in_git:
+        return " with DVC, within git"
+    (folder / ".dvc" / ".gitignore").write_text(_DVC_IGNORED, encoding="utf-8")
+    return " with DVC, without git (to compare runs: `git init`, then `dvc config core.no_scm false`)"

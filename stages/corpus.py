@@ -70,6 +70,10 @@ def run(params: Params, paths: Paths) -> None:
         counts = metrics[dataset] = _counts(corpus)
         found = _errors(corpus, paths.root / folder, params.corpus)
         errors += found
+        table = corpus.rejects.rows[0]["table"] if corpus.rejects.rows else None
+        if table and not any(f"rows of {table} were" in str(error) for error in found):
+            first = corpus.rejects.problems(table)[0]  # it may be the cause of those in the errors
+            log.info(f"corpus {dataset}: the first reject: {first}. All are in {paths.rejects}")
         if found:
             expected.remove_corpus(dataset)  # no later stage shall take an older one for this one
             continue

@@ -121,7 +121,7 @@ def _write(
         "tune": params.tune.model_dump(),
         "versions": {name: version(name) for name in ("lempo", "open_clip_torch", "torch")},
     }
-    card = model_card(record)
+    card = model_card({**record, "made_from": made_from})
     save_tuned(paths.tuned(dataset), vlm, params.vlm, record, card, paths.root, made_from)
     write_curve(paths.plots("tune", dataset), result.history, CURVE)
     tokens = {name: vlm.tokenizer.count(split.texts["language"]) for name, split in splits.items()}

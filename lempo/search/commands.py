@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from tabulate import tabulate
 
 from lempo.search.indexing import Indexed, index_dataset, index_folder
 from lempo.search.searcher import Answer, Query, Searcher
-from lempo.search.settings import Settings, find_index, place_of
+from lempo.search.settings import MANIFEST, Settings, find_index, place_of, read_manifest
 from pipeline.base.errors import UserError, perhaps, reading
 from pipeline.base.params import Params, VlmParams
 from pipeline.base.paths import Paths
@@ -40,6 +42,19 @@ def vlm_of(model: str | None, pretrained: str | None, precision: str = "fp32") -
     except ValueError as error:
         remedy = "docs/parameters.md says what vlm.model and vlm.pretrained may be"
         raise UserError("the model cannot be used", remedy, field="--vlm", value=error) from None
+
+
+@contextmanager
+def named_by_option(vlm: VlmParams | None) -> Iterator[None]:
+    """Inside the block an error of a model that a command line named speaks of the option, not of a file."""
+    options = {"vlm.model": "--vlm", "vlm.pretrained": "--pretrained"} if vlm is not None else {}
+    try:
+        yield
+    except UserError as error:
+        said = error.problem
+        if said.field not in options:
+            raise
+        raise UserError(said.reason, said.remedy, field=options[said.field], value=said.value) from None
 
 
 def index(
@@ -74,7 +89,14 @@ def index(
     if is_dataset and params is not None:
         done = index_dataset(target, place, params, paths)
     else:
-        done = index_folder(Path(target), place, Settings.of(params, vlm), paths.root)
+        settings, root = Settings.of(params, vlm), paths.root
+        if settings.vlm is None and (place / MANIFEST).is_file():  # no project: the index keeps its model
+            manifest = read_manifest(place)
+            trusted_no_code = {**manifest["vlm_params"], "trust_remote_code": False}
+            settings = replace(settings, vlm=VlmParams.model_validate(trusted_no_code))
+            root = Path(manifest["vlm_root"])
+        with named_by_option(vlm):
+            done = index_folder(Path(target), place, settings, root)
     _say(done)
     if as_json:
         print(json.dumps(_record_of(done, place, "dataset" if is_dataset else "folder"), ensure_ascii=False))
@@ -172,7 +194,8 @@ def search(
         from pipeline.base.guard import guarded
 
         guarded()
-    searcher = Searcher(folder, params, paths, llm=llm, vlm=vlm, exact=exact)
+    with named_by_option(vlm):
+        searcher = Searcher(folder, params, paths, llm=llm, vlm=vlm, exact=exact)
     try:
         answer = searcher.search(query)
     finally:
@@ -210,7 +233,8 @@ def table_of(answer: Answer) -> str:
         + [_plain(str(hit.columns.get(name, ""))) for name in shown]
         for place, hit in enumerate(answer.hits, 1)
     ]
-    lines = [tabulate(rows, ["", "score", *terms, "path", *shown], disable_numparse=True)]
+    headers = ["", "score", *terms, "path", *shown]
+    lines = [tabulate(rows, headers, disable_numparse=True) if rows else "no image is found"]
     lines += [f"interpretation: {_plain(answer.interpretation)}"] if answer.interpretation else []
     lines += [f"pseudo caption: {_plain(answer.pseudo_caption)}"] if answer.pseudo_caption else []
     lines += [f"left out: {_plain(line)}" for line in answer.left_out]

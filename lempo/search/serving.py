@@ -115,6 +115,7 @@ def run(
     Raises:
         UserError: there is no such index, or what `Searcher` and `serve` raise.
     """
+    from lempo.search.commands import named_by_option
     from lempo.search.searcher import Searcher
     from lempo.search.settings import Settings, find_index
     from pipeline.base.guard import guarded
@@ -122,12 +123,13 @@ def run(
     folder = find_index(target, params, paths)
     if llm:
         guarded()  # an engine's processes end with this one
-    serve(
-        lambda: Searcher(folder, params, paths, llm=llm, vlm=vlm),
-        host,
-        port,
-        Settings.of(params).look.max_pixels,
-    )
+    with named_by_option(vlm):
+        serve(
+            lambda: Searcher(folder, params, paths, llm=llm, vlm=vlm),
+            host,
+            port,
+            Settings.of(params).look.max_pixels,
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

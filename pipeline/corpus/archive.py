@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.base.errors import UserError, parameter_error
+from pipeline.base.errors import UserError, parameter_error, perhaps
 from pipeline.base.params import CorpusParams, Params
 from pipeline.base.progress import Progress
 from pipeline.base.schemas import IMAGES, QUERIES, SCENE_GRAPHS, SPLITS
@@ -189,9 +189,11 @@ def _assign(
     ]
     asked = state.params.place
     if asked is not None and placed and not any(image.place for image in placed):
+        known = sorted({name for image_id in weights for name in said.of(image_id).extras})
         raise parameter_error(
             f"no image of {state.folder.name} has a column '{asked}'",
-            "Correct the name",
+            f"{perhaps(asked, known)}Use {_FOLDER}"
+            + (f", or one of {', '.join(known[:20])}" if known else ""),
             "corpus.place",
             asked,
         )

@@ -318,6 +318,8 @@ async def _entries(server: Server) -> list[dict[str, Any]]:
 
 def _unasked(url: str | None, error: Unanswered) -> UserError:
     remedy = "Start it, or correct the URL (as in http://localhost:8000/v1)"
+    if str(error).startswith(("HTTP 401", "HTTP 403")):
+        remedy = "Set the variable OPENAI_API_KEY to a key that the server takes"
     reason = "the server cannot be asked for its models"
     return parameter_error(reason, remedy, "llm.endpoint", f"{url}: {error}")
 

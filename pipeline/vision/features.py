@@ -132,7 +132,7 @@ def _write_vectors(path: Path, blocks: Iterable[np.ndarray], shape: tuple[int, i
         raise ValueError(f"{written} rows for {shape[0]} ids")
 
 
-def read_features(folder: Path, expect: Mapping[str, Any] | None = None) -> Features:
+def read_features(folder: str | Path, expect: Mapping[str, Any] | None = None) -> Features:
     """Open features; those that are made from anything else than expected, or have changed, are refused.
 
     Args:
@@ -142,6 +142,7 @@ def read_features(folder: Path, expect: Mapping[str, Any] | None = None) -> Feat
         UserError: a file is missing or damaged, its content is not what was written, or a value of the
             manifest is not the expected one; both values are named.
     """
+    folder = Path(folder)
     record = features_provenance(folder, expect)
     manifest = dict(record.made_from)
     table = read_table(folder / IDS_NAME, FEATURE_IDS)

@@ -151,9 +151,10 @@ def _check_name(params: VlmParams) -> None:
 
     known = open_clip.list_models()
     if params.model.replace("/", "-") not in known:
-        remedy = (
-            f"{perhaps(params.model, known)}Name a model of open_clip, hf-hub:<name> or local-dir:<folder>"
-        )
+        like = perhaps(params.model, known)
+        if Path(params.model).is_dir():
+            like = f"Did you mean '{LOCAL}{params.model}'? "
+        remedy = f"{like}Name a model of open_clip, hf-hub:<name> or local-dir:<folder>"
         _refuse("open_clip knows no such model", remedy, "vlm.model", params.model)
 
 

@@ -122,6 +122,9 @@ def load_vlm(params: VlmParams, device: str = "auto", root: Path = Path(".")) ->
 
     device = resolve_device(device)
     remedy = "Check the folder or name, and that the weights belong to this model"
+    if source.name.startswith(vlm_source.HUB):
+        name = source.name.removeprefix(vlm_source.HUB)
+        remedy = f"Check the name, or fetch it where there is a network (`hf download {name}`)"
     with _loading(source, params, "model", remedy):
         model, _, preprocess = open_clip.create_model_and_transforms(
             source.name, pretrained=source.pretrained, precision=params.precision, device=device

@@ -1,6 +1,7 @@
 """`lempo check` on models: hub names, chat templates, weights and images that a long run would fail on."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -189,23 +190,32 @@ def test_a_vllm_that_cannot_be_imported_is_found(tmp_path: Path, monkeypatch: py
     assert "lempo doctor" in str(caught.value)
 
 
-def test_images_that_are_pointers_are_found(folder: Path) -> None:
+def test_images_that_are_pointers_and_splits_without_queries_are_found(folder: Path) -> None:
     params = load_params(folder / "params.yaml")
     assert "9 images and the first rows (9 of scene_graphs.json, 9 of triplets.json)" in check._dataset(
         folder / "in/parks", params
     )
+    file = folder / "in/parks/triplets.json"
+    queries = file.read_text()
+    file.write_text(queries.replace('"val"', '"validation"'))
+    with pytest.raises(UserError, match=r"triplets.json, field 'split': no query is of the split val\. "):
+        check._dataset(folder / "in/parks", params)
+    file.write_text(queries)
     for file in sorted((folder / "in/parks/images").iterdir())[:3]:
         file.write_text(POINTER)
     with pytest.raises(UserError, match=r"3 of 9 images cannot be used.*git-LFS pointer.*git lfs pull"):
         check._dataset(folder / "in/parks", params)
 
 
-def test_more_memory_or_disk_than_the_machine_has(tmp_path: Path) -> None:
+def test_more_memory_or_disk_than_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check._memory(1.0).endswith(" GB")
     with pytest.raises(UserError, match=r"a stage takes 10000\.0 GB of memory, and the machine has"):
         check._memory(1e13)
     with pytest.raises(UserError, match=r"less than 1000000\.0 GB of disk space is free"):
         check._disk(Paths(tmp_path), 1e15)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match=f"{tmp_path}: the project's folder cannot be written"):
+        check._disk(Paths(tmp_path), 1)
 
 
 def test_an_engine_that_is_not_installed_is_found_before_the_run(

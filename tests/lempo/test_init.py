@@ -78,6 +78,20 @@ def test_within_git_dvc_works_with_git(tmp_path: Path, capsys: pytest.CaptureFix
             assert Path(repo.scm.root_dir) == tmp_path and not repo.config["core"]["analytics"]
 
 
+def test_git_may_come_later_and_tracks_no_cache(project: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    subprocess.run(["dvc", "config", "core.no_scm", "false"], cwd=project, check=True)
+    (project / ".dvc/cache/files").mkdir(parents=True)
+    (project / ".dvc/cache/files/weights").write_text("large")
+    subprocess.run(["git", "add", "-A"], cwd=project, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=project, check=True, capture_output=True, text=True
+    ).stdout
+    assert "dvc.yaml" in tracked and ".dvc/config" in tracked and ".dvc/cache" not in tracked
+    with Repo(str(project)) as repo:
+        assert Path(repo.scm.root_dir) == project
+
+
 def test_a_folder_that_git_ignores_is_refused_and_stays_empty(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text("/scratch/\n")

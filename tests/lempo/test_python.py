@@ -94,12 +94,18 @@ def test_a_missing_pseudo_caption_is_the_modification(project: lempo.Project) ->
     asked = ["make the car blue"]
     queries = lempo.encode_queries(encoder, split.image[:1], asked, [None], [None])
     assert torch.equal(queries.pseudo_caption, queries.text) and torch.equal(queries.language, queries.text)
-    with pytest.raises(ValueError, match="2 references for 1 modifications"):
+    with pytest.raises(lempo.UserError, match=r"the lengths differ.*\[2, 1, 1, 1\]"):
         lempo.encode_queries(encoder, split.image[:2], asked, [None], [None])
+
+
+def test_a_split_that_is_none_is_refused(project: lempo.Project) -> None:
+    with pytest.raises(lempo.UserError, match=r"no such split \(got 'tst'\). Use one of train, val, test"):
+        project.split("tiny", "tst")
 
 
 def test_the_gallery_follows_the_ids(project: lempo.Project) -> None:
     features = project.features("tiny")
+    assert lempo.read_features(str(project.paths.features("tiny"))).ids == features.ids
     ids = [features.ids[5], features.ids[2]]
     vectors = lempo.gallery(features, ids)
     assert vectors.dtype == torch.float32 and torch.equal(vectors, lempo.gallery(features)[[5, 2]])

@@ -81,7 +81,7 @@ def test_captions_of_an_image_of_a_query_and_those_that_failed(toy: Toy, show: S
     assert "toy toy-0001 · first, failed" in shown and "2 of 16 rows" in shown and "  ! " in shown
     for choice, words in (
         ({"query": "toy-q0003"}, "interpretations are of images"),
-        ({"image": "toy-q0003"}, "--image.*no text is of it.*toy-q0003"),
+        ({"image": "toy-q0003"}, "--image.*no text is of it.*toy-q0003.*data/corpus"),
     ):
         with pytest.raises(UserError, match=words):
             show(None, "interpret", **choice)
@@ -238,6 +238,8 @@ def test_the_cache_is_shown_and_pruned_of_what_no_table_uses(
 ) -> None:
     with pytest.raises(UserError, match="no caption table"):
         show_cache(toy.params, toy.paths, prune=True)
+    show_cache(toy.params, toy.paths, prune=False)
+    assert capsys.readouterr().out.endswith("llm: no text is cached yet\n")
     toy.run(toy.failing("blue"))
     toy.write("toy", 8, recolour=3)
     toy.run()

@@ -1,6 +1,7 @@
 """The corpus stage: tables, rejects and counts of all datasets; the same input gives the same bytes."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,10 @@ def _bytes(paths: Paths) -> dict[str, bytes]:
     }
 
 
-def test_every_row_is_in_a_table_or_among_the_rejects(tmp_path: Path) -> None:
+def test_every_row_is_in_a_table_or_among_the_rejects(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     paths = Paths(tmp_path)
     first, second = Source(tmp_path / "in/parks"), Source(tmp_path / "in/roofs")
     first.image("val-green").write_bytes(b"")
@@ -60,6 +64,7 @@ def test_every_row_is_in_a_table_or_among_the_rejects(tmp_path: Path) -> None:
     corpus.run(_params(("parks", "roofs"), share=0.25), paths)
     metrics = read_metrics(paths.metrics("corpus"))
     assert metrics["parks"].items() >= {"images": 8, "graphs": 8, "queries": 7}.items()
+    assert f"the first reject: {second.folder}/triplets.json row 0, field 'target'" in caplog.text
     assert metrics["roofs"].items() >= {"images": 9, "graphs": 9, "queries": 8, "rejected_queries": 1}.items()
     assert metrics["all"].items() >= {"images": 17, "rejected_images": 1, "rejected_queries": 3}.items()
     assert read_metrics(paths.summary("corpus")) == {"corpus": {"images": 17, "rejected": 5}}

@@ -23,6 +23,11 @@ WEIGHTS_NAME = "open_clip_model.safetensors"
 RECORD_NAME = "lempo.json"
 CARD_NAME = "README.md"
 _MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
+_CHOSEN = {
+    "validation": "Chosen on the validation split.",
+    "learned": "Learned from the training queries.",
+    "fixed": "Stated in `params.yaml`, not chosen.",
+}
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 
 
@@ -98,7 +103,7 @@ def model_card(record: dict[str, Any], test: dict[str, dict[str, float]] | None 
     """Markdown with the front matter that model hubs read.
 
     Args:
-        record: of `lempo.json`.
+        record: of `lempo.json`, with what the model was made from.
         test: metrics on the test split in percent, by method, if they are known.
     """
     weights, mixture = record["weights"], record["mixture"]
@@ -146,7 +151,7 @@ lempo search --id IMAGE --text "what shall be different"
 |---|---|---|---|---|
 {shares}
 
-Chosen on the validation split. Temperature {record["temperature"]:.4f}.
+{_CHOSEN[record["made_from"]["method.choose"]]} Temperature {record["temperature"]:.4f}.
 
 ## Measured, percent
 

@@ -42,7 +42,9 @@ def test_a_folder_outside_a_project(tmp_path: Path, tiny_vlm: VlmParams) -> None
     assert "it is written into pictures/.lempo-index; --out puts it elsewhere" in made.stderr
     assert "3 images: 3 added" in made.stderr and made.stdout == ""
     (pictures / "broken.png").write_bytes(b"no picture")
-    again = lempo("index", "pictures", "--vlm", tiny_vlm.model, "--json", cwd=tmp_path)
+    other = lempo("index", "pictures", "--vlm", "local-dir:nowhere", cwd=tmp_path)
+    assert other.stderr.splitlines()[-1].startswith("error: field '--vlm': there is no such model folder")
+    again = lempo("index", "pictures", "--json", cwd=tmp_path)  # the index keeps its model
     found = json.loads(again.stdout)
     assert found["left_out"][0]["path"].endswith("broken.png") and found["left_out"][0]["reason"]
     assert found.items() >= {"folder": "pictures/.lempo-index", "kind": "folder", "images": 3}.items()
@@ -164,3 +166,7 @@ def test_names_and_texts_cannot_control_a_terminal() -> None:
     shown = table_of(Answer([hit], ["c\x1b"], "d\r", None, {"triplet": 1.0}, 0.1))
     assert all(character.isprintable() or character == "\n" for character in shown)
     assert "a\\n\\x1b[31m" in shown
+
+
+def test_no_hit_is_said_instead_of_a_table_without_rows() -> None:
+    assert table_of(Answer([], ["10 of 10 hits"], None, None, {}, 0.1)).startswith("no image is found\n")

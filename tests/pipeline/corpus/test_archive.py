@@ -188,8 +188,9 @@ def test_images_of_one_place_lie_in_one_split(archive: Archive) -> None:
         assert [row["place"] for _, row in rows] == [place_of(int(name[2:])) for name, _ in rows]
         splits = Counter((row["place"], row["split"]) for _, row in rows)
         assert len(splits) == len({place for place, _ in splits})
-    with pytest.raises(UserError, match="no image of parks has a column 'airport'"):
-        archive.read(place="airport")
+    known = "no image of parks has a column 'sit'.*Did you mean 'site'. Use folder, or one of block, site"
+    with pytest.raises(UserError, match=known):
+        archive.read(place="sit")
 
 
 def test_a_place_in_two_stated_splits_is_counted(archive: Archive) -> None:

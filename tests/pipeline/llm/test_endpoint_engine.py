@@ -23,7 +23,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import remember, remembered
 from pipeline.base.params import LlmParams, load_params
 from pipeline.llm import endpoint_engine
-from pipeline.llm.endpoint_engine import EndpointEngine, reported_model
+from pipeline.llm.endpoint_engine import EndpointEngine, _unasked, reported_model
+from pipeline.llm.endpoint_http import Unanswered
 from pipeline.llm.pictures import Picture
 from pipeline.llm.types import Request, Result, Sampling
 from tests.faulty_server import FAULTS, KEY, Fault, FaultyServer, http, right_text
@@ -209,6 +210,12 @@ def test_a_server_that_is_away_is_named_before_the_first_request() -> None:
     speed = PARAMS.speed.model_copy(update={"endpoint_retries": 1})
     with pytest.raises(UserError, match=r"llm\.endpoint'.*cannot be asked for its models"):
         EndpointEngine(_llm("http://127.0.0.1:9/v1"), speed)
+
+
+def test_a_server_that_refuses_the_key_is_no_matter_of_its_url() -> None:
+    said = str(_unasked("http://host:8000/v1", Unanswered("HTTP 401: no such key")))
+    assert "OPENAI_API_KEY" in said and "correct the URL" not in said
+    assert "correct the URL" in str(_unasked("http://host:8000/v1", Unanswered("HTTP 404: no such page")))
 
 
 @pytest.mark.alone

@@ -120,6 +120,7 @@ def test_a_preprocessed_image_has_the_models_size(folder: Path) -> None:
         ("ViT-B-32", "absent.safetensors", "vlm.pretrained", "no such weights file"),
         ("ViT-B-33", "openai", "vlm.model", "knows no such model"),
         ("ViT-B-33", None, "vlm.model", "knows no such model"),
+        ("tests/pipeline", None, "vlm.model", "Did you mean 'local-dir:tests/pipeline'"),
         ("ViT-B-32", "opnai", "vlm.pretrained", "no such weights"),
     ],
 )

@@ -27,6 +27,7 @@ def _record(source: dict[str, Any]) -> dict[str, Any]:
     return {
         **names, "mixture": dict.fromkeys(("image", "text", "graph"), 0.0), "untuned": {}, "source": source,
         "dataset": "tiny", "seed": 0, "tune": {}, "versions": {}, "temperature": 1.0, "best_epoch": 0,
+        "made_from": {"method.choose": "fixed"},
     }  # fmt: skip
 
 
@@ -71,7 +72,10 @@ def test_a_tuned_folder_of_a_trusted_model_brings_the_code_and_says_so(
         load_tokenizer(again.model_copy(update={"trust_remote_code": False}))
 
 
-def test_a_card_of_an_untrusted_model_does_not_speak_of_trust(make_params: Callable[..., Params]) -> None:
+def test_a_card_speaks_of_trust_and_of_choice_only_if_there_was_some(
+    make_params: Callable[..., Params],
+) -> None:
     vlm = load_vlm(make_params().vlm, "cpu")
     assert "trust_remote_code" not in vlm.identity
-    assert "trust" not in model_card(_record(vlm.identity))
+    card = model_card(_record(vlm.identity))
+    assert "trust" not in card and "\nStated in `params.yaml`, not chosen. Temperature" in card
