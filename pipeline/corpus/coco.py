@@ -129,7 +129,7 @@ class _Contents:
         try:
             image = Record.checked(value)
             row.record_id = image.identifier("id")
-            image.text("file_name", 4 * checks.ID_LENGTH)
+            image.text("file_name", checks.PATH_LENGTH)
             kept = {key: _shallow(cell) for key, cell in value.items()}
             if not self.images.add(row.record_id, [number, kept], row.record_id):
                 raise Rejected("the id of an image stands twice; the first holds", "Remove one", "id", value)
