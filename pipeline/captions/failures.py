@@ -17,31 +17,37 @@ class Failures:
     """Counts the rows of each dataset, and those that failed.
 
     A row fails if the model gave no text for it, or if the service gave none for one of its further samples.
-    It does not fail if `llm.fallback` says its graph by rule, unless the service is to blame.
+    It does not fail if `llm.fallback` says its graph by rule, unless the service is to blame, or unless the
+    model gave no text for any row of the dataset.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._rows: Counter[str] = Counter()  # by dataset
         self._failed: Counter[str] = Counter()
+        self._by_rule: Counter[str] = Counter()  # rows that would have failed without `llm.fallback`
         self._reasons: Counter[str] = Counter()  # without their numbers, which differ from row to row
+        self._replaced: Counter[str] = Counter()  # reasons of `_by_rule`
         self._examples: dict[str, tuple[str, str]] = {}  # of each reason: a row's id, and its error in full
         self._given_up = 0
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Count rows that a model was asked for."""
         for outcome in outcomes:
-            row = outcome.row
+            row, best = outcome.row, outcome.best
             self._rows[row.dataset] += 1
-            if (error := self._error(outcome)) is None:
+            if (error := best.error or outcome.lost_sample) is None:
+                continue
+            reason = re.sub(r"\d+", "0", error)
+            self._examples.setdefault(reason, (row.id, error))
+            if best.error is not None and self._is_by_rule(outcome):
+                self._by_rule[row.dataset] += 1
+                self._replaced[reason] += 1
                 continue
             self._failed[row.dataset] += 1
-            reason = re.sub(r"\d+", "0", error)
             self._reasons[reason] += 1
-            self._examples.setdefault(reason, (row.id, error))
-            answer = outcome.best.answer
-            tries = answer.tries if isinstance(answer, Entry) else 0
-            self._given_up += not answer.external and tries >= self._settings.llm.tries
+            tries = best.answer.tries if isinstance(best.answer, Entry) else 0
+            self._given_up += not best.answer.external and tries >= self._settings.llm.tries
 
     def count(self, dataset: str, rows: int) -> None:
         """Count rows that a model was asked for, none of which failed."""
@@ -58,19 +64,17 @@ class Failures:
         """
         share = self._settings.llm.max_failed_share
         allowed = {name: max(int(share * rows), share > 0) for name, rows in self._rows.items()}
-        bad = [
-            name
-            for name, failed in self._failed.items()
-            if failed > allowed[name] or (failed == self._rows[name] and share < 1)
-        ]
+        without = self._failed + self._by_rule
+        silent = {name for name, rows in without.items() if rows == self._rows[name] and share < 1}
+        bad = silent | {name for name, failed in self._failed.items() if failed > allowed[name]}
         if not bad:
             return
         counts = ", ".join(
-            f"{self._failed[name]} of {self._rows[name]} rows of {name}" for name in sorted(bad)
+            f"{(without if name in silent else self._failed)[name]} of {self._rows[name]} rows of {name}"
+            for name in sorted(bad)
         )
-        most = [
-            (count, *self._examples[reason]) for reason, count in self._reasons.most_common(SHOWN_REASONS)
-        ]
+        reasons = self._reasons + self._replaced if silent else self._reasons
+        most = [(count, *self._examples[reason]) for reason, count in reasons.most_common(SHOWN_REASONS)]
         shown = "; ".join(f"{count} times (as {id}): {error[:SHOWN_CHARACTERS]}" for count, id, error in most)
         remedy = "Mend the cause and run the stage again: texts are kept, and failed rows are asked again"
         if self._given_up:
@@ -82,9 +86,6 @@ class Failures:
             share,
         )
 
-    def _error(self, outcome: Outcome) -> str | None:
-        best = outcome.best
-        if best.error is None:
-            return outcome.lost_sample
+    def _is_by_rule(self, outcome: Outcome) -> bool:
         by_rule = self._settings.llm.fallback == "rules" and outcome.row.graph is not None
-        return None if by_rule and not best.answer.external else best.error
+        return by_rule and not outcome.best.answer.external

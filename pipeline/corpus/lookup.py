@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -20,10 +20,14 @@ class ImageLookup:
     The bare name decides, in any case, else without its ending. Among images of one bare name the one wins
     whose folders are most alike. Names are equal if they are the same text in Unicode, composed or
     decomposed, and if one of them is the other's address on the web ("a%20b.png?v=1"). An image of another
-    split is never meant.
+    split is never meant, and none in the place of a file that was rejected.
+
+    Args:
+        images: those that can be used, by their ids.
+        rejected: other image files.
     """
 
-    def __init__(self, images: Mapping[str, ImageFile]) -> None:
+    def __init__(self, images: Mapping[str, ImageFile], rejected: Iterable[str] = ()) -> None:
         self._by_name: dict[str, list[ImageFile]] = defaultdict(list)
         self._by_stem: dict[str, list[ImageFile]] = defaultdict(list)
         self._claims: dict[str, str] = {}
@@ -31,6 +35,7 @@ class ImageLookup:
             name = _bare(_normal(image.file))
             self._by_name[name.casefold()].append(image)
             self._by_stem[_stem(name).casefold()].append(image)
+        self._rejected = {_bare(_normal(file)).casefold(): file for file in rejected}
 
     def find(self, name: str, near: str = "", split: str | None = None) -> ImageFile:
         """The image that a name means.
@@ -45,7 +50,11 @@ class ImageLookup:
         """
         path = _normal(name.replace("\\", "/"))
         bare = _bare(path)
-        alike = self._alike(bare) or self._alike(_normal(unquote(bare.partition("?")[0])))
+        on_disk = _normal(unquote(bare.partition("?")[0]))
+        alike = self._alike(bare) or self._alike(on_disk)
+        if not {bare.casefold(), on_disk.casefold()} & self._by_name.keys():
+            self._check_rejected(bare, name)
+            self._check_rejected(on_disk, name)
         split = split_of(path) or split
         meant = [image for image in alike if split is None or split_of(image.file) in (None, split)]
         if not meant:
@@ -60,6 +69,11 @@ class ImageLookup:
             reason = f"the name can mean {best[0].file} or {best[1].file}"
             raise Rejected(reason, "Write it with its folder and ending", "file_name", name)
         return best[0]
+
+    def _check_rejected(self, bare: str, name: str) -> None:
+        if (file := self._rejected.get(bare.casefold())) is not None:
+            reason = f"the image was rejected: {file}"
+            raise Rejected(reason, "Mend or rename the image", "file_name", name)
 
     def _alike(self, bare: str) -> list[ImageFile]:
         return (

@@ -39,7 +39,8 @@ class Reading:
     def __init__(self, folder: Path, images: Mapping[str, ImageFile], notes: Notes, rejects: Rejects) -> None:
         self.folder = folder
         self.images = images
-        self.lookup = ImageLookup(images)
+        rejected = (row["file"] for row in rejects.rows if row["table"] == "images")
+        self.lookup = ImageLookup(images, rejected)
         self.notes = notes
         self.rejects = rejects
 

@@ -93,11 +93,22 @@ def test_rows_that_were_given_up_are_said(toy: Toy) -> None:
 
 def test_rules_stand_for_rows_that_fail_for_their_own_sake_alone(toy: Toy) -> None:
     toy.with_params(llm__repairs=0, llm__fallback="rules")
+    toy.run(toy.failing("red"))
+    assert toy.metrics()["all"] | {"failed": 0, "fallback_rate": 0.125} == toy.metrics()["all"]
+    toy.with_params(llm__repairs=0, llm__fallback="rules", llm__temperature=0.5, llm__max_failed_share=0)
+    _, said = _refused(toy, _external(toy, "red"))
+    assert "1 of 8 rows of toy failed" in said
+
+
+def test_rules_do_not_stand_for_a_model_that_says_nothing(toy: Toy) -> None:
+    toy.with_params(llm__repairs=0, llm__fallback="rules", llm__tries=9)
+    for answer in (toy.failing(""), lambda request: answered(request, " ")):
+        _, said = _refused(toy, answer)
+        assert "8 of 8 rows of toy failed" in said and "run the stage again" in said
+        assert not toy.paths.interpretations("toy").exists()
+    toy.with_params(llm__repairs=0, llm__fallback="rules", llm__max_failed_share=1)
     toy.run(toy.failing(""))
     assert toy.metrics()["all"]["fallback_rate"] == 1.0
-    toy.with_params(llm__repairs=0, llm__fallback="rules", llm__temperature=0.5)
-    _, said = _refused(toy, _external(toy, ""))
-    assert "8 of 8 rows of toy failed" in said
 
 
 def test_a_sample_that_the_service_lost_is_a_failure(toy: Toy) -> None:

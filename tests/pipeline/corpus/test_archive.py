@@ -71,6 +71,21 @@ def _reasons(corpus: Corpus) -> list[tuple[str, Any, str]]:
     return [(row["table"], row["record_id"], row["reason"]) for row in corpus.rejects.rows]
 
 
+def test_annotations_of_a_rejected_file_are_not_those_of_its_namesake(archive: Archive) -> None:
+    archive.add("a.jpg", [[2, 2, 10, 10]])
+    archive.add("a.png", [[30, 30, 10, 10], [5, 30, 10, 10]])  # the id "a" is taken
+    archive.add("b.jpg", [[3, 3, 10, 10]])
+    archive.add("b.png", [[30, 3, 10, 10]]).write_text("no image")
+    for image in archive.images[2:]:
+        image["file_name"] = f"https://x.org/{image['file_name']}?v=1"
+    corpus = archive.read()
+    boxes = {name: graph["objects"][0]["bbox"]["x"] for name, graph in _by_id(corpus, "scene_graphs").items()}
+    assert boxes == {"a": 2, "b": 3}
+    said = [(table, reason) for table, _, reason in _reasons(corpus) if table == "scene_graphs"]
+    file = archive.folder / "images"
+    assert said == [("scene_graphs", f"the image was rejected: {file / name}") for name in ("a.png", "b.png")]
+
+
 def test_boxes_become_graphs_and_plain_images_stay_where_they_are(archive: Archive) -> None:
     archive.add("a.png", [[2, 2, 10, 10]], site="north", date_captured="2024-05-01", camera="x")
     archive.add("b.jpg", [])
