@@ -30,6 +30,9 @@ def main(
         float | None, typer.Option(min=0.01, help="About the time for all modules together.")
     ] = None,
     write: Annotated[bool, typer.Option(help="Write the figures and the page.")] = True,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Keep the earlier runs' figures. Default: replace them.")
+    ] = False,
     render: Annotated[bool, typer.Option("--render", help="Only write the page again.")] = False,
 ) -> None:
     """Run trials of the promises of docs/reliability.md; exit code 1 if one did not hold."""
@@ -50,7 +53,8 @@ def main(
         if entry is None or entry["failures"]:
             bad.append(name)
         if entry is not None and write:
-            _page.write({**_page.read_figures(), name: entry})
+            known = _page.read_figures()
+            _page.write({**known, name: [*(known.get(name, []) if beside else []), entry]})
     if bad:
         print(f"did not hold: {', '.join(bad)}")
         raise typer.Exit(1)

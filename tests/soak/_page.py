@@ -48,7 +48,7 @@ make fuzz SECONDS=600          # coverage-guided fuzzing of the readers; crashes
 | `{{ name }}` | {{ entry.seed }} | `{{ entry.code[:10] }}` | {{ "%.1f"|format(entry.seconds / 60) }} | \
 {{ entry.figures|figures|cell }} |
 {% endfor %}
-`code` begins the hash of the source files that were tried.
+A run of trials has a row. `code` begins the hash of the source files that were tried.
 
 {% endif -%}
 {% if failed -%}
@@ -76,7 +76,7 @@ make fuzz SECONDS=600          # coverage-guided fuzzing of the readers; crashes
 
 
 def read_figures() -> dict[str, Any]:
-    """What was measured, by module; {} before the first soak."""
+    """What each run of a module measured, by module; {} before the first soak."""
     return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
 
 
@@ -91,13 +91,13 @@ def page(entries: Mapping[str, Any]) -> str:
     """The page as Markdown. A promise whose trials nobody ran says so."""
     environment = Environment(trim_blocks=False, keep_trailing_newline=True)
     environment.filters |= {"cell": _cell, "line": _line, "figures": _figures}
-    rows, measured = [], []
+    rows, measured = [], list[tuple[str, Any]]()
     for name in names():
-        module, entry = load(name), entries.get(name)
-        counts = {"trials": "not run yet", "held": ""} if entry is None else entry
+        module, runs = load(name), entries.get(name, [])
+        counts = {key: sum(run[key] for run in runs) for key in ("trials", "held")}
+        counts = counts if runs else {"trials": "not run yet", "held": ""}
         rows.append({**counts, "promise": module.PROMISE, "how": f"{module.HOW} (`{name}`)"})
-        if entry is not None:
-            measured.append((name, entry))
+        measured += [(name, run) for run in runs]
     failed = [(name, entry) for name, entry in measured if entry["failures"]]
     return environment.from_string(_TEMPLATE).render(
         rows=rows, measured=measured, failed=failed, shown=_SHOWN, ordinary=ORDINARY
