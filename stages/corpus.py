@@ -71,7 +71,7 @@ def run(params: Params, paths: Paths) -> None:
         found = _errors(corpus, paths.root / folder, params.corpus)
         errors += found
         table = corpus.rejects.rows[0]["table"] if corpus.rejects.rows else None
-        if table and not any(f"rows of {table} were" in str(error) for error in found):
+        if table and not _rejects_too_many(corpus, table, params.corpus):
             first = corpus.rejects.problems(table)[0]  # it may be the cause of those in the errors
             log.info(f"corpus {dataset}: the first reject: {first}. All are in {paths.rejects}")
         if found:
@@ -186,15 +186,20 @@ def _nothing(name: str, corpus: Corpus, folder: Path) -> UserError:
     return UserError(f"the dataset has no {name}", "Add some", file=folder)
 
 
+def _rejects_too_many(corpus: Corpus, table: str, params: CorpusParams) -> bool:
+    return len(corpus.rejects.problems(table)) > params.max_reject_share * corpus.rejects.seen[table]
+
+
 def _errors(corpus: Corpus, folder: Path, params: CorpusParams) -> list[UserError]:
     """Errors for tables without rows or with too many rejects, and for images or places in several splits."""
-    allowed, errors, needed = params.max_reject_share, [], brought(folder)
+    errors, needed = [], brought(folder)
     for name in ("images", "scene_graphs", "queries", "captions"):
-        problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
-        if len(problems) > allowed * seen:
+        if _rejects_too_many(corpus, name, params):
+            problems, seen = corpus.rejects.problems(name), corpus.rejects.seen[name]
             reason = (
-                f"{len(problems)} of {seen} rows of {name} were rejected, more than the share {allowed:g} "
-                f"that corpus.max_reject_share allows. The first: {'; '.join(map(str, problems[:_SHOWN]))}"
+                f"{len(problems)} of {seen} rows of {name} were rejected, more than the share "
+                f"{params.max_reject_share:g} that corpus.max_reject_share allows. "
+                f"The first: {'; '.join(map(str, problems[:_SHOWN]))}"
             )
             errors.append(UserError(reason, "All are in data/corpus/rejects.parquet", file=folder))
         elif name in needed and not getattr(corpus, name).num_rows:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base.files import is_lfs_pointer
+from pipeline.base.files import LFS_POINTER, is_lfs_pointer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def decoded(data: bytes, max_pixels: float | None = None) -> Decoded:
     if not data:
         raise UnusableImage("the image file is empty")
     if is_lfs_pointer(data):
-        raise UnusableImage("the file is a git-LFS pointer, not the image", "Run `git lfs pull`")
+        raise UnusableImage(*LFS_POINTER)
     from PIL import Image
 
     with warnings.catch_warnings(), _pixel_limit(max_pixels):

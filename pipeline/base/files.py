@@ -155,6 +155,10 @@ def _named_digest(file: Path, data: bytes) -> bytes:
     return hashlib.sha256(file.name.encode() + b"\n" + data).digest()
 
 
+# why it cannot be used, and the remedy
+LFS_POINTER = "the file is a git-LFS pointer, not the file itself", "Run `git lfs pull`"
+
+
 def is_lfs_pointer(head: bytes) -> bool:
     """Whether a file that begins so is a git-LFS pointer, a short text in place of the file itself."""
     return head.startswith(b"version https://git-lfs.github.com/spec/")
@@ -171,8 +175,7 @@ def refuse_lfs_pointers(files: Iterable[Path]) -> None:
             continue
         with open(path, "rb") as file:
             if is_lfs_pointer(file.read(100)):
-                reason = "the file is a git-LFS pointer, not the file itself"
-                raise UserError(reason, "Run `git lfs pull` where it was cloned", file=path)
+                raise UserError(*LFS_POINTER, file=path)
 
 
 def file_bytes(path: Path) -> bytes:

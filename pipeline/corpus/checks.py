@@ -51,6 +51,11 @@ class Rejected(Exception):
         self.field = None if field is None else str(field)
         self.value = None if value is None else printable(value)
 
+    @property
+    def parts(self) -> tuple[str, str, str | None, str | None]:
+        """Reason, remedy, field and value: what `Rejected(*parts)` makes the same again."""
+        return self.reason, self.remedy, self.field, self.value
+
     def problem(self, file: object, row: int | None) -> Problem:
         """The problem of a row of a file; None: of the file as a whole."""
         return Problem(self.reason, self.remedy, str(file), row, self.field, self.value)

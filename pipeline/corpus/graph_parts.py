@@ -92,7 +92,7 @@ def _parts(rows: Iterable[GraphRow]) -> Iterator[list[GraphRow]]:
 
 def _check(part: list[GraphRow]) -> tuple[pa.Table, Mapping[str, Any]]:
     """The graphs, and in JSON values what was wrong; a row is named by its place in the part."""
-    graphs, rejected, noted = [], [], dict[str, tuple[int, int, list[str | None] | None]]()
+    graphs, rejected, noted = [], [], dict[str, tuple[int, int, Any]]()
     for place, row in enumerate(part):
         notes = Notes()
         try:
@@ -101,16 +101,12 @@ def _check(part: list[GraphRow]) -> tuple[pa.Table, Mapping[str, Any]]:
                 raise Rejected(reason, "Correct the image, or remove the graph", "image_id", row.image_id)
             graphs.append(graph_row(row.value, row.image_id, *row.size, notes))
         except Rejected as error:
-            rejected.append((place, _values(error)))
+            rejected.append((place, error.parts))
             continue
         for kind, times in notes.counts.items():
             first = notes.first.get(kind)
             before, at, known = noted.get(
-                kind, (0, place, _values(first) if isinstance(first, Rejected) else None)
+                kind, (0, place, first.parts if isinstance(first, Rejected) else None)
             )
             noted[kind] = before + times, at, known
     return pa.Table.from_pylist(graphs, schema=SCENE_GRAPHS), {"rejected": rejected, "notes": noted}
-
-
-def _values(error: Rejected) -> list[str | None]:
-    return [error.reason, error.remedy, error.field, error.value]

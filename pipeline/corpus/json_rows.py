@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import is_lfs_pointer
+from pipeline.base.files import LFS_POINTER, is_lfs_pointer
 
 _CHUNK = 1 << 20  # characters
 _OF_NUMBERS = "0123456789.eE+-"
@@ -126,7 +126,7 @@ class _Reader:
         if first is None:
             self._fail("the file is empty")
         if is_lfs_pointer(self.text[:100].encode("utf-8", "replace")):
-            reason, remedy = "the file is a git-LFS pointer, not the file itself", "Run `git lfs pull`"
+            reason, remedy = LFS_POINTER
             raise UserError(reason, remedy, file=self.path)
         if first != bracket:
             self._fail(f"the file holds no {kind}", f"its first character is {first!r}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.base.errors import UserError
-from pipeline.base.files import is_lfs_pointer
+from pipeline.base.files import LFS_POINTER, is_lfs_pointer
 from pipeline.corpus.checks import Rejected
 from pipeline.corpus.image_files import is_file, is_folder, is_hidden
 from pipeline.corpus.json_rows import encoding_of
@@ -21,7 +21,6 @@ _BESIDE_SPLITS = {
 }  # fmt: skip
 _HEAD = 1 << 16  # bytes that are looked at to tell what a file holds
 TEXT_BYTES = 64 << 20  # the most that one file about one image can need
-_POINTER = "the file is a git-LFS pointer, not the file itself", "Run `git lfs pull`"
 
 
 def listing(folder: Path) -> list[str]:
@@ -95,7 +94,7 @@ def head(path: Path) -> str:
     except OSError:
         return ""
     if is_lfs_pointer(data):
-        raise UserError(*_POINTER, file=path)
+        raise UserError(*LFS_POINTER, file=path)
     return data.decode(encoding_of(data), "replace").removeprefix("\ufeff")
 
 
@@ -113,7 +112,7 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise Rejected(f"the file cannot be read: {error.strerror}", "Check its permissions") from None
     if is_lfs_pointer(data):
-        raise Rejected(*_POINTER)
+        raise Rejected(*LFS_POINTER)
     return data
 
 

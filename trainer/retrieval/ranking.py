@@ -106,15 +106,24 @@ def rank_batch(scores: Tensor, answers: Answers, top: int = TOP) -> Rankings:
     scores = scores.detach().float()
     first = _first_images(scores, answers, min(top, scores.shape[1]))
     ranks, count = _right_ranks(scores, answers)
-    hits = torch.arange(1, ranks.shape[1] + 1, device=scores.device, dtype=torch.float64)  # (R,)
-    precision = (hits / ranks).masked_fill(hits > count[:, None], 0.0)  # (B, R)
     removed = first == answers.removed[:, None]
     return Rankings(
         rank=ranks[:, 0].cpu(),
-        average_precision=(precision.sum(1) / count).cpu(),
+        average_precision=average_precision(ranks, count).cpu(),
         top=first.masked_fill(removed, NONE).cpu(),
         scores=scores.gather(1, first).cpu(),
     )
+
+
+def average_precision(ranks: Tensor, count: Tensor) -> Tensor:
+    """Average precision of Q queries: float64 (..., Q), 0 to 1.
+
+    Args:
+        ranks: of their right answers, best first, (..., Q, R); a query with fewer has any numbers behind.
+        count: right answers of each query, (Q,).
+    """
+    hits = torch.arange(1, ranks.shape[-1] + 1, device=ranks.device, dtype=torch.float64)  # (R,)
+    return (hits / ranks).masked_fill(hits > count[:, None], 0.0).sum(-1) / count
 
 
 def _right_ranks(scores: Tensor, answers: Answers) -> tuple[Tensor, Tensor]:

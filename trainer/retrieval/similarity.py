@@ -105,7 +105,7 @@ def input_shares(features: QueryFeatures, weights: Sequence[Weights], mixtures: 
     mixture = features.image.new_tensor(mixtures)  # (C, 3)
     weighting = features.image.new_tensor(weights)
     parts = torch.stack([features.image, features.text, features.graph])  # (3, B, D)
-    # |sum_i m_i q_i|^2 by the products of the parts; their rounding shows where hardly anything is left
+    # |sum_i m_i q_i|^2 from the products of the parts
     products = torch.einsum("ibd,jbd->bij", parts, parts)
     length = torch.einsum("ci,bij,cj->cb", mixture, products, mixture).clamp(min=0).sqrt()
     scale = torch.where(length > _NOTHING, weighting[:, :1] / length, 0.0)  # (C, B)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainer.retrieval.answers import NONE, Answers
 from trainer.retrieval.metrics import mean_recall, score_metrics
-from trainer.retrieval.ranking import dot_scores
+from trainer.retrieval.ranking import average_precision, dot_scores
 from trainer.retrieval.resampling import mean_winner
 from trainer.retrieval.similarity import (
     QUERY_INPUTS,
@@ -206,9 +206,8 @@ def mean_average_precision(ranks: Tensor, answers: Answers) -> Tensor:
         ranks: of all right answers, (C, Q, R), as `right_ranks` gives them.
     """
     count = (answers.right != NONE).sum(1).cpu()  # (Q,)
-    hits = torch.arange(1, ranks.shape[2] + 1, dtype=torch.float64)
-    precision = (hits / ranks).masked_fill(hits > count[:, None], 0.0).sum(2) / count
-    return 100 * torch.stack([queries.mean() for queries in precision])  # each summed in the same order
+    # a mean of each, so that its queries are summed in the order of `score_metrics`
+    return 100 * torch.stack([queries.mean() for queries in average_precision(ranks, count)])
 
 
 def _chunk_ranks(
