@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,11 +26,13 @@ SOAK_TRIALS = 30 * len(COMMANDS)
 _BLOCK = 4096
 _ERROR = re.compile(r"^error: (.*)$", re.MULTILINE)
 _CAUSES = ("disk", "file", "ulimit", "space")
+_KINDS = ("disk", "disk", "ulimit -f", "ulimit -n")
 
 
-def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = None) -> Outcome:
-    """Run trials."""
-    commands = commands or COMMANDS
+def run(
+    trials: int, seed: int, folder: Path, commands: list[Command] = COMMANDS, kinds: Sequence[str] = _KINDS
+) -> Outcome:
+    """Run trials of the commands in turn, each of one of the kinds."""
     failures: list[str] = []
     counts: Counter[str] = Counter()
     done = 0
@@ -39,7 +41,7 @@ def run(trials: int, seed: int, folder: Path, commands: list[Command] | None = N
             done += 1
             command = commands[number % len(commands)]
             random_ = random.Random(f"{seed} {number}")
-            kind = random_.choice(("disk", "disk", "ulimit -f", "ulimit -n"))
+            kind = random_.choice(kinds)
             if kind == "disk" and not _can_mount(folder):
                 kind = "ulimit -f"
             bad, code = _trial(made, command, folder / f"trial-{number}", random_, kind)
