@@ -39,8 +39,8 @@ def measure(run: Run) -> dict[str, Figure]:
     worst = max(shares, key=shares.__getitem__)
     against = (
         f"{_LIMIT}% of a stage's processor time; the most, of {worst}. One dataset, one epoch, all texts, "
-        "pictures and features from the caches, so that a stage has little else to do. What finds kept "
-        "parts is not counted: " + ", ".join(f"{stage} {share:.2f}" for stage, share in shares.items())
+        "pictures and features from the caches, so that a stage has little else to do (what finds kept "
+        "parts is not counted): " + ", ".join(f"{stage} {share:.2f}" for stage, share in shares.items())
     )
     return {"checking_percent": Figure(shares[worst], "percent", against)}
 

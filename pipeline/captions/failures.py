@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pipeline.base.errors import parameter_error
 from pipeline.captions.judging import Outcome
@@ -11,6 +12,20 @@ from pipeline.captions.settings import Settings
 
 SHOWN_REASONS = 3
 SHOWN_CHARACTERS = 200  # of a reason
+
+
+@dataclass
+class _Tally:
+    """Rows without a text: by dataset, by reason, and how many are not asked for again."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(
+        default_factory=Counter
+    )  # without their numbers, which differ from row to row
+    given_up: int = 0
+
+    def __add__(self, other: "_Tally") -> "_Tally":
+        return _Tally(self.rows + other.rows, self.reasons + other.reasons, self.given_up + other.given_up)
 
 
 class Failures:
@@ -24,12 +39,8 @@ class Failures:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._rows: Counter[str] = Counter()  # by dataset
-        self._failed: Counter[str] = Counter()
-        self._by_rule: Counter[str] = Counter()  # rows that would have failed without `llm.fallback`
-        self._reasons: Counter[str] = Counter()  # without their numbers, which differ from row to row
-        self._replaced: Counter[str] = Counter()  # reasons of `_by_rule`
+        self._failed, self._by_rule = _Tally(), _Tally()  # the latter would have, without `llm.fallback`
         self._examples: dict[str, tuple[str, str]] = {}  # of each reason: a row's id, and its error in full
-        self._given_up = 0
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Count rows that a model was asked for."""
@@ -40,14 +51,12 @@ class Failures:
                 continue
             reason = re.sub(r"\d+", "0", error)
             self._examples.setdefault(reason, (row.id, error))
-            if best.error is not None and self._is_by_rule(outcome):
-                self._by_rule[row.dataset] += 1
-                self._replaced[reason] += 1
-                continue
-            self._failed[row.dataset] += 1
-            self._reasons[reason] += 1
+            by_rule = best.error is not None and self._is_by_rule(outcome)
+            tally = self._by_rule if by_rule else self._failed
+            tally.rows[row.dataset] += 1
+            tally.reasons[reason] += 1
             tries = best.answer.tries if isinstance(best.answer, Entry) else 0
-            self._given_up += not best.answer.external and tries >= self._settings.llm.tries
+            tally.given_up += not best.answer.external and tries >= self._settings.llm.tries
 
     def count(self, dataset: str, rows: int) -> None:
         """Count rows that a model was asked for, none of which failed."""
@@ -65,20 +74,20 @@ class Failures:
         share = self._settings.llm.max_failed_share
         allowed = {name: max(int(share * rows), share > 0) for name, rows in self._rows.items()}
         without = self._failed + self._by_rule
-        silent = {name for name, rows in without.items() if rows == self._rows[name] and share < 1}
-        bad = silent | {name for name, failed in self._failed.items() if failed > allowed[name]}
+        silent = {name for name, rows in without.rows.items() if rows == self._rows[name] and share < 1}
+        bad = silent | {name for name, failed in self._failed.rows.items() if failed > allowed[name]}
         if not bad:
             return
         counts = ", ".join(
-            f"{(without if name in silent else self._failed)[name]} of {self._rows[name]} rows of {name}"
+            f"{(without if name in silent else self._failed).rows[name]} of {self._rows[name]} rows of {name}"
             for name in sorted(bad)
         )
-        reasons = self._reasons + self._replaced if silent else self._reasons
-        most = [(count, *self._examples[reason]) for reason, count in reasons.most_common(SHOWN_REASONS)]
+        said = without if silent else self._failed
+        most = [(count, *self._examples[reason]) for reason, count in said.reasons.most_common(SHOWN_REASONS)]
         shown = "; ".join(f"{count} times (as {id}): {error[:SHOWN_CHARACTERS]}" for count, id, error in most)
         remedy = "Mend the cause and run the stage again: texts are kept, and failed rows are asked again"
-        if self._given_up:
-            remedy += f", but for {self._given_up} that failed in llm.tries runs: raise that for them"
+        if said.given_up:
+            remedy += f", but for {said.given_up} that failed in llm.tries runs: raise that for them"
         raise parameter_error(
             f"{counts} failed, more than this allows, so no table is written. {shown}",
             f"{remedy}. Or raise llm.max_failed_share",

@@ -126,8 +126,7 @@ class _Reader:
         if first is None:
             self._fail("the file is empty")
         if is_lfs_pointer(self.text[:100].encode("utf-8", "replace")):
-            reason, remedy = LFS_POINTER
-            raise UserError(reason, remedy, file=self.path)
+            raise UserError(*LFS_POINTER, file=self.path)
         if first != bracket:
             self._fail(f"the file holds no {kind}", f"its first character is {first!r}")
         self.at += 1

@@ -102,10 +102,13 @@ def test_rules_stand_for_rows_that_fail_for_their_own_sake_alone(toy: Toy) -> No
 
 def test_rules_do_not_stand_for_a_model_that_says_nothing(toy: Toy) -> None:
     toy.with_params(llm__repairs=0, llm__fallback="rules", llm__tries=9)
-    for answer in (toy.failing(""), lambda request: answered(request, " ")):
+    for answer in (toy.failing(""), lambda request: answered(request, " "), _external(toy, "")):
         _, said = _refused(toy, answer)
         assert "8 of 8 rows of toy failed" in said and "run the stage again" in said
         assert not toy.paths.interpretations("toy").exists()
+    toy.with_params(llm__repairs=0, llm__fallback="rules", llm__tries=1)
+    _, said = _refused(toy, toy.right)
+    assert "but for 16 that failed in llm.tries runs: raise that" in said
     toy.with_params(llm__repairs=0, llm__fallback="rules", llm__max_failed_share=1)
     toy.run(toy.failing(""))
     assert toy.metrics()["all"]["fallback_rate"] == 1.0
