@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OTHERS = "The shares of comparators are chosen on validation."
+_CHOSEN = {  # by method.choose
+    "validation": "Shares, weights and mixtures are chosen on validation.",
+    "learned": f"The hybrid's weights and mixture are learned with the text tower. {_OTHERS}",
+    "fixed": f"The hybrid's weights and mixture are those of `params.yaml`. {_OTHERS}",
+}
+
 
 def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = False) -> None:
     """Write `results.md` and `results.csv` into a folder.
@@ -92,7 +99,7 @@ def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:
             f"- Data: {sizes}.",
             f"- Seeds of every trained method: {params.study.seeds}.",
             f"- Trials of every trained method: {trials}, with the first seed. Validation chooses one.",
-            "- Shares, weights and mixtures are chosen on validation. Nothing is chosen on the test split.",
+            f"- {_CHOSEN[params.method.choose]} Nothing is chosen on the test split.",
             f"- Pseudo captions a query (`caption.samples`): {params.caption.samples}. All but the first "
             "serve the views of several pseudo captions alone.",
             f"- Jobs: {len(evidence.results)}. They took {seconds / 60:.0f} minutes of one core in all.",

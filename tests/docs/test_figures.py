@@ -50,3 +50,24 @@ def test_the_figures_of_tuned_comparators_are_those_of_the_file() -> None:
         row = rows[method]
         measures = ("validation_mean_recall", "R@1", "R@10", "mean_recall")
         assert cells == [row["text_tower"], *(f"{row[name]:.1f}" for name in measures)], method
+
+
+def test_the_figures_of_five_seeds_are_those_of_the_study() -> None:
+    shown = _table("UC Merced, with an encoder tuned for each method")
+    figures = pl.read_csv(FIGURES / "ucm/results.csv", infer_schema_length=None)
+    methods, leads = (
+        {(row["method"], row["measure"]): row for row in figures.filter(table=table).iter_rows(named=True)}
+        for table in ("methods", "leads")
+    )
+    assert set(shown) == {method for method, _ in methods} - {"chance"}
+    for method, (_, tower, *cells, ahead) in shown.items():
+        rows = [methods[method, measure] for measure in ("R@1", "R@10", "mean_recall")]
+        assert tower == rows[0]["text_tower"], method
+        assert cells == [_with_deviation(row["value"], row["deviation"]) for row in rows], method
+        if lead := leads.get((method, "R@1")):
+            p = "p < 0.001" if lead["p"] < 0.001 else f"p = {lead['p']:.3f}"
+            assert ahead == f"{lead['value']:+.1f} ({p})", method
+
+
+def _with_deviation(value: float, deviation: float | None) -> str:
+    return f"{value:.1f}" if deviation is None else f"{value:.1f} ± {deviation:.1f}"

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from lempo.study import run
+from lempo.study import _preface, run
 from pipeline.base.errors import UserError
 from pipeline.base.params import Params
 from pipeline.base.paths import Paths
@@ -21,6 +21,7 @@ from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
 from trainer.study.columns import COLUMNS, KEY, SCHEMA
 from trainer.study.figures import AS_WRITTEN
 from trainer.study.plan import ABLATIONS, BEYOND, QUALITY, trained_methods, untrained_methods
+from trainer.study.run import Evidence
 from trainer.study.traps import TRAPS
 
 __all__ = ["make_params", "vlm_folder"]
@@ -70,6 +71,18 @@ def test_every_job_was_run_once(studied: tuple[Params, Paths]) -> None:
     changed = len(ABLATIONS) + len(BEYOND)  # no train split has more queries than those of `LEARNING`
     a_dataset = len(UNTRAINED) + trials + seeds + changed + 1  # and the details
     assert len(list((paths.cache / "study").glob("*.json"))) == a_dataset * len(DATASETS) + len(QUALITY)
+
+
+@pytest.mark.parametrize(
+    ("choose", "said"),
+    [("validation", "mixtures are chosen on"), ("learned", "are learned"), ("fixed", "are those of `params")],
+)
+def test_the_page_says_where_weights_come_from(make_params: object, choose: str, said: str) -> None:
+    params: Params = make_params(datasets=DATASETS)  # type: ignore[operator]
+    method = params.method.model_copy(update={"choose": choose})
+    evidence = Evidence(params.model_copy(update={"method": method}), {}, [], {}, {}, {})
+    (line,) = (line for line in _preface(evidence, {}).splitlines() if said in line)
+    assert line.endswith("Nothing is chosen on the test split.")
 
 
 def test_what_is_there_is_not_run_again(studied: tuple[Params, Paths]) -> None:
