@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PICTURE = "![R@1 by training queries, by changed facts, and by faults of the texts](results.svg)"
 _OTHERS = "The shares of comparators are chosen on validation."
 _CHOSEN = {  # by method.choose
     "validation": "Shares, weights and mixtures are chosen on validation.",
@@ -33,7 +34,7 @@ _CHOSEN = {  # by method.choose
 
 
 def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = False) -> None:
-    """Write `results.md` and `results.csv` into a folder.
+    """Write `results.md`, its curves as `results.svg`, and `results.csv` into a folder.
 
     Args:
         out: relative to the project's root.
@@ -42,6 +43,7 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
     Raises:
         UserError: a table, the features or the model is missing: `dvc repro` makes them.
     """
+    from trainer.study.curves import to_svg
     from trainer.study.figures import study_figures
     from trainer.study.pages import to_latex, to_markdown
     from trainer.study.run import run_study
@@ -49,14 +51,19 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
     start = time.perf_counter()
     evidence = run_study(params, paths)
     queries = {dataset: _test_queries(Expected(params, paths), dataset) for dataset in params.datasets}
-    families, kinds = (
-        {dataset: of[column].to_list() for dataset, of in queries.items()} for column in ("family", "kind")
+    families, kinds, facts = (
+        {dataset: of[column].to_list() for dataset, of in queries.items()}
+        for column in ("family", "kind", "facts")
     )
-    figures = study_figures(evidence, families, kinds)
+    figures = study_figures(evidence, families, kinds, facts)
+    svg = to_svg(figures)
+    parts = [_preface(evidence, families), *[_PICTURE] * bool(svg), to_markdown(figures)]
     texts = {
-        "results.md": _preface(evidence, families) + "\n\n" + to_markdown(figures) + "\n",
+        "results.md": "\n\n".join(parts) + "\n",
         "results.csv": figures.with_columns(pl.selectors.float().round(6)).write_csv(),
     }
+    if svg:
+        texts["results.svg"] = svg
     if latex:
         texts["results.tex"] = to_latex(figures)
     for name, text in texts.items():
@@ -67,11 +74,15 @@ def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = Fa
 
 
 def _test_queries(expected: Expected, dataset: str) -> pl.DataFrame:
-    """Family and kind of every test query, in the table's order; where there is no family, its reference."""
-    columns = ["split", "family", "reference_id", "kind"]
+    """Family, kind and number of changed facts of every test query, in the table's order.
+
+    Where there is no family, its reference is one; where the facts are not known, their number is null.
+    """
+    columns = ["split", "family", "reference_id", "kind", "edits"]
     file, expect = expected.paths.pairs(dataset), expected.pairs(dataset)
     queries = pl.DataFrame(read_table(file, PAIRS, columns, expect)).filter(split="test")
-    return queries.select(pl.col("family").fill_null(pl.col("reference_id")), "kind")
+    family, facts = pl.col("family").fill_null(pl.col("reference_id")), pl.col("edits").list.len()
+    return queries.select(family, "kind", facts=facts)
 
 
 def _preface(evidence: "Evidence", families: dict[str, list[str]]) -> str:

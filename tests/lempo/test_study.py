@@ -20,7 +20,7 @@ from pipeline.base.paths import Paths
 from tests.trainer.tiny import REPOSITORY, make_dataset, make_params, vlm_folder
 from trainer.study.columns import COLUMNS, KEY, SCHEMA
 from trainer.study.figures import AS_WRITTEN
-from trainer.study.plan import ABLATIONS, BEYOND, QUALITY, trained_methods, untrained_methods
+from trainer.study.plan import ABLATIONS, BEYOND, CURVES, QUALITY, trained_methods, untrained_methods
 from trainer.study.run import Evidence
 from trainer.study.traps import TRAPS
 
@@ -112,8 +112,13 @@ def test_the_tables_hold_every_method_and_ablation(studied: tuple[Params, Paths]
     assert methods["hybrid"]["seeds"] == "2" and "±" in methods["hybrid"]["R@1"]
     assert methods["weicom"]["seeds"] == "1"
     assert {row[""] for row in cells(paths, "Ablations")} == {"hybrid", "untuned", *ABLATIONS}
-    learning = cells(paths, "The hybrid by the number of queries that it is tuned on")
-    assert [row["tuned on"] for row in learning] == ["untuned", "all training queries"]
+    learning = cells(paths, "By the number of training queries")
+    whole = [(method, "all training queries") for method in CURVES]
+    untuned = ("hybrid", "untuned")
+    assert [(row["method"], row["trained on"]) for row in learning] == [*whole[:-1], untuned, whole[-1]]
+    facts = cells(paths, "R@1 by the number of facts that a modification removes and adds")
+    assert {row["dataset"] for row in facts} == {WITH_EDITS}
+    assert {row["method"] for row in facts} == set(methods) and len(facts[0]) > 2
     assert {row[""] for row in cells(paths, "Beyond the method")} >= set(BEYOND)
     texts = cells(paths, "The hybrid by how right the texts are")
     assert [row["texts"] for row in texts] == [AS_WRITTEN, *QUALITY]

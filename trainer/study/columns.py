@@ -19,9 +19,9 @@ COLUMNS = described(
         pa.string(),
         "the table of the results page that shows it: `claim` (what the hybrid is ahead), `leads` (it "
         "against each method), both again `of the combiner` (that starts from the hybrid), `methods`, `text "
-        "towers`, `kinds` (of modification), `ablations`, `learning` (by number of queries), `quality` (by "
-        "how right texts are), `terms` (each similarity alone), `few queries`, `traps`, `transfer`, `beyond` "
-        "or `cost`",
+        "towers`, `kinds` (of modification), `facts` (by how many it removes and adds), `ablations`, "
+        "`learning` (by number of queries), `quality` (by how right texts are), `terms` (each similarity "
+        "alone), `few queries`, `traps`, `transfer`, `beyond` or `cost`",
         "methods",
     ),
     column("dataset", pa.string(), "dataset whose test split it is of; `mean` over all", "airplane"),

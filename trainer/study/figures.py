@@ -7,7 +7,7 @@ import polars as pl
 from trainer.methods import registry
 from trainer.methods.registry import Family
 from trainer.study.columns import KEY, SCHEMA
-from trainer.study.plan import ABLATIONS, BEYOND, FROZEN, LEARNING, QUALITY, TUNED, studied
+from trainer.study.plan import ABLATIONS, BEYOND, CURVES, FROZEN, LEARNING, QUALITY, TUNED, studied
 from trainer.study.run import Evidence
 from trainer.study.summary import PREFERRED, TESTED, compare, leads
 from trainer.study.tidy import UNTUNED, VALIDATION, WHOLE_GALLERY, in_order, tidy
@@ -21,6 +21,7 @@ CLAIMS = {
 LEADS = {"hybrid": "", "hybrid_combiner": " of the combiner"}  # how the tables of what ours is ahead end
 MEAN = "mean"
 ALL_QUERIES = "all training queries"
+MANY = 4  # facts; queries that change as many or more are one group
 AS_WRITTEN = "as the language model wrote them"
 COST = {  # key of the results -> measure; seconds, but for the counts
     "queries": "queries a step",
@@ -32,25 +33,31 @@ TOWER = ["dataset", "method", "text_tower"]
 
 
 def study_figures(
-    evidence: Evidence, families: Mapping[str, Sequence[str]], kinds: Mapping[str, Sequence[str]]
+    evidence: Evidence,
+    families: Mapping[str, Sequence[str]],
+    kinds: Mapping[str, Sequence[str]],
+    facts: Mapping[str, Sequence[int | None]],
 ) -> pl.DataFrame:
     """One row for each figure, in percent on the test split unless its measure says otherwise.
 
     Args:
         families, kinds: of the test queries of each dataset.
+        facts: how many each of them removes and adds; None where that is not known.
 
     Returns:
         The columns of `SCHEMA`. Those of `KEY` are never null and tell every row apart; `dataset` may be
         `mean`, over all; `variant` is what the row's table compares; `change`: against the hybrid, in points.
     """
     compared, found, datasets = compare(evidence, families), tidy(evidence), list(families)
-    # there are other methods too, which no table of the hybrid asks for
-    hybrids = found.filter(view=WHOLE_GALLERY).drop("method", "text_tower")
+    # there are other methods too, which no table of the hybrid asks for; curves have variants of theirs
+    hybrids = found.filter(~pl.col("variant").is_in(LEARNING), view=WHOLE_GALLERY)
+    hybrids = hybrids.drop("method", "text_tower")
     hybrids = hybrids.with_columns(pl.col("variant").replace("hybrid_untuned", UNTUNED))
     tables = {
         "ablations": _ablations(hybrids, datasets),
-        "kinds": _kinds(compared, kinds),
-        "learning": _learning(hybrids, datasets),
+        "kinds": _by_query(compared, kinds),
+        "facts": _by_query(compared, {dataset: list(map(_counted, of)) for dataset, of in facts.items()}),
+        "learning": _learning(found, compared, datasets),
         "quality": _quality(hybrids, datasets),
         "terms": _of_encoders(found, "terms", datasets).filter(pl.col("measure").is_in(TESTED)),
         "few queries": _of_encoders(found, "few queries", datasets),
@@ -114,20 +121,34 @@ def _ablations(hybrids: pl.DataFrame, datasets: Sequence[str]) -> pl.DataFrame:
     return in_order(rows, variant=variants, measure=TESTED, dataset=[*datasets, MEAN])
 
 
-def _learning(hybrids: pl.DataFrame, datasets: Sequence[str]) -> pl.DataFrame:
-    """The hybrid by the number of queries that it is tuned on; one seed."""
-    rows = in_order(hybrids, variant=[UNTUNED, *LEARNING, "hybrid"], measure=TESTED, dataset=datasets)
-    return rows.with_columns(pl.col("variant").replace("hybrid", ALL_QUERIES))
+def _learning(found: pl.DataFrame, compared: pl.DataFrame, datasets: Sequence[str]) -> pl.DataFrame:
+    """Some methods by the number of queries that they are trained on; one seed."""
+    trained = compared.drop_nulls("learning_rate").filter(PREFERRED)
+    own = found.filter(view=WHOLE_GALLERY).join(trained, on=TOWER, how="semi")
+    untuned = found.filter(variant="hybrid_untuned", view=WHOLE_GALLERY)
+    untuned = untuned.with_columns(method=pl.lit("hybrid"), variant=pl.lit(UNTUNED))
+    whole = pl.when(pl.col("variant") == pl.col("method")).then(pl.lit(ALL_QUERIES))
+    rows = pl.concat([untuned, own.with_columns(variant=whole.otherwise("variant"))])
+    variants = [UNTUNED, *LEARNING, ALL_QUERIES]
+    return in_order(rows, method=CURVES, variant=variants, measure=TESTED, dataset=datasets)
 
 
-def _kinds(compared: pl.DataFrame, kinds: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """R@1 of every method by kind of modification, mean over the seeds."""
+def _counted(facts: int | None) -> str | None:
+    if facts is None:
+        return None
+    return f"{MANY} or more" if facts >= MANY else str(facts)
+
+
+def _by_query(compared: pl.DataFrame, of: Mapping[str, Sequence[str | None]]) -> pl.DataFrame:
+    """R@1 of every method by what is known `of` each query, mean over the seeds."""
     names = ["dataset", "method", "measure"]
-    of = pl.DataFrame({"dataset": list(kinds), "variant": list(kinds.values())})
+    groups = pl.DataFrame(
+        list(of.items()), {"dataset": pl.String, "variant": pl.List(pl.String)}, orient="row"
+    )
     recall = compared.filter(PREFERRED, measure="R@1").select(*names, value="queries")
-    recall = recall.join(of, on="dataset").explode("value", "variant")
+    recall = recall.join(groups, on="dataset").explode("value", "variant").drop_nulls("variant")
     recall = recall.group_by(*names, "variant", maintain_order=True).agg(pl.mean("value")).sort("variant")
-    return in_order(recall, dataset=kinds, method=studied())
+    return in_order(recall, dataset=of, method=studied())
 
 
 def _quality(hybrids: pl.DataFrame, datasets: Sequence[str]) -> pl.DataFrame:

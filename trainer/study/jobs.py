@@ -17,7 +17,6 @@ from trainer.retrieval.answers import Answers, index_mask
 from trainer.retrieval.metrics import retrieval_metrics, score_metrics
 from trainer.retrieval.ranking import Scores, dot_scores, rank_all
 from trainer.retrieval.similarity import TEXT_INPUTS
-from trainer.retrieval.splits import Split
 from trainer.study.data import StudyData, copy_text_state, text_tower_put_back
 from trainer.study.plan import TEXTS, TRAIN_QUERIES, Job
 from trainer.tuning.heads import Head, HybridHead
@@ -67,6 +66,8 @@ def run_jobs(jobs: Sequence[Job], data: StudyData, params: Params) -> Iterator[O
             features = data.features(TEXT_INPUTS if HYBRID_QUERY in read else read)
         else:
             features = data.frozen
+        if rows := _drawn(jobs[0], data):
+            features = {**features, "train": _part(features["train"], rows)}
         for job in jobs:
             scores, result = _measure(job, tower, features, data, params)
             result["views"] = test_views(scores, data)
@@ -109,8 +110,10 @@ def _without(scores: Scores, indices: Tensor, answers: Answers) -> Scores:
 
 def _tune(job: Job, data: StudyData, params: Params) -> _Tower:
     options = dict(job.options) | (asdict(job.tower) if job.tower else {})
-    options.pop(TEXTS, None)
-    train = _some(data.splits["train"], options.pop(TRAIN_QUERIES, None), job.seed)
+    for name in (TEXTS, TRAIN_QUERIES):
+        options.pop(name, None)
+    rows, train = _drawn(job, data), data.splits["train"]
+    train = train.part(rows) if rows else train
     method = registry.named(job.method)
     head: Head
     if method.tower_texts:
@@ -131,11 +134,20 @@ def _tune(job: Job, data: StudyData, params: Params) -> _Tower:
     return _Tower(head, tuning.run())
 
 
-def _some(split: Split, queries: int | None, seed: int) -> Split:
-    """At most so many queries of the split, with its whole gallery."""
-    if queries is None or queries >= len(split):
-        return split
-    return split.part(sorted(random.Random(seed).sample(range(len(split)), queries)))
+def _drawn(job: Job, data: StudyData) -> list[int] | None:
+    """Rows of the queries that a job learns from, drawn by its seed; None for all of the train split."""
+    wanted, queries = dict(job.options).get(TRAIN_QUERIES), len(data.splits["train"])
+    if wanted is None or wanted >= queries:
+        return None
+    return sorted(random.Random(job.seed).sample(range(queries), wanted))
+
+
+def _part(features: FrozenFeatures, rows: Sequence[int]) -> FrozenFeatures:
+    """Some of the queries, with the whole gallery."""
+    which = torch.as_tensor(rows, device=features.split.reference.device)
+    text = {name: values[which] for name, values in features.text.items()}
+    graphs = None if features.graphs is None else features.graphs[which]
+    return FrozenFeatures(features.split.part(rows), text, graphs)
 
 
 def _measure(

@@ -27,6 +27,7 @@ BEYOND: dict[str, Options] = {
     "hard negatives, 50 a query": (("hard_negatives", 50),),
     "distillation, weight 1": (("distill", 1.0),),
 }
+CURVES = ("image_plus_text", "graph_combiner", "combiner_all_texts", "linear_mix", "hybrid")  # by `LEARNING`
 TRAIN_QUERIES = "train_queries"
 LEARNING: dict[str, Options] = {
     f"{queries} training queries": ((TRAIN_QUERIES, queries),) for queries in (50, 200, 800)
@@ -189,11 +190,8 @@ def learning(queries: int) -> dict[str, Options]:
     return {name: options for name, options in LEARNING.items() if dict(options)[TRAIN_QUERIES] < queries}
 
 
-def variants(best: Sequence[Job], options: dict[str, Options]) -> dict[tuple[str, str], Job]:
-    """The hybrid's best trial with other options: (name, dataset) -> job."""
-    hybrids = [job for job in best if job.method == "hybrid"]
+def variants(best: Sequence[Job], options: dict[str, Options]) -> dict[Job, str]:
+    """The best trials with other options: job -> name of what is changed."""
     return {
-        (name, job.dataset): replace(job, options=changed, keep=False)
-        for name, changed in options.items()
-        for job in hybrids
+        replace(job, options=changed, keep=False): name for name, changed in options.items() for job in best
     }

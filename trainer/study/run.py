@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from trainer.retrieval.metrics import objective
 from trainer.study.plan import (
     ABLATIONS,
     BEYOND,
+    CURVES,
     QUALITY,
     Job,
     further_seeds,
@@ -46,7 +47,7 @@ class Evidence:
         params: of the run.
         results: of every job.
         best: of the trials of a method and its text tower, the one that validation prefers.
-        variants: the jobs of ablations and of what goes beyond the method: (name, dataset) -> job.
+        variants: the jobs of ablations, of what goes beyond the method and of curves: job -> what is changed.
         details: dataset -> what was measured of the hybrid's text tower beside its metrics.
         cost: dataset -> seconds of a step with the vision tower fixed and trained.
     """
@@ -54,7 +55,7 @@ class Evidence:
     params: Params
     results: Results
     best: list[Job]
-    variants: dict[tuple[str, str], Job]
+    variants: dict[Job, str]
     details: dict[str, dict[str, Any]]
     cost: dict[str, dict[str, float]]
 
@@ -72,13 +73,14 @@ def run_study(params: Params, paths: Paths) -> Evidence:
     with _pool(params, paths, store) as pool:
         results = _run(untrained(params, datasets) + trials(params, datasets), store, pool, "trials")
         best = best_trials(results)
-        changed = variants(best, {**ABLATIONS, **BEYOND})
-        for dataset in datasets:
-            further = learning(count_train_queries(expected, dataset))
-            further |= QUALITY if edits_are_known(expected, dataset) else {}
-            changed |= variants([job for job in best if job.dataset == dataset], further)
-        results |= _run([*changed.values(), *further_seeds(params, best)], store, pool, "seeds and ablations")
         hybrids = [job for job in best if job.method == "hybrid"]
+        drawn = [job for job in preferred_towers(best, results) if job.method in CURVES]
+        changed = variants(hybrids, {**ABLATIONS, **BEYOND})
+        for dataset in datasets:
+            worse = QUALITY if edits_are_known(expected, dataset) else {}
+            changed |= variants(_of(hybrids, dataset), worse)
+            changed |= variants(_of(drawn, dataset), learning(count_train_queries(expected, dataset)))
+        results |= _run([*changed, *further_seeds(params, best)], store, pool, "seeds and ablations")
         details = _details(hybrids, store, pool, results)
     cost = {dataset: measured.pop("cost") for dataset, measured in details.items()}
     return Evidence(params, results, best, changed, details, cost)
@@ -86,11 +88,24 @@ def run_study(params: Params, paths: Paths) -> Evidence:
 
 def best_trials(results: Results) -> list[Job]:
     """Of the trials of each dataset, method and text tower, the one with the best validation."""
-    groups: dict[tuple[str, str, str], list[Job]] = {}
-    for job in results:
-        if job.hyperparameters:
-            groups.setdefault((job.dataset, job.method, job.text_tower), []).append(job)
-    return [max(jobs, key=lambda job: objective(results[job]["validation"])) for jobs in groups.values()]
+    trained = [job for job in results if job.hyperparameters]
+    return _best(trained, results, lambda job: (job.dataset, job.method, job.text_tower))
+
+
+def preferred_towers(best: Sequence[Job], results: Results) -> list[Job]:
+    """Of the best trials of each dataset and method, that of the text tower with the best validation."""
+    return _best(best, results, lambda job: (job.dataset, job.method))
+
+
+def _best(jobs: Sequence[Job], results: Results, group: Callable[[Job], Hashable]) -> list[Job]:
+    groups: dict[Hashable, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(group(job), []).append(job)
+    return [max(of, key=lambda job: objective(results[job]["validation"])) for of in groups.values()]
+
+
+def _of(jobs: Sequence[Job], dataset: str) -> list[Job]:
+    return [job for job in jobs if job.dataset == dataset]
 
 
 def _run(jobs: Sequence[Job], store: Store, pool: ProcessPoolExecutor, what: str) -> Results:

@@ -18,11 +18,13 @@ from pipeline.base.tables import read_table, write_table
 from tests.belonging import sign
 from tests.trainer.tiny import make_dataset, make_params, vlm_folder
 from trainer.methods import registry
+from trainer.methods.recipes import Network
 from trainer.study import store
 from trainer.study.data import copy_text_state, load_model, load_study_data
 from trainer.study.jobs import run_job, run_jobs
 from trainer.study.plan import (
     FROZEN,
+    TRAIN_QUERIES,
     TUNED,
     Hyperparameters,
     Job,
@@ -141,6 +143,22 @@ def test_a_text_tower_that_jobs_share_is_tuned_once_and_gives_each_what_its_own_
     assert all(torch.equal(before[name], after[name]) for name in before)
     for job in (together[0], together[-1]):
         assert _timeless(run_job(job, data, params)[0]) == shared[together.index(job)]
+
+
+@pytest.mark.parametrize("tower", [None, SETTING])
+def test_a_network_learns_from_the_queries_that_its_tower_learns_from(
+    projects: tuple[Params, list[Paths]], monkeypatch: pytest.MonkeyPatch, tower: Hyperparameters | None
+) -> None:
+    params, (paths, _) = projects
+    data = load_study_data(params, paths, "one", load_model(params, paths))
+    read = []
+    fit, tune = Network.fit, Tuning.run
+    monkeypatch.setattr(Network, "fit", lambda *of: read.append(of[2].train.split.query_ids) or fit(*of))
+    monkeypatch.setattr(Tuning, "run", lambda self: read.append(self.train.query_ids) or tune(self))
+    for method in ("graph_combiner", "combiner_all_texts"):
+        run_job(Job("one", method, tower, SETTING, options=((TRAIN_QUERIES, 3),)), data, params)
+    assert len(read) == (4 if tower else 2) and len(set(read[0])) == 3 < len(data.splits["train"])
+    assert all(of == read[0] for of in read)
 
 
 def test_only_jobs_of_the_same_text_tower_share_it() -> None:

@@ -8,7 +8,7 @@ from trainer.methods.registry import Family
 from trainer.study.figures import CLAIMS, lead_rows
 from trainer.study.jobs import TEST
 from trainer.study.plan import FROZEN, TUNED, Hyperparameters, Job, studied
-from trainer.study.run import Evidence, best_trials
+from trainer.study.run import Evidence, best_trials, preferred_towers
 from trainer.study.summary import compare, leads, values
 
 MILD, STEEP = Hyperparameters(0.1, 0.05), Hyperparameters(0.2, 0.05)
@@ -48,6 +48,8 @@ def test_the_trial_and_the_text_tower_that_validation_prefers_stand(evidence: Ev
     assert Job("d", "hybrid", MILD) in evidence.best
     assert Job("d", "hybrid", STEEP) not in evidence.best
     compared = compare(evidence, FAMILIES)
+    frozen = Job("d", "combiner", network=MILD)
+    assert preferred_towers(evidence.best, evidence.results) == [frozen, Job("d", "hybrid", MILD)]
     towers = compared.filter(method="combiner", measure="R@1")["text_tower"]
     assert towers.to_list() == [FROZEN, TUNED]  # though the other is better on test
     claims = lead_rows(compared, FAMILIES).filter(table="claim", dataset="d", measure="R@1")

@@ -34,7 +34,7 @@ def found(make_params: Callable[..., Params]) -> pl.DataFrame:
         "transfer": {"other": {"mean_recall": 7.0}},
         "views": {"captions": {"share": 0.5, "with": of_view, "without": of_view}},
     }
-    variants = {("batch", "d"): changed}
+    variants = {changed: "batch"}
     return tidy(Evidence(make_params(), results, [HYBRID], variants, {"d": details}, {"d": {"fixed": 8.0}}))
 
 
