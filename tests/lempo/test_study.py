@@ -48,7 +48,9 @@ def studied(tmp_path_factory: pytest.TempPathFactory, make_params: object) -> tu
 
 
 def results(paths: Paths) -> dict[Path, tuple[int, bytes]]:
-    files = (path for path in (paths.cache / "study").iterdir() if path.is_file())  # a kill leaves folders
+    """The files of finished jobs: a kill leaves folders, and text towers whose result is not written yet."""
+    finished = {path.stem for path in (paths.cache / "study").glob("*.json")}
+    files = (path for path in (paths.cache / "study").iterdir() if path.is_file() and path.stem in finished)
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
