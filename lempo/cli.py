@@ -295,7 +295,9 @@ def export(
 
 @_tool("lempo study", "lempo study --out results --latex")
 def study(
-    out: Annotated[Path, typer.Option(help="Folder of results.md, results.svg and results.csv.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Folder of results.md, results.svg and results.csv.")] = Path(
+        "study"
+    ),
     latex: Annotated[bool, typer.Option("--latex", help="Write results.tex too.")] = False,
 ) -> None:
     """Run seeds, trials, ablations, intervals and tests of every method; takes hours, can be continued."""

@@ -41,7 +41,7 @@ _FILES: dict[str, Callable[[Paths, str], Path]] = {
     "rankings": Paths.rankings,
     "tuning_curve": lambda paths, dataset: paths.plots("tune", dataset),
     "recall_curves": lambda paths, dataset: paths.plots("evaluate", dataset),
-    "study_figures": lambda paths, _: paths.root / "docs/results.csv",
+    "study_figures": lambda paths, _: paths.root / "study/results.csv",
     "manifest": lambda paths, dataset: paths.features(dataset) / MANIFEST_NAME,
     "tuned": lambda paths, dataset: paths.tuned(dataset) / RECORD_NAME,
 }

@@ -33,7 +33,7 @@ _CHOSEN = {  # by method.choose
 }
 
 
-def run(params: Params, paths: Paths, out: Path = Path("docs"), latex: bool = False) -> None:
+def run(params: Params, paths: Paths, out: Path = Path("study"), latex: bool = False) -> None:
     """Write `results.md`, its curves as `results.svg`, and `results.csv` into a folder.
 
     Args:

@@ -56,7 +56,7 @@ def results(paths: Paths) -> dict[Path, tuple[int, bytes]]:
 
 def cells(paths: Paths, table: str) -> list[dict[str, str]]:
     """The rows of one table of the page, by header."""
-    page = (paths.root / "docs/results.md").read_text(encoding="utf-8")
+    page = (paths.root / "study/results.md").read_text(encoding="utf-8")
     (section,) = (part for part in page.split("\n## ") if part.startswith(f"{table}\n"))
     header, _, *rows = (
         [cell.strip() for cell in line.strip("|").split("|")]
@@ -89,10 +89,10 @@ def test_the_page_says_where_weights_come_from(make_params: object, choose: str,
 
 def test_what_is_there_is_not_run_again(studied: tuple[Params, Paths]) -> None:
     params, paths = studied
-    before, text = results(paths), (paths.root / "docs/results.md").read_text()
+    before, text = results(paths), (paths.root / "study/results.md").read_text()
     run(params, paths)
     assert results(paths) == before
-    assert (paths.root / "docs/results.md").read_text() == text
+    assert (paths.root / "study/results.md").read_text() == text
 
 
 def test_a_lost_result_is_run_again_to_the_same_figures(studied: tuple[Params, Paths]) -> None:
@@ -143,7 +143,7 @@ def test_taking_traps_away_never_harms(studied: tuple[Params, Paths]) -> None:
 
 def test_markdown_and_latex_hold_the_same_figures(studied: tuple[Params, Paths]) -> None:
     _, paths = studied
-    markdown, latex = ((paths.root / f"docs/results.{end}").read_text() for end in ("md", "tex"))
+    markdown, latex = ((paths.root / f"study/results.{end}").read_text() for end in ("md", "tex"))
     for row in cells(paths, "Ablations"):
         figures = [value for column, value in row.items() if column]
         assert len(figures) == 6 and f"| {row['']}" in markdown
@@ -155,8 +155,8 @@ def test_every_row_of_the_csv_has_a_key_of_its_own_and_all_figures_of_the_page(
     studied: tuple[Params, Paths],
 ) -> None:
     _, paths = studied
-    figures = pl.read_csv(paths.root / "docs/results.csv", schema=SCHEMA)
-    assert (paths.root / "docs/results.csv").read_text().splitlines()[0] == ",".join(COLUMNS.names)
+    figures = pl.read_csv(paths.root / "study/results.csv", schema=SCHEMA)
+    assert (paths.root / "study/results.csv").read_text().splitlines()[0] == ",".join(COLUMNS.names)
     assert not figures.select(KEY).is_duplicated().any()
     assert figures["value"].is_not_null().all()
     for dataset in DATASETS:
