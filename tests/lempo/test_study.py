@@ -82,7 +82,7 @@ def test_every_job_was_run_once(studied: tuple[Params, Paths]) -> None:
 def test_the_page_says_where_weights_come_from(make_params: object, choose: str, said: str) -> None:
     params: Params = make_params(datasets=DATASETS)  # type: ignore[operator]
     method = params.method.model_copy(update={"choose": choose})
-    evidence = Evidence(params.model_copy(update={"method": method}), {}, [], {}, {}, {})
+    evidence = Evidence(params.model_copy(update={"method": method}), {}, [], {}, {}, {}, {})
     (line,) = (line for line in _preface(evidence, {}).splitlines() if said in line)
     assert line.endswith("Nothing is chosen on the test split.")
 
@@ -118,6 +118,9 @@ def test_the_tables_hold_every_method_and_ablation(studied: tuple[Params, Paths]
     whole = [(method, "all training queries") for method in CURVES]
     untuned = ("hybrid", "untuned")
     assert [(row["method"], row["trained on"]) for row in learning] == [*whole[:-1], untuned, whole[-1]]
+    assert "±" in learning[-1]["R@1, one"] and learning[-1]["R@1, one"] == methods["hybrid"]["R@1"]
+    ahead = cells(paths, "The hybrid against others by the number of training queries")
+    assert [(row["method"], row["trained on"]) for row in ahead] == whole[:-1]
     facts = cells(paths, "R@1 by the number of facts that a modification removes and adds")
     assert {row["dataset"] for row in facts} == {WITH_EDITS}
     assert {row["method"] for row in facts} == set(methods) and len(facts[0]) > 2

@@ -20,8 +20,8 @@ COLUMNS = described(
         "the table of the results page that shows it: `claim` (what the hybrid is ahead), `leads` (it "
         "against each method), both again `of the combiner` (that starts from the hybrid), `methods`, `text "
         "towers`, `kinds` (of modification), `facts` (by how many it removes and adds), `ablations`, "
-        "`learning` (by number of queries), `quality` (by how right texts are), `terms` (each similarity "
-        "alone), `few queries`, `traps`, `transfer`, `beyond` or `cost`",
+        "`learning` (by number of queries), `learning leads` (of the hybrid there), `quality` (by how right "
+        "texts are), `terms` (each similarity alone), `few queries`, `traps`, `transfer`, `beyond` or `cost`",
         "methods",
     ),
     column("dataset", pa.string(), "dataset whose test split it is of; `mean` over all", "airplane"),
@@ -41,7 +41,7 @@ COLUMNS = described(
         pa.int64(),
         "number of seeds that `value` is the mean of",
         5,
-        null="not in `methods` or `text towers`, or of one trial",
+        null="not in `methods`, `text towers` or `learning`, or of one trial",
     ),
     column(
         "value", pa.float64(), "the figure; in claims and leads what ours is ahead", 80.911111, unit=_UNIT
@@ -76,7 +76,7 @@ COLUMNS = described(
         "p of the paired test over families, two-sided",
         0.0001,
         unit="0 to 1",
-        null="there is no test: not in `claim` or `leads`, or `dataset` is `mean`",
+        null="there is no test: not in `claim`, `leads` or `learning leads`, or `dataset` is `mean`",
     ),
     column(
         "change",

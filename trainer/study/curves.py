@@ -6,8 +6,8 @@ from html import escape
 
 import polars as pl
 
-from trainer.study.figures import ALL_QUERIES
 from trainer.study.plan import BY_RULE, CURVES, LEARNING, QUALITY, TEXTS, TRAIN_QUERIES
+from trainer.study.summary import ALL_QUERIES
 from trainer.study.tidy import UNTUNED
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _LINE = (

@@ -7,9 +7,16 @@ import polars as pl
 from trainer.methods import registry
 from trainer.methods.registry import Family
 from trainer.study.columns import KEY, SCHEMA
-from trainer.study.plan import ABLATIONS, BEYOND, CURVES, FROZEN, LEARNING, QUALITY, TUNED, studied
+from trainer.study.plan import ABLATIONS, BEYOND, FROZEN, QUALITY, TUNED, studied
 from trainer.study.run import Evidence
-from trainer.study.summary import PREFERRED, TESTED, compare, leads
+from trainer.study.summary import (
+    PREFERRED,
+    TESTED,
+    by_training_queries,
+    compare,
+    leads,
+    leads_by_training_queries,
+)
 from trainer.study.tidy import UNTUNED, VALIDATION, WHOLE_GALLERY, in_order, tidy
 from trainer.study.traps import TRAPS
 
@@ -20,7 +27,6 @@ CLAIMS = {
 }
 LEADS = {"hybrid": "", "hybrid_combiner": " of the combiner"}  # how the tables of what ours is ahead end
 MEAN = "mean"
-ALL_QUERIES = "all training queries"
 MANY = 4  # facts; queries that change as many or more are one group
 AS_WRITTEN = "as the language model wrote them"
 COST = {  # key of the results -> measure; seconds, but for the counts
@@ -48,16 +54,17 @@ def study_figures(
         The columns of `SCHEMA`. Those of `KEY` are never null and tell every row apart; `dataset` may be
         `mean`, over all; `variant` is what the row's table compares; `change`: against the hybrid, in points.
     """
+    curves = by_training_queries(evidence, families)
     compared, found, datasets = compare(evidence, families), tidy(evidence), list(families)
-    # there are other methods too, which no table of the hybrid asks for; curves have variants of theirs
-    hybrids = found.filter(~pl.col("variant").is_in(LEARNING), view=WHOLE_GALLERY)
-    hybrids = hybrids.drop("method", "text_tower")
+    # there are other methods too, which no table of the hybrid asks for
+    hybrids = found.filter(view=WHOLE_GALLERY).drop("method", "text_tower")
     hybrids = hybrids.with_columns(pl.col("variant").replace("hybrid_untuned", UNTUNED))
     tables = {
         "ablations": _ablations(hybrids, datasets),
         "kinds": _by_query(compared, kinds),
         "facts": _by_query(compared, {dataset: list(map(_counted, of)) for dataset, of in facts.items()}),
-        "learning": _learning(found, compared, datasets),
+        "learning": curves,
+        "learning leads": leads_by_training_queries(curves, families),
         "quality": _quality(hybrids, datasets),
         "terms": _of_encoders(found, "terms", datasets).filter(pl.col("measure").is_in(TESTED)),
         "few queries": _of_encoders(found, "few queries", datasets),
@@ -119,18 +126,6 @@ def _ablations(hybrids: pl.DataFrame, datasets: Sequence[str]) -> pl.DataFrame:
     """The hybrid, untuned, and with one thing changed at a time; one seed."""
     rows, variants = _with_mean(hybrids, "variant", "measure"), ["hybrid", UNTUNED, *ABLATIONS]
     return in_order(rows, variant=variants, measure=TESTED, dataset=[*datasets, MEAN])
-
-
-def _learning(found: pl.DataFrame, compared: pl.DataFrame, datasets: Sequence[str]) -> pl.DataFrame:
-    """Some methods by the number of queries that they are trained on; one seed."""
-    trained = compared.drop_nulls("learning_rate").filter(PREFERRED)
-    own = found.filter(view=WHOLE_GALLERY).join(trained, on=TOWER, how="semi")
-    untuned = found.filter(variant="hybrid_untuned", view=WHOLE_GALLERY)
-    untuned = untuned.with_columns(method=pl.lit("hybrid"), variant=pl.lit(UNTUNED))
-    whole = pl.when(pl.col("variant") == pl.col("method")).then(pl.lit(ALL_QUERIES))
-    rows = pl.concat([untuned, own.with_columns(variant=whole.otherwise("variant"))])
-    variants = [UNTUNED, *LEARNING, ALL_QUERIES]
-    return in_order(rows, method=CURVES, variant=variants, measure=TESTED, dataset=datasets)
 
 
 def _counted(facts: int | None) -> str | None:

@@ -47,7 +47,8 @@ class Evidence:
         params: of the run.
         results: of every job.
         best: of the trials of a method and its text tower, the one that validation prefers.
-        variants: the jobs of ablations, of what goes beyond the method and of curves: job -> what is changed.
+        variants: the jobs of ablations and of what goes beyond the method: job -> what is changed.
+        fewer: the jobs that are trained on fewer queries, with the first seed: job -> how many.
         details: dataset -> what was measured of the hybrid's text tower beside its metrics.
         cost: dataset -> seconds of a step with the vision tower fixed and trained.
     """
@@ -56,6 +57,7 @@ class Evidence:
     results: Results
     best: list[Job]
     variants: dict[Job, str]
+    fewer: dict[Job, str]
     details: dict[str, dict[str, Any]]
     cost: dict[str, dict[str, float]]
 
@@ -75,15 +77,16 @@ def run_study(params: Params, paths: Paths) -> Evidence:
         best = best_trials(results)
         hybrids = [job for job in best if job.method == "hybrid"]
         drawn = [job for job in preferred_towers(best, results) if job.method in CURVES]
-        changed = variants(hybrids, {**ABLATIONS, **BEYOND})
+        changed, fewer = variants(hybrids, {**ABLATIONS, **BEYOND}), dict[Job, str]()
         for dataset in datasets:
             worse = QUALITY if edits_are_known(expected, dataset) else {}
             changed |= variants(_of(hybrids, dataset), worse)
-            changed |= variants(_of(drawn, dataset), learning(count_train_queries(expected, dataset)))
-        results |= _run([*changed, *further_seeds(params, best)], store, pool, "seeds and ablations")
+            fewer |= variants(_of(drawn, dataset), learning(count_train_queries(expected, dataset)))
+        jobs = [*changed, *fewer, *further_seeds(params, [*best, *fewer])]
+        results |= _run(jobs, store, pool, "seeds and ablations")
         details = _details(hybrids, store, pool, results)
     cost = {dataset: measured.pop("cost") for dataset, measured in details.items()}
-    return Evidence(params, results, best, changed, details, cost)
+    return Evidence(params, results, best, changed, fewer, details, cost)
 
 
 def best_trials(results: Results) -> list[Job]:

@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.base.progress import Progress
 from trainer.retrieval.metrics import MEAN_OF
 from trainer.study.jobs import TEST
-from trainer.study.plan import Job, studied
-from trainer.study.run import Evidence, Results
+from trainer.study.plan import CURVES, LEARNING, Job, studied
+from trainer.study.run import Evidence, Results, preferred_towers
 from trainer.study.significance import bootstrap_interval, paired_p_value
-from trainer.study.tidy import VALIDATION, in_order
+from trainer.study.tidy import UNTUNED, VALIDATION, in_order
 
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "mAP", "mean_recall")
 TESTED = ("R@1", "mean_recall")
+ALL_QUERIES = "all training queries"
 PREFERRED = pl.col("text_tower") == pl.col("text_tower").first().over("dataset", "method")  # see `compare`
 Values = NDArray[np.float64]  # (Q,), of one measure a query, in percent
 
@@ -70,6 +71,47 @@ def _over_seeds(results: Results, job: Job, families: Sequence[str]) -> Iterator
         figures = {"measure": measure, "value": by_seed.mean(), "deviation": deviation}
         queries = by_seed.mean(0)
         yield {**tower, **figures, **_interval(queries, families), "queries": queries.tolist()}
+
+
+def by_training_queries(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """The methods of `CURVES` by the number of queries that they are trained on, and the hybrid untuned.
+
+    Args:
+        families: of the test queries of each dataset.
+
+    Returns:
+        The columns of `compare` and `variant`, for the measures of `TESTED`. Each method has the text tower
+        that validation prefers with all queries, of those that were trained.
+    """
+    whole = [job for job in preferred_towers(evidence.best, evidence.results) if job.method in CURVES]
+    untuned = [job for job in evidence.results if job.method == "hybrid_untuned"]
+    jobs = evidence.fewer | dict.fromkeys(whole, ALL_QUERIES) | dict.fromkeys(untuned, UNTUNED)
+    rows = [
+        {**row, "variant": variant, "method": "hybrid" if variant == UNTUNED else row["method"]}
+        for job, variant in Progress(jobs.items(), title="curves", unit="point")
+        for row in _over_seeds(evidence.results, job, families[job.dataset])
+    ]
+    variants = [UNTUNED, *LEARNING, ALL_QUERIES]
+    figures = pl.DataFrame(rows, infer_schema_length=None)
+    return in_order(figures, method=CURVES, variant=variants, measure=TESTED, dataset=families)
+
+
+def leads_by_training_queries(curves: pl.DataFrame, families: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """The lead of the hybrid over each other method, by the number of queries that both are trained on.
+
+    Args:
+        curves: of `by_training_queries`.
+
+    Returns:
+        The columns of `leads` and `variant`.
+    """
+    trained = curves.filter(pl.col("variant") != UNTUNED).partition_by("variant", as_dict=True)
+    ahead = [
+        leads(of, families, ["hybrid"]).with_columns(variant=pl.lit(variant))
+        for (variant,), of in trained.items()
+    ]
+    frame = pl.concat(ahead) if ahead else curves.clear()
+    return in_order(frame, method=CURVES, variant=[*LEARNING, ALL_QUERIES], measure=TESTED, dataset=families)
 
 
 def leads(compared: pl.DataFrame, families: Mapping[str, Sequence[str]], ours: Sequence[str]) -> pl.DataFrame:

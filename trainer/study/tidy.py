@@ -19,9 +19,9 @@ def tidy(evidence: Evidence) -> pl.DataFrame:
 
     Returns:
         `dataset`, `method`, `text_tower`, `variant`, `view` and `measure`, null where they do not apply, and
-        `value`, in percent if it is a metric. `variant` of a job is what is changed of its method,
-        else the method. A view that is added to the hybrid is a variant, and so is the hybrid `without` it,
-        measured again. `view` is the gallery, whole or `without` a kind of trap; or `terms`, `few queries`,
+        `value`, in percent if it is a metric. `variant` of a job is what is changed of the hybrid, else its
+        method. A view that is added to the hybrid is a variant, and so is the hybrid `without` it, measured
+        again. `view` is the gallery, whole or `without` a kind of trap; or `terms`, `few queries`,
         `transfer` or `cost`. In `transfer` the variant is the dataset that the hybrid was tuned on.
     """
     changed = evidence.variants

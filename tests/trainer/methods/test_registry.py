@@ -110,7 +110,7 @@ def _rivals(params: Params, best: str = "") -> dict[str, set[str]]:
         view = {"rank": [rank] * 3, "average_precision": [1 / rank] * 3}
         validation = {"mean_recall": 1.0, "mAP": 1.0}
         results[Job("d", method)] = {"validation": validation, "views": {TEST: view}}
-    evidence = Evidence(params, results, [], {}, {}, {})
+    evidence = Evidence(params, results, [], {}, {}, {}, {})
     families = {"d": FAMILIES}
     claims = lead_rows(compare(evidence, families), families).filter(table="claim", dataset="d")
     return {label: set(claims.filter(variant=label)["method"]) for label in CLAIMS.values()}

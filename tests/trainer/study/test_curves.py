@@ -7,8 +7,9 @@ import pytest
 
 from trainer.study.columns import KEY, SCHEMA
 from trainer.study.curves import to_svg
-from trainer.study.figures import ALL_QUERIES, AS_WRITTEN
+from trainer.study.figures import AS_WRITTEN
 from trainer.study.plan import BY_RULE, LEARNING, QUALITY
+from trainer.study.summary import ALL_QUERIES
 from trainer.study.tidy import UNTUNED
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,9 +8,17 @@ from pipeline.base.params import Params
 from trainer.methods.registry import Family
 from trainer.study.figures import CLAIMS, lead_rows
 from trainer.study.jobs import TEST
-from trainer.study.plan import FROZEN, TUNED, Hyperparameters, Job, studied
+from trainer.study.plan import FROZEN, LEARNING, TUNED, Hyperparameters, Job, studied
 from trainer.study.run import Evidence, best_trials, preferred_towers
-from trainer.study.summary import compare, leads, values
+from trainer.study.summary import (
+    ALL_QUERIES,
+    by_training_queries,
+    compare,
+    leads,
+    leads_by_training_queries,
+    values,
+)
+from trainer.study.tidy import UNTUNED
 
 MILD, STEEP = Hyperparameters(0.1, 0.05), Hyperparameters(0.2, 0.05)
 FAMILIES = {"d": ["a", "a", "b", "b", "c", "c"]}
@@ -33,7 +42,7 @@ def evidence(make_params: Callable[..., Params]) -> Evidence:
     results[Job("d", "hybrid", STEEP, seed=0)] = result([9, 9, 9, 9, 9, 9], 10.0)
     results[Job("d", "hybrid", Hyperparameters(0.1, 0.3))] = result([9, 9, 9, 9, 9, 9], 10.0)
     trials = {job: found for job, found in results.items() if job.seed == 0}
-    return Evidence(make_params(), results, best_trials(trials), {}, {}, {})
+    return Evidence(make_params(), results, best_trials(trials), {}, {}, {}, {})
 
 
 def test_values_are_hits_and_precision() -> None:
@@ -72,3 +81,30 @@ def test_leads_pair_the_queries_and_flip_whole_families(evidence: Evidence) -> N
     assert of["weicom"]["value"] == pytest.approx(50)
     assert of["combiner"]["value"] == pytest.approx(50 - 100 / 6)
     assert of["weicom"]["p"] == pytest.approx(0.5, abs=0.03)  # two families of three lead: half of the signs
+
+
+def test_curves_are_means_over_the_seeds_and_leads_compare_as_many_queries(evidence: Evidence) -> None:
+    name, of = next(iter(LEARNING.items()))
+    mix, hybrid = Job("d", "linear_mix", MILD, MILD), Job("d", "hybrid", MILD)
+    few = {replace(job, options=of): name for job in (mix, hybrid)}
+    found = {
+        mix: result([1, 1, 9, 9, 9, 9], 20.0),
+        replace(mix, options=of): result([9] * 6, 0.0),
+        replace(hybrid, options=of): result([1, 9, 9, 9, 9, 9], 0.0),
+        replace(hybrid, options=of, seed=1): result([1, 1, 1, 9, 9, 9], 0.0),
+    }
+    results = evidence.results | found
+    curves = by_training_queries(
+        replace(evidence, results=results, best=[*evidence.best, mix], fewer=few), FAMILIES
+    )
+    recall = curves.filter(measure="R@1").select("method", "variant", "seeds", "value").rows()
+    assert [(*row[:3], round(row[3], 1)) for row in recall] == [
+        ("linear_mix", name, 1, 0.0), ("linear_mix", ALL_QUERIES, 1, 33.3), ("hybrid", UNTUNED, 1, 0.0),
+        ("hybrid", name, 2, 33.3), ("hybrid", ALL_QUERIES, 2, 50.0),
+    ]  # fmt: skip
+    ahead = leads_by_training_queries(curves, FAMILIES).filter(measure="R@1")
+    assert ahead.select("ours", "method", "variant").rows() == [
+        ("hybrid", "linear_mix", name),
+        ("hybrid", "linear_mix", ALL_QUERIES),
+    ]
+    assert ahead["value"].to_list() == pytest.approx([100 / 3, 100 / 6])

@@ -35,7 +35,9 @@ def found(make_params: Callable[..., Params]) -> pl.DataFrame:
         "views": {"captions": {"share": 0.5, "with": of_view, "without": of_view}},
     }
     variants = {changed: "batch"}
-    return tidy(Evidence(make_params(), results, [HYBRID], variants, {"d": details}, {"d": {"fixed": 8.0}}))
+    return tidy(
+        Evidence(make_params(), results, [HYBRID], variants, {}, {"d": details}, {"d": {"fixed": 8.0}})
+    )
 
 
 def test_wanted_values_choose_and_order_the_rows() -> None:
