@@ -26,6 +26,7 @@ ScoresOf = Callable[[str], Scores]  # split -> scores
 GALLERY_TEXTS = "interpretations of the gallery's images as a second view"
 MEAN_OF_CAPTIONS = "several pseudo captions, mean of their similarities"
 MAX_OF_CAPTIONS = "several pseudo captions, best of their similarities"
+_KEPT_BYTES = 4 * 2**30  # by a step that trains the image tower
 
 
 def measure_details(
@@ -145,18 +146,39 @@ def _caption_scores(data: StudyData, best: bool, split: str) -> Scores:
     return scores
 
 
+def kept_bytes(model: Any, pixels: Tensor) -> int:
+    """What the image tower keeps of some pixels for its backward pass, beside its parameters."""
+    parameters = {parameter.data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in parameters:
+            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        held.append(tensor)  # another tensor must not take its place in memory
+        return tensor
+
+    held: list[Tensor] = []
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.encode_image(pixels.requires_grad_())
+    return sum(kept.values())
+
+
 def vision_cost(data: StudyData, params: Params, steps: int = 3) -> dict[str, float]:
     """Median seconds of a training step with the vision tower fixed and with it trained too.
 
     The second one passes the references and targets of the batch through the image tower, forward and
-    backward (random pixels: nothing is read or decoded), with the batch's targets as negatives.
+    backward (random pixels: nothing is read or decoded), with the batch's targets as negatives. Both steps
+    have fewer queries than the batch where what the image tower keeps for the backward pass would take more
+    than `_KEPT_BYTES`.
     """
     model, split, head = data.vlm.model, data.splits["train"], HybridHead(params.method)
-    gallery, count = split.gallery, min(params.tune.batch_size, len(split))
-    reference, target = split.reference[:count], split.answers.target[:count]
-    images = torch.cat([reference, target]).unique()
     size = model.visual.image_size
     height, width = size if isinstance(size, tuple) else (size, size)
+    of_one = kept_bytes(model, torch.randn(1, 3, height, width, device=split.gallery.device))
+    fit = max(1, int(_KEPT_BYTES / of_one) // 2)  # a query has two images
+    gallery, count = split.gallery, min(params.tune.batch_size, len(split), fit)
+    reference, target = split.reference[:count], split.answers.target[:count]
+    images = torch.cat([reference, target]).unique()
     pixels = torch.randn(len(images), 3, height, width, device=gallery.device)
     rows = torch.stack([data.texts.rows(split.texts[name][:count]) for name in head.inputs])
     distinct, inverse = rows.unique(return_inverse=True)

@@ -204,7 +204,8 @@ OF_ALL = (
         "Seconds of one training step on one core, or on the GPU, median of three. With the vision side "
         "fixed, the text tower alone runs. With it trained too, the image tower runs forward and backward on "
         "the references and targets of the batch. That step reads and decodes nothing, and has no negatives "
-        "beyond the batch and no cached features.",
+        "beyond the batch and no cached features. Where it would keep more than 4 GiB for the backward pass, "
+        "both steps have fewer queries than `tune.batch_size`.",
         {"dataset": "dataset"},
         [(_MEASURE, _COST)],
     ),
