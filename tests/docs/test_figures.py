@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 
 from tests.project import ROOT
 
@@ -12,9 +14,10 @@ README, PAGE = ROOT / "README.md", ROOT / "docs/real-photographs.md"
 FIGURES = ROOT / "docs/real-photographs"
 
 
-def _table(section: str, page: Path = PAGE) -> dict[str, list[str]]:
-    """The cells of a section's table, by method."""
+def _table(section: str, page: Path = PAGE, part: str = "") -> dict[str, list[str]]:
+    """The cells of the table of a section, or of a part of it with its own heading, by method."""
     text = page.read_text(encoding="utf-8").split(f"\n## {section}")[1].split("\n## ")[0]
+    text = text.split(f"\n### {part}")[1 if part else 0].split("\n### ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
     return {method: [cell.strip(" *") for cell in cells.split("|")] for method, cells in rows}
 
@@ -40,23 +43,35 @@ def test_the_figures_of_the_runs_are_those_of_the_file() -> None:
     assert _table("Every method of a run") == rows
 
 
-def test_the_figures_of_tuned_comparators_are_those_of_the_file() -> None:
-    shown = _table("Airports, with an encoder tuned for each method")
-    rows = {
-        row["method"]: row for row in pl.read_csv(FIGURES / "airports-first-seed.csv").iter_rows(named=True)
-    }
-    assert set(shown) == set(rows) - {"chance"}
-    for method, (_, *cells) in shown.items():
-        row = rows[method]
-        measures = ("validation_mean_recall", "R@1", "R@10", "mean_recall")
-        assert cells == [row["text_tower"], *(f"{row[name]:.1f}" for name in measures)], method
+STUDIES = {"airports": FIGURES / "airports", "ucm": FIGURES / "ucm"}
+WORLDS = {dataset: ROOT / "docs/drawn-worlds" for dataset in ("airplane", "tennis", "mixed")}
+SECTIONS = {
+    "Airports, with an encoder tuned for each method": "airports",
+    "UC Merced, with an encoder tuned for each method": "ucm",
+}
+GROUPS = {
+    "the best method without LLM text": "best without LLM text",
+    "the best that reads the graph itself": "best with the graph itself",
+    "the best with the same LLM text": "best with the same LLM text",
+    "itself, untuned": "hybrid, untuned",
+}
 
 
-def test_the_figures_of_five_seeds_are_those_of_the_study() -> None:
-    shown = _table("UC Merced, with an encoder tuned for each method")
-    figures = pl.read_csv(FIGURES / "ucm/results.csv", infer_schema_length=None)
+def _rows(folder: Path, table: str) -> list[dict[str, Any]]:
+    figures = pl.read_csv(folder / "results.csv", infer_schema_length=None)
+    return figures.filter(table=table).to_dicts()
+
+
+def _lead(row: dict[str, Any]) -> str:
+    p = "p < 0.001" if row["p"] < 0.001 else f"p = {row['p']:.3f}"
+    return f"{row['value']:+.1f} ({p})"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_figures_of_five_seeds_are_those_of_the_study(section: str) -> None:
+    shown, folder = _table(section), STUDIES[SECTIONS[section]]
     methods, leads = (
-        {(row["method"], row["measure"]): row for row in figures.filter(table=table).iter_rows(named=True)}
+        {(row["method"], row["measure"]): row for row in _rows(folder, table)}
         for table in ("methods", "leads")
     )
     assert set(shown) == {method for method, _ in methods} - {"chance"}
@@ -65,8 +80,36 @@ def test_the_figures_of_five_seeds_are_those_of_the_study() -> None:
         assert tower == rows[0]["text_tower"], method
         assert cells == [_with_deviation(row["value"], row["deviation"]) for row in rows], method
         if lead := leads.get((method, "R@1")):
-            p = "p < 0.001" if lead["p"] < 0.001 else f"p = {lead['p']:.3f}"
-            assert ahead == f"{lead['value']:+.1f} ({p})", method
+            assert ahead == _lead(lead), method
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "docs/results.md", PAGE], ids=lambda page: page.name)
+def test_the_claim_is_what_the_studies_say(page: Path) -> None:
+    studies, measures = (STUDIES, ("R@1", "mean_recall")) if page is PAGE else (STUDIES | WORLDS, ("R@1",))
+    claims = {
+        (dataset, row["measure"], row["variant"]): _lead(row)
+        for dataset, folder in studies.items()
+        for row in _rows(folder, "claim")
+        if row["dataset"] == dataset
+    }
+    wanted = [
+        [said, *(claims[dataset, measure, group] for dataset in studies for measure in measures)]
+        for said, group in GROUPS.items()
+    ]
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [f"| {' | '.join(row)} |" for row in wanted if f"| {' | '.join(row)} |" not in lines] == []
+
+
+def test_the_leads_by_training_queries_are_those_of_the_study() -> None:
+    shown = _table("Airports, with an encoder tuned for each method", part="Where turning graphs")
+    leads = {
+        (row["method"], row["variant"]): _lead(row)
+        for row in _rows(STUDIES["airports"], "learning leads")
+        if row["measure"] == "R@1"
+    }
+    numbers = list(dict.fromkeys(variant for _, variant in leads))
+    methods = list(dict.fromkeys(method for method, _ in leads))
+    assert shown == {method: [leads[method, number] for number in numbers] for method in methods}
 
 
 def _with_deviation(value: float, deviation: float | None) -> str:
