@@ -57,7 +57,7 @@ def run(params: Params, paths: Paths, out: Path = Path("study"), latex: bool = F
     )
     figures = study_figures(evidence, families, kinds, facts)
     svg = to_svg(figures)
-    parts = [_preface(evidence, families), *[_PICTURE] * bool(svg), to_markdown(figures)]
+    parts = [_preface(evidence, families), *([_PICTURE] if svg else []), to_markdown(figures)]
     texts = {
         "results.md": "\n\n".join(parts) + "\n",
         "results.csv": figures.with_columns(pl.selectors.float().round(6)).write_csv(),

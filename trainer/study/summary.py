@@ -46,13 +46,15 @@ def compare(evidence: Evidence, families: Mapping[str, Sequence[str]]) -> pl.Dat
     """
     jobs = [job for job in evidence.results if not job.hyperparameters or job in evidence.best]
     bar = Progress(jobs, title="intervals", unit="method")
-    rows = [row for job in bar for row in _over_seeds(evidence.results, job, families[job.dataset])]
+    rows = [row for job in bar for row in _over_seeds(evidence.results, job, families[job.dataset], MEASURES)]
     figures = pl.DataFrame(rows, infer_schema_length=None)
     figures = figures.sort(VALIDATION, descending=True, maintain_order=True)
     return in_order(figures, dataset=families, method=studied())
 
 
-def _over_seeds(results: Results, job: Job, families: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _over_seeds(
+    results: Results, job: Job, families: Sequence[str], measures: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """The rows of a method with a text tower, of which the job is one seed."""
     jobs, chosen = _seeds(results, job), job.hyperparameters
     tower = {
@@ -65,7 +67,7 @@ def _over_seeds(results: Results, job: Job, families: Sequence[str]) -> Iterator
         "seeds": len(jobs),
     }
     views = [results[job]["views"][TEST] for job in jobs]
-    for measure in MEASURES:
+    for measure in measures:
         by_seed = np.stack([values(view["rank"], view["average_precision"], measure) for view in views])
         deviation = by_seed.mean(1).std(ddof=1) if len(jobs) > 1 else None
         figures = {"measure": measure, "value": by_seed.mean(), "deviation": deviation}
@@ -89,7 +91,7 @@ def by_training_queries(evidence: Evidence, families: Mapping[str, Sequence[str]
     rows = [
         {**row, "variant": variant, "method": "hybrid" if variant == UNTUNED else row["method"]}
         for job, variant in Progress(jobs.items(), title="curves", unit="point")
-        for row in _over_seeds(evidence.results, job, families[job.dataset])
+        for row in _over_seeds(evidence.results, job, families[job.dataset], TESTED)
     ]
     variants = [UNTUNED, *LEARNING, ALL_QUERIES]
     figures = pl.DataFrame(rows, infer_schema_length=None)
